@@ -1,0 +1,100 @@
+"""Find the members of a room by the name of the file that defines them.
+
+A room such as `ofakit.data.readers` is a package; each of its files defines one member and names it first in
+`__all__`. The file's name is the `type` of a configuration, so a new member is one new file and nothing else:
+
+    {"type": "flickrstyle", "split_file": "train.jsonl"}   ->   ofakit/data/readers/flickrstyle.py
+
+A member from outside the package is added with `register`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ofakit.errors import UsageError, did_you_mean
+
+__all__ = ["Registry"]
+
+
+class Registry:
+    """The members of one room, imported when they are first asked for.
+
+    Args:
+        noun: What a member is called in messages, such as "reader".
+        package: The dotted name of the package whose files are the members.
+    """
+
+    def __init__(self, noun: str, package: str) -> None:
+        self.noun = noun
+        self.package = package
+        self._added: dict[str, Any] = {}
+
+    def names(self) -> list[str]:
+        """Every `type` that can be asked for, sorted. Imports no member."""
+        found = importlib.import_module(self.package)
+        files = [m.name for m in pkgutil.iter_modules(found.__path__) if not m.name.startswith("_")]
+        return sorted({*files, *self._added})
+
+    def register(self, name: str) -> Callable[[Any], Any]:
+        """Decorate a class or function from outside the package to make it a member called `name`.
+
+        Args:
+            name: The `type` it gets.
+
+        Raises:
+            UsageError: The name is taken.
+        """
+        if name in self.names():
+            raise UsageError(f"{self.noun} {name!r} exists already; choose another name")
+
+        def add(member: Any) -> Any:
+            self._added[name] = member
+            return member
+
+        return add
+
+    def get(self, name: str) -> Any:
+        """The member called `name`.
+
+        Args:
+            name: A `type`.
+
+        Raises:
+            UsageError: There is none; the message names the nearest.
+        """
+        if name in self._added:
+            return self._added[name]
+        if name not in self.names():
+            raise UsageError(f"unknown {self.noun} {name!r}: {did_you_mean(str(name), self.names())}")
+        module = importlib.import_module(f"{self.package}.{name}")
+        return getattr(module, module.__all__[0])
+
+    def build(self, spec: Mapping[str, Any], **context: Any) -> Any:
+        """Make the member that `spec["type"]` names, from the other keys of `spec`.
+
+        Args:
+            spec: A configuration with a `type`; its other keys are arguments of the member.
+            **context: Arguments that do not come from the configuration. Those the member does not take are left out.
+
+        Raises:
+            UsageError: `type` is missing or unknown, or a key is none of the member's arguments.
+        """
+        if "type" not in spec:
+            raise UsageError(f"a {self.noun} needs a 'type': {did_you_mean('', self.names())}")
+        member = self.get(spec["type"])
+        arguments = {key: value for key, value in spec.items() if key != "type"}
+        parameters = inspect.signature(member).parameters
+        open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        configurable = [name for name in parameters if name not in context]
+        for key in arguments:
+            if key not in configurable and not open_ended:
+                raise UsageError(
+                    f"unknown key {key!r} for {self.noun} {spec['type']!r}: {did_you_mean(key, configurable)}"
+                )
+        given = {key: value for key, value in context.items() if key in parameters}
+        return member(**arguments, **given)
