@@ -1,0 +1,78 @@
+"""What every tool does alike: `--conf`, `--set`, exit codes, and one JSON object as the last line of stdout.
+
+def main(argv=None):
+    parser = tool_parser("Caption pictures in a style.")
+    return run_tool(parser, run, argv)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ofakit.errors import UsageError
+
+__all__ = ["add_config_arguments", "run_tool", "tool_parser"]
+
+
+def tool_parser(description: str, epilog: str | None = None) -> argparse.ArgumentParser:
+    """An argument parser in the house's form.
+
+    Args:
+        description: One sentence on what the tool does.
+        epilog: Examples, printed as they are.
+    """
+    return argparse.ArgumentParser(
+        description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+
+
+def add_config_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """Add `--conf` and `--set`.
+
+    Args:
+        parser: Gets the arguments.
+        required: Whether `--conf` must be given.
+    """
+    parser.add_argument("--conf", metavar="FILE", required=required, help="JSON file of the experiment")
+    parser.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides",
+        help="override a key of the file, dotted: --set train.max_epochs=3 (repeatable)",
+    )  # fmt: skip
+
+
+def run_tool(
+    parser: argparse.ArgumentParser,
+    run: Callable[[argparse.Namespace], dict[str, Any] | None],
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Run a tool and turn its outcome into an exit code.
+
+    Args:
+        parser: Knows the arguments.
+        run: Does the work; what it returns is printed as the last line of stdout. None prints nothing.
+        argv: The arguments; None takes those of the process.
+
+    Returns:
+        0 done, 2 bad usage, configuration or data, 130 interrupted, 1 anything else.
+    """
+    args = parser.parse_args(argv)
+    try:
+        result = run(args)
+    except UsageError as error:
+        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{parser.prog}: interrupted", file=sys.stderr)
+        return 130
+    except Exception:
+        traceback.print_exc()
+        return 1
+    if result is not None:
+        sys.stdout.flush()
+        print(json.dumps(result, ensure_ascii=False), flush=True)
+    return 0

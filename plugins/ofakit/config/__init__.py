@@ -1,0 +1,15 @@
+"""One JSON file → checked, typed objects. See `ofakit.config.schema` for every key."""
+
+from __future__ import annotations
+
+from ofakit.lazy import exports
+
+__all__ = ["ExperimentConfig", "load_config", "parse_config", "json_schema"]
+
+__getattr__ = exports(
+    __name__,
+    {
+        "ofakit.config.schema": ["ExperimentConfig"],
+        "ofakit.config.load": ["load_config", "parse_config", "json_schema"],
+    },
+)

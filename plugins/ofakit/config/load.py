@@ -1,0 +1,189 @@
+"""Read an experiment's JSON file: follow `extends`, apply `--set`, check every key.
+
+load_config("configs/caption/flickrstyle.json", ["data.root=/data", "train.max_epochs=3"])
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from ofakit.config.schema import Component, ExperimentConfig
+from ofakit.errors import UsageError, did_you_mean
+
+__all__ = ["load_config", "parse_config", "json_schema"]
+
+
+def load_config(path: str | Path, overrides: Iterable[str] = ()) -> ExperimentConfig:
+    """The checked configuration of a file.
+
+    Args:
+        path: A JSON file; its `extends` is followed relative to it.
+        overrides: `key=value` texts with dotted keys, as given by `--set`; a value is JSON, or else text.
+
+    Raises:
+        UsageError: A file is missing or no JSON, a key is unknown, or a value is out of its range.
+    """
+    values, files = _read_chain(Path(path), ())
+    overrides = list(overrides)
+    for override in overrides:
+        _apply_override(values, override)
+    return parse_config(values, files, overrides)
+
+
+def parse_config(
+    values: Mapping[str, Any], files: Sequence[Path] = (), overrides: Sequence[str] = ()
+) -> ExperimentConfig:
+    """Check a configuration that is in memory.
+
+    Args:
+        values: The configuration.
+        files: The files it came from, the base last; only for messages.
+        overrides: The `--set` texts that were applied; only for messages.
+
+    Raises:
+        UsageError: A key is unknown or a value out of its range.
+    """
+    try:
+        return ExperimentConfig.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(_explain(error, files, overrides)) from None
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of an experiment's file."""
+    return ExperimentConfig.model_json_schema()
+
+
+def _read_chain(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], list[Path]]:
+    """A file merged over the one it extends, and both names."""
+    path = path.resolve()
+    if path in above:
+        raise UsageError(f"{path}: 'extends' goes round in a circle: {' -> '.join(p.name for p in (*above, path))}")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"no configuration file {path}{_json_files_beside(path)}") from None
+    except (IsADirectoryError, PermissionError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read configuration file {path}: {error}") from None
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{path}: not valid JSON at line {error.lineno}, column {error.colno}: {error.msg}") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: expected a JSON object, found a {type(values).__name__}")
+    base = values.pop("extends", None)
+    if base is None:
+        return values, [path]
+    if not isinstance(base, str):
+        raise UsageError(f"{path}: 'extends' must be the name of a file, found {base!r}")
+    base_values, base_files = _read_chain(path.parent / base, (*above, path))
+    return _merge(base_values, values), [path, *base_files]
+
+
+def _json_files_beside(path: Path) -> str:
+    """The JSON files of the folder a missing file was looked for in, as a clause."""
+    beside = sorted(p.name for p in path.parent.glob("*.json")) if path.parent.is_dir() else []
+    return f": {did_you_mean(path.name, beside)}" if beside else ""
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` laid on `base`; objects are merged, except that one with another `type` replaces the base's."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        both_objects = isinstance(old, dict) and isinstance(value, dict)
+        if both_objects and value.get("type", old.get("type")) == old.get("type"):
+            merged[key] = _merge(old, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    """Set one dotted key in place."""
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise UsageError(f"--set expects key=value, found {override!r}")
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        value = text
+    *parents, last = key.split(".")
+    node: Any = values
+    for parent in parents:
+        node = _step_into(node, parent, override)
+    if isinstance(node, list):
+        node[_position(node, last, override)] = value
+    else:
+        node[last] = value
+
+
+def _step_into(node: Any, key: str, override: str) -> Any:
+    """The object or list under `key`, made where an object lacks it."""
+    if isinstance(node, list):
+        return node[_position(node, key, override)]
+    child = node.setdefault(key, {})
+    if child is None:
+        child = node[key] = {}
+    if not isinstance(child, dict | list):
+        raise UsageError(f"--set {override}: {key!r} is {child!r}, which has no keys below it")
+    return child
+
+
+def _position(items: list[Any], key: str, override: str) -> int:
+    """A list position given as text."""
+    if not key.isdigit() or int(key) >= len(items):
+        raise UsageError(f"--set {override}: expected a position from 0 to {len(items) - 1}, found {key!r}")
+    return int(key)
+
+
+def _explain(error: ValidationError, files: Sequence[Path], overrides: Sequence[str]) -> str:
+    """One line a fault: the key, what is wrong, the nearest valid key, and where it stands."""
+    lines = []
+    for fault in error.errors():
+        keys = [str(part) for part in fault["loc"]]
+        dotted = ".".join(keys)
+        where = _place_of(fault["loc"], files, overrides)
+        if fault["type"] == "extra_forbidden":
+            lines.append(f"unknown key {dotted!r}{where}: {did_you_mean(keys[-1], _valid_keys(fault['loc'][:-1]))}")
+        elif fault["type"] == "missing":
+            lines.append(f"missing key {dotted!r}{where}")
+        else:
+            found = "" if fault["type"] == "value_error" else f", found {fault['input']!r}"
+            message = fault["msg"].removeprefix("Value error, ")
+            lines.append(f"{dotted + ': ' if dotted else ''}{message}{found}{where}")
+    return "\n".join(lines)
+
+
+def _valid_keys(location: Sequence[str | int]) -> list[str]:
+    """The keys of the section at `location`."""
+    section: type[BaseModel] = ExperimentConfig
+    for part in location:
+        if isinstance(part, int):
+            continue
+        annotation = section.model_fields[part].annotation
+        inner = [t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, BaseModel)]
+        section = inner[0] if inner else Component
+    keys = list(section.model_fields)
+    return ["extends", *keys] if section is ExperimentConfig else keys
+
+
+def _place_of(location: Sequence[str | int], files: Sequence[Path], overrides: Sequence[str]) -> str:
+    """Which `--set` or file holds a key, as a clause; the one read last wins."""
+    dotted = ".".join(str(part) for part in location)
+    for override in reversed(overrides):
+        key = override.partition("=")[0]
+        if key == dotted or dotted.startswith(key + "."):
+            return f" (--set {override})"
+    for file in files:
+        node: Any = json.loads(file.read_text(encoding="utf-8"))
+        try:
+            for part in location:
+                node = node[part]
+        except (KeyError, IndexError, TypeError):
+            continue
+        return f" in {file}"
+    return f" in {files[0]}" if files else ""

@@ -1,0 +1,195 @@
+"""Every key of an experiment's JSON file, with its unit, range and default.
+
+The smallest file that trains:
+
+    {"data": {"reader": {"type": "flickrstyle"}, "root": "DIR"}, "model": {"size": "tiny"}}
+
+Keys that ModelScope has carry ModelScope's names (`train.max_epochs`, `train.dataloader.batch_size_per_gpu`,
+`train.hooks`, `evaluation.dataloader`). An object with a `type` names a file of a room: a reader, an objective.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+__all__ = ["ExperimentConfig"]
+
+
+class Section(BaseModel):
+    """A part of the configuration; an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Component(BaseModel):
+    """A member of a room, named by `type`; its other keys are checked against that member's arguments."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+
+
+class TokenizerSection(Section):
+    """Where the vocabulary comes from when the model starts from scratch."""
+
+    path: str | None = Field(None, description="directory with vocab.json and merges.txt, or vocab.txt (Chinese)")
+    train_vocab_size: int | None = Field(
+        None, ge=300, description="train a byte-level BPE of this many entries on the training captions instead"
+    )
+    num_codes: int = Field(8192, ge=1, description="<code_i> tokens after a trained vocabulary")
+    num_bins: int = Field(1000, ge=0, description="<bin_i> tokens after a trained vocabulary")
+
+
+class ModelSection(Section):
+    """The network and where its weights come from."""
+
+    path: str | None = Field(
+        None, description="start from this model directory, fairseq .pt file or hub id; null: random weights"
+    )
+    size: Literal["tiny", "medium", "base", "large", "huge"] = Field("tiny", description="released size, if no path")
+    config: dict[str, Any] = Field(default_factory=dict, description="OFA configuration keys that override")
+    language: Literal["en", "zh"] = "en"
+    tokenizer: TokenizerSection = Field(default_factory=TokenizerSection)
+    allow_partial: bool = Field(False, description="accept a checkpoint with missing or unexpected weights")
+
+
+class StyleSection(Section):
+    """How a style is told to the model."""
+
+    mode: Literal["code", "new", "plain", "none"] = Field(
+        "code", description="existing <code_i>, a new token a style, the style's name, or no styles at all"
+    )
+    names: list[str] | str | None = Field(
+        None, description="style names in order, or a file with one a line; null: those of the training examples"
+    )
+    strict: bool = Field(False, description="a style outside the list is an error, not the unknown-style token")
+
+
+class DataSection(Section):
+    """Examples and pictures."""
+
+    root: str | None = Field(None, description="folder that the reader's paths are relative to")
+    reader: Component
+    train: str = Field("train", description="split or slice to train on, such as train[-50000:]")
+    val: str | None = Field("val", description="split or slice for evaluation while training")
+    test: str | None = Field("test", description="split or slice for the final evaluation")
+    image_store: str | None = Field(
+        None, description="folder of decoded pictures; null: <work_dir>/image_store. Experiments may share one"
+    )
+    max_bad_fraction: float = Field(0.01, ge=0, le=1, description="share of unusable training examples that is borne")
+
+
+class PreprocessorSection(Section):
+    """From an example to tensors."""
+
+    prompt: str | None = Field(
+        None,
+        description="source text; {} is where the style goes. null: OFA's prompt, with the style where there is one",
+    )
+    patch_image_size: int = Field(224, ge=16, multiple_of=16, description="pixels a side that the model sees")
+    max_image_size: int | None = Field(
+        None, description="pixels a side before the random crop of training; null: no crop"
+    )
+    mean_std: Literal["half", "imagenet"] = Field("half", description="picture normalisation")
+    horizontal_flip: bool = Field(False, description="flip training pictures at random")
+    max_src_length: int = Field(80, ge=4, description="tokens of the source, bos and eos included")
+    max_tgt_length: int = Field(30, ge=2, description="tokens of the caption, eos included")
+    lowercase: bool = Field(True, description="lower-case captions")
+    strip_punctuation: bool = Field(True, description="take punctuation out of captions, as OFA does")
+    leading_space: bool = Field(True, description="encode captions with a leading space, as OFA does")
+
+
+class DataloaderSection(Section):
+    """Batches of one process."""
+
+    batch_size_per_gpu: int = Field(8, ge=1, description="examples of one process in one forward pass")
+    workers_per_gpu: int = Field(0, ge=0, description="loading processes beside each training process")
+
+
+class SchedulerSection(Section):
+    """Learning rate over the steps."""
+
+    name: Literal["const", "linear", "cosine", "polynomial_decay"] = "polynomial_decay"
+    warmup_proportion: float = Field(0.06, ge=0, le=1, description="share of all steps")
+    warmup_steps: int | None = Field(None, ge=0, description="steps; instead of warmup_proportion")
+    lr_end: float = Field(1e-7, ge=0, description="final learning rate of polynomial_decay")
+    power: float = Field(1.0, gt=0, description="of polynomial_decay")
+
+
+class OptimizerSection(Section):
+    """AdamW."""
+
+    type: Literal["AdamW"] = "AdamW"
+    lr: float = Field(2e-5, gt=0, description="peak learning rate")
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = Field(1e-8, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    visual_lr_scale: float = Field(1.0, ge=0, description="learning rate of the visual backbone relative to the rest")
+
+
+class TrainSection(Section):
+    """The loop. A step is one update of the weights."""
+
+    max_epochs: int = Field(3, ge=1)
+    max_steps: int | None = Field(None, ge=1, description="stop after this many steps")
+    dataloader: DataloaderSection = Field(default_factory=DataloaderSection)
+    gradient_accumulation: int = Field(1, ge=1, description="batches a step")
+    clip_norm: float | None = Field(1.0, gt=0, description="largest gradient norm; null: no clipping")
+    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="type that matrix products compute in")
+    freeze: list[Literal["visual", "embeddings", "encoder"]] = Field(default_factory=list)
+    optimizer: OptimizerSection = Field(default_factory=OptimizerSection)
+    lr_scheduler: SchedulerSection = Field(default_factory=SchedulerSection)
+    hooks: list[Component] = Field(default_factory=list, description="ModelScope hooks, by ModelScope's keys")
+    max_bad_steps: int = Field(10, ge=1, description="steps in a row with NaN or infinite loss before the run stops")
+
+
+class GenerationSection(Section):
+    """Beam search or sampling; names and meaning of OFA's generator."""
+
+    num_beams: int = Field(5, ge=1)
+    max_length: int = Field(16, ge=1, description="tokens before eos")
+    min_length: int = Field(1, ge=0, description="tokens before eos")
+    no_repeat_ngram_size: int = Field(3, ge=0, description="0: repeats are allowed")
+    length_penalty: float = 1.0
+    do_sample: bool = False
+    top_k: int = Field(0, ge=0, description="0: all tokens")
+    top_p: float = Field(1.0, gt=0, le=1)
+    temperature: float = Field(1.0, gt=0)
+
+
+class EvaluationSection(Section):
+    """What is measured, and on how much."""
+
+    dataloader: DataloaderSection = Field(default_factory=lambda: DataloaderSection(batch_size_per_gpu=16))
+    metrics: list[str] = Field(default_factory=lambda: ["caption"], description="files of ofakit/metrics or METRICS")
+    shuffled_pictures: bool = Field(True, description="also score every caption against another picture's references")
+    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="type that generation computes in")
+
+
+class ExperimentConfig(Section):
+    """One experiment. `extends` names a base file, relative to the file itself."""
+
+    description: str = Field("", description="what the experiment is for")
+    seed: int = Field(7, ge=0)
+    work_dir: str = Field("work_dir/run", description="the run directory")
+    task: Literal["image-captioning"] = "image-captioning"
+    model: ModelSection = Field(default_factory=ModelSection)
+    style: StyleSection = Field(default_factory=StyleSection)
+    data: DataSection
+    preprocessor: PreprocessorSection = Field(default_factory=PreprocessorSection)
+    objectives: list[Component] = Field(default_factory=lambda: [Component(type="cross_entropy")], min_length=1)
+    train: TrainSection = Field(default_factory=TrainSection)
+    generation: GenerationSection = Field(default_factory=GenerationSection)
+    evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> ExperimentConfig:
+        sizes = self.preprocessor
+        if sizes.max_image_size is not None and sizes.max_image_size < sizes.patch_image_size:
+            raise ValueError(
+                f"preprocessor.max_image_size {sizes.max_image_size} is smaller than "
+                f"patch_image_size {sizes.patch_image_size}; a crop cannot be larger than the picture"
+            )
+        return self

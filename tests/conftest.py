@@ -1,0 +1,17 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of golden outputs and real data: $OFAKIT_SHARED, or `shared` beside the checkout."""
+    folder = Path(os.environ.get("OFAKIT_SHARED") or Path(__file__).resolve().parents[2] / "shared")
+    if not (folder / "golden").is_dir():
+        pytest.skip(f"no golden data at {folder}; set OFAKIT_SHARED to the folder that holds golden/ and data/")
+    return folder
