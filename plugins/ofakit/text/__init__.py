@@ -1,0 +1,26 @@
+"""Text and ids: tokenizer, styles, prompts, whole-word masking, PTB tokens. Importing this loads none of them."""
+
+from ofakit.lazy import exports
+
+__all__ = [
+    "OFATokenizer",
+    "StyleSet",
+    "build_prompt",
+    "clean_caption",
+    "mask_whole_words",
+    "mask_whole_words_batch",
+    "style_words",
+    "train_tokenizer",
+]
+
+__getattr__ = exports(
+    __name__,
+    {
+        "ofakit.text.tokenizer": ["OFATokenizer"],
+        "ofakit.text.styles": ["StyleSet"],
+        "ofakit.text.prompts": ["build_prompt", "clean_caption"],
+        "ofakit.text.masking": ["mask_whole_words", "mask_whole_words_batch"],
+        "ofakit.text.style_words": ["style_words"],
+        "ofakit.text.training": ["train_tokenizer"],
+    },
+)

@@ -1,0 +1,114 @@
+"""What the Chinese tokenizer does to a text before its word pieces: BERT's basic tokenization.
+
+Source: google-research/bert `tokenization.py` (`BasicTokenizer`) as transformers carries it, whose Unicode tables are
+Python's `unicodedata`. The Rust `BertNormalizer` has older tables and leaves out NFC, so it is not used here.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Set
+
+__all__ = ["basic_tokenize", "lower"]
+
+CJK_BLOCKS = (
+    (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF),
+    (0x20000, 0x2A6DF),
+    (0x2A700, 0x2B73F),
+    (0x2B740, 0x2B81F),
+    (0x2B820, 0x2CEAF),
+    (0x2F800, 0x2FA1F),
+)
+
+
+class _CharacterTable(dict):
+    """A table for `str.translate` that works out a character when it is first met."""
+
+    def __init__(self, rule: Callable[[str], str]) -> None:
+        super().__init__()
+        self.rule = rule
+
+    def __missing__(self, codepoint: int) -> str:
+        self[codepoint] = self.rule(chr(codepoint))
+        return self[codepoint]
+
+    def __reduce__(self):
+        return type(self), (self.rule,)
+
+
+def _cleaned(char: str) -> str:
+    if char in "\t\n\r":
+        return " "
+    category = unicodedata.category(char)
+    if char == "\ufffd" or category.startswith("C"):
+        return ""
+    return " " if category == "Zs" else char
+
+
+def _cleaned_and_spaced(char: str) -> str:
+    return f" {char} " if any(first <= ord(char) <= last for first, last in CJK_BLOCKS) else _cleaned(char)
+
+
+def _split_off(char: str) -> str:
+    is_ascii_symbol = 32 < ord(char) < 127 and not char.isalnum()
+    return f" {char} " if is_ascii_symbol or unicodedata.category(char).startswith("P") else char
+
+
+def _split_off_and_stripped(char: str) -> str:
+    return "" if unicodedata.category(char) == "Mn" else _split_off(char)
+
+
+CLEAN = _CharacterTable(_cleaned)
+CLEAN_AND_SPACE = _CharacterTable(_cleaned_and_spaced)
+SPLIT = _CharacterTable(_split_off)
+SPLIT_AND_STRIP = _CharacterTable(_split_off_and_stripped)
+
+
+def lower(text: str) -> str:
+    """Lower-case every character by itself: a capital sigma at the end of a word becomes a plain sigma.
+
+    >>> lower("ΛΌΓΟΣ"), "ΛΌΓΟΣ".lower()
+    ('λόγοσ', 'λόγος')
+    """
+    return text.replace("Σ", "σ").lower()
+
+
+def basic_tokenize(
+    text: str,
+    *,
+    lower_case: bool = True,
+    strip_accents: bool | None = None,
+    space_chinese: bool = True,
+    never_split: Set[str] = frozenset(),
+) -> str:
+    """Clean a text and put a space around everything that is a word by itself.
+
+    Args:
+        text: Any text.
+        lower_case: Lower-case the words.
+        strip_accents: Drop combining marks after decomposition; None does as `lower_case` says.
+        space_chinese: Make every CJK character a word.
+        never_split: Words that stay as they are where they stand between spaces.
+
+    Returns:
+        The words, with at least one space between two of them.
+
+    >>> basic_tokenize("Café在“老地方”!").split()
+    ['cafe', '在', '“', '老', '地', '方', '”', '!']
+    """
+    strips = lower_case if strip_accents is None else strip_accents
+    text = unicodedata.normalize("NFC", text.translate(CLEAN_AND_SPACE if space_chinese else CLEAN))
+    if any(word in text for word in never_split):
+        words = [w if w in never_split else _split_words(w, lower_case, strips) for w in text.split()]
+        return " ".join(words)
+    return _split_words(text, lower_case, strips)
+
+
+def _split_words(text: str, lower_case: bool, strips: bool) -> str:
+    if lower_case:
+        text = text.lower()
+    if strips:
+        return unicodedata.normalize("NFD", text).translate(SPLIT_AND_STRIP)
+    return text.translate(SPLIT)

@@ -1,0 +1,437 @@
+"""OFA's tokenizers on the fast `tokenizers` library, ids equal to ModelScope's slow ones.
+
+English is BART's byte-level BPE (`vocab.json`, `merges.txt`), Chinese is BERT's word pieces (`vocab.txt`); the files in
+a directory say which. `<code_i>`, `<bin_i>` and other added tokens stand in `added_tokens.json`; a stock directory
+without that file gets the 8,192 codes and 1,000 bins that stock OFA adds.
+
+    tokenizer = OFATokenizer.from_pretrained("ofa_base")
+    tokenizer.encode(" what does the image describe?")
+
+Source: ModelScope `models/multi_modal/ofa/tokenization_ofa.py` and `preprocessors/ofa/base.py`, transformers'
+`PreTrainedTokenizer`, which cuts a text at added tokens before anything else.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from ofakit.errors import UsageError
+from ofakit.text.normalization import basic_tokenize, lower
+
+__all__ = ["NUM_BINS", "NUM_CODES", "OFATokenizer"]
+
+NUM_CODES = 8192
+NUM_BINS = 1000
+SPECIAL_TOKENS = ("<s>", "</s>", "<unk>", "<pad>", "<mask>")
+MAX_CHARACTERS_PER_WORD = 100
+FEW_PIECES = 64
+
+
+class OFATokenizer:
+    """Text to ids and back.
+
+    Args:
+        vocab: Token to id, the base vocabulary.
+        merges: The BPE merges, first ones first; None makes it the Chinese word-piece tokenizer.
+        added: Token to id of the tokens that are never cut: codes, bins, styles.
+        options: Of the Chinese one: `do_lower_case`, `strip_accents`, `tokenize_chinese_chars`.
+
+    Special tokens that neither `vocab` nor `added` has get the next free ids, in the order of `SPECIAL_TOKENS`.
+    """
+
+    def __init__(
+        self,
+        vocab: Mapping[str, int],
+        merges: Sequence[tuple[str, str]] | None,
+        added: Mapping[str, int] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.base_vocab = dict(vocab)
+        self.merges = merges
+        self.options = dict(options or {})
+        self.added: dict[str, int] = {}
+        self._id_of = dict(vocab)
+        self._token_of = {i: token for token, i in vocab.items()}
+        for token, token_id in (added or {}).items():
+            self._put(token, token_id)
+        self._mask_eats_space = self.language == "en" and "<mask>" not in self.added
+        for token in SPECIAL_TOKENS:
+            if token not in self.added:
+                self._put(token, self._id_of.get(token, len(self._id_of)))
+        self._backend = self._build_backend()
+        self._index_added()
+
+    @classmethod
+    def from_pretrained(cls, directory: str | Path) -> OFATokenizer:
+        """Read the tokenizer of a model directory.
+
+        Args:
+            directory: Holds `vocab.json` and `merges.txt` (English) or `vocab.txt` (Chinese).
+
+        Raises:
+            UsageError: It holds neither, or a file cannot be read.
+        """
+        folder = Path(directory)
+        try:
+            if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
+                vocab, merges = _read_bpe(folder)
+            elif (folder / "vocab.txt").is_file():
+                vocab, merges = _read_word_pieces(folder / "vocab.txt"), None
+            else:
+                found = ", ".join(sorted(p.name for p in folder.iterdir())) if folder.is_dir() else "no such directory"
+                raise UsageError(
+                    f"no tokenizer in {folder}: expected vocab.json and merges.txt (English) or vocab.txt (Chinese), "
+                    f"found {found or 'nothing'}"
+                )
+            added_file = folder / "added_tokens.json"
+            added = json.loads(added_file.read_text(encoding="utf-8")) if added_file.is_file() else None
+            tokenizer = cls(vocab, merges, added, _read_options(folder))
+        except (ValueError, OSError) as error:
+            if isinstance(error, UsageError):
+                raise
+            raise UsageError(f"the tokenizer files in {folder} cannot be read: {error}") from error
+        if added is None:
+            tokenizer.add_tokens(f"<code_{i}>" for i in range(NUM_CODES))
+            tokenizer.add_tokens(f"<bin_{i}>" for i in range(NUM_BINS))
+        return tokenizer
+
+    def save_pretrained(self, directory: str | Path) -> None:
+        """Write the files that `from_pretrained` and the stock classes read.
+
+        Args:
+            directory: Made if it is not there.
+        """
+        folder = Path(directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.merges is None:
+            _write_word_pieces(folder / "vocab.txt", self.base_vocab)
+            (folder / "tokenizer_config.json").write_text(json.dumps(self.options, indent=1), encoding="utf-8")
+        else:
+            vocab = {**{t: self.added[t] for t in SPECIAL_TOKENS if self._mask_eats_space}, **self.base_vocab}
+            (folder / "vocab.json").write_text(json.dumps(vocab, ensure_ascii=False), encoding="utf-8")
+            lines = ["#version: 0.2", *(" ".join(pair) for pair in self.merges), ""]
+            (folder / "merges.txt").write_text("\n".join(lines), encoding="utf-8")
+        kept = self.base_vocab if self.language == "zh" or not self._mask_eats_space else SPECIAL_TOKENS
+        added = {t: i for t, i in self.added.items() if t not in SPECIAL_TOKENS or t not in kept}
+        text = json.dumps(added, ensure_ascii=False, indent=1)
+        (folder / "added_tokens.json").write_text(text, encoding="utf-8")
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text, without bos and eos.
+
+        Args:
+            text: Any text; a lone surrogate counts as U+FFFD.
+        """
+        return self.encode_batch([text])[0]
+
+    def encode_batch(self, texts: Iterable[str]) -> list[list[int]]:
+        """The ids of each text, without bos and eos.
+
+        Args:
+            texts: As `encode` takes them.
+        """
+        split = [self._split(text) for text in texts]
+        pieces = [part for parts in split for part in parts if isinstance(part, str)]
+        encoded = iter(self._encode_pieces(pieces))
+        ids: list[list[int]] = []
+        for parts in split:
+            ids.append([])
+            for part in parts:
+                ids[-1].extend(next(encoded) if isinstance(part, str) else (part,))
+        return ids
+
+    def decode(self, ids: Iterable[int], skip_special_tokens: bool = True) -> str:
+        """The text of some ids.
+
+        Args:
+            ids: Token ids; a tensor or array of one dimension is fine.
+            skip_special_tokens: Leave out bos, eos, unk, pad and mask. Codes, bins and styles stay.
+
+        Raises:
+            UsageError: An id is none of the vocabulary.
+        """
+        ids = ids.tolist() if hasattr(ids, "tolist") else list(ids)
+        if skip_special_tokens:
+            ids = [i for i in ids if i not in self.special_ids]
+        try:
+            if self.language == "zh":
+                return " ".join([self._token_of[i] for i in ids]).replace(" ##", "").strip()
+            table = self._bytes_of
+            return b"".join([table[i] for i in ids]).decode("utf-8", errors="replace")
+        except KeyError as error:
+            raise UsageError(f"no token has the id {error.args[0]}: the vocabulary has {len(self)} tokens") from None
+
+    def decode_batch(self, batch: Iterable[Iterable[int]], skip_special_tokens: bool = True) -> list[str]:
+        """The text of each list of ids.
+
+        Args:
+            batch: Lists of ids, or a tensor (B, T).
+            skip_special_tokens: As in `decode`.
+        """
+        return [self.decode(ids, skip_special_tokens) for ids in batch]
+
+    def add_tokens(self, tokens: Iterable[str]) -> list[int]:
+        """Make tokens that are never cut; those without an id get the next free ones.
+
+        Args:
+            tokens: What they look like in a text. The Chinese tokenizer lower-cases them, as it does texts.
+
+        Returns:
+            The ids of the new ones, in order. A token that has an id keeps it and is left out.
+        """
+        new_ids = []
+        for token in tokens:
+            if token in self.added or not token:
+                continue
+            token = lower(token) if self._lower_cases else token
+            if token not in self._id_of:
+                new_ids.append(len(self._id_of))
+            self._put(token, self._id_of.get(token, len(self._id_of)))
+        self._index_added()
+        return new_ids
+
+    def token_to_id(self, token: str) -> int | None:
+        """The id of a token, or None.
+
+        Args:
+            token: As the vocabulary spells it, such as "Ġdog" or "<code_3>".
+        """
+        return self._id_of.get(token)
+
+    def id_to_token(self, token_id: int) -> str | None:
+        """The token of an id, as the vocabulary spells it, or None.
+
+        Args:
+            token_id: An id.
+        """
+        return self._token_of.get(token_id)
+
+    def code_token(self, i: int) -> str:
+        """The i-th code of the vocabulary.
+
+        Args:
+            i: From 0.
+
+        Raises:
+            UsageError: The vocabulary has no such code.
+
+        """
+        token = f"<code_{i}>"
+        if token not in self._id_of:
+            codes = sum(t.startswith("<code_") for t in self.added)
+            raise UsageError(f"the vocabulary has no {token}: it has {codes} codes")
+        return token
+
+    def word_starts(self, ids: Sequence[int], include_added: bool = False) -> np.ndarray:
+        """Where words begin, for `ofakit.text.masking`.
+
+        Args:
+            ids: (T,) token ids, with or without bos and eos.
+            include_added: Codes, bins and styles are words as well, which may be masked.
+
+        Returns:
+            (T,) int8: 1 where a word begins, 0 where one goes on, -1 at tokens that are never masked and that no
+            masked span crosses: special tokens and, unless asked, added ones.
+        """
+        kinds = self._kinds_asked if include_added else self._kinds
+        flags = kinds[np.asarray(ids, dtype=np.int64)]
+        if flags.size:
+            after_atom = np.r_[True, (flags[:-1] == -1)]
+            flags[after_atom & (flags == 0)] = 1
+        return flags
+
+    def __len__(self) -> int:
+        return len(self._id_of)
+
+    @property
+    def language(self) -> str:
+        """`en` or `zh`."""
+        return "zh" if self.merges is None else "en"
+
+    @property
+    def bos_token_id(self) -> int:
+        return self.added["<s>"]
+
+    @property
+    def pad_token_id(self) -> int:
+        return self.added["<pad>"]
+
+    @property
+    def eos_token_id(self) -> int:
+        return self.added["</s>"]
+
+    @property
+    def unk_token_id(self) -> int:
+        return self.added["<unk>"]
+
+    @property
+    def mask_token_id(self) -> int:
+        return self.added["<mask>"]
+
+    @functools.cached_property
+    def special_ids(self) -> frozenset[int]:
+        """The ids of bos, eos, unk, pad and mask."""
+        return frozenset(self.added[token] for token in SPECIAL_TOKENS)
+
+    @property
+    def _lower_cases(self) -> bool:
+        return self.language == "zh" and self.options.get("do_lower_case", True)
+
+    def _put(self, token: str, token_id: int) -> None:
+        self.added[token] = self._id_of[token] = token_id
+        self._token_of[token_id] = token
+
+    def _build_backend(self) -> Tokenizer:
+        """The `tokenizers` model of the base vocabulary. It never sees an added token."""
+        if self.merges is not None:
+            backend = Tokenizer(models.BPE(self.base_vocab, self.merges, unk_token="<unk>"))
+            backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+            return backend
+        unknown = "\0"  # no word of a cleaned text holds it
+        vocab = {**self.base_vocab, unknown: self.unk_token_id}
+        model = models.WordPiece(vocab, unk_token=unknown, max_input_chars_per_word=MAX_CHARACTERS_PER_WORD)
+        backend = Tokenizer(model)
+        backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        return backend
+
+    def _index_added(self) -> None:
+        """Prepare the search for added tokens and forget what was worked out without them."""
+        lengths: dict[str, set[int]] = {}
+        for token in self.added:
+            lengths.setdefault(token[0], set()).add(len(token))
+        self._lengths = {first: sorted(found, reverse=True) for first, found in lengths.items()}
+        self._first = re.compile("[" + "".join(map(re.escape, self._lengths)) + "]")
+        self._cased = None
+        if self._lower_cases and any(token != lower(token) for token in self.added):
+            ordered = [*SPECIAL_TOKENS, *(t for t in self.added if t not in SPECIAL_TOKENS)]
+            self._cased = re.compile("(" + "|".join(map(re.escape, ordered)) + ")|(.)")
+        for name in ("_bytes_of", "_kinds", "_kinds_asked"):
+            self.__dict__.pop(name, None)
+
+    def _split(self, text: str) -> list[str | int]:
+        """Cut a text at added tokens, leftmost first and then longest: pieces of text, and ids."""
+        if self._cased is not None:
+            text = self._cased.sub(lambda match: match[1] or lower(match[2]), text)
+        elif self._lower_cases:
+            text = lower(text)
+        parts: list[str | int] = []
+        done = 0
+        for start, token in self._matches(text):
+            piece = text[done:start]
+            done = start + len(token)
+            if token == "<mask>" and self._mask_eats_space:
+                piece = piece.rstrip()
+            parts += [piece, self.added[token]] if piece else [self.added[token]]
+        if done < len(text):
+            parts.append(text[done:])
+        return parts
+
+    def _matches(self, text: str) -> Iterator[tuple[int, str]]:
+        end = 0
+        for match in self._first.finditer(text):
+            start = match.start()
+            if start < end:
+                continue
+            for length in self._lengths[match[0]]:
+                token = text[start : start + length]
+                if token in self.added:
+                    end = start + length
+                    yield start, token
+                    break
+
+    def _encode_pieces(self, pieces: list[str]) -> list[list[int]]:
+        if self.language == "zh":
+            pieces = [self._normalize(piece) for piece in pieces]
+        else:
+            pieces = [_without_surrogates(piece) for piece in pieces]
+        if len(pieces) < FEW_PIECES:  # a thread pool costs more than it saves, and forked workers must not inherit one
+            return [self._backend.encode(piece, add_special_tokens=False).ids for piece in pieces]
+        return [e.ids for e in self._backend.encode_batch(pieces, add_special_tokens=False)]
+
+    def _normalize(self, piece: str) -> str:
+        return basic_tokenize(
+            piece,
+            lower_case=self._lower_cases,
+            strip_accents=self.options.get("strip_accents"),
+            space_chinese=self.options.get("tokenize_chinese_chars", True),
+            never_split=frozenset(SPECIAL_TOKENS),
+        )
+
+    @functools.cached_property
+    def _bytes_of(self) -> dict[int, bytes]:
+        """What each id of the English vocabulary stands for."""
+        byte_of = {char: byte for byte, char in enumerate(byte_characters())}
+        table = {}
+        for token_id, token in self._token_of.items():
+            known = token not in self.added and all(char in byte_of for char in token)
+            table[token_id] = bytes(byte_of[char] for char in token) if known else token.encode()
+        return table
+
+    @functools.cached_property
+    def _kinds(self) -> np.ndarray:
+        kinds = self._kinds_asked.copy()
+        kinds[list(self.added.values())] = -1
+        return kinds
+
+    @functools.cached_property
+    def _kinds_asked(self) -> np.ndarray:
+        """What `word_starts` says of each id where added tokens are words."""
+        kinds = np.zeros(max(self._token_of) + 1, dtype=np.int8)
+        goes_on = (lambda t: t.startswith("##")) if self.language == "zh" else (lambda t: not t.startswith("Ġ"))
+        for token_id, token in self._token_of.items():
+            kinds[token_id] = token in self.added or not goes_on(token)
+        kinds[list(self.special_ids)] = -1
+        return kinds
+
+
+def byte_characters() -> list[str]:
+    """The printable character that stands for each of the 256 bytes in a byte-level vocabulary.
+
+    Source: openai/gpt-2 `src/encoder.py`. Bytes that print stand for themselves, the others for U+0100 and on.
+
+    >>> byte_characters()[32], byte_characters()[65], len(set(byte_characters()))
+    ('Ġ', 'A', 256)
+    """
+    printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    others = iter(range(256, 512))
+    return [chr(byte if byte in printable else next(others)) for byte in range(256)]
+
+
+def _without_surrogates(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return re.sub("[\ud800-\udfff]", "\ufffd", text)
+    return text
+
+
+def _read_bpe(folder: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    vocab = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+    lines = (folder / "merges.txt").read_text(encoding="utf-8").split("\n")[1:-1]
+    return vocab, [tuple(line.split()) for line in lines]
+
+
+def _read_word_pieces(path: Path) -> dict[str, int]:
+    with path.open(encoding="utf-8") as lines:
+        return {line.rstrip("\n"): i for i, line in enumerate(lines)}
+
+
+def _write_word_pieces(path: Path, vocab: Mapping[str, int]) -> None:
+    token_of = {i: token for token, i in vocab.items()}
+    lines = [token_of.get(i, "") + "\n" for i in range(max(token_of) + 1)]
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+def _read_options(folder: Path) -> dict[str, Any]:
+    """What `tokenizer_config.json` says about lower-casing and the like."""
+    path = folder / "tokenizer_config.json"
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return {key: found[key] for key in ("do_lower_case", "strip_accents", "tokenize_chinese_chars") if key in found}
