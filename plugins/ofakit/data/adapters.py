@@ -1,0 +1,100 @@
+"""Examples from data sets that are in memory already: Hugging Face, ModelScope's `MsDataset`, or plain dicts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ofakit.data.example import Example
+from ofakit.data.files import captions_in
+from ofakit.errors import UsageError, did_you_mean
+
+__all__ = ["examples_from_dataset"]
+
+FIELDS = {
+    "id": ("id", "image_id"),
+    "image": ("image", "image_path"),
+    "text": ("text", "caption"),
+    "references": ("references", "captions"),
+    "style": ("style", "personality"),
+}
+
+
+def examples_from_dataset(dataset: Iterable[Any], column_map: Mapping[str, str] | None = None) -> list[Example]:
+    """Turn rows into examples.
+
+    Pictures of a Hugging Face `Image` column stay encoded: as a path where there is a file, else as its bytes.
+
+    Args:
+        dataset: A `datasets.Dataset`, an `MsDataset`, or anything that gives dicts or `Example` objects.
+        column_map: Column of each field of `Example`, such as {"text": "comment"}. A field that is not named is
+            looked for under its own name and the usual other one (`caption`, `captions`, `personality`, `image_path`).
+
+    Returns:
+        One example a row. A row with a text and no references has the text as its one reference.
+
+    Raises:
+        UsageError: `column_map` names an unknown field or a column that is not there, or a row is of another type.
+
+    >>> examples_from_dataset([{"image": "a.jpg", "comment": "a cat"}], {"text": "comment"})[0].references
+    ('a cat',)
+    """
+    column_map = dict(column_map or {})
+    for field in column_map:
+        if field not in FIELDS:
+            raise UsageError(f"unknown field {field!r} in the column map: {did_you_mean(field, FIELDS)}")
+    rows = _encoded(dataset)
+    return [_example(row, number, column_map) for number, row in enumerate(rows)]
+
+
+def _encoded(dataset: Iterable[Any]) -> Iterable[Any]:
+    """The rows of a data set, without decoding its pictures where that can be told to it."""
+    dataset = getattr(dataset, "ds_instance", dataset)
+    features = getattr(dataset, "features", None)
+    if isinstance(features, Mapping) and hasattr(dataset, "cast_column"):
+        for name, feature in features.items():
+            if type(feature).__name__ == "Image":
+                dataset = dataset.cast_column(name, type(feature)(decode=False))
+    return dataset
+
+
+def _example(row: Any, number: int, column_map: Mapping[str, str]) -> Example:
+    if isinstance(row, Example):
+        return row
+    if not isinstance(row, Mapping):
+        raise UsageError(f"expected dicts or ofakit.data.Example, found {type(row).__name__} in row {number}")
+    cells = {field: _cell(row, field, number, column_map) for field in FIELDS}
+    where = f"row {number}"
+    text = None if cells["text"] is None else captions_in(cells["text"], where)
+    if text is not None and len(text) > 1:
+        text, cells["references"] = None, cells["references"] or text
+    references = captions_in(cells["references"], where) if cells["references"] is not None else text or ()
+    return Example(
+        id=str(number if cells["id"] is None else cells["id"]),
+        image=_picture(cells["image"], where),
+        text=text[0] if text else None,
+        references=references,
+        style=cells["style"],
+    )
+
+
+def _cell(row: Mapping[str, Any], field: str, number: int, column_map: Mapping[str, str]) -> Any:
+    if field in column_map:
+        if column_map[field] not in row:
+            raise UsageError(
+                f"the column map sends {field!r} to {column_map[field]!r}, which row {number} does not have: "
+                f"{did_you_mean(column_map[field], row)}"
+            )
+        return row[column_map[field]]
+    return next((row[column] for column in FIELDS[field] if column in row), None)
+
+
+def _picture(value: Any, where: str) -> Any:
+    if isinstance(value, Mapping):
+        path = value.get("path")
+        return path if path and os.path.isfile(path) else _picture(value.get("bytes") or path, where)
+    if value is None or isinstance(value, str | Path | bytes) or hasattr(value, "convert"):
+        return value
+    raise UsageError(f"expected a path, bytes or a PIL picture in {where}, found {type(value).__name__}")

@@ -1,0 +1,143 @@
+"""What is done with examples that cannot be used: counted, listed, left out, and an error once they are too many.
+
+Training finds its bad pictures before the first step, while the image store is filled. Left out then, they never get
+a place in the order of examples: every process has the same data set, no step ends up short on one of them, and a
+resumed run meets the same batches as an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ofakit.data.example import Example
+from ofakit.errors import UsageError
+
+if TYPE_CHECKING:
+    from ofakit.data.image_store import ImageStore
+
+__all__ = ["BadExamples", "usable_examples"]
+
+log = logging.getLogger(__name__)
+
+BAD_PICTURE = "bad picture"
+
+
+class BadExamples:
+    """Counts and lists what was left out.
+
+    Args:
+        max_fraction: Share of the examples, 0 to 1, whose picture may be bad (`data.max_bad_fraction`).
+        path: Where `write` puts the list, `<run>/bad_examples.jsonl`; None keeps it in memory.
+
+    Attributes:
+        rows: One dict an example: id, image, style, kind, reason.
+    """
+
+    def __init__(self, max_fraction: float = 0.01, path: str | Path | None = None) -> None:
+        self.max_fraction = max_fraction
+        self.path = None if path is None else Path(path)
+        self.rows: list[dict[str, str | None]] = []
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many of each kind."""
+        return dict(Counter(str(row["kind"]) for row in self.rows))
+
+    def add(self, example: Example, kind: str, reason: str) -> None:
+        """Count and list one.
+
+        Args:
+            example: What is left out.
+            kind: "bad picture", "empty caption" or "empty reference".
+            reason: Why.
+        """
+        image = str(example.image) if isinstance(example.image, str | Path) else None
+        self.rows.append({"id": example.id, "image": image, "style": example.style, "kind": kind, "reason": reason})
+
+    def check(self, total: int) -> None:
+        """Refuse to go on with too many bad pictures.
+
+        Args:
+            total: Examples there were, the bad ones included.
+
+        Raises:
+            UsageError: More than `max_fraction` of them have a bad picture.
+        """
+        bad = [row for row in self.rows if row["kind"] == BAD_PICTURE]
+        if len(bad) <= self.max_fraction * total:
+            return
+        listed = f"All are listed in {self.path}. " if self.path else ""
+        raise UsageError(
+            f"{len(bad)} of {total} examples ({len(bad) / total:.1%}) have a missing or unreadable picture, expected "
+            f"at most data.max_bad_fraction = {self.max_fraction:g}. The first is {bad[0]['image']}: "
+            f"{bad[0]['reason']}. {listed}Check data.root and the reader's folder of pictures, or raise the limit"
+        )
+
+    def write(self) -> None:
+        """Write the list to `path`, whole or not at all; an empty list takes an older one away."""
+        if self.path is None:
+            return
+        if not self.rows:
+            self.path.unlink(missing_ok=True)
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        beside.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.rows), encoding="utf-8")
+        os.replace(beside, self.path)
+
+
+def usable_examples(
+    examples: Sequence[Example],
+    store: ImageStore,
+    bad: BadExamples,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Example]:
+    """Fill the image store and leave out the examples whose picture is missing or unreadable.
+
+    Args:
+        examples: The examples of training.
+        store: Gets every picture that has a path. Pictures in memory are decoded once, only to see that they can be.
+        bad: Counts and lists what is left out; its list is written.
+        workers: Threads that decode.
+        progress: Called with (done, all) after each decoded picture.
+
+    Returns:
+        The usable examples in order. Examples without a picture are usable.
+
+    Raises:
+        UsageError: Too many are bad, or the disk has no room for the store.
+    """
+    paths = [example.image for example in examples if isinstance(example.image, str | Path)]
+    reasons = store.add_many(paths, workers, progress)
+    usable = []
+    for example in examples:
+        on_disk = isinstance(example.image, str | Path)
+        reason = reasons.get(str(example.image)) if on_disk else _reason_in_memory(example.image)
+        if reason is None:
+            usable.append(example)
+        else:
+            bad.add(example, BAD_PICTURE, reason)
+    bad.write()
+    bad.check(len(examples))
+    if len(usable) < len(examples):
+        log.warning("left out %d of %d examples: bad pictures", len(examples) - len(usable), len(examples))
+    return usable
+
+
+def _reason_in_memory(image: Any) -> str | None:
+    """Why a picture in memory cannot be decoded; None if it can, or if there is none."""
+    from ofakit.data.image_store import BadPicture, load_square
+
+    try:
+        if image is not None:
+            load_square(image, 1)
+    except BadPicture as error:
+        return error.reason
+    return None

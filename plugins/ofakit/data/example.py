@@ -1,0 +1,37 @@
+"""The one thing that leaves a reader: a picture, its style and what was written about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["Example"]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A picture in a style, with its captions.
+
+    Readers give one a (picture, style) with every reference and no text; `expand` gives one a reference with `text`
+    set, for training.
+
+    Attributes:
+        id: Names the example; unique within a split.
+        image: A path, a PIL picture, the bytes of an encoded picture, or None for an example without a picture.
+        text: The caption to learn, or None.
+        references: Every caption known for this picture in this style.
+        style: The style's name as the data spells it, or None.
+
+    >>> Example("dog.jpg#humorous", "images/dog.jpg", references=("a dog on strike .",), style="humorous").style
+    'humorous'
+    """
+
+    id: str
+    image: str | Path | Image.Image | bytes | None = None
+    text: str | None = None
+    references: tuple[str, ...] = ()
+    style: str | None = None

@@ -1,0 +1,72 @@
+"""From one example a (picture, style) to one a caption, leaving out captions that say nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ofakit.data.example import Example
+
+if TYPE_CHECKING:
+    from ofakit.data.bad_examples import BadExamples
+
+__all__ = ["drop_empty", "expand"]
+
+
+def expand(examples: Iterable[Example], bad: BadExamples | None = None) -> list[Example]:
+    """Give one example a caption, with `text` set, for training.
+
+    An example that has a `text` already is kept as it is. Empty captions are left out.
+
+    Args:
+        examples: Examples as readers give them.
+        bad: Counts and lists what is left out.
+
+    Returns:
+        The examples in order, the captions of one example beside each other. `references` stay complete.
+
+    >>> [e.text for e in expand([Example("a", references=("one", " ", "two"))])]
+    ['one', 'two']
+    """
+    expanded = []
+    for example in examples:
+        if example.text is not None:
+            captions = [(example.id, example.text)]
+        else:
+            captions = [(f"{example.id}#{k}", text) for k, text in enumerate(example.references)]
+            if not captions and bad is not None:
+                bad.add(example, "empty caption", "the example has no caption")
+        for name, text in captions:
+            if text.strip():
+                expanded.append(replace(example, id=name, text=text))
+            elif bad is not None:
+                bad.add(replace(example, id=name), "empty caption", "the caption is empty")
+    return expanded
+
+
+def drop_empty(examples: Iterable[Example], bad: BadExamples | None = None) -> list[Example]:
+    """Leave out empty references, and examples that keep none, before captions are scored.
+
+    A score against no reference, or an empty one, is undefined; left in, it would turn averages into NaN.
+
+    Args:
+        examples: Examples as readers give them.
+        bad: Counts and lists what is left out.
+
+    Returns:
+        The examples that have something to be scored against, in order.
+
+    >>> [e.references for e in drop_empty([Example("a", references=("one", "")), Example("b", references=("",))])]
+    [('one',)]
+    """
+    kept = []
+    for example in examples:
+        references = tuple(text for text in example.references if text.strip())
+        if bad is not None and len(references) < len(example.references):
+            bad.add(example, "empty reference", f"{len(example.references) - len(references)} empty")
+        if references:
+            kept.append(replace(example, references=references))
+        elif bad is not None and not example.references:
+            bad.add(example, "empty reference", "the example has no reference")
+    return kept

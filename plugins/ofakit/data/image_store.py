@@ -1,0 +1,408 @@
+"""Decoded pictures on disk as memory-mapped bytes, so that epochs after the first decode nothing.
+
+    store = ImageStore("work_dir/images", size=256)
+    bad = store.add_many(paths, workers=8)     # decode what is not there yet; the rest is found
+    pixels = store[path]                       # (256, 256, 3) uint8, read-only, no copy
+
+On disk, below the directory, one folder a size describes itself and is checked when it is opened:
+
+    size_256/store.json   format, version, size and resampling
+    size_256/index.bin    one record a row: digest of (absolute path, mtime, length), state, CRC-32 of the row
+    size_256/rows.bin     the pixels, size * size * 3 bytes a row
+
+Several processes may read and fill a store at once. Rows are handed out under a file lock; the bytes of a row are
+written before its state, so a process that is killed leaves a row that counts as absent. The CRC, checked when a
+process serves a row for the first time, catches what a power cut may tear.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import io
+import json
+import mmap
+import os
+import shutil
+import struct
+import tempfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ofakit.errors import OfakitError, UsageError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["BadPicture", "ImageStore", "load_square"]
+
+RECORD = struct.Struct("<32sII8x")
+STATE = struct.Struct("<II")
+STATE_OFFSET = 32
+DONE = 1
+CHUNK_BYTES = 16 * 2**20
+
+
+class BadPicture(OfakitError):
+    """A picture that is missing or cannot be read.
+
+    Args:
+        path: Which one.
+        reason: Why.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+class ImageStore:
+    """Square RGB pictures of one size, decoded once. See the module's text for what lies on disk.
+
+    A picture is known by its absolute path, modification time and length, so a changed file is decoded anew. A
+    process looks at the file once: it serves what it found then, even if the file goes away while it runs.
+
+    Args:
+        directory: Where stores lie; each size gets its own folder below. Several experiments may share it.
+        size: Pixels a side, the `max_image_size` of the preprocessor.
+        draft: Let the JPEG decoder shrink large pictures by 2, 4 or 8 while it decodes. Faster, but the pixels then
+            differ slightly from Pillow's bicubic resize of the whole picture, so it is kept apart from other stores.
+
+    Raises:
+        UsageError: The folder is no store of this version and size, or cannot be written.
+    """
+
+    def __init__(self, directory: str | Path, size: int, draft: bool = False) -> None:
+        self.directory = Path(directory).expanduser().resolve()
+        self.size = size
+        self.draft = draft
+        self.folder = self.directory / (f"size_{size}_draft" if draft else f"size_{size}")
+        self._row_of_path: dict[str, int] = {}
+        self._checked: set[int] = set()
+        self._open()
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one picture."""
+        return self.size * self.size * 3
+
+    def bytes_needed(self, pictures: int) -> int:
+        """Bytes of disk, and of page cache where all is to stay in memory, for so many pictures.
+
+        Args:
+            pictures: How many.
+        """
+        return pictures * (self.row_bytes + RECORD.size)
+
+    def __len__(self) -> int:
+        """Rows handed out so far, by any process."""
+        return os.fstat(self._index.fileno()).st_size // RECORD.size
+
+    def __contains__(self, path: str | Path) -> bool:
+        """Whether the picture, as it is now, has been decoded."""
+        with contextlib.suppress(BadPicture):
+            return self._done_row(_digest(str(path))) is not None
+        return False
+
+    def __getitem__(self, path: str | Path) -> np.ndarray:
+        """The pixels of a picture, decoded now if they are not there yet.
+
+        Args:
+            path: The picture's file.
+
+        Returns:
+            (size, size, 3) uint8, read-only, a view of the mapped file.
+
+        Raises:
+            BadPicture: It is missing or cannot be read.
+            UsageError: The disk is full.
+        """
+        path = str(path)
+        row = self._row_of_path.get(path)
+        if row is None:
+            digest = _digest(path)
+            row = self._done_row(digest)
+            if row is None:
+                row = self._add(path, digest)
+            self._row_of_path[path] = row
+        if row not in self._checked:
+            if not self._intact(row):
+                self._write(row, load_square(path, self.size, self.draft))
+            self._checked.add(row)
+        return self._view(row)
+
+    def add_many(
+        self, paths: Iterable[str | Path], workers: int = 1, progress: Callable[[int, int], None] | None = None
+    ) -> dict[str, str]:
+        """Decode the pictures that are not there yet.
+
+        Processes that train together may each bring a share, wait for each other, and then each call this with all
+        paths: it finds what the others decoded, and every process learns of every bad picture.
+
+        Args:
+            paths: Files of pictures; doubles are decoded once.
+            workers: Threads that decode. Pillow decodes and resizes outside Python's lock.
+            progress: Called with (done, all) after each decoded picture.
+
+        Returns:
+            The reason for each picture that is missing or cannot be read, by path.
+
+        Raises:
+            UsageError: The disk has no room for the new pictures; nothing was decoded then.
+        """
+        todo, bad = self._absent(paths)
+        self._check_room(len(todo))
+
+        def add(item: tuple[str, bytes]) -> tuple[str, int | None, str]:
+            try:
+                return item[0], self._add(*item), ""
+            except BadPicture as error:
+                return item[0], None, error.reason
+
+        with ThreadPoolExecutor(max(1, workers)) as pool:
+            for done, (path, row, reason) in enumerate(pool.map(add, todo), start=1):
+                if row is None:
+                    bad[path] = reason
+                else:
+                    self._row_of_path[path] = row
+                if progress is not None:
+                    progress(done, len(todo))
+        return bad
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = ("directory", "size", "draft", "folder", "_row_of_path", "_checked")
+        return {name: getattr(self, name) for name in kept}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._open()
+
+    def _open(self) -> None:
+        self._rows_of_digest: dict[bytes, int] = {}
+        self._records_read = 0
+        self._pixels = np.empty((0, self.size, self.size, 3), np.uint8)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._check_header()
+            for name in ("index.bin", "rows.bin"):
+                (self.folder / name).touch()
+            # Unbuffered and kept open for as long as the store; every access is a pread or pwrite with its own offset.
+            self._index = open(self.folder / "index.bin", "r+b", buffering=0)  # noqa: SIM115
+            self._rows = open(self.folder / "rows.bin", "r+b", buffering=0)  # noqa: SIM115
+        except OSError as error:
+            raise UsageError(
+                f"cannot keep pictures in {self.folder}: {error}. Set data.image_store to a folder that can be written"
+            ) from error
+
+    def _check_header(self) -> None:
+        header = {"format": "ofakit image store", "version": 1, "size": self.size, "mode": "RGB"}
+        header |= {"resample": "bicubic", "draft": self.draft}
+        path = self.folder / "store.json"
+        if not path.exists():
+            if (self.folder / "rows.bin").exists():
+                raise UsageError(f"{self.folder} holds pictures but no store.json; delete the folder to decode anew")
+            _write_atomically(path, json.dumps(header).encode())
+        try:
+            found = json.loads(path.read_bytes())
+        except ValueError:
+            found = "no JSON"
+        if found != header:
+            raise UsageError(
+                f"expected {header} in {path}, found {found}. Delete {self.folder} to decode the pictures anew"
+            )
+
+    def _absent(self, paths: Iterable[str | Path]) -> tuple[list[tuple[str, bytes]], dict[str, str]]:
+        """(path, digest) of the pictures still to decode, and the reason for each that has no file."""
+        todo, bad = [], {}
+        for path in dict.fromkeys(str(path) for path in paths):
+            if path in self._row_of_path:
+                continue
+            try:
+                digest = _digest(path)
+            except BadPicture as error:
+                bad[path] = error.reason
+                continue
+            row = self._done_row(digest)
+            if row is None:
+                todo.append((path, digest))
+            else:
+                self._row_of_path[path] = row
+        return todo, bad
+
+    def _done_row(self, digest: bytes) -> int | None:
+        """The row of a digest, if its picture has been written."""
+        if digest not in self._rows_of_digest:
+            self._read_new_records()
+        row = self._rows_of_digest.get(digest)
+        return row if row is not None and self._state(row)[0] == DONE else None
+
+    def _read_new_records(self) -> None:
+        start = self._records_read
+        if len(self) <= start:
+            return
+        content = os.pread(self._index.fileno(), (len(self) - start) * RECORD.size, start * RECORD.size)
+        for k in range(len(content) // RECORD.size):
+            self._rows_of_digest.setdefault(content[k * RECORD.size :][:STATE_OFFSET], start + k)
+        self._records_read = start + len(content) // RECORD.size
+
+    def _state(self, row: int) -> tuple[int, int]:
+        """State and CRC of a row."""
+        content = os.pread(self._index.fileno(), STATE.size, row * RECORD.size + STATE_OFFSET)
+        return STATE.unpack(content) if len(content) == STATE.size else (0, 0)
+
+    def _intact(self, row: int) -> bool:
+        """Whether a row holds the bytes that were written to it. Read, not mapped: a cut file must not kill us."""
+        content = os.pread(self._rows.fileno(), self.row_bytes, row * self.row_bytes)
+        return len(content) == self.row_bytes and self._state(row) == (DONE, zlib.crc32(content))
+
+    def _view(self, row: int) -> np.ndarray:
+        if row >= len(self._pixels):
+            rows = os.fstat(self._rows.fileno()).st_size // self.row_bytes
+            mapped = mmap.mmap(self._rows.fileno(), rows * self.row_bytes, access=mmap.ACCESS_READ)
+            self._pixels = np.frombuffer(mapped, np.uint8).reshape(rows, self.size, self.size, 3)
+        return self._pixels[row]
+
+    def _add(self, path: str, digest: bytes) -> int:
+        """Decode a picture into its row, and give the row."""
+        pixels = load_square(path, self.size, self.draft)
+        row = self._row_for(digest)
+        self._write(row, pixels)
+        self._checked.add(row)
+        return row
+
+    def _row_for(self, digest: bytes) -> int:
+        """The row of a digest, a new one if it has none."""
+        with self._locked():
+            self._read_new_records()
+            if digest in self._rows_of_digest:
+                return self._rows_of_digest[digest]
+            row = len(self)
+            self._reserve(row + 1)
+            os.pwrite(self._index.fileno(), RECORD.pack(digest, 0, 0), row * RECORD.size)
+            self._read_new_records()
+            return row
+
+    def _reserve(self, rows: int) -> None:
+        """Make rows.bin long enough, with real blocks: a full disk must show here, not when a mapped page is read."""
+        length = os.fstat(self._rows.fileno()).st_size
+        if length >= rows * self.row_bytes:
+            return
+        chunk = max(1, CHUNK_BYTES // self.row_bytes) * self.row_bytes
+        wanted = -(-rows * self.row_bytes // chunk) * chunk
+        with self._disk_errors():
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(self._rows.fileno(), length, wanted - length)
+            else:
+                os.ftruncate(self._rows.fileno(), wanted)
+
+    def _write(self, row: int, pixels: np.ndarray) -> None:
+        content = pixels.tobytes()
+        with self._disk_errors():
+            _pwrite_all(self._rows.fileno(), content, row * self.row_bytes)
+            os.pwrite(self._index.fileno(), STATE.pack(DONE, zlib.crc32(content)), row * RECORD.size + STATE_OFFSET)
+
+    def _check_room(self, pictures: int) -> None:
+        reserved = os.fstat(self._rows.fileno()).st_size - len(self) * self.row_bytes
+        needed = self.bytes_needed(pictures) - max(0, reserved)
+        free = shutil.disk_usage(self.folder).free
+        if needed > free:
+            raise UsageError(
+                f"{pictures} decoded pictures of {self.size} x {self.size} pixels need {needed / 2**30:.2f} GiB more, "
+                f"found {free / 2**30:.2f} GiB free in {self.folder}. Set data.image_store to a larger disk, or lower "
+                "preprocessor.max_image_size"
+            )
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the store alone. The lock file is opened each time: forked processes would share an open one's lock."""
+        with open(self.folder / "lock", "wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    @contextlib.contextmanager
+    def _disk_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise UsageError(
+                f"no room left for decoded pictures in {self.folder}: {error}. Set data.image_store to a larger disk"
+            ) from error
+
+
+def load_square(image: str | Path | bytes | Image.Image, size: int, draft: bool = False) -> np.ndarray:
+    """Decode a picture and resize it to a square, as OFA does: RGB first, then Pillow's bicubic filter.
+
+    Files and bytes are turned upright by their EXIF orientation; a PIL picture is taken as it is.
+
+    Args:
+        image: A path, the bytes of an encoded picture, or a PIL picture.
+        size: Pixels a side.
+        draft: See `ImageStore`.
+
+    Returns:
+        (size, size, 3) uint8.
+
+    Raises:
+        BadPicture: It is missing or cannot be read.
+    """
+    from PIL import Image, ImageOps
+
+    given = isinstance(image, Image.Image)
+    name = str(image) if isinstance(image, str | Path) else f"<{type(image).__name__}>"
+    try:
+        if given:
+            rgb = image.convert("RGB")
+        else:
+            with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as picture:
+                if draft:
+                    picture.draft("RGB", (2 * size, 2 * size))
+                rgb = ImageOps.exif_transpose(picture).convert("RGB")
+        return np.asarray(rgb.resize((size, size), Image.Resampling.BICUBIC))
+    except MemoryError:
+        raise
+    except FileNotFoundError as error:
+        raise BadPicture(name, "no such file") from error
+    except Exception as error:  # a broken file can raise nearly anything inside a decoder
+        raise BadPicture(name, str(error) or type(error).__name__) from error
+
+
+def _digest(path: str) -> bytes:
+    """What a picture is known by: absolute path, modification time and length."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError as error:
+        raise BadPicture(path, "no such file") from error
+    except OSError as error:
+        raise BadPicture(path, error.strerror or str(error)) from error
+    identity = f"{status.st_mtime_ns}\0{status.st_size}\0".encode() + os.fsencode(os.path.abspath(path))
+    return hashlib.blake2b(identity, digest_size=STATE_OFFSET).digest()
+
+
+def _pwrite_all(descriptor: int, content: bytes, offset: int) -> None:
+    """Write all bytes; one call may write fewer on a nearly full disk."""
+    view = memoryview(content)
+    while view:
+        written = os.pwrite(descriptor, view, offset)
+        view, offset = view[written:], offset + written
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)

@@ -1,0 +1,17 @@
+"""Readers turn the files of a data set into examples. One file here is one reader, and its name is its `type`.
+
+    {"type": "flickrstyle", "root": "shared/data"}
+
+A reader is a class whose constructor takes the other keys of that configuration and that has
+
+    splits() -> list[str]             the splits it knows
+    read(split) -> list[Example]      one example a (picture, style) with all its references; `split` may be a slice
+
+`_files.FileReader` does all but the reading of one row for data sets that keep one file a split.
+"""
+
+from ofakit.registry import Registry
+
+__all__ = ["READERS"]
+
+READERS = Registry("reader", __name__)

@@ -1,0 +1,88 @@
+"""What readers of data sets with one file a split have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ofakit.data.example import Example
+from ofakit.data.files import read_jsonl
+from ofakit.data.splits import parse_split
+
+__all__ = ["FileReader", "merge"]
+
+
+class FileReader:
+    """A reader of one JSON-lines file a split; override `rows` for another format.
+
+    Args:
+        root: Folder of the data set; the other paths are relative to it. None is the working directory.
+        files: The file of each split; a split whose file is None is left out.
+        images: Folder of the pictures, relative to `root`.
+    """
+
+    def __init__(self, root: str | Path | None, files: Mapping[str, str | None], images: str | Path) -> None:
+        self.root = Path(root or ".").expanduser()
+        self.files = {split: self.root / file for split, file in files.items() if file}
+        self.images = self.root / images
+
+    def splits(self) -> list[str]:
+        """The splits that have a file."""
+        return list(self.files)
+
+    def read(self, split: str) -> list[Example]:
+        """Read a split or slices of splits.
+
+        Args:
+            split: Such as `train`, `train[-50000:]` or `train[:10%]+val`; rows of the files are counted.
+
+        Returns:
+            One example a (picture, style) with all its references and no text, in the order of the files.
+
+        Raises:
+            UsageError: The split is unknown, its file is missing, or a row is not what the reader expects.
+        """
+        examples: list[Example] = []
+        for part in parse_split(split, self.splits()):
+            for row in part.take(self.rows(part.name)):
+                examples += self.examples(row, part.name)
+        return merge(examples)
+
+    def rows(self, split: str) -> list[Any]:
+        """Every row of a split's file.
+
+        Args:
+            split: The split.
+        """
+        return read_jsonl(self.files[split], f"captions of split {split!r}")
+
+    def examples(self, row: Any, split: str) -> Iterable[Example]:
+        """The examples of one row.
+
+        Args:
+            row: One of `rows`.
+            split: The split it comes from.
+        """
+        raise NotImplementedError
+
+
+def merge(examples: Iterable[Example]) -> list[Example]:
+    """Join examples of one id: the references of the later go to the first.
+
+    Args:
+        examples: Examples, several of which may share an id.
+
+    Returns:
+        One example an id, in order of first appearance.
+
+    >>> merge([Example("a", references=("x",)), Example("b"), Example("a", references=("y",))])[0].references
+    ('x', 'y')
+    """
+    references: dict[str, list[str]] = {}
+    first: dict[str, Example] = {}
+    for example in examples:
+        first.setdefault(example.id, example)
+        references.setdefault(example.id, []).extend(example.references)
+    return [replace(example, references=tuple(references[name])) for name, example in first.items()]

@@ -1,0 +1,96 @@
+"""Plain JSON lines: a picture, its captions, perhaps a style.
+
+    {"type": "jsonl", "root": "shared/data", "images": "flickr8k/images",
+     "train": "flickr8k/captions_train.jsonl", "val": "flickr8k/captions_val.jsonl"}
+
+A line is {"image": "dog.jpg", "captions": ["…", "…"]}. The captions stand in the first column there is of `text`,
+`caption`, `captions` and `references`, as one text or a list; `style` and `id` may stand beside them. Lines without
+an `id` that share picture and style become one example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ofakit.data.example import Example
+from ofakit.data.files import captions_in, require
+from ofakit.data.readers._files import FileReader
+from ofakit.errors import UsageError
+
+__all__ = ["JsonLines"]
+
+CAPTION_COLUMNS = ("text", "caption", "captions", "references")
+
+
+class JsonLines(FileReader):
+    """Read one JSON-lines file a split.
+
+    Args:
+        root: Folder of the data set; the other paths are relative to it.
+        train: File of the training split.
+        val: File of the validation split.
+        test: File of the test split.
+        images: Folder of the pictures.
+        image_column: The column that names the picture's file; null, or no such column, is an example without one.
+        text_column: The column of captions; None takes the first there is of text, caption, captions, references.
+        style_column: The column of the style; rows may lack it.
+        id_column: The column of the id; rows may lack it.
+        style: The style of rows that name none.
+        splits: Files of further splits by name.
+
+    Raises:
+        UsageError: No split has a file.
+    """
+
+    def __init__(
+        self,
+        root: str | Path | None = None,
+        train: str | None = None,
+        val: str | None = None,
+        test: str | None = None,
+        images: str | Path = ".",
+        image_column: str = "image",
+        text_column: str | None = None,
+        style_column: str = "style",
+        id_column: str = "id",
+        style: str | None = None,
+        splits: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(root, {"train": train, "val": val, "test": test, **(splits or {})}, images)
+        if not self.files:
+            raise UsageError("expected at least one split for the reader 'jsonl': name a file, such as \"train\"")
+        self.image_column = image_column
+        self.text_column = text_column
+        self.style_column = style_column
+        self.id_column = id_column
+        self.style = style
+
+    def examples(self, row: Mapping[str, Any], split: str) -> list[Example]:
+        """The one example of a line.
+
+        Args:
+            row: A line of the file.
+            split: The split it comes from.
+
+        Raises:
+            UsageError: The line has neither a picture nor captions, or a cell is of the wrong type.
+        """
+        where = str(self.files[split])
+        name, style = row.get(self.image_column), row.get(self.style_column) or self.style
+        column = self.text_column or next((column for column in CAPTION_COLUMNS if column in row), None)
+        if name is None and column is None:
+            require(row, self.image_column, where)
+        captions = captions_in(require(row, column, where), f"{where}, column {column!r}") if column else ()
+        if not isinstance(name, str | None):
+            raise UsageError(f"expected a file name in {where}, column {self.image_column!r}, found {str(name)[:60]!r}")
+        default = "#".join(str(piece) for piece in (captions[0] if name is None else name, style) if piece is not None)
+        return [
+            Example(
+                id=str(row.get(self.id_column, default)),
+                image=None if name is None else str(self.images / name),
+                references=captions,
+                style=style,
+            )
+        ]

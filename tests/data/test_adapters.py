@@ -1,0 +1,63 @@
+"""Data sets in memory become examples."""
+
+import io
+
+import pytest
+from ofakit.data import Example, examples_from_dataset
+from ofakit.errors import UsageError
+from PIL import Image
+
+
+def png():
+    buffer = io.BytesIO()
+    Image.new("RGB", (4, 4), "red").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_rows_with_usual_names():
+    rows = [{"image": "a.jpg", "caption": "one", "style": "s"}, {"image": "b.jpg", "captions": ["x", "y"]}]
+    first, second = examples_from_dataset(rows)
+    assert (first.text, first.references, first.style, first.id) == ("one", ("one",), "s", "0")
+    assert (second.text, second.references, second.id) == (None, ("x", "y"), "1")
+
+
+def test_column_map_wins():
+    (example,) = examples_from_dataset([{"picture": "a.jpg", "caption": "no", "say": "yes"}],
+                                       {"image": "picture", "text": "say"})  # fmt: skip
+    assert (example.image, example.text) == ("a.jpg", "yes")
+
+
+def test_examples_pass_through():
+    example = Example("a")
+    assert examples_from_dataset([example])[0] is example
+
+
+def test_wrong_field_column_and_row_are_named():
+    with pytest.raises(UsageError, match="did you mean 'text'"):
+        examples_from_dataset([], {"txt": "caption"})
+    with pytest.raises(UsageError, match="did you mean 'caption'"):
+        examples_from_dataset([{"caption": "x"}], {"text": "captions_"})
+    with pytest.raises(UsageError, match="found int in row 0"):
+        examples_from_dataset([3])
+    with pytest.raises(UsageError, match="expected captions as text"):
+        examples_from_dataset([{"text": 3}])
+
+
+def test_hugging_face_pictures_stay_encoded(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    path = tmp_path / "a.png"
+    path.write_bytes(png())
+    images = [{"bytes": None, "path": str(path)}, {"bytes": png(), "path": None}]
+    dataset = datasets.Dataset.from_dict({"image": images, "text": ["one", "two"]}).cast_column(
+        "image", datasets.Image()
+    )
+    on_disk, embedded = examples_from_dataset(dataset)
+    assert on_disk.image == str(path)
+    assert embedded.image == png()
+
+
+def test_ms_dataset():
+    datasets = pytest.importorskip("datasets")
+    ms_dataset = pytest.importorskip("modelscope.msdatasets").MsDataset
+    dataset = ms_dataset.to_ms_dataset(datasets.Dataset.from_dict({"image": ["a.jpg"], "text": ["one"]}))
+    assert examples_from_dataset(dataset) == [Example("0", "a.jpg", "one", ("one",))]

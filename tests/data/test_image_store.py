@@ -1,0 +1,234 @@
+"""The image store gives Pillow's pixels, decodes once, and survives kills, races and damage."""
+
+import multiprocessing
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from ofakit.data import BadPicture, ImageStore, image_store, load_square
+from ofakit.errors import UsageError
+from PIL import Image
+
+SIZE = 24
+
+
+def draw(path, size=(60, 40), mode="RGB", **options):
+    pixels = np.random.default_rng(abs(hash(path.name)) % 2**32).integers(0, 256, (*size[::-1], 3), np.uint8)
+    Image.fromarray(pixels).convert(mode).save(path, **options)
+    return path
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    return [draw(tmp_path / "pictures" / f"{k}.png") for k in range(6)]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return ImageStore(tmp_path / "store", SIZE)
+
+
+def count_decodes(monkeypatch):
+    decoded = []
+
+    def counted(path, *rest):
+        decoded.append(path)
+        return load_square(path, *rest)
+
+    monkeypatch.setattr(image_store, "load_square", counted)
+    return decoded
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"), [("a.jpg", "RGB"), ("b.png", "RGBA"), ("c.png", "P"), ("d.png", "L"), ("e.jpg", "CMYK")]
+)
+def test_pixels_equal_pillows_bicubic_resize(store, tmp_path, name, mode):
+    path = draw(tmp_path / name, size=(301, 200), mode=mode)
+    expected = np.asarray(Image.open(path).convert("RGB").resize((SIZE, SIZE), Image.Resampling.BICUBIC))
+    np.testing.assert_array_equal(store[path], expected)
+    np.testing.assert_array_equal(ImageStore(store.directory, SIZE)[path], expected)
+
+
+def test_exif_orientation_turns_the_picture_upright(tmp_path, store):
+    path = tmp_path / "turned.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    draw(path, (40, 20), exif=exif)
+    upright = Image.open(path).transpose(Image.Transpose.ROTATE_270).resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(store[path], np.asarray(upright))
+
+
+def test_bytes_and_pil_pictures_give_the_same_pixels(pictures):
+    expected = load_square(pictures[0], SIZE)
+    np.testing.assert_array_equal(load_square(pictures[0].read_bytes(), SIZE), expected)
+    np.testing.assert_array_equal(load_square(Image.open(pictures[0]), SIZE), expected)
+
+
+def test_nothing_is_decoded_twice(store, pictures, monkeypatch):
+    assert store.add_many(pictures[:4], workers=2) == {}
+    decoded = count_decodes(monkeypatch)
+    for reader in (store, ImageStore(store.directory, SIZE), pickle.loads(pickle.dumps(store))):
+        for path in pictures:
+            np.testing.assert_array_equal(reader[path], load_square(path, SIZE))
+    assert decoded == [str(path) for path in pictures[4:]]
+
+
+def test_served_pixels_cannot_be_written(store, pictures):
+    with pytest.raises(ValueError, match="read-only"):
+        store[pictures[0]][0, 0, 0] = 1
+
+
+def test_views_stay_valid_while_the_store_grows(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(image_store, "CHUNK_BYTES", 1)
+    paths = [draw(tmp_path / f"{k}.png", (8, 8)) for k in range(30)]
+    views = [store[path] for path in paths]
+    for path, view in zip(paths, views, strict=True):
+        np.testing.assert_array_equal(view, load_square(path, SIZE))
+
+
+def test_a_changed_file_is_decoded_anew(store, pictures):
+    before = store[pictures[0]].copy()
+    shutil.copy(pictures[1], pictures[0])
+    os.utime(pictures[0], ns=(1, 1))
+    again = ImageStore(store.directory, SIZE)
+    assert pictures[0] not in again
+    assert not np.array_equal(again[pictures[0]], before)
+    np.testing.assert_array_equal(store[pictures[0]], before)
+
+
+def test_sizes_and_draft_are_kept_apart(store, pictures, tmp_path):
+    other = ImageStore(store.directory, SIZE * 2)
+    assert other[pictures[0]].shape == (SIZE * 2, SIZE * 2, 3)
+    large = draw(tmp_path / "large.jpg", (800, 600))
+    draft = ImageStore(store.directory, SIZE, draft=True)[large]
+    assert draft.shape == store[large].shape
+    assert abs(draft.astype(int) - store[large]).mean() < 20
+
+
+def test_bad_pictures_carry_path_and_reason(store, pictures, tmp_path):
+    truncated = tmp_path / "truncated.png"
+    truncated.write_bytes(pictures[0].read_bytes()[:500])
+    text = tmp_path / "text.jpg"
+    text.write_text("no picture")
+    missing = tmp_path / "missing.jpg"
+    folder = tmp_path
+    bad = store.add_many([pictures[0], truncated, text, missing, folder])
+    assert set(bad) == {str(truncated), str(text), str(missing), str(folder)}
+    assert bad[str(missing)] == "no such file"
+    assert "cannot identify" in bad[str(text)]
+    assert "truncated" in bad[str(truncated)]
+    for path in (truncated, text, missing, folder):
+        with pytest.raises(BadPicture) as caught:
+            store[path]
+        assert caught.value.path == str(path)
+        assert pickle.loads(pickle.dumps(caught.value)).reason == caught.value.reason
+    assert len(store) == 1
+
+
+def test_a_torn_row_is_never_served(store, pictures):
+    store.add_many(pictures)
+    with open(store.folder / "rows.bin", "r+b") as file:
+        file.seek(store.row_bytes + 5)
+        file.write(b"torn")
+    for path in pictures:
+        np.testing.assert_array_equal(ImageStore(store.directory, SIZE)[path], load_square(path, SIZE))
+
+
+@pytest.mark.parametrize("name", ["rows.bin", "index.bin"])
+@pytest.mark.parametrize("length", [0, 100, 3000])
+def test_cut_files_are_filled_again(store, pictures, name, length):
+    store.add_many(pictures)
+    os.truncate(store.folder / name, length)
+    again = ImageStore(store.directory, SIZE)
+    again.add_many(pictures)
+    for path in pictures:
+        np.testing.assert_array_equal(again[path], load_square(path, SIZE))
+
+
+def test_a_picture_deleted_after_the_fill_is_still_served(store, pictures):
+    store.add_many(pictures)
+    expected = load_square(pictures[0], SIZE)
+    pictures[0].unlink()
+    np.testing.assert_array_equal(store[pictures[0]], expected)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(store))[pictures[0]], expected)
+
+
+def fill(directory, paths):
+    ImageStore(directory, SIZE).add_many(paths, workers=2)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_processes_fill_one_store_together(tmp_path, pictures, method):
+    context = multiprocessing.get_context(method)
+    many = [context.Process(target=fill, args=(tmp_path / "store", pictures[::step])) for step in (1, -1, 1)]
+    for process in many:
+        process.start()
+    for process in many:
+        process.join(60)
+        assert process.exitcode == 0
+    store = ImageStore(tmp_path / "store", SIZE)
+    assert len(store) == len(pictures)
+    for path in pictures:
+        np.testing.assert_array_equal(store[path], load_square(path, SIZE))
+
+
+def test_killed_at_random_moments_no_row_is_wrong(tmp_path):
+    paths = [draw(tmp_path / f"{k}.png", (200, 200)) for k in range(40)]
+    code = f"from ofakit.data import ImageStore; import sys; ImageStore({str(tmp_path / 'store')!r}, 64)"
+    code += ".add_many(sys.argv[1:], progress=lambda done, of: print(done, flush=True))"
+    for stop in (1, 5, 9):
+        process = subprocess.Popen([sys.executable, "-c", code, *map(str, paths)], stdout=subprocess.PIPE, text=True)
+        for _ in range(stop):
+            process.stdout.readline()
+        time.sleep(0.001 * stop)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    store = ImageStore(tmp_path / "store", 64)
+    assert len(store) >= 5
+    assert store.add_many(paths) == {}
+    assert len(store) == len(paths)
+    for path in paths:
+        np.testing.assert_array_equal(store[path], load_square(path, 64))
+
+
+def test_a_disk_without_room_is_refused_before_anything_is_decoded(store, pictures, monkeypatch):
+    usage = shutil.disk_usage(store.folder)._replace(free=100)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(UsageError, match=r"(?s)6 decoded pictures.*data.image_store"):
+        store.add_many(pictures)
+    assert len(store) == 0
+
+
+def test_a_disk_that_fills_up_gives_a_clear_error(store, pictures, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(UsageError, match="no room left for decoded pictures"):
+        store[pictures[0]]
+
+
+def test_a_folder_of_another_version_is_refused(store):
+    (store.folder / "store.json").write_text('{"version": 0}')
+    with pytest.raises(UsageError, match="decode the pictures anew"):
+        ImageStore(store.directory, SIZE)
+    (store.folder / "store.json").unlink()
+    with pytest.raises(UsageError, match="no store.json"):
+        ImageStore(store.directory, SIZE)
+
+
+def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="data.image_store"):
+        ImageStore(tmp_path / "file", SIZE)
+
+
+def test_bytes_needed(store):
+    assert store.bytes_needed(1000) == pytest.approx(1000 * SIZE * SIZE * 3, rel=0.1)
