@@ -48,7 +48,8 @@ def _cleaned(char: str) -> str:
 
 
 def _cleaned_and_spaced(char: str) -> str:
-    return f" {char} " if any(first <= ord(char) <= last for first, last in CJK_BLOCKS) else _cleaned(char)
+    cleaned = _cleaned(char)
+    return f" {char} " if cleaned == char and any(a <= ord(char) <= z for a, z in CJK_BLOCKS) else cleaned
 
 
 def _split_off(char: str) -> str:
@@ -56,14 +57,14 @@ def _split_off(char: str) -> str:
     return f" {char} " if is_ascii_symbol or unicodedata.category(char).startswith("P") else char
 
 
-def _split_off_and_stripped(char: str) -> str:
-    return "" if unicodedata.category(char) == "Mn" else _split_off(char)
+def _without_mark(char: str) -> str:
+    return "" if unicodedata.category(char) == "Mn" else char
 
 
 CLEAN = _CharacterTable(_cleaned)
 CLEAN_AND_SPACE = _CharacterTable(_cleaned_and_spaced)
+STRIP = _CharacterTable(_without_mark)
 SPLIT = _CharacterTable(_split_off)
-SPLIT_AND_STRIP = _CharacterTable(_split_off_and_stripped)
 
 
 def lower(text: str) -> str:
@@ -90,7 +91,7 @@ def basic_tokenize(
         lower_case: Lower-case the words.
         strip_accents: Drop combining marks after decomposition; None does as `lower_case` says.
         space_chinese: Make every CJK character a word.
-        never_split: Words that stay as they are where they stand between spaces.
+        never_split: Words that keep their punctuation where they stand alone, such as `<mask>`.
 
     Returns:
         The words, with at least one space between two of them.
@@ -98,17 +99,11 @@ def basic_tokenize(
     >>> basic_tokenize("Café在“老地方”!").split()
     ['cafe', '在', '“', '老', '地', '方', '”', '!']
     """
-    strips = lower_case if strip_accents is None else strip_accents
     text = unicodedata.normalize("NFC", text.translate(CLEAN_AND_SPACE if space_chinese else CLEAN))
-    if any(word in text for word in never_split):
-        words = [w if w in never_split else _split_words(w, lower_case, strips) for w in text.split()]
-        return " ".join(words)
-    return _split_words(text, lower_case, strips)
-
-
-def _split_words(text: str, lower_case: bool, strips: bool) -> str:
     if lower_case:
         text = text.lower()
-    if strips:
-        return unicodedata.normalize("NFD", text).translate(SPLIT_AND_STRIP)
+    if strip_accents or (strip_accents is None and lower_case):
+        text = unicodedata.normalize("NFD", text).translate(STRIP)
+    if any(word in text for word in never_split):
+        return " ".join(w if w in never_split else w.translate(SPLIT) for w in text.split())
     return text.translate(SPLIT)

@@ -1,0 +1,263 @@
+"""The styles of an experiment, and what stands for one in a prompt.
+
+    {"styles": {"names": ["humorous", "romantic"], "mode": "code"}}
+
+| mode | in the prompt | vocabulary |
+|---|---|---|
+| `code` | `<code_i>`, i the style's position; `<code_n>` for a style that is none of the n | unchanged |
+| `new` | `<style:humorous>`; `<style:unknown>` | grows by n + 1 tokens |
+| `plain` | the style's name as the list spells it | unchanged |
+
+Case and white space never decide which style is meant.
+
+Source: facebookresearch/ParlAI `projects/personality_captions` for the traits; the codes are those OFA-Sys/OFA has for
+image tokens.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ofakit.errors import UsageError, did_you_mean
+from ofakit.text.normalization import lower
+
+if TYPE_CHECKING:
+    from ofakit.text.tokenizer import OFATokenizer
+
+__all__ = ["MODES", "StyleSet", "same_style"]
+
+MODES = ("code", "new", "plain")
+UNKNOWN = "unknown"
+
+logger = logging.getLogger(__name__)
+
+
+class StyleSet:
+    """The styles of an experiment.
+
+    Args:
+        names: The styles; their order gives their codes.
+        mode: `code`, `new` or `plain`.
+        strict: A style that is none of them is an error.
+
+    Raises:
+        UsageError: No name, an empty one, two that mean the same style, or an unknown mode.
+
+    `unknown_counts` says how often each style that is none of them was asked for. The first one is logged as a warning,
+    or all of them at once by `check`.
+
+    >>> styles = StyleSet(["Humorous", "Appreciative (Grateful)"])
+    >>> styles.text("humorous "), styles.text("appreciative  (grateful)"), styles.text("Drunk")
+    ('<code_0>', '<code_1>', '<code_2>')
+    >>> dict(styles.unknown_counts)
+    {'Drunk': 1}
+    """
+
+    def __init__(self, names: Sequence[str], mode: str = "code", strict: bool = False) -> None:
+        if mode not in MODES:
+            raise UsageError(f"unknown style mode {mode!r}: {did_you_mean(str(mode), MODES)}")
+        if isinstance(names, str) or not names:
+            raise UsageError(f"expected a list of at least one style, found {names!r}")
+        self.names = [" ".join(name.split()) for name in names]
+        self.mode = mode
+        self.strict = strict
+        self.unknown_counts: Counter[str] = Counter()
+        self._warned = False
+        self._index: dict[str, int] = {}
+        for i, name in enumerate(self.names):
+            if not name:
+                raise UsageError(f"style {i} has an empty name")
+            first = self._index.setdefault(same_style(name), i)
+            if first != i:
+                raise UsageError(f"styles {first} and {i} are the same: {self.names[first]!r} and {name!r}")
+
+    @classmethod
+    def from_file(cls, path: str | Path, mode: str = "code", strict: bool = False) -> StyleSet:
+        """Read a list of styles.
+
+        Args:
+            path: Text file, one name a line; a style's code is its line number, from 0.
+            mode: As in `StyleSet`.
+            strict: As in `StyleSet`.
+
+        Raises:
+            UsageError: The file cannot be read, or a line before the last name is empty.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"expected a text file with one style a line at {path}: {error}") from error
+        return cls(text.rstrip().split("\n") if text.strip() else [], mode, strict)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> StyleSet:
+        """The set that `to_dict` described.
+
+        Args:
+            fields: `names`, and if they are not the defaults `mode` and `strict`.
+
+        Raises:
+            UsageError: Another key, or no `names`.
+        """
+        for key in fields:
+            if key not in ("names", "mode", "strict"):
+                raise UsageError(f"unknown key {key!r} of styles: {did_you_mean(key, ('names', 'mode', 'strict'))}")
+        if "names" not in fields:
+            raise UsageError("styles need 'names'")
+        return cls(**fields)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `from_dict` takes; JSON can hold it."""
+        return {"names": list(self.names), "mode": self.mode, "strict": self.strict}
+
+    def index(self, style: str) -> int:
+        """The position of a style, or the number of styles for one that is none of them, which is counted.
+
+        Args:
+            style: In any case.
+
+        Raises:
+            UsageError: It is none of them and the set is strict.
+        """
+        known = self._index.get(same_style(style))
+        if known is not None:
+            return known
+        name = " ".join(style.split())
+        if self.strict:
+            raise UsageError(f"unknown style {name!r}: {did_you_mean(name, self.names)}")
+        self.unknown_counts[name] += 1
+        self._warn_once()
+        return len(self.names)
+
+    def check(self, styles: Iterable[str | None]) -> Counter[str]:
+        """Count the styles of a data set that are none of these, and log one warning about all of them.
+
+        Args:
+            styles: One a caption; None counts as no style.
+
+        Returns:
+            How often each unknown style occurs.
+
+        Raises:
+            UsageError: There is one and the set is strict.
+        """
+        unknown = Counter(" ".join(s.split()) for s in styles if s is not None and same_style(s) not in self._index)
+        if unknown and self.strict:
+            raise UsageError(f"{_described(unknown)}; {did_you_mean(next(iter(unknown)), self.names)}")
+        self.unknown_counts.update(unknown)
+        if unknown:
+            self._warn_once()
+        return unknown
+
+    def text(self, style: str) -> str:
+        """What stands in a prompt for a style.
+
+        Args:
+            style: In any case.
+
+        Raises:
+            UsageError: It is unknown and the set is strict.
+        """
+        i = self.index(style)
+        if self.mode == "code":
+            return f"<code_{i}>"
+        known = i < len(self.names)
+        if self.mode == "new":
+            return style_token(self.names[i] if known else UNKNOWN)
+        return self.names[i] if known else " ".join(style.split())
+
+    def tokens(self) -> list[str]:
+        """The tokens that prompts need, in order, the one for unknown styles last."""
+        if self.mode == "code":
+            return [f"<code_{i}>" for i in range(len(self.names) + 1)]
+        if self.mode == "new":
+            return list(dict.fromkeys(style_token(name) for name in [*self.names, UNKNOWN]))
+        return []
+
+    def prepare(self, tokenizer: OFATokenizer) -> dict[int, list[int]]:
+        """Make a tokenizer know the tokens of prompts. Doing so twice changes nothing.
+
+        Args:
+            tokenizer: Grows in mode `new`; must have the codes in mode `code`.
+
+        Returns:
+            What `initial_rows` gives, for the tokens that were added now.
+
+        Raises:
+            UsageError: The vocabulary has too few codes.
+        """
+        if self.mode == "code":
+            tokenizer.code_token(len(self.names))
+            return {}
+        added = tokenizer.add_tokens(self.tokens())
+        return {i: pieces for i, pieces in self.initial_rows(tokenizer).items() if i in set(added)}
+
+    def initial_rows(self, tokenizer: OFATokenizer) -> dict[int, list[int]]:
+        """Whose embedding rows make the first row of each new token, as their mean.
+
+        Args:
+            tokenizer: Knows the tokens already.
+
+        Returns:
+            Id of the token to the ids of the pieces of the style's name, punctuation left out. Empty in the other
+            modes.
+
+        Raises:
+            UsageError: The tokenizer lacks a token.
+        """
+        rows = {}
+        for name in [*self.names, UNKNOWN] if self.mode == "new" else []:
+            token_id = tokenizer.token_to_id(style_token(name))
+            if token_id is None:
+                raise UsageError(f"the tokenizer lacks {style_token(name)!r}: call prepare(tokenizer) first")
+            words = " ".join(re.findall(r"\w+", name)) or name
+            rows.setdefault(token_id, tokenizer.encode(" " + words))
+        return rows
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __contains__(self, style: str) -> bool:
+        return same_style(style) in self._index
+
+    def _warn_once(self) -> None:
+        if not self._warned:
+            stand_in = {"code": f"<code_{len(self)}>", "new": style_token(UNKNOWN), "plain": "its name"}[self.mode]
+            logger.warning("%s; the prompt gets %s", _described(self.unknown_counts), stand_in)
+            self._warned = True
+
+
+def same_style(name: str) -> str:
+    """What two spellings of one style have in common.
+
+    Args:
+        name: A style.
+
+    >>> same_style(" Money-Minded ") == same_style("money-minded")
+    True
+    """
+    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
+
+
+def style_token(name: str) -> str:
+    """The token of a style in mode `new`.
+
+    Args:
+        name: A style.
+
+    >>> style_token("Stoic (Unemotional, Matter-of-fact)")
+    '<style:stoic_(unemotional,_matter-of-fact)>'
+    """
+    return f"<style:{lower('_'.join(name.split()))}>"
+
+
+def _described(unknown: Counter[str], most: int = 5) -> str:
+    examples = ", ".join(f"{name!r} ({count})" for name, count in unknown.most_common(most))
+    more = f" and {len(unknown) - most} more" if len(unknown) > most else ""
+    return f"{sum(unknown.values())} use(s) of {len(unknown)} style(s) that are not in the list: {examples}{more}"
