@@ -1,0 +1,125 @@
+"""BLEU of orders 1 to 4, with the conventions of the COCO evaluation.
+
+Clipped n-gram precision times a brevity penalty against the reference of closest length, the shorter one on a tie
+(Papineni et al. 2002, https://aclanthology.org/P02-1040). Numerators carry 1e-15 and denominators 1e-9, as in
+pycocoevalcap 1.2, so that a candidate without a match gets almost zero rather than an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numba import njit
+
+from ofakit.scores.ngrams import ORDER, encode_corpus
+from ofakit.scores.score import Score, check_pairs
+
+__all__ = ["bleu", "bleu_from_statistics", "bleu_statistics"]
+
+_SMALL = 1e-9
+_TINY = 1e-15
+
+
+def bleu(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[Score, Score, Score, Score]:
+    """BLEU-1 to BLEU-4, from 0 to 1.
+
+    The corpus score is that of the summed counts, not the mean over items.
+
+    Args:
+        candidates: Tokenized strings, one an item.
+        references: Tokenized strings, at least one an item.
+
+    Returns:
+        Four `Score`s, for the orders 1 to 4.
+
+    Raises:
+        UsageError: The lists do not fit together, or something in them is not a string.
+
+    >>> scores = bleu(["a dog runs on grass"], [["a dog runs on the grass", "the dog is running"]])
+    >>> [round(score.corpus, 4) for score in scores]
+    [1.0, 0.866, 0.7937, 0.7071]
+    """
+    statistics = bleu_statistics(candidates, references)
+    corpus = bleu_from_statistics(statistics.sum(axis=0, keepdims=True))[0]
+    per_item = bleu_from_statistics(statistics)
+    return tuple(Score(float(corpus[n]), np.ascontiguousarray(per_item[:, n])) for n in range(ORDER))
+
+
+def bleu_statistics(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
+    """The counts BLEU is made of; those of a corpus are the sum over its items.
+
+    Args:
+        candidates: Tokenized strings, one an item.
+        references: Tokenized strings, at least one an item.
+
+    Returns:
+        Float64, shape (items, 10): matched n-grams (4), the candidate's n-grams (4), its length, and the closest
+        reference length, in words.
+
+    Raises:
+        UsageError: As `bleu`.
+    """
+    check_pairs(candidates, references)
+    corpus = encode_corpus(candidates, references)
+    return _count_matches(corpus.nodes, corpus.bounds, corpus.first_reference, corpus.node_count)
+
+
+def bleu_from_statistics(statistics: np.ndarray) -> np.ndarray:
+    """BLEU-1 to BLEU-4 of each row of counts, shape (rows, 10) → (rows, 4)."""
+    ratios = (statistics[:, :ORDER] + _TINY) / (statistics[:, ORDER : 2 * ORDER] + _SMALL)
+    geometric_means = np.cumprod(ratios, axis=1) ** (1.0 / np.arange(1, ORDER + 1))
+    brevity = (statistics[:, 8] + _TINY) / (statistics[:, 9] + _SMALL)
+    penalty = np.exp(np.minimum(0.0, 1.0 - 1.0 / brevity))
+    return geometric_means * penalty[:, None]
+
+
+@njit(cache=True)
+def _closest_length(length, bounds, first, last):
+    best = bounds[first, 1] - bounds[first, 0]
+    for reference in range(first + 1, last):
+        found = bounds[reference, 1] - bounds[reference, 0]
+        if (abs(found - length), found) < (abs(best - length), best):
+            best = found
+    return best
+
+
+@njit(cache=True)
+def _note_maxima(nodes, start, end, counts, maxima):
+    """Raise `maxima` to the n-gram counts of one reference."""
+    for n in range(min(ORDER, end - start)):
+        for t in range(start, end - n):
+            node = nodes[n, t]
+            counts[node] += 1
+            maxima[node] = max(maxima[node], counts[node])
+        for t in range(start, end - n):
+            counts[nodes[n, t]] = 0
+
+
+@njit(cache=True)
+def _count_matches(nodes, bounds, first_reference, node_count):
+    items = len(first_reference) - 1
+    statistics = np.zeros((items, 10))
+    counts = np.zeros(node_count, np.int32)
+    maxima = np.zeros(node_count, np.int32)
+    for item in range(items):
+        first, last = first_reference[item], first_reference[item + 1]
+        for reference in range(first, last):
+            _note_maxima(nodes, bounds[reference, 0], bounds[reference, 1], counts, maxima)
+        start, end = bounds[item]
+        for n in range(ORDER):
+            statistics[item, ORDER + n] = max(0, end - start - n)
+            for t in range(start, end - n):
+                node = nodes[n, t]
+                if counts[node] < maxima[node]:
+                    statistics[item, n] += 1
+                counts[node] += 1
+            for t in range(start, end - n):
+                counts[nodes[n, t]] = 0
+        for n in range(ORDER):
+            for reference in range(first, last):
+                for t in range(bounds[reference, 0], bounds[reference, 1] - n):
+                    maxima[nodes[n, t]] = 0
+        statistics[item, 8] = end - start
+        statistics[item, 9] = _closest_length(end - start, bounds, first, last)
+    return statistics

@@ -1,0 +1,140 @@
+"""The Penn Treebank tokenization that the COCO caption evaluation uses, without Java.
+
+It gives what pycocoevalcap's PTBTokenizer gives: lower-cased tokens, punctuation left out, one space between them.
+Each text is taken by itself; the Java tokenizer reads its texts as lines of one file, where the line after a single
+letter with a period ("plan B.") decides whether the period stays.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import cache
+
+from ofakit.errors import UsageError
+from ofakit.text.ptb_automaton import Automaton
+from ofakit.text.ptb_rules import NAMES, RULES
+
+__all__ = ["ptb_tokenize"]
+
+_PUNCTUATION = frozenset("'' ' `` ` . ? ! , : - -- ... ;".split())
+_MEMORY = 200_000
+_AMPERSAND = re.compile("&amp;", re.IGNORECASE)
+
+_FRACTIONS = {"¼": "1/4", "½": "1/2", "¾": "3/4", "⅓": "1/3", "⅔": "2/3"}
+_MONEY = {"¢": "cents", "£": "#", "\u0080": "$", "¤": "$", "\u20a0": "$", "€": "$"}
+_BRACKETS = {"(": "-lrb-", ")": "-rrb-", "{": "-lcb-", "}": "-rcb-", "[": "-lsb-", "]": "-rsb-"}
+_SPACE = str.maketrans(" ", "\u00a0")
+_SPACE_AND_ROUND = str.maketrans({" ": "\u00a0", "(": "-lrb-", ")": "-rrb-"})
+_QUOTES = str.maketrans(
+    {
+        **dict.fromkeys("\u0091‘‛‹", "`"),
+        **dict.fromkeys("\u0092’›", "'"),
+        **dict.fromkeys("\u0093“«", "``"),
+        **dict.fromkeys("\u0094”»", "''"),
+    }
+)
+
+# What becomes of a token, by the action of its rule.
+_ACTIONS: dict[str, Callable[[str], str]] = {
+    "keep": str,
+    "drop": lambda token: "",
+    "soften": lambda token: token.replace("\u00ad", ""),
+    "quote": lambda token: token.replace("&apos;", "'").translate(_QUOTES),
+    "ampersand": lambda token: _AMPERSAND.sub("&", token),
+    "less": lambda token: "<",
+    "greater": lambda token: ">",
+    "fraction": lambda token: _FRACTIONS.get(token, token),
+    "money": lambda token: _MONEY.get(token, token),
+    "bracket": _BRACKETS.__getitem__,
+    "bind": lambda token: token.translate(_SPACE),
+    "round": lambda token: token.translate(_SPACE_AND_ROUND),
+}
+
+
+def ptb_tokenize(texts: Sequence[str]) -> list[str]:
+    """Tokenize texts as the COCO caption evaluation does.
+
+    Args:
+        texts: Captions. A line break counts as a space.
+
+    Returns:
+        For each text its tokens with single spaces between them; an empty string where only punctuation was.
+
+    Raises:
+        UsageError: `texts` is a string rather than a list of strings, or something in it is not a string.
+
+    >>> ptb_tokenize(["It's a man's hat, isn't it?", "U.S. sailors at 3:30 p.m. (cannot wait!)", "..."])
+    ["it 's a man 's hat is n't it", 'u.s. sailors at 3:30 p.m. -lrb- can not wait -rrb-', '']
+    """
+    if isinstance(texts, str):
+        raise UsageError(f"ptb_tokenize: expected a list of strings, found the string {texts!r}; wrap it in a list")
+    results = []
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise UsageError(f"ptb_tokenize: texts[{number}]: expected a string, found {text!r}")
+        results.append(_tokenize(text))
+    return results
+
+
+class _Chunks(dict):
+    """Tokens by chunk: what stands between two spaces, the last one of a text with a line feed behind it.
+
+    The value is None where a rule looks past the chunk, so that the text must be read as a whole.
+    """
+
+    def __missing__(self, chunk: str) -> str | None:
+        tokens, needs_more = _read(chunk if chunk.endswith("\n") else chunk + " ")
+        if len(self) >= _MEMORY:
+            self.clear()
+        found = self[chunk] = None if needs_more else tokens
+        return found
+
+
+_CHUNKS = _Chunks()
+
+
+def _tokenize(text: str) -> str:
+    text = text.replace("\n", " ") + "\n"
+    found = list(map(_CHUNKS.__getitem__, text.split(" ")))
+    if None in found:
+        return _read(text)[0]
+    return " ".join(filter(None, found))
+
+
+def _read(text: str) -> tuple[str, bool]:
+    """The tokens of `text`, and whether text after its last character might change them.
+
+    Java counts in UTF-16, so a character beyond the Basic Multilingual Plane is read as its two halves.
+    """
+    if wide := max(text) > "\uffff":
+        units = memoryview(text.encode("utf-16-le", "surrogatepass")).cast("H")
+        text = "".join(map(chr, units))
+    tokens, place, needs_more = [], 0, False
+    while place < len(text) - 1:
+        token, place, more = _next_token(text, place)
+        needs_more = needs_more or more
+        if token and token not in _PUNCTUATION:
+            tokens.append(token)
+    joined = " ".join(tokens)
+    return (joined.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace") if wide else joined), needs_more
+
+
+def _next_token(text: str, place: int) -> tuple[str, int, bool]:
+    """The token at `place`, where to go on, and whether more text might change it."""
+    lexer = _lexer()
+    number, end, more = lexer.longest(text, place)
+    end = lexer.token_end(number, text, place, end)
+    action = lexer.rules[number].action
+    if action in ("cut2", "cut3"):
+        end -= int(action[-1])
+        action = "keep"
+    elif action == "initial":
+        token = text[place:end] if end - place > 2 else text[place]
+        return token.lower(), end, more
+    return _ACTIONS[action](text[place:end]).lower(), end, more
+
+
+@cache
+def _lexer() -> Automaton:
+    return Automaton(RULES, NAMES)

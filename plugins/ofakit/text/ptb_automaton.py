@@ -1,0 +1,273 @@
+"""A lexer from rules: at each place the rule that reads furthest wins, the first of them on a tie.
+
+Rules are regular expressions, compiled to a nondeterministic automaton and made deterministic state by state as texts
+need it, so that a text costs one dictionary look-up a character. Python's own `re` takes the first alternative that
+fits rather than the longest, which is why it does not serve here.
+
+The expressions know literals (ASCII letters match in both cases), `[...]` and `[^...]` (cases apart), `.` for any
+character, `(...)`, `|`, `*`, `+`, `?`, `{2,4}`, backslash escapes, and `{name}` for a named set or expression.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+__all__ = ["Automaton", "CharacterSet", "Rule"]
+
+_ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v"}
+_COUNT = re.compile(r"[*+?]|\{(\d+)(?:,(\d+))?\}")
+_LIMITS = {"*": (0, None), "+": (1, None), "?": (0, 1)}
+
+
+class Rule(NamedTuple):
+    """One kind of token.
+
+    Attributes:
+        action: What the caller does with a match; this module only hands it on.
+        pattern: What the token looks like.
+        following: What must come after it. It counts towards the length that decides between rules.
+    """
+
+    action: str
+    pattern: str
+    following: str = ""
+
+
+class CharacterSet(NamedTuple):
+    """Code points in `ranges`, or outside them where `negated`."""
+
+    ranges: tuple[tuple[int, int], ...]
+    negated: bool = False
+
+    def __contains__(self, character: str) -> bool:
+        point = ord(character)
+        return any(first <= point <= last for first, last in self.ranges) != self.negated
+
+
+class _State(dict):
+    """A set of automaton states: next state by character, filled as it is asked for; None where nothing fits."""
+
+    __slots__ = ("automaton", "edges", "rule")
+
+    def __init__(self, automaton: Automaton, members: Iterable[int]) -> None:
+        self.automaton = automaton
+        self.edges = [edge for member in sorted(members) for edge in automaton.edges[member]]
+        self.rule = min((automaton.accepts[m] for m in members if m in automaton.accepts), default=None)
+
+    def __missing__(self, character: str) -> _State | None:
+        mask = self.automaton.sets_with(character)
+        found = self[character] = self.automaton.state({target for bit, target in self.edges if mask & bit})
+        return found
+
+
+class Automaton:
+    """Finds the longest match of any rule.
+
+    Args:
+        rules: In order of precedence.
+        names: What `{name}` stands for in them.
+    """
+
+    def __init__(self, rules: Sequence[Rule], names: Mapping[str, str | CharacterSet]) -> None:
+        self.rules = rules
+        self.names = names
+        self.edges: list[list[tuple[int, int]]] = []
+        self.jumps: list[list[int]] = []
+        self.accepts: dict[int, int] = {}
+        self._sets: dict[CharacterSet, int] = {}
+        self._masks: dict[str, int] = {}
+        self._states: dict[frozenset[int], _State] = {}
+        self._parts: dict[int, tuple[Automaton, Automaton]] = {}
+        first = self._node()
+        for number, rule in enumerate(rules):
+            parts = [_Parser(part, names).parse() for part in (rule.pattern, rule.following)]
+            self.accepts[self._add(("sequence", parts), first)] = number
+        self.start = self.state({first})
+
+    def longest(self, text: str, start: int) -> tuple[int | None, int, bool]:
+        """The longest match at `start`.
+
+        Returns:
+            Number of the rule (None if none fits), where what it read ends, and whether more text after the end of
+            `text` might have made a difference.
+        """
+        state, rule, end = self.start, None, start
+        for place in range(start, len(text)):
+            state = state[text[place]]
+            if state is None:
+                return rule, end, False
+            if state.rule is not None:
+                rule, end = state.rule, place + 1
+        return rule, end, bool(state.edges)
+
+    def token_end(self, number: int, text: str, start: int, end: int) -> int:
+        """Where the token of rule `number` ends, without what must follow it; the longest token that fits."""
+        rule = self.rules[number]
+        if not rule.following:
+            return end
+        if number not in self._parts:
+            self._parts[number] = tuple(
+                Automaton([Rule("", part)], self.names) for part in (rule.pattern, rule.following)
+            )
+        token, following = self._parts[number]
+        ends = token.ends(text, start, end)
+        return next(place for place in reversed(ends) if end in following.ends(text, place, end))
+
+    def ends(self, text: str, start: int, limit: int) -> list[int]:
+        """Every end of a match at `start`, up to `limit`."""
+        found, state = [], self.start
+        for place in range(start, limit):
+            state = state[text[place]]
+            if state is None:
+                break
+            if state.rule is not None:
+                found.append(place + 1)
+        return found
+
+    def state(self, nodes: set[int]) -> _State | None:
+        """The state that stands for `nodes` and all that is reached from them without reading."""
+        reached, waiting = set(nodes), list(nodes)
+        while waiting:
+            for node in self.jumps[waiting.pop()]:
+                if node not in reached:
+                    reached.add(node)
+                    waiting.append(node)
+        members = frozenset(n for n in reached if self.edges[n] or n in self.accepts)
+        if not members:
+            return None
+        if members not in self._states:
+            self._states[members] = _State(self, members)
+        return self._states[members]
+
+    def sets_with(self, character: str) -> int:
+        """A bit for each character set that has `character`."""
+        if character not in self._masks:
+            self._masks[character] = sum(bit for members, bit in self._sets.items() if character in members)
+        return self._masks[character]
+
+    def _node(self) -> int:
+        self.edges.append([])
+        self.jumps.append([])
+        return len(self.edges) - 1
+
+    def _add(self, tree: tuple, start: int) -> int:
+        """Add an expression behind node `start` (Thompson's construction); return the node it ends in."""
+        kind, *content = tree
+        if kind == "set":
+            end = self._node()
+            bit = self._sets.setdefault(content[0], 1 << len(self._sets))
+            self.edges[start].append((bit, end))
+            return end
+        if kind == "sequence":
+            for part in content[0]:
+                start = self._add(part, start)
+            return start
+        if kind == "alternatives":
+            end = self._node()
+            for part in content[0]:
+                self.jumps[self._add(part, start)].append(end)
+            return end
+        return self._add_repeated(*content, start)
+
+    def _add_repeated(self, tree: tuple, low: int, high: int | None, start: int) -> int:
+        for _ in range(low):
+            start = self._add(tree, start)
+        end = self._node()
+        self.jumps[start].append(end)
+        if high is None:
+            begin = self._node()
+            self.jumps[start].append(begin)
+            last = self._add(tree, begin)
+            self.jumps[last] += [begin, end]
+            return end
+        for _ in range(high - low):
+            begin = self._node()
+            self.jumps[start].append(begin)
+            start = self._add(tree, begin)
+            self.jumps[start].append(end)
+        return end
+
+
+class _Parser:
+    """Reads one expression into a tree of ("set", s), ("sequence", [...]), ("alternatives", [...]), ("repeat", ...)."""
+
+    def __init__(self, pattern: str, names: Mapping[str, str | CharacterSet]) -> None:
+        self.pattern = pattern
+        self.names = names
+        self.place = 0
+
+    def parse(self) -> tuple:
+        """The tree of the whole expression."""
+        tree = self._alternatives()
+        if self.place != len(self.pattern):
+            raise ValueError(f"unbalanced {self.pattern[self.place]!r} at {self.place} in {self.pattern!r}")
+        return tree
+
+    def _peek(self) -> str:
+        return self.pattern[self.place : self.place + 1]
+
+    def _take(self) -> str:
+        self.place += 1
+        return self.pattern[self.place - 1]
+
+    def _alternatives(self) -> tuple:
+        found = [self._sequence()]
+        while self._peek() == "|":
+            self._take()
+            found.append(self._sequence())
+        return ("alternatives", found) if len(found) > 1 else found[0]
+
+    def _sequence(self) -> tuple:
+        found = []
+        while self._peek() not in ("", "|", ")"):
+            item = self._item()
+            count = _COUNT.match(self.pattern, self.place)
+            if count:
+                self.place = count.end()
+                low, high = _LIMITS.get(count[0]) or (int(count[1]), int(count[2] or count[1]))
+                item = ("repeat", item, low, high)
+            found.append(item)
+        return ("sequence", found)
+
+    def _item(self) -> tuple:
+        character = self._take()
+        if character == "(":
+            tree = self._alternatives()
+            if self._peek() != ")":
+                raise ValueError(f"missing ')' in {self.pattern!r}")
+            self._take()
+            return tree
+        if character == "[":
+            return ("set", self._class())
+        if character == "{":
+            return self._named()
+        if character == ".":
+            return ("set", CharacterSet((), negated=True))
+        literal = self._escaped() if character == "\\" else character
+        cases = {literal, literal.lower(), literal.upper()} if literal.isascii() else {literal}
+        return ("set", CharacterSet(tuple((ord(c), ord(c)) for c in sorted(cases))))
+
+    def _named(self) -> tuple:
+        end = self.pattern.index("}", self.place)
+        meaning = self.names[self.pattern[self.place : end]]
+        self.place = end + 1
+        return ("set", meaning) if isinstance(meaning, CharacterSet) else _Parser(meaning, self.names).parse()
+
+    def _escaped(self) -> str:
+        character = self._take()
+        return _ESCAPES.get(character, character)
+
+    def _class(self) -> CharacterSet:
+        negated = self._peek() == "^"
+        self.place += negated
+        ranges = []
+        while (character := self._take()) != "]":
+            first = last = self._escaped() if character == "\\" else character
+            if self._peek() == "-" and self.pattern[self.place + 1] != "]":
+                self._take()
+                character = self._take()
+                last = self._escaped() if character == "\\" else character
+            ranges.append((ord(first), ord(last)))
+        return CharacterSet(tuple(ranges), negated)
