@@ -1,0 +1,1 @@
+"""The models: `ofakit.models.ofa`."""

@@ -1,0 +1,211 @@
+"""What an OFA model is made of: the stock configuration keys, their defaults, and the released sizes by name.
+
+    OFAConfig.from_size("base", dropout=0.0)
+    OFAConfig.from_pretrained("work_dir/run/output")      # reads config.json
+
+Keys and defaults are those of ModelScope 1.40.2, `models/multi_modal/ofa/configuration_ofa.py`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ofakit.errors import UsageError, did_you_mean
+
+__all__ = ["OFAConfig", "RESNET_BLOCKS", "SIZES"]
+
+RESNET_BLOCKS = {
+    "resnet18": (2, 2, 2),
+    "resnet34": (3, 4, 6),
+    "resnet50": (3, 4, 6),
+    "resnet101": (3, 4, 23),
+    "resnet152": (3, 8, 36),
+}
+"""Bottleneck blocks in each of the three stages, by `resnet_type`."""
+
+ACTIVATIONS = ("gelu", "gelu_new", "relu", "silu")
+
+SIZES = {  # d_model, encoder layers, decoder layers, heads, resnet_type; the feed-forward width is 4 x d_model
+    "tiny": (256, 4, 4, 4, "resnet50"),
+    "medium": (512, 4, 4, 8, "resnet101"),
+    "base": (768, 6, 6, 12, "resnet101"),
+    "large": (1024, 12, 12, 16, "resnet152"),
+    "huge": (1280, 24, 12, 16, "resnet152"),
+}
+"""The released sizes: 33M, 93M, 180M, 470M and 930M parameters."""
+
+
+@dataclass
+class _Fields:
+    vocab_size: int = 59457
+    max_position_embeddings: int = 1024
+    encoder_layers: int = 4
+    encoder_ffn_dim: int = 2048
+    encoder_attention_heads: int = 8
+    decoder_layers: int = 4
+    decoder_ffn_dim: int = 2048
+    decoder_attention_heads: int = 8
+    encoder_layerdrop: float = 0.0
+    decoder_layerdrop: float = 0.0
+    use_cache: bool = True
+    is_encoder_decoder: bool = True
+    activation_function: str = "gelu"
+    d_model: int = 512
+    dropout: float = 0.1
+    attention_dropout: float = 0.0
+    activation_dropout: float = 0.0
+    init_std: float = 0.02
+    classifier_dropout: float = 0.0
+    scale_embedding: bool = False
+    pad_token_id: int = 1
+    bos_token_id: int = 0
+    decoder_start_token_id: int = 0
+    eos_token_id: int = 2
+    forced_eos_token_id: int | None = 2
+    encoder_normalize_before: bool = True
+    decoder_normalize_before: bool = True
+    normformer: bool = True
+    encoder_drop_path_rate: float = 0.0
+    decoder_drop_path_rate: float = 0.0
+    layernorm_embedding: bool = True
+    patch_layernorm_embedding: bool = True
+    resnet_type: str = "resnet101"
+    resnet_model_path: str | None = None
+    resnet_drop_path_rate: float = 0.0
+    token_bucket_size: int = 256
+    image_bucket_size: int = 42
+    add_type_embedding: bool = True
+    share_decoder_input_output_embed: bool = True
+    attn_scale_factor: float = 2.0
+    code_layernorm_embedding: bool = True
+    code_image_size: int = 128
+    entangle_position_embedding: bool = False
+    interpolate_position: bool = False
+    orig_patch_image_size: int = 224
+    share_attn_bias: bool = False
+    use_image_feature: bool = True
+    disable_entangle: bool = False
+    use_ofasys: bool = False
+    vit_type: str = "vit_base"
+    vit_drop_path_rate: float = 0.0
+    use_gamma_feature: bool = False
+    gamma: float = 1.0
+    exclude_mlp: bool = True
+    temperature_init_value: float | None = None
+    remove_decoder_type_embedding: bool = False
+    mlp_dim: int = 512
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+_NAMES = tuple(f.name for f in dataclasses.fields(_Fields) if f.name != "extra")
+
+
+class OFAConfig(_Fields):
+    """The configuration of an `OFAModel`.
+
+    Args:
+        **keys: Stock configuration keys; those that are left out have the stock defaults. A key that is none of OFA's
+            own (transformers writes many) changes nothing here, is kept in `extra` and written back.
+
+    Raises:
+        UsageError: A variant that is not supported, such as `use_ofasys`, or sizes that do not fit together.
+
+    >>> config = OFAConfig.from_size("tiny", dropout=0.0)
+    >>> config.d_model, config.encoder_layers, config.resnet_type
+    (256, 4, 'resnet50')
+    """
+
+    def __init__(self, **keys: Any) -> None:
+        extra = {**keys.pop("extra", {}), **{key: keys.pop(key) for key in list(keys) if key not in _NAMES}}
+        super().__init__(**keys, extra=extra)
+        self._check()
+
+    def _check(self) -> None:
+        if self.use_ofasys:
+            raise UsageError(
+                "use_ofasys=true (an OFA-Sys model with a vision transformer) is not supported; expected a model of"
+                " the original OFA, whose pictures go through a ResNet (use_ofasys=false)"
+            )
+        if self.resnet_type not in RESNET_BLOCKS:
+            raise UsageError(
+                f"unknown resnet_type {self.resnet_type!r}: {did_you_mean(self.resnet_type, RESNET_BLOCKS)}"
+            )
+        if self.activation_function not in ACTIVATIONS:
+            known = did_you_mean(str(self.activation_function), ACTIVATIONS)
+            raise UsageError(f"unsupported activation_function {self.activation_function!r}: {known}")
+        for heads in ("encoder_attention_heads", "decoder_attention_heads"):
+            if self.d_model % getattr(self, heads):
+                raise UsageError(
+                    f"d_model must be a multiple of {heads}, found {self.d_model} and {getattr(self, heads)}"
+                )
+        if not self.is_encoder_decoder:
+            raise UsageError("is_encoder_decoder=false is not supported; OFA has an encoder and a decoder")
+
+    @classmethod
+    def from_size(cls, size: str, **overrides: Any) -> OFAConfig:
+        """The configuration of a released size.
+
+        Args:
+            size: `tiny`, `medium`, `base`, `large` or `huge`.
+            **overrides: Keys that shall differ.
+
+        Raises:
+            UsageError: There is no such size.
+        """
+        if size not in SIZES:
+            raise UsageError(f"unknown OFA size {size!r}: {did_you_mean(size, SIZES)}")
+        width, encoder_layers, decoder_layers, heads, resnet = SIZES[size]
+        keys: dict[str, Any] = {"d_model": width, "resnet_type": resnet}
+        for side, layers in (("encoder", encoder_layers), ("decoder", decoder_layers)):
+            keys |= {f"{side}_layers": layers, f"{side}_ffn_dim": 4 * width, f"{side}_attention_heads": heads}
+        return cls(**{**keys, **overrides})
+
+    @classmethod
+    def from_pretrained(cls, directory: str | Path) -> OFAConfig:
+        """Read `config.json` of a model directory.
+
+        Args:
+            directory: A Hugging Face or ModelScope model directory.
+
+        Raises:
+            UsageError: There is no such file, it is not JSON, or it describes another kind of model.
+        """
+        path = Path(directory) / "config.json"
+        try:
+            keys = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UsageError(f"no config.json in {directory}; expected an OFA model directory") from None
+        except ValueError as error:
+            raise UsageError(f"{path} is not JSON: {error}") from None
+        if not isinstance(keys, dict) or keys.get("model_type", "ofa") != "ofa":
+            found = keys.get("model_type") if isinstance(keys, dict) else type(keys).__name__
+            raise UsageError(f"{path}: expected model_type 'ofa', found {found!r}")
+        return cls(**keys)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every key, as the stock code reads them."""
+        own = {name: getattr(self, name) for name in _NAMES}
+        return {**self.extra, "model_type": "ofa", "architectures": ["OFAModel"], **own}
+
+    def save_pretrained(self, directory: str | Path) -> None:
+        """Write `config.json`.
+
+        Args:
+            directory: Where to; made if it is not there.
+        """
+        folder = Path(directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(self.to_dict(), indent=2, sort_keys=True)
+        (folder / "config.json").write_text(text + "\n", encoding="utf-8")
+
+    def replace(self, **keys: Any) -> OFAConfig:
+        """A copy in which `keys` differ.
+
+        Args:
+            **keys: The keys that shall differ.
+        """
+        return type(self)(**{**self.to_dict(), **keys})

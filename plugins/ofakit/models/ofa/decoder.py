@@ -1,0 +1,373 @@
+"""The decoder: whole sequences for training, one token at a time for generation.
+
+One token at a time:
+
+    state = model.decoder.start(encoder_outputs, num_beams=5, max_length=17)
+    hidden = model.decoder.step(tokens, state)        # (B * beams,) -> (B * beams, d)
+    logits = hidden @ model.output_embedding.t()
+    state.reorder(index)                              # rows that go on, (B * beams,)
+    state.select(batch_index)                         # pictures that go on
+
+Keys and values of the encoder are projected once a picture and shared by its beams. Cached keys and values of the
+beams never move: all beams of a picture attend to one cache, `max_length * beams` long, and a mask hides what is not
+a beam's own past; reordering changes the mask only.
+Source of the model: ModelScope 1.40.2, `models/multi_modal/ofa/modeling_ofa.py`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ofakit.errors import UsageError
+from ofakit.models.ofa.attention import Attention, attend, padding_bias
+from ofakit.models.ofa.configuration import OFAConfig
+from ofakit.models.ofa.encoder import EncoderOutput
+from ofakit.models.ofa.layers import ResidualLayer, surviving_layers
+from ofakit.models.ofa.positions import image_distances, position_bias, relative_bias, token_buckets
+
+__all__ = ["Decoder", "DecoderState"]
+
+
+@dataclass
+class LayerCache:
+    """Keys and values of one decoder layer; C is `max_length * num_beams`, S the encoder's length.
+
+    Attributes:
+        keys: `(B, H, C, h)`, step by step, the beams of a step side by side; filled up to `length * num_beams`.
+        values: As `keys`.
+        memory_keys: `(B, H, S, h)` of the encoder's states.
+        memory_values: As `memory_keys`.
+        bias: `(H, M, M)` self-attention position bias, M = max_length.
+    """
+
+    keys: Tensor
+    values: Tensor
+    memory_keys: Tensor
+    memory_values: Tensor
+    bias: Tensor
+
+    def select(self, index: Tensor) -> None:
+        """Keep the pictures at `index`.
+
+        Args:
+            index: `(N,)` int64.
+        """
+        for name in ("keys", "values", "memory_keys", "memory_values"):
+            setattr(self, name, getattr(self, name).index_select(0, index))
+
+
+@dataclass
+class DecoderState:
+    """Where a generation stands: B pictures with `num_beams` beams each, `length` tokens in.
+
+    Attributes:
+        num_beams: Beams a picture.
+        max_length: How many times `Decoder.step` can be called.
+        length: How many times it has been.
+        layers: The caches.
+        memory_bias: `(H, M, S)` cross-attention position bias.
+        memory_padding: `(B, 1, 1, S)` as `padding_bias` makes it, or none.
+        positions: `(M, d)` position embeddings, for models that add them to the tokens.
+        origins: `(B, beams, max_length)`: which beam's cache holds each step of a beam's past.
+    """
+
+    num_beams: int
+    max_length: int
+    length: int
+    layers: list[LayerCache]
+    memory_bias: Tensor
+    memory_padding: Tensor | None
+    positions: Tensor
+    origins: Tensor
+
+    @property
+    def batch_size(self) -> int:
+        """Pictures that are still in the state."""
+        return len(self.origins)
+
+    def reorder(self, index: Tensor) -> None:
+        """Let every beam go on from the past of another beam of the same picture; copies no keys or values.
+
+        Args:
+            index: `(B * beams,)` int64: the row, among all B * beams, whose past each row takes over.
+        """
+        local = index.view(-1, self.num_beams) % self.num_beams
+        self.origins = self.origins.gather(1, local[..., None].expand_as(self.origins))
+
+    def select(self, batch_index: Tensor) -> None:
+        """Keep the pictures at `batch_index`, in that order, and drop the others.
+
+        Args:
+            batch_index: `(N,)` int64, positions among the B pictures.
+        """
+        for layer in self.layers:
+            layer.select(batch_index)
+        self.origins = self.origins.index_select(0, batch_index)
+        if self.memory_padding is not None:
+            self.memory_padding = self.memory_padding.index_select(0, batch_index)
+
+    def hidden_pasts(self, dtype: torch.dtype) -> Tensor | None:
+        """The mask that leaves every beam its own past, current step included.
+
+        Args:
+            dtype: Of the result.
+
+        Returns:
+            `(B, 1, beams, (length + 1) * beams)`, 0 or -inf; none for a single beam.
+        """
+        if self.num_beams == 1:
+            return None
+        beams = torch.arange(self.num_beams, device=self.origins.device)
+        self.origins[:, :, self.length] = beams
+        others = self.origins[:, :, : self.length + 1, None] != beams
+        mask = torch.zeros(others.shape, dtype=dtype, device=beams.device).masked_fill_(others, -torch.inf)
+        return mask.flatten(2)[:, None]
+
+
+class DecoderLayer(ResidualLayer):
+    """Self-attention, attention to the encoder's states, then the feed-forward net.
+
+    Args:
+        config: The model's configuration.
+        drop_path_rate: Probability of dropping a branch for one example in training.
+    """
+
+    def __init__(self, config: OFAConfig, drop_path_rate: float) -> None:
+        heads, before = config.decoder_attention_heads, config.decoder_normalize_before
+        super().__init__(config, config.decoder_ffn_dim, heads, before, drop_path_rate)
+        self.cross_attn = Attention(config.d_model, heads, config.attention_dropout, config.attn_scale_factor)
+        self.cross_attn_layer_norm = nn.LayerNorm(config.d_model)
+        self.cross_attn_mid_layer_norm = nn.LayerNorm(config.d_model) if config.normformer else None
+        self.add_gains(config, "self_attn", "cross_attn", "ffn")
+
+    def _branches(
+        self, x: Tensor, look_back: Callable[[Tensor], Tensor], look_up: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        norms = self.self_attn_layer_norm, self.self_attn_mid_layer_norm
+        x = self.branch(x, look_back, *norms, self.weight_self_attn)
+        norms = self.cross_attn_layer_norm, self.cross_attn_mid_layer_norm
+        x = self.branch(x, look_up, *norms, self.weight_cross_attn)
+        return self.branch(x, self.feed_forward, self.final_layer_norm, None, self.weight_ffn)
+
+    def forward(
+        self,
+        x: Tensor,
+        memory: Tensor,
+        bias: Tensor,
+        padding: Tensor | None,
+        memory_bias: Tensor,
+        memory_padding: Tensor | None,
+    ) -> Tensor:
+        """One layer over whole sequences, `(B, U, d) -> (B, U, d)`.
+
+        Args:
+            x: States.
+            memory: `(B, S, d)` states of the encoder.
+            bias: `(H, U, U)` position bias, -inf where a key lies ahead.
+            padding: `(B, 1, 1, U)`, or none.
+            memory_bias: `(H, U, S)` position bias.
+            memory_padding: `(B, 1, 1, S)`, or none.
+        """
+        return self._branches(
+            x,
+            lambda y: self.self_attn(y, bias=bias, padding=padding),
+            lambda y: self.cross_attn(y, memory, bias=memory_bias, padding=memory_padding),
+        )
+
+    def step(self, x: Tensor, cache: LayerCache, length: int, pasts: Tensor | None, memory_mask: Tensor) -> Tensor:
+        """One layer over the beams' newest tokens, `(B, beams, d) -> (B, beams, d)`; writes the cache.
+
+        Args:
+            x: States.
+            cache: This layer's.
+            length: Steps already in the cache.
+            pasts: What `DecoderState.hidden_pasts` gave.
+            memory_mask: `(1 or B, H, 1, S)`, position bias and padding together.
+        """
+        beams = x.shape[1]
+        filled = (length + 1) * beams
+
+        def look_back(y: Tensor) -> Tensor:
+            attention = self.self_attn
+            key, value = attention.keys_values(y)
+            cache.keys[:, :, length * beams : filled] = key
+            cache.values[:, :, length * beams : filled] = value
+            bias = cache.bias[:, length, : length + 1].repeat_interleave(beams, -1)[None, :, None]
+            mask = bias if pasts is None else bias + pasts
+            query = attention.split(attention.q_proj(y))
+            past = cache.keys[:, :, :filled], cache.values[:, :, :filled]
+            return attention.combine(attend(query, *past, mask, None, attention.scale, 0.0))
+
+        def look_up(y: Tensor) -> Tensor:
+            attention = self.cross_attn
+            query = attention.split(attention.q_proj(y))
+            memory = cache.memory_keys, cache.memory_values
+            return attention.combine(attend(query, *memory, memory_mask, None, attention.scale, 0.0))
+
+        return self._branches(x, look_back, look_up)
+
+
+class Decoder(nn.Module):
+    """The decoder with its embeddings; parameters have the stock names, those for picture codes included.
+
+    Args:
+        config: The model's configuration.
+        embed_tokens: The token embedding, shared with the encoder.
+    """
+
+    def __init__(self, config: OFAConfig, embed_tokens: nn.Embedding) -> None:
+        super().__init__()
+        width, heads = config.d_model, config.decoder_attention_heads
+        self.config = config
+        self.embed_scale = math.sqrt(width) if config.scale_embedding else 1.0
+        self.pos_scaling = (width / heads * config.attn_scale_factor) ** -0.5
+        self.embed_tokens = embed_tokens
+        rates = torch.linspace(0, config.decoder_drop_path_rate, config.decoder_layers).tolist()
+        self.layers = nn.ModuleList(DecoderLayer(config, rate) for rate in rates)
+        self.layernorm_embedding = nn.LayerNorm(width) if config.layernorm_embedding else None
+        self.embed_positions = nn.Embedding(config.max_position_embeddings + 2, width)
+        self.embed_image_positions = nn.Embedding(config.image_bucket_size**2 + 1, width)
+        self.pos_ln = nn.LayerNorm(width)
+        self.image_pos_ln = nn.LayerNorm(width)
+        self.self_pos_q_linear = nn.Linear(width, width)
+        self.self_pos_k_linear = nn.Linear(width, width)
+        self.cross_pos_q_linear = nn.Linear(width, width)
+        self.cross_pos_k_linear = nn.Linear(width, width)
+        self.code_layernorm_embedding = nn.LayerNorm(width) if config.code_layernorm_embedding else None
+        self.layer_norm = nn.LayerNorm(width) if config.decoder_normalize_before else None
+        self.output_projection = nn.Linear(width, config.vocab_size, bias=False)
+        if config.share_decoder_input_output_embed:
+            self.output_projection.weight = embed_tokens.weight
+        tables = 1 if config.share_attn_bias else config.decoder_layers
+        rows = 2 * config.token_bucket_size - 1
+        self.token_rel_pos_table_list = nn.ModuleList(nn.Embedding(rows, heads) for _ in range(tables))
+        if config.use_image_feature:
+            rows = image_distances(config.image_bucket_size)
+            self.image_rel_pos_table_list = nn.ModuleList(nn.Embedding(rows, heads) for _ in range(tables))
+
+    def forward(
+        self, input_ids: Tensor, encoder_outputs: EncoderOutput, output_hidden_states: bool = False
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Decode whole sequences.
+
+        Args:
+            input_ids: `(B, U)` int64, padded with `pad_token_id`.
+            encoder_outputs: The encoder's, of the same batch.
+            output_hidden_states: Keep the states of every layer.
+
+        Returns:
+            The normalised states `(B, U, d)`, and on request the input of the first layer and the output of every
+            layer; otherwise the output of the last layer alone. None of these has passed the last norm.
+        """
+        length = input_ids.shape[1]
+        positions = self.embed_positions.weight[:length]
+        x = self._embed(input_ids, positions)
+        bias_of = self._bias_maker(positions)
+        memory_bias = self._memory_bias(positions, encoder_outputs.position_embedding)
+        padded = input_ids.eq(self.config.pad_token_id)
+        padding = padding_bias(padded, torch.float32) if bool(padded.any()) else None
+        memory_padding = None
+        if encoder_outputs.has_padding:
+            memory_padding = padding_bias(encoder_outputs.padding_mask, torch.float32)
+        states = [x]
+        for index, layer in surviving_layers(self.layers, self.config.decoder_layerdrop, self.training):
+            bias = bias_of(0 if self.config.share_attn_bias else index)
+            x = layer(x, encoder_outputs.last_hidden_state, bias, padding, memory_bias, memory_padding)
+            if output_hidden_states:
+                states.append(x)
+        normalised = self.layer_norm(x) if self.layer_norm is not None else x
+        return normalised, tuple(states) if output_hidden_states else (x,)
+
+    @torch.no_grad()
+    def start(self, encoder_outputs: EncoderOutput, num_beams: int, max_length: int) -> DecoderState:
+        """Begin to generate: project the encoder's states, compute every bias, and set up the caches.
+
+        Args:
+            encoder_outputs: The encoder's, one row a picture.
+            num_beams: Beams a picture, at least 1.
+            max_length: How many tokens will be put in at most, the start token included.
+
+        Raises:
+            UsageError: `num_beams` or `max_length` is under 1, or there are not so many positions.
+        """
+        if num_beams < 1 or max_length < 1:
+            raise UsageError(f"expected num_beams and max_length of at least 1, found {num_beams} and {max_length}")
+        memory, source = encoder_outputs.last_hidden_state, encoder_outputs.position_embedding
+        positions = self.embed_positions.weight[:max_length]
+        bias_of = self._bias_maker(positions)
+        layers = []
+        for index, layer in enumerate(self.layers):
+            keys, values = layer.cross_attn.keys_values(memory)
+            size = (len(memory), keys.shape[1], max_length * num_beams, keys.shape[3])
+            bias = bias_of(0 if self.config.share_attn_bias else index)
+            cache = keys.new_empty(size), keys.new_empty(size)
+            layers.append(LayerCache(*cache, keys.contiguous(), values.contiguous(), bias.to(keys.dtype)))
+        memory_bias = self._memory_bias(positions, source).to(layers[0].keys.dtype)
+        padding = None
+        if encoder_outputs.has_padding:
+            padding = padding_bias(encoder_outputs.padding_mask, memory_bias.dtype)
+        origins = torch.zeros(len(memory), num_beams, max_length, dtype=torch.int64, device=memory.device)
+        return DecoderState(num_beams, max_length, 0, layers, memory_bias, padding, positions, origins)
+
+    @torch.no_grad()
+    def step(self, tokens: Tensor, state: DecoderState) -> Tensor:
+        """Put one token into every beam.
+
+        Args:
+            tokens: `(B * beams,)` int64, the newest token of every beam, the beams of a picture side by side.
+            state: What `start` gave; it moves on by one step.
+
+        Returns:
+            `(B * beams, d)` normalised states, to be multiplied with the output embedding.
+
+        Raises:
+            UsageError: The state has taken `max_length` tokens already.
+        """
+        if state.length >= state.max_length:
+            raise UsageError(f"the decoder state was made for {state.max_length} tokens and has taken them all")
+        at = state.length
+        x = self._embed(tokens.view(state.batch_size, state.num_beams), state.positions[at])
+        pasts = state.hidden_pasts(state.memory_bias.dtype)
+        memory_mask = state.memory_bias[None, :, at : at + 1]
+        if state.memory_padding is not None:
+            memory_mask = memory_mask + state.memory_padding
+        for layer, cache in zip(self.layers, state.layers, strict=True):
+            x = layer.step(x, cache, at, pasts, memory_mask)
+        state.length += 1
+        return (self.layer_norm(x) if self.layer_norm is not None else x).flatten(0, 1)
+
+    def _embed(self, input_ids: Tensor, positions: Tensor) -> Tensor:
+        x = self.embed_tokens(input_ids)
+        if self.embed_scale != 1.0:
+            x = x * self.embed_scale
+        if self.config.entangle_position_embedding and not self.config.disable_entangle:
+            x = x + positions
+        if self.layernorm_embedding is not None:
+            x = self.layernorm_embedding(x)
+        return F.dropout(x, self.config.dropout) if self.training and self.config.dropout > 0 else x
+
+    def _bias_maker(self, positions: Tensor) -> Callable[[int], Tensor]:
+        """The function that gives each table's bias, `(H, U, U)`, with -inf where a key lies ahead of its query."""
+        length = len(positions)
+        normal = self.pos_ln(positions)
+        q, k = self.self_pos_q_linear(normal), self.self_pos_k_linear(normal)
+        absolute = position_bias(q, k, self.config.decoder_attention_heads, self.pos_scaling)
+        ahead = torch.ones(length, length, dtype=torch.bool, device=positions.device).triu(1)
+        absolute = absolute.masked_fill(ahead, -torch.inf)
+        buckets = token_buckets(length, self.config.token_bucket_size, positions.device)
+
+        def bias_of(index: int) -> Tensor:
+            return absolute + relative_bias(self.token_rel_pos_table_list[index].weight, buckets)
+
+        return functools.cache(bias_of) if self.config.share_attn_bias else bias_of
+
+    def _memory_bias(self, positions: Tensor, source: Tensor) -> Tensor:
+        q, k = self.cross_pos_q_linear(self.pos_ln(positions)), self.cross_pos_k_linear(source)
+        return position_bias(q, k, self.config.decoder_attention_heads, self.pos_scaling)

@@ -1,0 +1,236 @@
+"""The encoder: patches of a picture, then the tokens of a text, through layers of self-attention.
+
+Source: ModelScope 1.40.2, `models/multi_modal/ofa/modeling_ofa.py`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ofakit.errors import UsageError
+from ofakit.models.ofa.attention import padding_bias
+from ofakit.models.ofa.configuration import OFAConfig
+from ofakit.models.ofa.layers import ResidualLayer, surviving_layers
+from ofakit.models.ofa.positions import (
+    image_buckets,
+    image_distances,
+    image_position_ids,
+    position_bias,
+    relative_bias,
+    token_buckets,
+)
+from ofakit.models.ofa.vision import VISUAL_WIDTH, build_resnet, visual_features
+
+__all__ = ["Encoder", "EncoderOutput"]
+
+
+@dataclass
+class EncoderOutput:
+    """What the encoder hands to the decoder; S is the number of patches and tokens.
+
+    Attributes:
+        last_hidden_state: `(B, S, d)`, normalised.
+        padding_mask: `(B, S)` bool, True where nothing stands: padded tokens, patches of a missing picture.
+        position_embedding: `(S, d)`, normalised position embeddings; the same for the whole batch.
+        has_padding: Whether `padding_mask` is True anywhere.
+        hidden_states: On request the input of the first layer and the output of every layer, before the last norm.
+    """
+
+    last_hidden_state: Tensor
+    padding_mask: Tensor
+    position_embedding: Tensor
+    has_padding: bool
+    hidden_states: tuple[Tensor, ...] | None = None
+
+    def select(self, index: Tensor) -> EncoderOutput:
+        """The examples at `index`, in that order.
+
+        Args:
+            index: `(N,)` int64; an example may be named more than once.
+        """
+        states = None if self.hidden_states is None else tuple(h.index_select(0, index) for h in self.hidden_states)
+        hidden, padding = self.last_hidden_state.index_select(0, index), self.padding_mask.index_select(0, index)
+        return EncoderOutput(hidden, padding, self.position_embedding, self.has_padding, states)
+
+
+class EncoderLayer(ResidualLayer):
+    """Self-attention, then the feed-forward net.
+
+    Args:
+        config: The model's configuration.
+        drop_path_rate: Probability of dropping a branch for one example in training.
+    """
+
+    def __init__(self, config: OFAConfig, drop_path_rate: float) -> None:
+        heads, before = config.encoder_attention_heads, config.encoder_normalize_before
+        super().__init__(config, config.encoder_ffn_dim, heads, before, drop_path_rate)
+        self.add_gains(config, "self_attn", "ffn")
+
+    def forward(self, x: Tensor, bias: Tensor, padding: Tensor | None) -> Tensor:
+        """One layer, `(B, S, d) -> (B, S, d)`.
+
+        Args:
+            x: States.
+            bias: `(H, S, S)` position bias.
+            padding: `(B, 1, 1, S)`, or none.
+        """
+        x = self.branch(
+            x,
+            lambda y: self.self_attn(y, bias=bias, padding=padding),
+            self.self_attn_layer_norm,
+            self.self_attn_mid_layer_norm,
+            self.weight_self_attn,
+        )
+        x = self.branch(x, self.feed_forward, self.final_layer_norm, None, self.weight_ffn)
+        if x.dtype == torch.float16:
+            limit = torch.finfo(x.dtype).max - 1000
+            x = x.clamp(-limit, limit)
+        return x
+
+
+class Encoder(nn.Module):
+    """The encoder with its embeddings; parameters have the stock names.
+
+    Args:
+        config: The model's configuration.
+        embed_tokens: The token embedding, shared with the decoder.
+    """
+
+    def __init__(self, config: OFAConfig, embed_tokens: nn.Embedding) -> None:
+        super().__init__()
+        width, heads = config.d_model, config.encoder_attention_heads
+        self.config = config
+        self.embed_scale = math.sqrt(width) if config.scale_embedding else 1.0
+        self.pos_scaling = (width / heads * config.attn_scale_factor) ** -0.5
+        self.layernorm_embedding = nn.LayerNorm(width) if config.layernorm_embedding else None
+        self.embed_tokens = embed_tokens
+        types = 2 if config.use_image_feature else 1
+        self.type_embedding = nn.Embedding(types, width) if config.add_type_embedding else None
+        if config.use_image_feature:
+            self.embed_images = build_resnet(config.resnet_type, config.resnet_drop_path_rate)
+            self.image_proj = nn.Linear(VISUAL_WIDTH, width)
+        self.patch_layernorm_embedding = nn.LayerNorm(width) if config.patch_layernorm_embedding else None
+        self.embed_positions = nn.Embedding(config.max_position_embeddings + 2, width)
+        if config.use_image_feature:
+            self.embed_image_positions = nn.Embedding(config.image_bucket_size**2 + 1, width)
+        self.pos_ln = nn.LayerNorm(width)
+        if config.use_image_feature:
+            self.image_pos_ln = nn.LayerNorm(width)
+        self.pos_q_linear = nn.Linear(width, width)
+        self.pos_k_linear = nn.Linear(width, width)
+        rates = torch.linspace(0, config.encoder_drop_path_rate, config.encoder_layers).tolist()
+        self.layers = nn.ModuleList(EncoderLayer(config, rate) for rate in rates)
+        self.layer_norm = nn.LayerNorm(width) if config.encoder_normalize_before else None
+        tables = 1 if config.share_attn_bias else config.encoder_layers
+        rows = 2 * config.token_bucket_size - 1
+        self.token_rel_pos_table_list = nn.ModuleList(nn.Embedding(rows, heads) for _ in range(tables))
+        if config.use_image_feature:
+            rows = image_distances(config.image_bucket_size)
+            self.image_rel_pos_table_list = nn.ModuleList(nn.Embedding(rows, heads) for _ in range(tables))
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        patch_images: Tensor | None = None,
+        patch_masks: Tensor | None = None,
+        output_hidden_states: bool = False,
+    ) -> EncoderOutput:
+        """Encode a batch.
+
+        Args:
+            input_ids: `(B, T)` int64, padded with `pad_token_id`.
+            patch_images: `(B, 3, H, W)` normalised floats, or none for text alone.
+            patch_masks: `(B,)` bool, False where a picture is missing; none means that all are there.
+            output_hidden_states: Keep the states of every layer.
+
+        Raises:
+            UsageError: A text or picture is too large for the position tables, or the model takes no pictures.
+        """
+        padding = input_ids.eq(self.config.pad_token_id)
+        grid = None
+        patches = None
+        if patch_images is not None:
+            patches, grid, missing = self._patches(patch_images, patch_masks)
+            padding = torch.cat([missing, padding], dim=1)
+        has_padding = bool(padding.any())
+        token_positions = self.embed_positions.weight[: input_ids.shape[1]]
+        x = self._embed_tokens(input_ids, token_positions)
+        positions = self.pos_ln(token_positions)
+        if patches is not None:
+            image_positions = self._image_positions(*grid)
+            x = torch.cat([self._embed_patches(patches, image_positions), x], dim=1)
+            positions = torch.cat([self.image_pos_ln(image_positions), positions])
+        if has_padding:
+            x = x.masked_fill(padding[..., None], 0)
+        mask = padding_bias(padding, torch.float32) if has_padding else None
+        bias_of = self._bias_maker(positions, input_ids.shape[1], grid)
+        states = [x]
+        for index, layer in surviving_layers(self.layers, self.config.encoder_layerdrop, self.training):
+            x = layer(x, bias_of(0 if self.config.share_attn_bias else index), mask)
+            if output_hidden_states:
+                states.append(x)
+        if self.layer_norm is not None:
+            x = self.layer_norm(x)
+        return EncoderOutput(x, padding, positions, has_padding, tuple(states) if output_hidden_states else None)
+
+    def _patches(self, images: Tensor, masks: Tensor | None) -> tuple[Tensor, tuple[int, int], Tensor]:
+        if not self.config.use_image_feature:
+            raise UsageError("this model takes no pictures (use_image_feature=false); leave patch_images out")
+        features = visual_features(self.embed_images, images.to(self.embed_images.conv1.weight.dtype))
+        grid = tuple(features.shape[-2:])
+        missing = torch.zeros(len(images), 1, dtype=torch.bool, device=images.device)
+        if masks is not None:
+            missing = ~masks.view(-1, 1)
+        return features.flatten(2).transpose(1, 2), grid, missing.expand(-1, grid[0] * grid[1])
+
+    def _embed_tokens(self, input_ids: Tensor, positions: Tensor) -> Tensor:
+        x = self.embed_tokens(input_ids)
+        return self._finish(x, positions, 0, self.layernorm_embedding)
+
+    def _embed_patches(self, patches: Tensor, positions: Tensor) -> Tensor:
+        return self._finish(self.image_proj(patches), positions, 1, self.patch_layernorm_embedding)
+
+    def _finish(self, x: Tensor, positions: Tensor, kind: int, norm: nn.Module | None) -> Tensor:
+        if self.embed_scale != 1.0:
+            x = x * self.embed_scale
+        if self.config.entangle_position_embedding:
+            x = x + positions
+        if self.type_embedding is not None:
+            x = x + self.type_embedding.weight[kind]
+        if norm is not None:
+            x = norm(x)
+        return F.dropout(x, self.config.dropout) if self.training and self.config.dropout > 0 else x
+
+    def _image_positions(self, height: int, width: int) -> Tensor:
+        size = self.config.image_bucket_size
+        device = self.embed_image_positions.weight.device
+        original = self.config.orig_patch_image_size // 16
+        if not (self.config.interpolate_position and height * width > original**2):
+            return self.embed_image_positions(image_position_ids(height, width, size, device))
+        small = self.embed_image_positions(image_position_ids(original, original, size, device))
+        small = small.view(1, original, original, -1).permute(0, 3, 1, 2)
+        return F.interpolate(small, size=(height, width), mode="bilinear").flatten(2)[0].t()
+
+    def _bias_maker(self, positions: Tensor, length: int, grid: tuple[int, int] | None) -> Callable[[int], Tensor]:
+        """The function that gives each table's bias, `(H, S, S)`; the part all layers share is computed here, once."""
+        q, k = self.pos_q_linear(positions), self.pos_k_linear(positions)
+        absolute = position_bias(q, k, self.config.encoder_attention_heads, self.pos_scaling)
+        text = token_buckets(length, self.config.token_bucket_size, positions.device)
+        picture = image_buckets(*grid, self.config.image_bucket_size, positions.device) if grid else None
+        patches = len(positions) - length
+
+        def bias_of(index: int) -> Tensor:
+            bias = absolute.clone()
+            bias[:, patches:, patches:] += relative_bias(self.token_rel_pos_table_list[index].weight, text)
+            if picture is not None:
+                bias[:, :patches, :patches] += relative_bias(self.image_rel_pos_table_list[index].weight, picture)
+            return bias
+
+        return functools.cache(bias_of) if self.config.share_attn_bias else bias_of

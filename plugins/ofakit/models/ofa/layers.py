@@ -1,0 +1,159 @@
+"""What encoder and decoder layers share: residual branches with NormFormer's extra norms, and the feed-forward net.
+
+Source: ModelScope 1.40.2, `models/multi_modal/ofa/modeling_ofa.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ofakit.models.ofa.attention import Attention
+from ofakit.models.ofa.configuration import OFAConfig
+
+__all__ = ["ResidualLayer", "drop_path", "initialize", "surviving_layers"]
+
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,
+    "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
+    "relu": F.relu,
+    "silu": F.silu,
+}
+
+
+def drop_path(x: Tensor, rate: float) -> Tensor:
+    """Drop a whole branch for some examples and scale up the others.
+
+    Source: Huang et al. 2016, https://arxiv.org/abs/1603.09382.
+
+    Args:
+        x: `(B, ...)`.
+        rate: Probability of dropping, at least 0 and under 1.
+    """
+    keep = 1 - rate
+    kept = torch.rand((len(x),) + (1,) * (x.dim() - 1), dtype=torch.float32, device=x.device) < keep
+    return x * (kept.to(x.dtype) / keep)
+
+
+def surviving_layers(layers: nn.ModuleList, rate: float, training: bool) -> list[tuple[int, nn.Module]]:
+    """The layers that take part in this pass, with their indices.
+
+    Source: LayerDrop, Fan et al. 2019, https://arxiv.org/abs/1909.11556.
+
+    Args:
+        layers: All of them.
+        rate: Probability of leaving a layer out.
+        training: Outside training all take part.
+    """
+    numbered = list(enumerate(layers))
+    if not training or rate <= 0:
+        return numbered
+    chance = torch.rand(len(numbered)).tolist()
+    return [pair for pair, draw in zip(numbered, chance, strict=True) if draw > rate]
+
+
+def initialize(module: nn.Module, std: float) -> None:
+    """Give linear layers and embeddings the stock initialisation; everything else keeps its own.
+
+    Args:
+        module: One module; use it with `nn.Module.apply`.
+        std: The configuration's `init_std`.
+    """
+    if isinstance(module, nn.Linear | nn.Embedding):
+        nn.init.normal_(module.weight, std=std)
+    if isinstance(module, nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)
+    if isinstance(module, nn.Embedding) and module.padding_idx is not None:
+        with torch.no_grad():
+            module.weight[module.padding_idx].zero_()
+
+
+class ResidualLayer(nn.Module):
+    """A layer made of residual branches, the last of which is the feed-forward net.
+
+    Args:
+        config: The model's configuration.
+        ffn_width: Width of the feed-forward net.
+        heads: Attention heads.
+        normalize_before: Normalise a branch's input; otherwise its sum with the residual.
+        drop_path_rate: Probability of dropping a branch for one example in training.
+    """
+
+    def __init__(
+        self, config: OFAConfig, ffn_width: int, heads: int, normalize_before: bool, drop_path_rate: float
+    ) -> None:
+        super().__init__()
+        width = config.d_model
+        self.normalize_before = normalize_before
+        self.drop_path_rate = drop_path_rate
+        self.dropout = config.dropout
+        self.activation_dropout = config.activation_dropout
+        self.activation = _ACTIVATIONS[config.activation_function]
+        self.self_attn = Attention(width, heads, config.attention_dropout, config.attn_scale_factor)
+        self.self_attn_layer_norm = nn.LayerNorm(width)
+        self.self_attn_mid_layer_norm = nn.LayerNorm(width) if config.normformer else None
+        self.fc1 = nn.Linear(width, ffn_width)
+        self.fc2 = nn.Linear(ffn_width, width)
+        self.ffn_layer_norm = nn.LayerNorm(ffn_width) if config.normformer else None
+        self.final_layer_norm = nn.LayerNorm(width)
+
+    def add_gains(self, config: OFAConfig, *branches: str) -> None:
+        """Give branches a learned gain a channel, where the configuration has `use_gamma_feature`.
+
+        Args:
+            config: The model's configuration.
+            *branches: `self_attn`, `cross_attn` or `ffn`.
+        """
+        for branch in branches:
+            gain = (
+                nn.Parameter(torch.full((config.d_model,), float(config.gamma))) if config.use_gamma_feature else None
+            )
+            self.register_parameter(f"weight_{branch}", gain)
+
+    def branch(
+        self,
+        x: Tensor,
+        function: Callable[[Tensor], Tensor],
+        norm: nn.Module,
+        mid: nn.Module | None,
+        gain: Tensor | None,
+    ) -> Tensor:
+        """Add one residual branch.
+
+        Args:
+            x: `(B, T, d)`.
+            function: What the branch computes.
+            norm: Its layer norm, applied before the branch or after the sum.
+            mid: The norm on the branch's result, or none.
+            gain: `(d,)` factor on it, or none.
+
+        Returns:
+            `(B, T, d)`.
+        """
+        y = function(norm(x) if self.normalize_before else x)
+        if mid is not None:
+            y = mid(y)
+        if self.training and self.dropout > 0:
+            y = F.dropout(y, self.dropout)
+        if gain is not None:
+            y = y * gain
+        if self.training and self.drop_path_rate > 0:
+            y = drop_path(y, self.drop_path_rate)
+        y = x + y
+        return y if self.normalize_before else norm(y)
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        """fc2(norm(activation(fc1(x)))), `(B, T, d) -> (B, T, d)`.
+
+        Args:
+            x: Normalised states.
+        """
+        y = self.activation(self.fc1(x))
+        if self.training and self.activation_dropout > 0:
+            y = F.dropout(y, self.activation_dropout)
+        if self.ffn_layer_norm is not None:
+            y = self.ffn_layer_norm(y)
+        return self.fc2(y)

@@ -1,0 +1,141 @@
+"""The visual backbone: a ResNet of bottleneck blocks cut after its third stage.
+
+The module is timm's, whose parameter names are torchvision's and OFA's. Under several processes its batch
+normalisation uses the statistics of the joined batch, so that training does not depend on how a batch is split.
+Source: He et al. 2015, https://arxiv.org/abs/1512.03385; ModelScope 1.40.2, `models/multi_modal/ofa/resnet.py`.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from ofakit.models.ofa.configuration import RESNET_BLOCKS
+
+__all__ = ["JoinedBatchNorm2d", "VISUAL_WIDTH", "build_resnet", "joined_processes", "visual_features"]
+
+VISUAL_WIDTH = 1024
+"""Channels that the third stage gives."""
+
+SMALL_PICTURE = 128
+"""Pictures up to this many pixels a side keep the plain memory layout in fp32."""
+
+
+class _JoinedNormalisation(torch.autograd.Function):
+    """Batch normalisation over the batches of all processes; gradients of `weight` and `bias` are this process's share.
+
+    Shapes: `(B, C, H, W), (C,), (C,), () -> (B, C, H, W), (C,), (C,), ()`.
+    """
+
+    @staticmethod
+    def forward(ctx, images: Tensor, weight: Tensor, bias: Tensor, eps: float):
+        x = images.float()
+        count = x.new_tensor([x.numel() / x.shape[1]], dtype=torch.float64)
+        moments = torch.stack([x.sum((0, 2, 3), dtype=torch.float64), x.square().sum((0, 2, 3), dtype=torch.float64)])
+        packed = torch.cat([moments.flatten(), count])
+        dist.all_reduce(packed)
+        total = packed[-1]
+        mean, square = packed[:-1].view(2, -1) / total
+        variance = (square - mean.square()).clamp_min(0)
+        scale = (variance + eps).rsqrt().float()
+        mean = mean.float()
+        normal = (x - mean.view(-1, 1, 1)) * scale.view(-1, 1, 1)
+        ctx.save_for_backward(images, weight, mean, scale, total)
+        out = normal * weight.view(-1, 1, 1) + bias.view(-1, 1, 1)
+        ctx.mark_non_differentiable(mean, total)
+        variance = variance.float()
+        ctx.mark_non_differentiable(variance)
+        return out.to(images.dtype), mean, variance, total
+
+    @staticmethod
+    def backward(ctx, grad: Tensor, *_):
+        images, weight, mean, scale, total = ctx.saved_tensors
+        dy = grad.float()
+        normal = (images.float() - mean.view(-1, 1, 1)) * scale.view(-1, 1, 1)
+        grad_bias = dy.sum((0, 2, 3), dtype=torch.float64)
+        grad_weight = (dy * normal).sum((0, 2, 3), dtype=torch.float64)
+        joined = torch.stack([grad_bias, grad_weight])
+        dist.all_reduce(joined)
+        shift, slope = (joined / total).float().view(2, -1, 1, 1)
+        dx = (dy - shift - normal * slope) * (weight * scale).view(-1, 1, 1)
+        return dx.to(images.dtype), grad_weight.to(weight.dtype), grad_bias.to(weight.dtype), None
+
+
+class JoinedBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation that, in training under several processes, uses the joined batch of all of them.
+
+    Every process must then call it equally often. With one process, or in eval mode, it is `torch.nn.BatchNorm2d`.
+    PyTorch's `SyncBatchNorm` does the same on GPUs only.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalise `(B, C, H, W)` by channel.
+
+        Args:
+            images: Activations.
+        """
+        if not (self.training and joined_processes() > 1):
+            return super().forward(images)
+        out, mean, variance, total = _JoinedNormalisation.apply(images, self.weight, self.bias, self.eps)
+        self.update_statistics(mean, variance, total)
+        return out
+
+    @torch.no_grad()
+    def update_statistics(self, mean: Tensor, variance: Tensor, total: Tensor) -> None:
+        """Move the running statistics towards a batch's.
+
+        Args:
+            mean: `(C,)` of the batch.
+            variance: `(C,)` of the batch, biased.
+            total: How many values a channel has; the running variance is the unbiased one.
+        """
+        self.num_batches_tracked.add_(1)
+        unbiased = variance * (total / (total - 1).clamp_min(1)).to(variance.dtype)
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+        self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
+
+
+def joined_processes() -> int:
+    """How many processes share a batch: the size of the default process group, 1 without one."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def build_resnet(resnet_type: str, drop_path_rate: float = 0.0) -> nn.Module:
+    """A freshly initialised backbone, `(B, 3, H, W) -> (B, 1024, H / 16, W / 16)` through `visual_features`.
+
+    Args:
+        resnet_type: A key of `RESNET_BLOCKS`.
+        drop_path_rate: Probability of dropping a block's branch for one picture; grows from 0 within each stage.
+    """
+    from timm.layers import DropPath
+    from timm.models.resnet import Bottleneck, ResNet
+
+    blocks = RESNET_BLOCKS[resnet_type]
+    resnet = ResNet(Bottleneck, blocks, num_classes=0, norm_layer=JoinedBatchNorm2d, zero_init_last=False)
+    if drop_path_rate > 0:
+        for stage, count in zip((resnet.layer1, resnet.layer2, resnet.layer3), blocks, strict=True):
+            for index, rate in enumerate(torch.linspace(0, drop_path_rate, count).tolist()):
+                stage[index].drop_path = DropPath(rate) if rate > 0 else None
+    return resnet
+
+
+def visual_features(resnet: nn.Module, images: Tensor) -> Tensor:
+    """Run the stem and the three stages.
+
+    Large pictures and half precision take the channels-last layout, which is faster. Small pictures in fp32 keep the
+    plain one, in which every rounding is the stock code's: elsewhere a ReLU near zero may open or close, and that
+    alone changes gradients of the first stages by a thousandth.
+
+    Args:
+        resnet: What `build_resnet` gave.
+        images: `(B, 3, H, W)`, normalised floats.
+
+    Returns:
+        `(B, 1024, ceil(H / 16), ceil(W / 16))`.
+    """
+    half = images.dtype != torch.float32 or torch.is_autocast_enabled(images.device.type)
+    if half or max(images.shape[-2:]) > SMALL_PICTURE:
+        images = images.contiguous(memory_format=torch.channels_last)
+    x = resnet.maxpool(resnet.act1(resnet.bn1(resnet.conv1(images))))
+    return resnet.layer3(resnet.layer2(resnet.layer1(x)))
