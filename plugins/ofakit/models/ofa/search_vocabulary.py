@@ -1,0 +1,227 @@
+"""From decoder states to the likeliest next tokens, without a full-vocabulary log-softmax or sort.
+
+A log-probability is a logit less the logarithm of the sum of exponentials, so only the logits of the few candidates
+are ever normalised. Candidates are found in two steps: the maximum of every block of 64 logits, then the best logits
+among the best blocks. The search computes in fp32; where the model is in half precision, the candidates' logits are
+computed again in fp32, since a bf16 logit has three digits and would tie often.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ofakit.errors import UsageError
+from ofakit.models.ofa.search import NEGATIVE, Banned, SpecialTokens
+
+__all__ = ["Vocabulary", "finite", "largest"]
+
+BLOCK = 64
+SPARE = 6  # candidates beyond those asked for, since rounded logits may change places
+
+
+class Vocabulary:
+    """The rows of the output embedding that can be produced, and how to score them.
+
+    Inside the search a token is named by its row here ("local"), which is its id unless `allowed_tokens` is given.
+
+    Args:
+        embedding: `(V, d)`, the output projection.
+        special: Ids of bos, pad and eos.
+        dtype: Type that the projection is computed in.
+        allowed_tokens: Ids that may be produced beside eos, or none for all but pad. Probabilities are then
+            normalised over these and eos only, and nothing is computed for the others.
+        temperature: Divides the logits.
+
+    Raises:
+        UsageError: `allowed_tokens` is empty or holds what is no token id.
+    """
+
+    def __init__(
+        self,
+        embedding: Tensor,
+        special: SpecialTokens,
+        dtype: torch.dtype,
+        allowed_tokens: Sequence[int] | None = None,
+        temperature: float = 1.0,
+    ) -> None:
+        self.ids = None if allowed_tokens is None else _row_ids(allowed_tokens, special, embedding)
+        rows = embedding if self.ids is None else embedding.index_select(0, self.ids)
+        self.exact = rows
+        self.weight = rows.to(dtype)
+        self.temperature = temperature
+        self.special = special
+        self.never: list[int] = []
+        if self.ids is not None:
+            self.special = SpecialTokens(*(int((self.ids == token).nonzero()) for token in special))
+            self.never = [self.special.pad] + [self.special.bos] * (special.bos not in allowed_tokens)
+        self.rounded = dtype != torch.float32
+
+    def to_ids(self, local: Tensor) -> Tensor:
+        """Token ids of rows.
+
+        Args:
+            local: Rows, any shape.
+        """
+        return local if self.ids is None else self.ids[local]
+
+    def to_local(self, ids: Tensor) -> Tensor:
+        """Rows of token ids.
+
+        Args:
+            ids: Any shape.
+
+        Raises:
+            UsageError: One of them is not among the allowed tokens.
+        """
+        if self.ids is None:
+            return ids
+        local = torch.searchsorted(self.ids, ids).clamp_(max=len(self.ids) - 1)
+        strange = ids[self.ids[local] != ids]
+        if len(strange):
+            raise UsageError(f"tokens: expected allowed_tokens and eos only, found {strange[:5].tolist()}")
+        return local
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits of all rows, pad never among the allowed ones.
+
+        Args:
+            hidden: `(rows, d)`.
+
+        Returns:
+            `(rows, V)`, fp32, contiguous, divided by the temperature.
+        """
+        logits = _project(hidden.to(self.weight.dtype), self.weight).float().contiguous()
+        if self.temperature != 1.0:
+            logits = logits.div_(self.temperature)
+        if self.never:
+            logits[:, self.never] = NEGATIVE
+        return logits
+
+    def exact_logits(self, hidden: Tensor, local: Tensor) -> Tensor:
+        """Logits of some tokens in fp32.
+
+        Args:
+            hidden: `(rows, d)`.
+            local: `(rows, k)`.
+
+        Returns:
+            `(rows, k)`.
+        """
+        rows = F.embedding(local, self.exact).float()
+        return torch.bmm(rows, hidden.float()[:, :, None])[:, :, 0] / self.temperature
+
+    def candidates(self, hidden: Tensor, count: int, banned: Banned) -> tuple[Tensor, Tensor]:
+        """The likeliest next tokens of every row; a number that is NaN counts as impossible.
+
+        Args:
+            hidden: `(rows, d)`.
+            count: How many to find.
+            banned: What may not follow.
+
+        Returns:
+            Log-probabilities, best first, and local tokens, both `(rows, count)`; -inf where there are no more.
+        """
+        logits = self.logits(hidden)
+        total = logits.logsumexp(-1, keepdim=True)
+        banned.apply(logits)
+        values, local = largest(logits, min(count + SPARE * self.rounded, logits.shape[1]))
+        if self.rounded:
+            exact = torch.where(values == NEGATIVE, NEGATIVE, self.exact_logits(hidden, local))
+            total = total + torch.log1p(((exact - total).exp() - (values - total).exp()).sum(-1, keepdim=True))
+            values, order = exact.topk(min(count, exact.shape[1]))
+            local = local.gather(1, order)
+        missing = count - values.shape[1]
+        if missing > 0:
+            values, local = F.pad(values, (0, missing), value=NEGATIVE), F.pad(local, (0, missing))
+        return finite(values - total), local
+
+    def log_probabilities(self, hidden: Tensor, tokens: Tensor) -> Tensor:
+        """Log-probability of one token for every row.
+
+        Args:
+            hidden: `(rows, d)`.
+            tokens: `(rows,)`, local.
+
+        Returns:
+            `(rows,)`.
+        """
+        logits = self.logits(hidden)
+        total = logits.logsumexp(-1)
+        values = logits.gather(1, tokens[:, None])[:, 0]
+        if self.rounded:
+            exact = self.exact_logits(hidden, tokens[:, None])[:, 0]
+            total = total + torch.log1p((exact - total).exp() - (values - total).exp())
+            values = exact
+        return finite(values - total)
+
+
+def finite(scores: Tensor) -> Tensor:
+    """NaN and infinity are impossible tokens: -inf.
+
+    Args:
+        scores: Any shape.
+    """
+    return scores.nan_to_num(nan=NEGATIVE, posinf=NEGATIVE, neginf=NEGATIVE)
+
+
+def largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The largest numbers of every row, as `values.topk(count)`, but the first pass only takes maxima of blocks.
+
+    A number among the `count` largest lies in a block whose maximum is among the `count` largest maxima.
+
+    Args:
+        values: `(rows, n)`, contiguous.
+        count: At most n.
+
+    Returns:
+        Values in descending order and their columns, both `(rows, count)`.
+
+    >>> largest(torch.tensor([[1.0, 5.0, 3.0]]), 2)
+    (tensor([[5., 3.]]), tensor([[1, 2]]))
+    """
+    rows, width = values.shape
+    blocks = width // BLOCK
+    if blocks < 4 * count:
+        return values.topk(count)
+    blocked = values[:, : blocks * BLOCK].view(rows, blocks, BLOCK)
+    best = blocked.amax(-1).topk(count, sorted=False).indices
+    inside = blocked.gather(1, best[:, :, None].expand(-1, -1, BLOCK)).flatten(1)
+    column = (best[:, :, None] * BLOCK + torch.arange(BLOCK, device=values.device)).flatten(1)
+    if blocks * BLOCK < width:
+        rest = torch.arange(blocks * BLOCK, width, device=values.device).expand(rows, -1)
+        inside = torch.cat([inside, values[:, blocks * BLOCK :]], 1)
+        column = torch.cat([column, rest], 1)
+    top, place = inside.topk(count)
+    return top, column.gather(1, place)
+
+
+def _project(hidden: Tensor, weight: Tensor) -> Tensor:
+    """hidden weight^T; in half precision on a CPU the large factor stands first, which spares packing it.
+
+    Args:
+        hidden: `(rows, d)`.
+        weight: `(V, d)`.
+    """
+    if hidden.device.type == "cpu" and hidden.dtype != torch.float32:
+        return torch.mm(weight, hidden.t()).t()
+    return F.linear(hidden, weight)
+
+
+def _row_ids(allowed_tokens: Sequence[int], special: SpecialTokens, embedding: Tensor) -> Tensor:
+    """Ids of the rows to keep: the allowed ones, eos, and bos and pad, which the search names but never produces.
+
+    Args:
+        allowed_tokens: Ids that may be produced.
+        special: Ids of bos, pad and eos.
+        embedding: `(V, d)`.
+    """
+    wanted = {int(token) for token in allowed_tokens}
+    outside = sorted(token for token in wanted if not 0 <= token < embedding.shape[0])
+    if not wanted or outside:
+        found = f"{outside[:5]}" if outside else "none"
+        raise UsageError(f"allowed_tokens: expected token ids from 0 to {embedding.shape[0] - 1}, found {found}")
+    return torch.tensor(sorted(wanted | set(special)), device=embedding.device)
