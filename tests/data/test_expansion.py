@@ -3,7 +3,7 @@
 from ofakit.data import BadExamples, Example, drop_empty, expand
 
 EXAMPLES = [
-    Example("a", "a.jpg", references=("one", "", " \t"), style="s"),
+    Example("a", "a.jpg", references=("one", "", " .\t"), style="s"),
     Example("b", "b.jpg", references=()),
     Example("c", "c.jpg", text="kept"),
     Example("d", "d.jpg", text=""),

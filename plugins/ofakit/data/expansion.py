@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,7 +12,9 @@ from ofakit.data.example import Example
 if TYPE_CHECKING:
     from ofakit.data.bad_examples import BadExamples
 
-__all__ = ["drop_empty", "expand"]
+__all__ = ["drop_empty", "expand", "is_empty"]
+
+SAYS_NOTHING = string.punctuation + string.whitespace
 
 
 def expand(examples: Iterable[Example], bad: BadExamples | None = None) -> list[Example]:
@@ -38,11 +41,23 @@ def expand(examples: Iterable[Example], bad: BadExamples | None = None) -> list[
             if not captions and bad is not None:
                 bad.add(example, "empty caption", "the example has no caption")
         for name, text in captions:
-            if text.strip():
+            if not is_empty(text):
                 expanded.append(replace(example, id=name, text=text))
             elif bad is not None:
-                bad.add(replace(example, id=name), "empty caption", "the caption is empty")
+                bad.add(replace(example, id=name), "empty caption", f"found {text!r}")
     return expanded
+
+
+def is_empty(caption: str) -> bool:
+    """Whether a caption holds nothing but white space and ASCII punctuation, which targets and scores leave out.
+
+    Args:
+        caption: The caption.
+
+    >>> is_empty(" ..."), is_empty("no.")
+    (True, False)
+    """
+    return not caption.strip(SAYS_NOTHING)
 
 
 def drop_empty(examples: Iterable[Example], bad: BadExamples | None = None) -> list[Example]:
@@ -62,7 +77,7 @@ def drop_empty(examples: Iterable[Example], bad: BadExamples | None = None) -> l
     """
     kept = []
     for example in examples:
-        references = tuple(text for text in example.references if text.strip())
+        references = tuple(text for text in example.references if not is_empty(text))
         if bad is not None and len(references) < len(example.references):
             bad.add(example, "empty reference", f"{len(example.references) - len(references)} empty")
         if references:

@@ -1,0 +1,199 @@
+"""One example becomes the tensors of captioning: prompt with the style, picture as bytes, caption as target.
+
+    {"preprocessor": {"prompt": " what does the image describe? reply in personality {}.", "patch_image_size": 224,
+                      "max_image_size": 256, "mean_std": "half"}}
+
+Source: OFA-Sys/OFA `data/mm_data/caption_dataset.py`, whose target has a leading space that ModelScope's lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ofakit.data.example import Example
+from ofakit.data.image_store import load_square
+from ofakit.errors import UsageError, did_you_mean
+from ofakit.preprocessors.image import crop_and_flip
+from ofakit.text.prompts import FACTUAL_PROMPT, STYLE_PROMPT, build_prompt, clean_caption
+
+if TYPE_CHECKING:
+    from ofakit.config.schema import PreprocessorSection
+    from ofakit.text.styles import StyleSet
+    from ofakit.text.tokenizer import OFATokenizer
+
+__all__ = ["CaptionPreprocessor"]
+
+MODES = ("train", "eval", "inference")
+FIELDS = ("id", "image", "text", "references", "style")
+NO_STYLE = "unknown"
+
+
+class CaptionPreprocessor:
+    """Example → tensors; picklable.
+
+    Training with `max_image_size` cuts a random square out of each picture and may flip it. Otherwise the cut is the
+    centre, so evaluation gives the same numbers every time.
+
+    Args:
+        tokenizer: Of the model.
+        style_set: What stands in the prompt for a style; None for captioning without styles.
+        prompt: Source text, `{}` where the style goes; None is OFA's, with the style where there is a `style_set`.
+        patch_image_size: Pixels a side that the model sees.
+        max_image_size: Pixels a side that pictures are resized to before the cut; None: `patch_image_size`, no cut.
+        max_src_length: Tokens of the source, bos and eos included.
+        max_tgt_length: Tokens of the target, eos included.
+        mode: "train", "eval" or "inference". A caption becomes a target in each of them.
+        mean_std: "half" or "imagenet"; only kept for whoever normalises.
+        lowercase: Lower-case captions.
+        strip_punctuation: Take ASCII punctuation out of captions.
+        leading_space: Encode captions with a leading space, as OFA does and ModelScope's code does not.
+        horizontal_flip: Flip every second picture in training.
+
+    Raises:
+        UsageError: An argument is out of range.
+    """
+
+    def __init__(
+        self,
+        tokenizer: OFATokenizer,
+        style_set: StyleSet | None = None,
+        prompt: str | None = None,
+        patch_image_size: int = 224,
+        max_image_size: int | None = None,
+        max_src_length: int = 80,
+        max_tgt_length: int = 30,
+        mode: str = "inference",
+        mean_std: str = "half",
+        lowercase: bool = True,
+        strip_punctuation: bool = True,
+        leading_space: bool = True,
+        horizontal_flip: bool = False,
+    ) -> None:
+        if mode not in MODES:
+            raise UsageError(f"unknown mode {mode!r}: {did_you_mean(str(mode), MODES)}")
+        if max_image_size is not None and max_image_size < patch_image_size:
+            raise UsageError(f"max_image_size {max_image_size} is smaller than patch_image_size {patch_image_size}")
+        self.tokenizer = tokenizer
+        self.style_set = style_set
+        self.prompt = prompt or (FACTUAL_PROMPT if style_set is None else STYLE_PROMPT)
+        self.patch_image_size = patch_image_size
+        self.max_image_size = max_image_size or patch_image_size
+        self.max_src_length = max_src_length
+        self.max_tgt_length = max_tgt_length
+        self.mode = mode
+        self.mean_std = mean_std
+        self.lowercase = lowercase
+        self.strip_punctuation = strip_punctuation
+        self.leading_space = leading_space
+        self.horizontal_flip = horizontal_flip
+        self._sources: dict[str | None, torch.Tensor] = {}
+
+    @classmethod
+    def from_section(
+        cls, section: PreprocessorSection, tokenizer: OFATokenizer, style_set: StyleSet | None, mode: str
+    ) -> CaptionPreprocessor:
+        """The preprocessor of a configuration.
+
+        Args:
+            section: `preprocessor` of the experiment's file.
+            tokenizer: Of the model.
+            style_set: The styles, or None.
+            mode: "train", "eval" or "inference".
+        """
+        return cls(tokenizer, style_set, mode=mode, **section.model_dump())
+
+    def __call__(
+        self,
+        data: Example | Mapping[str, Any],
+        rng: np.random.Generator | None = None,
+        pixels: np.ndarray | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """The tensors of one example.
+
+        Args:
+            data: An example, or a dict with `image` (path, bytes, PIL picture or None), `style` and `text`.
+            rng: Of the random cut and flip; None draws from NumPy's entropy, so that no two calls agree.
+            pixels: (max_image_size, max_image_size, 3) uint8, where the picture is decoded already.
+
+        Returns:
+            input_ids (T,) int64, with bos and eos; patch_image (3, H, W) uint8, zeros without a picture; patch_mask ()
+            bool, whether there is one. With a caption also target (U,) int64, with eos, and decoder_input_ids (U,),
+            which begin with bos.
+
+        Raises:
+            BadPicture: The picture is missing or cannot be read.
+            UsageError: The data is of another type.
+        """
+        example = _example(data)
+        image = self._image(example, rng, pixels)
+        sample = {
+            "input_ids": self.source(example.style),
+            "patch_image": image if image is not None else self._no_image(),
+            "patch_mask": torch.tensor(image is not None),
+        }
+        if example.text is not None:
+            sample |= self.target(example.text)
+        return sample
+
+    def source(self, style: str | None) -> torch.Tensor:
+        """The ids of the prompt.
+
+        Args:
+            style: The style asked for; None with a `style_set` counts as one that is not in it.
+
+        Returns:
+            (T,) int64, with bos and eos; the same tensor for the same style.
+        """
+        if style not in self._sources:
+            styled = self.style_set is not None and "{}" in self.prompt
+            text = build_prompt(self.prompt, self.style_set.text(style or NO_STYLE) if styled else None)
+            ids = self.tokenizer.encode(text)[: self.max_src_length - 2]
+            self._sources[style] = torch.tensor([self.tokenizer.bos_token_id, *ids, self.tokenizer.eos_token_id])
+        return self._sources[style]
+
+    def target(self, text: str) -> dict[str, torch.Tensor]:
+        """The ids of a caption, as what to say and as what was said before.
+
+        Args:
+            text: The caption.
+
+        Returns:
+            target (U,) int64, with eos, and decoder_input_ids (U,), the same moved right behind bos.
+        """
+        caption = clean_caption(text, keep_punctuation=not self.strip_punctuation, lower_case=self.lowercase)
+        ids = self.tokenizer.encode(f" {caption}" if self.leading_space else caption)[: self.max_tgt_length - 1]
+        return {
+            "target": torch.tensor([*ids, self.tokenizer.eos_token_id]),
+            "decoder_input_ids": torch.tensor([self.tokenizer.bos_token_id, *ids]),
+        }
+
+    def _image(
+        self, example: Example, rng: np.random.Generator | None, pixels: np.ndarray | None
+    ) -> torch.Tensor | None:
+        if example.image is None:
+            return None
+        if pixels is None:
+            pixels = load_square(example.image, self.max_image_size)
+        if self.mode != "train":
+            return crop_and_flip(pixels, self.patch_image_size)
+        return crop_and_flip(pixels, self.patch_image_size, rng or np.random.default_rng(), self.horizontal_flip)
+
+    def _no_image(self) -> torch.Tensor:
+        return torch.zeros(self.patch_image_size, self.patch_image_size, 3, dtype=torch.uint8).permute(2, 0, 1)
+
+
+def _example(data: Example | Mapping[str, Any]) -> Example:
+    if isinstance(data, Example):
+        return data
+    if isinstance(data, str | Path | bytes) or hasattr(data, "convert"):
+        return Example("", data)
+    if not isinstance(data, Mapping):
+        raise UsageError(f"expected an Example, a dict with 'image', or a picture, found {type(data).__name__}")
+    if "image" not in data and "text" not in data:
+        raise UsageError(f"expected the key 'image' (or 'text') in the data: {did_you_mean('image', map(str, data))}")
+    return Example(id="", **{field: data[field] for field in FIELDS[1:] if data.get(field) is not None})

@@ -1,0 +1,80 @@
+"""Pictures as the model takes them: cropped as bytes by the loading processes, normalised on the model's device.
+
+Source of the numbers: OFA-Sys/OFA `data/mm_data/caption_dataset.py` (mean and std 0.5, or ImageNet's).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ofakit.errors import UsageError, did_you_mean
+
+__all__ = ["MEAN_STD", "crop_and_flip", "normalize"]
+
+MEAN_STD = {
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+
+
+def crop_and_flip(
+    pixels: np.ndarray, size: int, rng: np.random.Generator | None = None, flip: bool = False
+) -> torch.Tensor:
+    """Cut a square out of a picture.
+
+    Args:
+        pixels: (H, W, 3) uint8, H and W at least `size`.
+        size: Pixels a side of the cut.
+        rng: Chooses where to cut, and whether to flip; None cuts the centre.
+        flip: Mirror every second picture, left to right; needs `rng`.
+
+    Returns:
+        (3, size, size) uint8, a view of a (size, size, 3) copy: reordering the colours is left to the device.
+
+    Raises:
+        UsageError: The picture is smaller than the cut.
+    """
+    height, width = pixels.shape[:2]
+    if height < size or width < size:
+        raise UsageError(f"cannot cut {size} x {size} pixels out of a picture of {width} x {height}")
+    if rng is None:
+        top, left = (height - size) // 2, (width - size) // 2
+    else:
+        top, left = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
+    cut = pixels[top : top + size, left : left + size]
+    if flip and rng is not None and rng.random() < 0.5:
+        cut = cut[:, ::-1]
+    return torch.from_numpy(cut.copy()).permute(2, 0, 1)
+
+
+def normalize(
+    patch_images: torch.Tensor,
+    mean_std: str = "half",
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
+) -> torch.Tensor:
+    """Turn bytes into the numbers the model was trained on: (x / 255 - mean) / std.
+
+    Args:
+        patch_images: (B, 3, H, W) uint8. A float tensor counts as normalised already and is only moved.
+        mean_std: "half" or "imagenet".
+        dtype: Of the result; the arithmetic is fp32, equal to torchvision's ToTensor and Normalize to the last bit.
+        device: Where the result goes; the bytes are moved, not the floats.
+
+    Returns:
+        (B, 3, H, W), contiguous.
+
+    Raises:
+        UsageError: There are no such mean and std.
+
+    >>> normalize(torch.tensor([0, 255], dtype=torch.uint8).view(1, 1, 1, 2).expand(1, 3, 1, 2))[0, 0].tolist()
+    [[-1.0, 1.0]]
+    """
+    if mean_std not in MEAN_STD:
+        raise UsageError(f"unknown mean_std {mean_std!r}: {did_you_mean(str(mean_std), MEAN_STD)}")
+    moved = patch_images.to(device=device, non_blocking=True)
+    if moved.is_floating_point():
+        return moved.to(dtype)
+    mean, std = (torch.tensor(value, device=moved.device).view(3, 1, 1) for value in MEAN_STD[mean_std])
+    return moved.contiguous().to(torch.float32).div_(255).sub_(mean).div_(std).to(dtype)
