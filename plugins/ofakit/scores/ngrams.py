@@ -22,7 +22,7 @@ _END = "\0"
 
 
 class Table(NamedTuple):
-    """The edges of a trie: `keys` uint64 (slots,), 0 where free, and `children` int32 (slots,); slots is a power of 2."""
+    """The edges of a trie: `keys` uint64 and `children` int32, (slots,), a power of two; key 0 marks a free slot."""
 
     keys: np.ndarray
     children: np.ndarray

@@ -8,6 +8,7 @@ letter with a period ("plan B.") decides whether the period stays.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from functools import cache
 
@@ -17,7 +18,7 @@ from ofakit.text.ptb_rules import NAMES, RULES
 
 __all__ = ["ptb_tokenize"]
 
-_PUNCTUATION = frozenset("'' ' `` ` . ? ! , : - -- ... ;".split())
+_PUNCTUATION = frozenset(["''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"])
 _MEMORY = 200_000
 _AMPERSAND = re.compile("&amp;", re.IGNORECASE)
 
@@ -40,7 +41,7 @@ _ACTIONS: dict[str, Callable[[str], str]] = {
     "keep": str,
     "drop": lambda token: "",
     "soften": lambda token: token.replace("\u00ad", ""),
-    "quote": lambda token: token.replace("&apos;", "'").translate(_QUOTES),
+    "quote": lambda token: token.replace("&apos;", "'").replace("&quot;", "''").translate(_QUOTES),
     "ampersand": lambda token: _AMPERSAND.sub("&", token),
     "less": lambda token: "<",
     "greater": lambda token: ">",
@@ -85,6 +86,7 @@ class _Chunks(dict):
 
     def __missing__(self, chunk: str) -> str | None:
         tokens, needs_more = _read(chunk if chunk.endswith("\n") else chunk + " ")
+        needs_more = needs_more or chunk[:1].isspace() and chunk != "\n"
         if len(self) >= _MEMORY:
             self.clear()
         found = self[chunk] = None if needs_more else tokens
@@ -97,9 +99,11 @@ _CHUNKS = _Chunks()
 def _tokenize(text: str) -> str:
     text = text.replace("\n", " ") + "\n"
     found = list(map(_CHUNKS.__getitem__, text.split(" ")))
-    if None in found:
-        return _read(text)[0]
-    return " ".join(filter(None, found))
+    if None not in found:
+        tokens = " ".join(filter(None, found))
+        if not tokens[-1:].isspace():
+            return tokens
+    return _read(text)[0]
 
 
 def _read(text: str) -> tuple[str, bool]:
@@ -110,12 +114,15 @@ def _read(text: str) -> tuple[str, bool]:
     if wide := max(text) > "\uffff":
         units = memoryview(text.encode("utf-16-le", "surrogatepass")).cast("H")
         text = "".join(map(chr, units))
-    tokens, place, needs_more = [], 0, False
+    tokens, place, last_end, needs_more = [], 0, 0, False
     while place < len(text) - 1:
         token, place, more = _next_token(text, place)
         needs_more = needs_more or more
         if token and token not in _PUNCTUATION:
             tokens.append(token)
+            last_end = place
+    if tokens and text[-1] == "\n" and not text[last_end:].strip():
+        tokens[-1] = tokens[-1].rstrip()
     joined = " ".join(tokens)
     return (joined.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace") if wide else joined), needs_more
 
@@ -131,10 +138,19 @@ def _next_token(text: str, place: int) -> tuple[str, int, bool]:
         action = "keep"
     elif action == "initial":
         token = text[place:end] if end - place > 2 else text[place]
-        return token.lower(), end, more
-    return _ACTIONS[action](text[place:end]).lower(), end, more
+        return _lower(token), end, more
+    return _lower(_ACTIONS[action](text[place:end])), end, more
 
 
 @cache
 def _lexer() -> Automaton:
     return Automaton(RULES, NAMES)
+
+
+def _lower(token: str) -> str:
+    """Lower-case as Java does: a sigma that is the last letter with case in a token, and not the only one, is final."""
+    if "Σ" not in token:
+        return token.lower()
+    cased = [place for place, letter in enumerate(token) if unicodedata.category(letter) in ("Lu", "Ll", "Lt")]
+    final = cased[-1] if len(cased) > 1 and token[cased[-1]] == "Σ" else None
+    return "".join("ς" if p == final else "σ" if letter == "Σ" else letter.lower() for p, letter in enumerate(token))

@@ -143,7 +143,8 @@ RULES = [
     Rule("round", "(\\([0-9]{2,3}\\)[ \u00a0]?|{area_code}[0-9]{2,4}{gap_digits})[0-9]{3,4}{gap_digits}?[0-9]{3,5}"),
     Rule("bind", r"((\+\+?)?[0-9]{2,4}\.)?[0-9]{2,4}\.[0-9]{3,4}\.[0-9]{3,5}"),
     # Punctuation.
-    Rule("drop", '"|&quot;|\u007f'),
+    Rule("drop", '["\u007f]'),
+    Rule("quote", "&quot;"),
     Rule("less", "<|&lt;"),
     Rule("greater", ">|&gt;"),
     Rule("round", r"[<>]?[:;=][\-o*']?[()DPdpO\\{@|\[\]]", "[^A-Za-z0-9]"),
