@@ -1,0 +1,326 @@
+"""Whole-word masking with Poisson spans, as OFA pre-trains on text, for one sentence or a corpus at once.
+
+    {"type": "mlm", "ratio": 0.3, "poisson_lambda": 3.0, "replace_length": 1, "random_ratio": 0.0}
+
+The budget of a sentence is ceil(words * ratio) words. Span lengths are drawn until they reach it; the last is cut to
+fit; each span of length l > 0 begins at a word of its own, drawn without replacement, and covers l words or as many as
+follow; each span of length 0 becomes an inserted `<mask>`. Spans may overlap, so fewer words than the budget vanish.
+
+Source: OFA-Sys/OFA `data/pretrain_data/unify_dataset.py` (`add_whole_word_mask`), which is fairseq's
+`denoising_dataset.py`; Lewis et al. 2020 (BART), section 2.2. Two deviations: tokens flagged -1 end a span as bos and
+eos do, and rounding never adds a word to the budget or an insertion.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from ofakit.errors import UsageError
+
+__all__ = ["mask_whole_words", "mask_whole_words_batch", "mask_whole_words_packed"]
+
+ROUNDING = 1e-6  # 0.55 * 20 is 11.000000000000002, which is no reason to mask a twelfth word
+RAREST_LENGTH = 1e-7
+SHORTEST_MEAN = 0.01
+LONGEST_MEAN = 100.0
+
+
+def mask_whole_words(
+    ids: Any,
+    is_word_start: Any,
+    *,
+    mask_id: int,
+    ratio: float = 0.3,
+    poisson_lambda: float = 3.0,
+    replace_length: int = 1,
+    random_ratio: float = 0.0,
+    vocab_range: tuple[int, int] | None = None,
+    generator: Any = None,
+) -> Any:
+    """Mask words of one sentence.
+
+    Args:
+        ids: (T,) token ids with bos and eos: list, NumPy array or tensor.
+        is_word_start: (T,) bool, or integers that `OFATokenizer.word_starts` gives: 1 where a word begins, 0 where one
+            goes on, -1 at tokens that no span may cover. bos and eos never begin a word.
+        mask_id: The id of `<mask>`.
+        ratio: Share of the words to mask, in [0, 1].
+        poisson_lambda: Mean span length in words, in [0.01, 100]; 0 masks single words and inserts nothing.
+        replace_length: 1 puts one `<mask>` for a span, 0 deletes it, -1 puts one for each of its tokens.
+        random_ratio: Share of the spans that random tokens replace instead of `<mask>`, in [0, 1].
+        vocab_range: First id and one past the last id of random tokens; needed where `random_ratio` is not 0.
+        generator: `numpy.random.Generator`, `torch.Generator` or a seed.
+
+    Returns:
+        (T',) ids, of the type of `ids`; `ids` itself is left alone.
+
+    Raises:
+        UsageError: A number out of range, or lengths that differ.
+
+    >>> ids = [0, 10, 11, 12, 13, 14, 2]
+    >>> starts = [False, True, True, False, True, True, False]
+    >>> mask_whole_words(ids, starts, mask_id=99, ratio=0.5, poisson_lambda=0, replace_length=-1, generator=3)
+    [0, 10, 11, 12, 99, 99, 2]
+    >>> mask_whole_words(ids, starts, mask_id=99, ratio=0.5, poisson_lambda=0, replace_length=1, generator=3)
+    [0, 10, 11, 12, 99, 99, 2]
+    """
+    (masked,) = mask_whole_words_batch(
+        [ids],
+        [is_word_start],
+        mask_id=mask_id,
+        ratio=ratio,
+        poisson_lambda=poisson_lambda,
+        replace_length=replace_length,
+        random_ratio=random_ratio,
+        vocab_range=vocab_range,
+        generator=generator,
+    )
+    if hasattr(ids, "new_tensor"):
+        return ids.new_tensor(masked)
+    return masked.astype(ids.dtype) if isinstance(ids, np.ndarray) else masked.tolist()
+
+
+def mask_whole_words_batch(
+    ids: Sequence[Any], is_word_start: Sequence[Any], *, mask_id: int, **options: Any
+) -> list[np.ndarray]:
+    """Mask words of many sentences, each independently.
+
+    Args:
+        ids: N sentences, each as `mask_whole_words` takes it.
+        is_word_start: The flags of each.
+        mask_id: The id of `<mask>`.
+        **options: The other arguments of `mask_whole_words`.
+
+    Returns:
+        N int64 arrays.
+
+    Raises:
+        UsageError: As `mask_whole_words`.
+    """
+    tokens, lengths = _joined(ids, np.int64)
+    flags, flag_lengths = _joined(is_word_start, np.int8)
+    if not np.array_equal(lengths, flag_lengths):
+        raise UsageError(f"expected a flag for each of the {len(tokens)} ids, found {len(flags)} flags")
+    tokens, lengths = mask_whole_words_packed(tokens, flags, lengths, mask_id=mask_id, **options)
+    stops = np.cumsum(lengths).tolist()
+    return [tokens[start:stop] for start, stop in zip([0, *stops], stops, strict=False)]
+
+
+def mask_whole_words_packed(
+    tokens: np.ndarray,
+    is_word_start: np.ndarray,
+    lengths: np.ndarray,
+    *,
+    mask_id: int,
+    ratio: float = 0.3,
+    poisson_lambda: float = 3.0,
+    replace_length: int = 1,
+    random_ratio: float = 0.0,
+    vocab_range: tuple[int, int] | None = None,
+    generator: Any = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mask words of many sentences that lie end to end in one array, the fastest way.
+
+    Args:
+        tokens: (T,) ids of all sentences, each with bos and eos.
+        is_word_start: (T,) flags, as in `mask_whole_words`.
+        lengths: (N,) how many tokens each sentence has.
+        mask_id: As in `mask_whole_words`, like all that follow.
+        ratio: Share of the words.
+        poisson_lambda: Mean span length.
+        replace_length: 1, 0 or -1.
+        random_ratio: Share of random replacements.
+        vocab_range: Range of random tokens.
+        generator: Source of randomness.
+
+    Returns:
+        (T',) int64 ids and (N,) int64 lengths.
+
+    Raises:
+        UsageError: As `mask_whole_words`.
+    """
+    _check(ratio, poisson_lambda, replace_length, random_ratio, vocab_range)
+    tokens, flags, lengths = (
+        np.ascontiguousarray(array, dtype)
+        for array, dtype in ((tokens, np.int64), (is_word_start, np.int8), (lengths, np.int64))
+    )
+    if not len(tokens) == len(flags) == lengths.sum():
+        raise UsageError(
+            f"expected lengths that add up to {len(tokens)} ids and flags, found {len(flags)} flags and a "
+            f"sum of {lengths.sum()}"
+        )
+    if ratio == 0 or not len(tokens):
+        return tokens.copy(), lengths.copy()
+    low, high = vocab_range or (0, 1)
+    rng = _numpy_generator(generator)
+    spans, counts, inserts = _draw_spans(flags, lengths, ratio, _cumulative_lengths(poisson_lambda), rng)
+    how = (mask_id, replace_length, random_ratio, low, high)
+    return _mask(tokens, flags, lengths, spans, counts, inserts, how, rng)
+
+
+@njit(cache=True)
+def _draw_spans(flags, lengths, ratio, cumulative, rng):
+    """Draw span lengths until they reach the budget of each of N sentences.
+
+    Returns (S,) positive lengths in words, and for each sentence how many of them are its own and how many were zero.
+    """
+    spans = np.empty(len(flags), np.int64)
+    counts = np.zeros(len(lengths), np.int64)
+    inserts = np.zeros(len(lengths), np.int64)
+    start = drawn = 0
+    for n in range(len(lengths)):
+        words = 0
+        for i in range(start + 1, start + lengths[n] - 1):
+            words += flags[i] == 1
+        start += lengths[n]
+        left = math.ceil(words * ratio - ROUNDING)
+        while left > 0:
+            u = rng.random()
+            length = 0
+            while cumulative[length] <= u:
+                length += 1
+            if length == 0:
+                inserts[n] += 1
+            else:
+                spans[drawn] = min(length, left)
+                left -= spans[drawn]
+                counts[n] += 1
+                drawn += 1
+    return spans[:drawn], counts, inserts
+
+
+@njit(cache=True)
+def _mask(tokens, flags, lengths, spans, counts, inserts, how, rng):
+    """Put the drawn spans at random words: (T,) tokens of N sentences -> (T',), (N,)."""
+    longest = lengths.max()
+    words = np.empty(longest, np.int64)
+    owner = np.empty(longest, np.int64)
+    is_random = np.zeros(longest, np.bool_)
+    result = np.empty(len(tokens) + inserts.sum(), np.int64)
+    new_lengths = np.empty(len(lengths), np.int64)
+    start = first = end = 0
+    for n in range(len(lengths)):
+        sentence = tokens[start : start + lengths[n]]
+        marks = flags[start : start + lengths[n]]
+        own = spans[first : first + counts[n]]
+        start += lengths[n]
+        first += counts[n]
+        _cover(marks, own, how[2], words, owner, is_random, rng)
+        kept = _replace(sentence, owner, is_random, how, rng, result[end:])
+        if inserts[n]:
+            _insert(result[end : end + kept + inserts[n]], kept, how, rng)
+        new_lengths[n] = kept + inserts[n]
+        end += new_lengths[n]
+    return result[:end].copy(), new_lengths
+
+
+@njit(cache=True)
+def _cover(marks, spans, random_ratio, words, owner, is_random, rng):
+    """Write to `owner` where the first span begins that covers a token, or -1; and which beginnings are random."""
+    last = len(marks) - 1
+    found = 0
+    for i in range(len(marks)):
+        owner[i] = -1
+        words[found] = i
+        found += (marks[i] == 1) & (0 < i) & (i < last)
+    for s in range(len(spans)):
+        swap = s + int(rng.random() * (found - s))
+        words[s], words[swap] = words[swap], words[s]
+        begin = words[s]
+        is_random[begin] = random_ratio > 0 and rng.random() < random_ratio
+        left = spans[s]
+        i = begin
+        while i < last and marks[i] >= 0:
+            left -= marks[i]
+            if left < 0:
+                break
+            if owner[i] == -1 or owner[i] > begin:
+                owner[i] = begin
+            i += 1
+
+
+@njit(cache=True)
+def _replace(sentence, owner, is_random, how, rng, result):
+    """Write what remains of a sentence to `result`; say how much."""
+    mask_id, replace_length, _, low, high = how
+    kept = 0
+    for i in range(len(sentence)):
+        begin = owner[i]
+        result[kept] = sentence[i] if begin == -1 else mask_id
+        if begin >= 0 and is_random[begin]:
+            result[kept] = low + int(rng.random() * (high - low))
+        kept += (begin == -1) | (replace_length == -1) | ((replace_length == 1) & (begin == i))
+    return kept
+
+
+@njit(cache=True)
+def _insert(result, kept, how, rng):
+    """Spread the first `kept` tokens of `result` over all of it, with masks at random places between bos and eos.
+
+    Every choice of places is equally likely. ceil(n * random_ratio) of the n masks are random tokens.
+    """
+    mask_id, _, random_ratio, low, high = how
+    left = len(result) - kept
+    random_left = math.ceil(left * random_ratio - ROUNDING)
+    result[-1] = result[kept - 1]
+    kept -= 2
+    for place in range(len(result) - 2, 0, -1):
+        if rng.random() * place >= left:
+            result[place] = result[kept]
+            kept -= 1
+            continue
+        becomes_random = random_left > 0 and rng.random() * left < random_left
+        random_left -= becomes_random
+        left -= 1
+        result[place] = low + int(rng.random() * (high - low)) if becomes_random else mask_id
+
+
+def _cumulative_lengths(mean: float) -> np.ndarray:
+    """Probability of a span of at most 0, 1, 2, … words; the last is 1. A mean of 0 stands for single words."""
+    if mean == 0:
+        return np.array([0.0, 1.0])
+    probabilities = [math.exp(-mean)]
+    while len(probabilities) <= mean or probabilities[-1] >= RAREST_LENGTH:
+        probabilities.append(probabilities[-1] * mean / len(probabilities))
+    cumulative = np.cumsum(probabilities) / np.sum(probabilities)
+    cumulative[-1] = 1.0
+    return cumulative
+
+
+def _check(
+    ratio: float,
+    poisson_lambda: float,
+    replace_length: int,
+    random_ratio: float,
+    vocab_range: tuple[int, int] | None,
+) -> None:
+    for name, value in (("ratio", ratio), ("random_ratio", random_ratio)):
+        if not 0 <= value <= 1:
+            raise UsageError(f"expected {name} in [0, 1], found {value}")
+    if poisson_lambda != 0 and not SHORTEST_MEAN <= poisson_lambda <= LONGEST_MEAN:
+        raise UsageError(f"expected poisson_lambda 0 or in [{SHORTEST_MEAN}, {LONGEST_MEAN}], found {poisson_lambda}")
+    if replace_length not in (-1, 0, 1):
+        raise UsageError(f"expected replace_length -1, 0 or 1, found {replace_length}")
+    if random_ratio and (vocab_range is None or vocab_range[0] >= vocab_range[1]):
+        raise UsageError(f"random_ratio needs vocab_range=(first, last + 1), found {vocab_range}")
+
+
+def _joined(rows: Sequence[Any], dtype: type) -> tuple[np.ndarray, np.ndarray]:
+    """Rows end to end, and the length of each."""
+    lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+    flat = np.concatenate([np.asarray(row, dtype=dtype) for row in rows]) if len(rows) else np.zeros(0, dtype)
+    return flat, lengths
+
+
+def _numpy_generator(generator: Any) -> np.random.Generator:
+    """A NumPy generator; a torch one gives its seed, and moves on."""
+    if hasattr(generator, "initial_seed"):
+        import torch
+
+        generator = int(torch.randint(2**63 - 1, (1,), generator=generator, device=generator.device))
+    return np.random.default_rng(generator)
