@@ -1,0 +1,148 @@
+"""Drawn scenes with captions in four styles, generated when they are first read; nothing is downloaded.
+
+    {"type": "scenes", "root": "work_dir/scenes", "pictures": 2000, "size": 64, "seed": 7}
+
+Below `root`, each set of settings has its own folder, so a changed seed never mixes with older pictures:
+
+    <digest>/scenes.json                        the settings
+    <digest>/train.jsonl  val.jsonl  test.jsonl a line is {"image", "scene", "captions": {style: […]}}
+    <digest>/images/train_00000.png …
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ofakit.data.example import Example
+from ofakit.data.files import require
+from ofakit.data.readers._files import FileReader
+from ofakit.data.scenes import STYLES, Scene, obeys_style, split_scenes
+from ofakit.errors import UsageError, did_you_mean
+
+__all__ = ["Scenes"]
+
+VERSION = 1
+
+
+class Scenes(FileReader):
+    """Generate scenes and read them.
+
+    Args:
+        root: Folder that gets the generated folders.
+        pictures: Pictures of the training split.
+        val: Pictures of the validation split.
+        test: Pictures of the test split.
+        size: Pixels a side.
+        seed: Of scenes and pictures.
+        styles: Which of the four there are: plain, poetic, pirate, robot.
+        pairs: Share of scenes that show two different shapes, 0 to 1.
+
+    Raises:
+        UsageError: A style is unknown, or a number is out of range.
+    """
+
+    def __init__(
+        self,
+        root: str | Path | None = "work_dir/scenes",
+        pictures: int = 2000,
+        val: int = 100,
+        test: int = 200,
+        size: int = 64,
+        seed: int = 7,
+        styles: Sequence[str] = tuple(STYLES),
+        pairs: float = 0.3,
+    ) -> None:
+        for style in styles:
+            if style not in STYLES:
+                raise UsageError(f"unknown style {style!r} of scenes: {did_you_mean(str(style), STYLES)}")
+        if min(pictures, val, test) < 1 or size < 16 or not 0 <= pairs <= 1:
+            raise UsageError("expected pictures, val and test >= 1, size >= 16 and 0 <= pairs <= 1")
+        counts = {"train": pictures, "val": val, "test": test}
+        self.settings = {"version": VERSION, "pictures": counts, "size": size, "seed": seed, "pairs": pairs}
+        self.settings["styles"] = list(styles)
+        digest = hashlib.blake2b(json.dumps(self.settings).encode(), digest_size=6).hexdigest()
+        super().__init__(root, {split: f"{digest}/{split}.jsonl" for split in counts}, f"{digest}/images")
+        self.folder = self.root / digest
+
+    def generate(self) -> Path:
+        """Draw the pictures and write the captions, unless they are there.
+
+        The folder gets its name when it is complete; of several processes that draw at once, the first one wins.
+
+        Returns:
+            The folder.
+        """
+        if self.folder.is_dir():
+            return self.folder
+        self.root.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(dir=self.root, prefix=f".{self.folder.name}."))
+        try:
+            self._write(beside)
+            os.chmod(beside, 0o755)
+            os.rename(beside, self.folder)
+        except OSError:
+            if not self.folder.is_dir():
+                raise
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+        return self.folder
+
+    def rows(self, split: str) -> list[dict[str, Any]]:
+        """Every row of a split's file, generated first if need be.
+
+        Args:
+            split: The split.
+        """
+        self.generate()
+        return super().rows(split)
+
+    def examples(self, row: Mapping[str, Any], split: str) -> list[Example]:
+        """One example a style.
+
+        Args:
+            row: A line of the file.
+            split: The split it comes from.
+        """
+        name = require(row, "image", str(self.files[split]))
+        return [
+            Example(f"{name}#{style}", str(self.images / name), None, tuple(captions), style)
+            for style, captions in row["captions"].items()
+        ]
+
+    @staticmethod
+    def obeys_style(caption: str, style: str) -> bool:
+        """Whether a caption keeps to a style; see `ofakit.data.scenes.obeys_style`.
+
+        Args:
+            caption: In any case.
+            style: A style of the scenes.
+        """
+        return obeys_style(caption, style)
+
+    def _write(self, folder: Path) -> None:
+        from ofakit.data.drawing import draw_scene
+
+        (folder / "images").mkdir()
+        (folder / "scenes.json").write_text(json.dumps(self.settings), encoding="utf-8")
+        splits = split_scenes(self.settings["pictures"], self.settings["pairs"], self.settings["seed"])
+        for place, (split, scenes) in enumerate(splits.items()):
+            rows = []
+            for k, scene in enumerate(scenes):
+                name = f"{split}_{k:05d}.png"
+                rng = np.random.default_rng([self.settings["seed"], 1 + place, k])
+                draw_scene(scene, self.settings["size"], rng).save(folder / "images" / name, compress_level=1)
+                rows.append(self._row(name, scene))
+            (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+    def _row(self, name: str, scene: Scene) -> dict[str, Any]:
+        captions = {style: scene.captions(style) for style in self.settings["styles"]}
+        return {"image": name, "scene": scene.to_dict(), "captions": captions}
