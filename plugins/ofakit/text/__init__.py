@@ -9,7 +9,6 @@ __all__ = [
     "clean_caption",
     "mask_whole_words",
     "mask_whole_words_batch",
-    "style_words",
     "train_tokenizer",
 ]
 
@@ -20,7 +19,6 @@ __getattr__ = exports(
         "ofakit.text.styles": ["StyleSet"],
         "ofakit.text.prompts": ["build_prompt", "clean_caption"],
         "ofakit.text.masking": ["mask_whole_words", "mask_whole_words_batch"],
-        "ofakit.text.style_words": ["style_words"],
         "ofakit.text.training": ["train_tokenizer"],
     },
 )

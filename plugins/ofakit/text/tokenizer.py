@@ -81,23 +81,15 @@ class OFATokenizer:
         """
         folder = Path(directory)
         try:
-            if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
-                vocab, merges = _read_bpe(folder)
-            elif (folder / "vocab.txt").is_file():
-                vocab, merges = _read_word_pieces(folder / "vocab.txt"), None
-            else:
-                found = ", ".join(sorted(p.name for p in folder.iterdir())) if folder.is_dir() else "no such directory"
-                raise UsageError(
-                    f"no tokenizer in {folder}: expected vocab.json and merges.txt (English) or vocab.txt (Chinese), "
-                    f"found {found or 'nothing'}"
-                )
+            vocab, merges = _read_base(folder)
             added_file = folder / "added_tokens.json"
-            added = json.loads(added_file.read_text(encoding="utf-8")) if added_file.is_file() else None
-            tokenizer = cls(vocab, merges, added, _read_options(folder))
+            added = _read_ids(added_file) if added_file.is_file() else None
+            options = _read_options(folder)
         except (ValueError, OSError) as error:
             if isinstance(error, UsageError):
                 raise
             raise UsageError(f"the tokenizer files in {folder} cannot be read: {error}") from error
+        tokenizer = cls(vocab, merges, added, options)
         if added is None:
             tokenizer.add_tokens(f"<code_{i}>" for i in range(NUM_CODES))
             tokenizer.add_tokens(f"<bin_{i}>" for i in range(NUM_BINS))
@@ -241,11 +233,12 @@ class OFATokenizer:
             (T,) int8: 1 where a word begins, 0 where one goes on, -1 at tokens that are never masked and that no
             masked span crosses: special tokens and, unless asked, added ones.
         """
-        kinds = self._kinds_asked if include_added else self._kinds
-        flags = kinds[np.asarray(ids, dtype=np.int64)]
-        if flags.size:
-            after_atom = np.r_[True, (flags[:-1] == -1)]
-            flags[after_atom & (flags == 0)] = 1
+        ids = np.asarray(ids, dtype=np.int64)
+        flags = self._kinds[ids]
+        after_atom = np.insert(flags[:-1] == -1, 0, True)[: len(flags)]
+        flags[after_atom & (flags == 0)] = 1
+        if include_added:
+            flags[(flags == -1) & self._maskable[ids]] = 1
         return flags
 
     def __len__(self) -> int:
@@ -291,15 +284,17 @@ class OFATokenizer:
 
     def _build_backend(self) -> Tokenizer:
         """The `tokenizers` model of the base vocabulary. It never sees an added token."""
-        if self.merges is not None:
-            backend = Tokenizer(models.BPE(self.base_vocab, self.merges, unk_token="<unk>"))
-            backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-            return backend
-        unknown = "\0"  # no word of a cleaned text holds it
+        unknown = "\0"  # stands in no piece of English bytes and in no cleaned Chinese word
         vocab = {**self.base_vocab, unknown: self.unk_token_id}
-        model = models.WordPiece(vocab, unk_token=unknown, max_input_chars_per_word=MAX_CHARACTERS_PER_WORD)
+        if self.merges is None:
+            model = models.WordPiece(vocab, unk_token=unknown, max_input_chars_per_word=MAX_CHARACTERS_PER_WORD)
+        else:
+            model = models.BPE(vocab, self.merges, unk_token=unknown)
         backend = Tokenizer(model)
-        backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        if self.merges is None:
+            backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        else:
+            backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         return backend
 
     def _index_added(self) -> None:
@@ -313,7 +308,7 @@ class OFATokenizer:
         if self._lower_cases and any(token != lower(token) for token in self.added):
             ordered = [*SPECIAL_TOKENS, *(t for t in self.added if t not in SPECIAL_TOKENS)]
             self._cased = re.compile("(" + "|".join(map(re.escape, ordered)) + ")|(.)")
-        for name in ("_bytes_of", "_kinds", "_kinds_asked"):
+        for name in ("_bytes_of", "_kinds", "_maskable"):
             self.__dict__.pop(name, None)
 
     def _split(self, text: str) -> list[str | int]:
@@ -377,19 +372,19 @@ class OFATokenizer:
 
     @functools.cached_property
     def _kinds(self) -> np.ndarray:
-        kinds = self._kinds_asked.copy()
-        kinds[list(self.added.values())] = -1
+        """What `word_starts` says of each id that stands neither first nor after an added token."""
+        goes_on = (lambda t: t.startswith("##")) if self.language == "zh" else (lambda t: not t.startswith("Ġ"))
+        kinds = np.zeros(max(self._token_of) + 1, dtype=np.int8)
+        for token_id, token in self._token_of.items():
+            kinds[token_id] = -1 if token in self.added else not goes_on(token)
         return kinds
 
     @functools.cached_property
-    def _kinds_asked(self) -> np.ndarray:
-        """What `word_starts` says of each id where added tokens are words."""
-        kinds = np.zeros(max(self._token_of) + 1, dtype=np.int8)
-        goes_on = (lambda t: t.startswith("##")) if self.language == "zh" else (lambda t: not t.startswith("Ġ"))
-        for token_id, token in self._token_of.items():
-            kinds[token_id] = token in self.added or not goes_on(token)
-        kinds[list(self.special_ids)] = -1
-        return kinds
+    def _maskable(self) -> np.ndarray:
+        """Which ids are added tokens but not special."""
+        maskable = self._kinds == -1
+        maskable[list(self.special_ids)] = False
+        return maskable
 
 
 def byte_characters() -> list[str]:
@@ -413,10 +408,30 @@ def _without_surrogates(text: str) -> str:
     return text
 
 
-def _read_bpe(folder: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    vocab = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
-    lines = (folder / "merges.txt").read_text(encoding="utf-8").split("\n")[1:-1]
-    return vocab, [tuple(line.split()) for line in lines]
+def _read_base(folder: Path) -> tuple[dict[str, int], list[tuple[str, str]] | None]:
+    """The base vocabulary of a directory, and the merges of an English one."""
+    if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
+        vocab = _read_ids(folder / "vocab.json")
+        lines = (folder / "merges.txt").read_text(encoding="utf-8").split("\n")[1:-1]
+        merges = [tuple(line.split()) for line in lines]
+        for merge in merges:
+            if len(merge) != 2 or "".join(merge) not in vocab or not all(piece in vocab for piece in merge):
+                raise ValueError(f"merges.txt has {' '.join(merge)!r}, expected two pieces that vocab.json knows")
+        return vocab, merges
+    if (folder / "vocab.txt").is_file():
+        return _read_word_pieces(folder / "vocab.txt"), None
+    found = ", ".join(sorted(p.name for p in folder.iterdir())) if folder.is_dir() else "no such directory"
+    raise UsageError(
+        f"no tokenizer in {folder}: expected vocab.json and merges.txt (English) or vocab.txt (Chinese), "
+        f"found {found or 'nothing'}"
+    )
+
+
+def _read_ids(path: Path) -> dict[str, int]:
+    ids = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(ids, dict) or not all(type(i) is int and i >= 0 for i in ids.values()):
+        raise ValueError(f"expected an object of tokens and ids in {path.name}")
+    return ids
 
 
 def _read_word_pieces(path: Path) -> dict[str, int]:
