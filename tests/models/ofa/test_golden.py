@@ -4,9 +4,8 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import load_file
-
 from ofakit.models.ofa import OFAConfig, OFAModel
+from safetensors.torch import load_file
 
 CASES = ["image_text", "mixed_missing_image", "text_only", "shared_bias_resnet50", "entangled_no_normformer"]
 

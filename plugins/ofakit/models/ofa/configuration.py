@@ -16,7 +16,7 @@ from typing import Any
 
 from ofakit.errors import UsageError, did_you_mean
 
-__all__ = ["OFAConfig", "RESNET_BLOCKS", "SIZES"]
+__all__ = ["RESNET_BLOCKS", "SIZES", "OFAConfig", "drop_path_rates"]
 
 RESNET_BLOCKS = {
     "resnet18": (2, 2, 2),
@@ -209,3 +209,16 @@ class OFAConfig(_Fields):
             **keys: The keys that shall differ.
         """
         return type(self)(**{**self.to_dict(), **keys})
+
+
+def drop_path_rates(last: float, count: int) -> list[float]:
+    """Probabilities of dropping a branch that grow evenly from 0.
+
+    Args:
+        last: The last layer's.
+        count: Number of layers.
+
+    >>> drop_path_rates(0.2, 3)
+    [0.0, 0.1, 0.2]
+    """
+    return [last * index / max(count - 1, 1) for index in range(count)]

@@ -27,7 +27,7 @@ from torch.nn import functional as F
 
 from ofakit.errors import UsageError
 from ofakit.models.ofa.attention import Attention, attend, padding_bias
-from ofakit.models.ofa.configuration import OFAConfig
+from ofakit.models.ofa.configuration import OFAConfig, drop_path_rates
 from ofakit.models.ofa.encoder import EncoderOutput
 from ofakit.models.ofa.layers import ResidualLayer, surviving_layers
 from ofakit.models.ofa.positions import image_distances, position_bias, relative_bias, token_buckets
@@ -229,7 +229,7 @@ class Decoder(nn.Module):
         self.embed_scale = math.sqrt(width) if config.scale_embedding else 1.0
         self.pos_scaling = (width / heads * config.attn_scale_factor) ** -0.5
         self.embed_tokens = embed_tokens
-        rates = torch.linspace(0, config.decoder_drop_path_rate, config.decoder_layers).tolist()
+        rates = drop_path_rates(config.decoder_drop_path_rate, config.decoder_layers)
         self.layers = nn.ModuleList(DecoderLayer(config, rate) for rate in rates)
         self.layernorm_embedding = nn.LayerNorm(width) if config.layernorm_embedding else None
         self.embed_positions = nn.Embedding(config.max_position_embeddings + 2, width)

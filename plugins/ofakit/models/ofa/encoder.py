@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from ofakit.errors import UsageError
 from ofakit.models.ofa.attention import padding_bias
-from ofakit.models.ofa.configuration import OFAConfig
+from ofakit.models.ofa.configuration import OFAConfig, drop_path_rates
 from ofakit.models.ofa.layers import ResidualLayer, surviving_layers
 from ofakit.models.ofa.positions import (
     image_buckets,
@@ -107,6 +107,7 @@ class Encoder(nn.Module):
         super().__init__()
         width, heads = config.d_model, config.encoder_attention_heads
         self.config = config
+        self.visual_frozen = False
         self.embed_scale = math.sqrt(width) if config.scale_embedding else 1.0
         self.pos_scaling = (width / heads * config.attn_scale_factor) ** -0.5
         self.layernorm_embedding = nn.LayerNorm(width) if config.layernorm_embedding else None
@@ -125,7 +126,7 @@ class Encoder(nn.Module):
             self.image_pos_ln = nn.LayerNorm(width)
         self.pos_q_linear = nn.Linear(width, width)
         self.pos_k_linear = nn.Linear(width, width)
-        rates = torch.linspace(0, config.encoder_drop_path_rate, config.encoder_layers).tolist()
+        rates = drop_path_rates(config.encoder_drop_path_rate, config.encoder_layers)
         self.layers = nn.ModuleList(EncoderLayer(config, rate) for rate in rates)
         self.layer_norm = nn.LayerNorm(width) if config.encoder_normalize_before else None
         tables = 1 if config.share_attn_bias else config.encoder_layers
@@ -134,6 +135,17 @@ class Encoder(nn.Module):
         if config.use_image_feature:
             rows = image_distances(config.image_bucket_size)
             self.image_rel_pos_table_list = nn.ModuleList(nn.Embedding(rows, heads) for _ in range(tables))
+
+    def train(self, mode: bool = True) -> Encoder:
+        """Go into training or eval mode; a frozen visual backbone stays in eval mode.
+
+        Args:
+            mode: Whether to train.
+        """
+        super().train(mode)
+        if self.visual_frozen:
+            self.embed_images.eval()
+        return self
 
     def forward(
         self,

@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ofakit.models.ofa.configuration import RESNET_BLOCKS
+from ofakit.models.ofa.configuration import RESNET_BLOCKS, drop_path_rates
 
 __all__ = ["JoinedBatchNorm2d", "VISUAL_WIDTH", "build_resnet", "joined_processes", "visual_features"]
 
@@ -30,36 +30,37 @@ class _JoinedNormalisation(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, images: Tensor, weight: Tensor, bias: Tensor, eps: float):
-        x = images.float()
-        count = x.new_tensor([x.numel() / x.shape[1]], dtype=torch.float64)
+        x = _accurate(images)
         moments = torch.stack([x.sum((0, 2, 3), dtype=torch.float64), x.square().sum((0, 2, 3), dtype=torch.float64)])
-        packed = torch.cat([moments.flatten(), count])
-        dist.all_reduce(packed)
-        total = packed[-1]
-        mean, square = packed[:-1].view(2, -1) / total
+        joined = torch.cat([moments.flatten(), moments.new_tensor([x.numel() / x.shape[1]])])
+        dist.all_reduce(joined)
+        total = joined[-1]
+        mean, square = joined[:-1].view(2, -1) / total
         variance = (square - mean.square()).clamp_min(0)
-        scale = (variance + eps).rsqrt().float()
-        mean = mean.float()
-        normal = (x - mean.view(-1, 1, 1)) * scale.view(-1, 1, 1)
+        scale = (variance + eps).rsqrt().to(x.dtype)
+        mean = mean.to(x.dtype)
+        slope = weight * scale
+        out = x * slope.view(-1, 1, 1) + (bias - mean * slope).view(-1, 1, 1)
         ctx.save_for_backward(images, weight, mean, scale, total)
-        out = normal * weight.view(-1, 1, 1) + bias.view(-1, 1, 1)
-        ctx.mark_non_differentiable(mean, total)
-        variance = variance.float()
-        ctx.mark_non_differentiable(variance)
+        ctx.mark_non_differentiable(mean, variance, total)
         return out.to(images.dtype), mean, variance, total
 
     @staticmethod
     def backward(ctx, grad: Tensor, *_):
         images, weight, mean, scale, total = ctx.saved_tensors
-        dy = grad.float()
-        normal = (images.float() - mean.view(-1, 1, 1)) * scale.view(-1, 1, 1)
-        grad_bias = dy.sum((0, 2, 3), dtype=torch.float64)
-        grad_weight = (dy * normal).sum((0, 2, 3), dtype=torch.float64)
-        joined = torch.stack([grad_bias, grad_weight])
+        dy = _accurate(grad)
+        normal = (_accurate(images) - mean.view(-1, 1, 1)) * scale.view(-1, 1, 1)
+        own = torch.stack([dy.sum((0, 2, 3), dtype=torch.float64), (dy * normal).sum((0, 2, 3), dtype=torch.float64)])
+        joined = own.clone()
         dist.all_reduce(joined)
-        shift, slope = (joined / total).float().view(2, -1, 1, 1)
+        shift, slope = (joined / total).to(dy.dtype).view(2, -1, 1, 1)
         dx = (dy - shift - normal * slope) * (weight * scale).view(-1, 1, 1)
-        return dx.to(images.dtype), grad_weight.to(weight.dtype), grad_bias.to(weight.dtype), None
+        grad_bias, grad_weight = own.to(weight.dtype)
+        return dx.to(images.dtype), grad_weight, grad_bias, None
+
+
+def _accurate(x: Tensor) -> Tensor:
+    return x if x.dtype == torch.float64 else x.float()
 
 
 class JoinedBatchNorm2d(nn.BatchNorm2d):
@@ -115,7 +116,7 @@ def build_resnet(resnet_type: str, drop_path_rate: float = 0.0) -> nn.Module:
     resnet = ResNet(Bottleneck, blocks, num_classes=0, norm_layer=JoinedBatchNorm2d, zero_init_last=False)
     if drop_path_rate > 0:
         for stage, count in zip((resnet.layer1, resnet.layer2, resnet.layer3), blocks, strict=True):
-            for index, rate in enumerate(torch.linspace(0, drop_path_rate, count).tolist()):
+            for index, rate in enumerate(drop_path_rates(drop_path_rate, count)):
                 stage[index].drop_path = DropPath(rate) if rate > 0 else None
     return resnet
 

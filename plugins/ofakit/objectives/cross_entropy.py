@@ -1,0 +1,320 @@
+"""Cross entropy with label smoothing, the dropping of the worst tokens, and R-Drop.
+
+    {"type": "cross_entropy", "label_smoothing": 0.1, "drop_worst_ratio": 0.2, "drop_worst_after": 6000}
+
+Logits are computed where a target stands, some tokens at a time, and their gradient together with them: no tensor of
+the size tokens x vocabulary outlives its chunk.
+Sources: ModelScope 1.40.2, `trainers/multi_modal/ofa/ofa_trainer_utils.py`; label smoothing as in fairseq, the mass
+spread over the other V - 1 tokens; R-Drop, Liang et al. 2021, https://arxiv.org/abs/2106.14448.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from ofakit.errors import UsageError
+
+__all__ = ["CrossEntropy", "label_smoothed_cross_entropy", "r_drop_loss", "token_losses"]
+
+CHUNK_NUMBERS = {"cpu": 2**23}
+"""Logits that are held at once, by device; 2**26 elsewhere."""
+
+
+class CrossEntropy:
+    """The loss of stage one.
+
+    Args:
+        label_smoothing: Probability taken from the target and spread over the other tokens, in [0, 1).
+        drop_worst_ratio: Share of the tokens, those with the highest losses, that teach nothing, in [0, 1).
+        drop_worst_after: Steps before dropping begins.
+        r_drop_alpha: Weight of the divergence between two passes with different dropout; 0 makes one pass.
+        pad_token_id: What targets are padded with; must be the model's.
+
+    Raises:
+        UsageError: A number is out of its range.
+    """
+
+    def __init__(
+        self,
+        label_smoothing: float = 0.1,
+        drop_worst_ratio: float = 0.0,
+        drop_worst_after: int = 0,
+        r_drop_alpha: float = 0.0,
+        pad_token_id: int = 1,
+    ) -> None:
+        for name, value in (("label_smoothing", label_smoothing), ("drop_worst_ratio", drop_worst_ratio)):
+            if not 0 <= value < 1:
+                raise UsageError(f"{name} must be at least 0 and under 1, found {value}")
+        for name, value in (("drop_worst_after", drop_worst_after), ("r_drop_alpha", r_drop_alpha)):
+            if value < 0:
+                raise UsageError(f"{name} must not be negative, found {value}")
+        self.label_smoothing = label_smoothing
+        self.drop_worst_ratio = drop_worst_ratio
+        self.drop_worst_after = drop_worst_after
+        self.r_drop_alpha = r_drop_alpha
+        self.pad_token_id = pad_token_id
+
+    def normalizer(self, batch: Mapping[str, Tensor]) -> int:
+        """The number of target tokens.
+
+        Args:
+            batch: With `target` `(B, U)`.
+        """
+        return int((batch["target"] != self.pad_token_id).sum())
+
+    def __call__(
+        self, model: Any, batch: Mapping[str, Tensor], normalizer: float, step: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of one micro-batch of one process.
+
+        While worst tokens are dropped every process must call this equally often, since the worst are those of the
+        joined batch.
+
+        Args:
+            model: An `OFAModel`.
+            batch: `input_ids`, `decoder_input_ids`, `target`, and with pictures `patch_images` (floats), `patch_masks`.
+            normalizer: Target tokens of all micro-batches and processes that make one update.
+            step: Updates made so far.
+
+        Returns:
+            The sum of the token losses over `normalizer`, and the logs `loss` and `nll` (detached, so divided too);
+            their sums over micro-batches and processes are the means over tokens. R-Drop adds its divergence as a sum.
+
+        Raises:
+            UsageError: The model pads with another token.
+        """
+        if model.config.pad_token_id != self.pad_token_id:
+            found = f"the objective pads with {self.pad_token_id}, the model with {model.config.pad_token_id}"
+            raise UsageError(f"{found}; make the objective with the model's pad_token_id")
+        passes = 2 if self.r_drop_alpha > 0 else 1
+        hidden = _decoder_states(model, batch, passes)
+        target = batch["target"]
+        there = target != self.pad_token_id
+        target = target[there]
+        hidden = hidden.unflatten(0, (passes, -1))[:, there]
+        weight = model.output_embedding
+        scale = 1 / (passes * normalizer)
+        if self.drop_worst_ratio > 0 and step > self.drop_worst_after:
+            losses = token_losses(hidden[0], weight, target, self.label_smoothing)[0]
+            kept, share = best_tokens(losses, self.drop_worst_ratio)
+            hidden, target, scale = hidden[:, kept], target[kept], scale / share
+        if passes == 2:
+            loss, nll = r_drop_loss(*hidden, weight, target, self.label_smoothing, self.r_drop_alpha / scale, scale)
+        else:
+            loss, nll = label_smoothed_cross_entropy(hidden[0], weight, target, self.label_smoothing, scale)
+        return loss, {"loss": loss.detach(), "nll": nll}
+
+
+def label_smoothed_cross_entropy(
+    hidden: Tensor, weight: Tensor, target: Tensor, epsilon: float, scale: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Sum over tokens of (1 - epsilon - e) nll - e sum_v log p(v), where e = epsilon / (V - 1).
+
+    Args:
+        hidden: `(N, d)` states that have a target.
+        weight: `(V, d)` output embedding.
+        target: `(N,)` int64.
+        epsilon: Label smoothing.
+        scale: Factor on both results.
+
+    Returns:
+        The loss, differentiable in `hidden` and `weight`, and the sum of the negative log-likelihoods, which is not.
+
+    >>> loss, nll = label_smoothed_cross_entropy(torch.eye(2), torch.eye(2), torch.tensor([0, 1]), 0.0)
+    >>> round(loss.item(), 4), round(nll.item(), 4)
+    (0.6265, 0.6265)
+    """
+
+    def gradient(logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        loss, nll, slope = _smoothed(logits, target[rows], epsilon)
+        return loss.sum(), nll.sum(), slope
+
+    return _ProjectedLoss.apply(hidden, weight, gradient, len(target), scale, torch.is_grad_enabled())
+
+
+def r_drop_loss(
+    first: Tensor, second: Tensor, weight: Tensor, target: Tensor, epsilon: float, alpha: float, scale: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """The smoothed cross entropy of both passes plus alpha times the mean of their two divergences, all as sums.
+
+    Args:
+        first: `(N, d)` states of one pass.
+        second: `(N, d)` states of the other.
+        weight: `(V, d)` output embedding.
+        target: `(N,)` int64.
+        epsilon: Label smoothing.
+        alpha: Weight of the divergence.
+        scale: Factor on both results.
+
+    Returns:
+        As `label_smoothed_cross_entropy`.
+    """
+
+    def gradient(logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        loss, nll, slope = _smoothed(logits, target[rows].repeat(2), epsilon)
+        divergence, extra = _symmetric_divergence(logits.log_softmax(-1))
+        return loss.sum() + alpha * divergence, nll.sum(), slope.add_(extra, alpha=alpha)
+
+    states = torch.stack([first, second], 1).flatten(0, 1)
+    return _ProjectedLoss.apply(states, weight, gradient, len(target), scale, torch.is_grad_enabled())
+
+
+@torch.no_grad()
+def token_losses(hidden: Tensor, weight: Tensor, target: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
+    """The smoothed loss and the negative log-likelihood of every token, without gradient.
+
+    Args:
+        hidden: `(N, d)`.
+        weight: `(V, d)`.
+        target: `(N,)` int64.
+        epsilon: Label smoothing.
+
+    Returns:
+        `(N,)` each, fp32.
+    """
+    projection = weight.to(_compute_dtype(hidden))
+    parts = []
+    for rows in torch.arange(len(target), device=target.device).split(_chunk(weight)):
+        logits = _project(hidden[rows], projection)
+        parts.append(torch.stack(_smoothed(logits, target[rows], epsilon, slope=False)[:2]))
+    losses, nll = torch.cat(parts, 1) if parts else hidden.new_zeros(2, 0, dtype=torch.float32)
+    return losses, nll
+
+
+def best_tokens(losses: Tensor, drop_ratio: float) -> tuple[Tensor, float]:
+    """The tokens that stay when the worst of the joined batch go.
+
+    Args:
+        losses: `(N,)` of this process.
+        drop_ratio: Share that goes; of n tokens int(n (1 - drop_ratio)) stay.
+
+    Returns:
+        Positions among the N, and the share of the joined batch that stays.
+    """
+    offset, joined = 0, losses
+    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        offset, joined = _gather(losses)
+    count = int(len(joined) * (1 - drop_ratio))
+    chosen = joined.topk(count, largest=False).indices
+    mine = chosen[(chosen >= offset) & (chosen < offset + len(losses))] - offset
+    return mine, max(count, 1) / max(len(joined), 1)
+
+
+def _gather(losses: Tensor) -> tuple[int, Tensor]:
+    size = torch.tensor([len(losses)], device=losses.device)
+    sizes = [torch.zeros_like(size) for _ in range(dist.get_world_size())]
+    dist.all_gather(sizes, size)
+    counts = [int(s) for s in sizes]
+    padded = losses.new_zeros(max(counts))
+    padded[: len(losses)] = losses
+    parts = [torch.zeros_like(padded) for _ in counts]
+    dist.all_gather(parts, padded)
+    joined = torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+    return sum(counts[: dist.get_rank()]), joined
+
+
+def _decoder_states(model: Any, batch: Mapping[str, Tensor], passes: int) -> Tensor:
+    names = ("input_ids", "patch_images", "patch_masks", "decoder_input_ids")
+    inputs = {name: batch[name] for name in names if batch.get(name) is not None}
+    if passes > 1:
+        inputs = {name: torch.cat([value] * passes) for name, value in inputs.items()}
+    decoder_input_ids = inputs.pop("decoder_input_ids")
+    return model.decode(decoder_input_ids=decoder_input_ids, encoder_outputs=model.encode(**inputs))
+
+
+def _smoothed(
+    logits: Tensor, target: Tensor, epsilon: float, slope: bool = True
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Loss and nll `(N,)` of fp32 logits `(N, V)`, and the gradient of the loss in the logits, which it overwrites."""
+    each = epsilon / (logits.shape[-1] - 1)
+    normal = logits.logsumexp(-1)
+    nll = normal - logits.gather(-1, target[:, None])[:, 0]
+    loss = nll
+    if epsilon:
+        loss = (1 - epsilon - each) * nll + each * (logits.shape[-1] * normal - logits.sum(-1))
+    if not slope:
+        return loss, nll, None
+    gradient = (logits - normal[:, None]).exp_()
+    if epsilon:
+        gradient -= each
+    gradient.scatter_add_(-1, target[:, None], gradient.new_full((len(target), 1), -(1 - epsilon - each)))
+    return loss, nll, gradient
+
+
+def _symmetric_divergence(log_p: Tensor) -> tuple[Tensor, Tensor]:
+    """(KL(p|q) + KL(q|p)) / 2 of the two halves of `(2N, V)` log-probabilities, and its gradient in the logits."""
+    p = log_p.exp()
+    distance = log_p - log_p.roll(len(log_p) // 2, 0)
+    forward = (p * distance).sum(-1, keepdim=True)
+    gradient = (p * (distance - forward) + p - p.roll(len(p) // 2, 0)) / 2
+    return forward.sum() / 2, gradient
+
+
+def _compute_dtype(hidden: Tensor) -> torch.dtype:
+    kind = hidden.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+
+
+def _chunk(weight: Tensor) -> int:
+    return max(1, CHUNK_NUMBERS.get(weight.device.type, 2**26) // len(weight))
+
+
+def _project(hidden: Tensor, projection: Tensor) -> Tensor:
+    with torch.autocast(hidden.device.type, enabled=False):
+        logits = hidden.to(projection.dtype) @ projection.t()
+    return logits if logits.dtype == torch.float64 else logits.float()
+
+
+class _ProjectedLoss(torch.autograd.Function):
+    """A loss of `hidden @ weight.t()` whose gradient is computed with it, a chunk of rows at a time.
+
+    `gradient(logits, rows)` gives a chunk's loss, its nll and the loss's gradient in the logits; `hidden` may hold
+    several rows for each of the `count` targets, side by side, and the chunk's logits then come pass by pass.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        gradient: Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]],
+        count: int,
+        scale: float,
+        wanted: bool,
+    ) -> tuple[Tensor, Tensor]:
+        want_hidden, want_weight = (wanted and need for need in ctx.needs_input_grad[:2])
+        projection = weight.to(_compute_dtype(hidden))
+        states = hidden.detach().to(projection.dtype)
+        grad_hidden = torch.zeros_like(states) if want_hidden else None
+        grad_weight = None
+        passes = max(1, len(hidden) // max(count, 1))
+        total = hidden.new_zeros(2, dtype=torch.promote_types(hidden.dtype, torch.float32))
+        for rows in torch.arange(count, device=hidden.device).split(max(1, _chunk(weight) // passes)):
+            at = (rows[None] * passes + torch.arange(passes, device=rows.device)[:, None]).flatten()
+            loss, nll, slope = gradient(_project(states[at], projection), rows)
+            total += torch.stack([loss, nll])
+            slope = slope.mul_(scale).to(projection.dtype)
+            with torch.autocast(hidden.device.type, enabled=False):
+                if want_hidden:
+                    grad_hidden[at] = slope @ projection
+                if want_weight:
+                    part = (slope.t() @ states[at]).to(weight.dtype)
+                    grad_weight = part if grad_weight is None else grad_weight.add_(part)
+        if want_weight and grad_weight is None:
+            grad_weight = torch.zeros_like(weight)
+        ctx.save_for_backward(None if grad_hidden is None else grad_hidden.to(hidden.dtype), grad_weight)
+        loss, nll = total[0] * scale, total[1] * scale
+        ctx.mark_non_differentiable(nll)
+        return loss, nll
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None, None]:
+        gradients = ctx.saved_tensors
+        if grad.device.type != "cpu" or grad.item() != 1:
+            gradients = tuple(None if g is None else g * grad.to(g.dtype) for g in gradients)
+        return *gradients, None, None, None, None

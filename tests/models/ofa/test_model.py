@@ -1,0 +1,229 @@
+"""The model's variants, its vocabulary, its configuration and what can be frozen."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from ofakit.errors import UsageError
+from ofakit.models.ofa import OFAConfig, OFAModel, autocast, freeze
+from ofakit.models.ofa.configuration import SIZES
+
+SMALL = {
+    "d_model": 32,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "encoder_ffn_dim": 64,
+    "decoder_ffn_dim": 64,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
+    "vocab_size": 60,
+    "resnet_type": "resnet18",
+    "dropout": 0.0,
+}
+
+
+def build(**keys):
+    torch.manual_seed(0)
+    return OFAModel(OFAConfig(**{**SMALL, **keys}))
+
+
+def inputs(size=2, pixels=48):
+    generator = torch.Generator().manual_seed(1)
+    ids = torch.randint(4, 60, (size, 5), generator=generator)
+    previous = torch.randint(4, 60, (size, 4), generator=generator)
+    images = torch.randn(size, 3, pixels, pixels, generator=generator)
+    masks = torch.ones(size, dtype=torch.bool)
+    return {"input_ids": ids, "patch_images": images, "patch_masks": masks, "decoder_input_ids": previous}
+
+
+VARIANTS = {
+    "gains": {"use_gamma_feature": True, "gamma": 0.5},
+    "drop path": {"encoder_drop_path_rate": 0.3, "decoder_drop_path_rate": 0.3, "resnet_drop_path_rate": 0.2},
+    "layer drop": {"encoder_layerdrop": 0.5, "decoder_layerdrop": 0.5},
+    "entangled": {"entangle_position_embedding": True},
+    "entangled encoder": {"entangle_position_embedding": True, "disable_entangle": True},
+    "shared bias": {"share_attn_bias": True},
+    "scaled": {"scale_embedding": True},
+    "no normformer": {"normformer": False},
+    "normalised after": {"encoder_normalize_before": False, "decoder_normalize_before": False},
+    "no embedding norms": {"layernorm_embedding": False, "patch_layernorm_embedding": False},
+    "no code norm, no types": {"code_layernorm_embedding": False, "add_type_embedding": False},
+    "own projection": {"share_decoder_input_output_embed": False},
+    "relu": {"activation_function": "relu"},
+    "dropout": {"dropout": 0.1, "attention_dropout": 0.1, "activation_dropout": 0.1},
+    "interpolated": {"interpolate_position": True, "orig_patch_image_size": 32},
+    "heads": {"exclude_mlp": False, "temperature_init_value": 0.07},
+}
+
+
+@pytest.mark.parametrize("keys", VARIANTS.values(), ids=VARIANTS)
+def test_variants_train_and_step(keys):
+    model, batch = build(**keys), inputs()
+    model.train()
+    model(**batch).logits.logsumexp(-1).sum().backward()
+    assert torch.isfinite(model.encoder.embed_tokens.weight.grad).all()
+    model.eval()
+    ids = batch.pop("decoder_input_ids")
+    with torch.no_grad():
+        encoded = model.encode(**batch)
+        whole = model.decode(ids, encoded)
+        state = model.decoder.start(encoded, 1, 4)
+        steps = torch.stack([model.decoder.step(ids[:, t], state) for t in range(4)], 1)
+    torch.testing.assert_close(steps, whole, atol=2e-5, rtol=1e-4)
+
+
+def test_text_only_model():
+    model, batch = build(use_image_feature=False), inputs()
+    del batch["patch_masks"]
+    with pytest.raises(UsageError, match="takes no pictures"):
+        model(**batch)
+    del batch["patch_images"]
+    assert model(**batch).logits.shape == (2, 4, 60)
+
+
+def test_padding_changes_nothing():
+    model, batch = build().eval(), inputs()
+    pads = torch.ones(2, 3, dtype=torch.long)
+    longer = {**batch, "input_ids": torch.cat([batch["input_ids"], pads], 1)}
+    longer["decoder_input_ids"] = torch.cat([batch["decoder_input_ids"], pads], 1)
+    with torch.no_grad():
+        torch.testing.assert_close(model(**longer).logits[:, :4], model(**batch).logits, atol=1e-5, rtol=1e-4)
+
+
+def test_a_missing_picture_is_as_no_picture():
+    model, batch = build().eval(), inputs()
+    masked = {**batch, "patch_masks": torch.zeros(2, dtype=torch.bool)}
+    without = {k: v for k, v in batch.items() if not k.startswith("patch")}
+    with torch.no_grad():
+        torch.testing.assert_close(model(**masked).logits, model(**without).logits, atol=1e-5, rtol=1e-4)
+
+
+def test_steps_end_where_the_state_does():
+    model, batch = build().eval(), inputs()
+    del batch["decoder_input_ids"]
+    state = model.decoder.start(model.encode(**batch), 1, 1)
+    model.decoder.step(torch.zeros(2, dtype=torch.long), state)
+    with pytest.raises(UsageError, match="1 tokens"):
+        model.decoder.step(torch.zeros(2, dtype=torch.long), state)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_resizing_the_vocabulary_keeps_what_was_learnt(tied):
+    model, batch = build(share_decoder_input_output_embed=tied).eval(), inputs()
+    with torch.no_grad():
+        before = model(**batch).logits
+        model.resize_token_embeddings(64)
+        after = model(**batch).logits
+    assert after.shape[-1] == 64 and model.config.vocab_size == 64
+    torch.testing.assert_close(after[..., :60], before)
+    assert (model.output_embedding is model.encoder.embed_tokens.weight) == tied
+    assert model.load_stock_state_dict(model.state_dict()) == ([], [])
+
+
+def test_sizes_have_their_published_parameters():
+    published = {"tiny": 33e6, "medium": 93e6, "base": 180e6, "large": 470e6, "huge": 930e6}
+    assert published.keys() == SIZES.keys()
+    for size, expected in published.items():
+        with torch.device("meta"):
+            model = OFAModel(OFAConfig.from_size(size))
+        assert sum(p.numel() for p in model.parameters()) == pytest.approx(expected, rel=0.03), size
+
+
+def test_configuration_survives_the_disk(tmp_path):
+    config = OFAConfig(**SMALL, share_attn_bias=True, task_specific_params={"a": 1})
+    config.save_pretrained(tmp_path)
+    assert OFAConfig.from_pretrained(tmp_path) == config.replace()
+    assert json.loads((tmp_path / "config.json").read_text())["task_specific_params"] == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "keys, message",
+    [
+        ({"use_ofasys": True}, "use_ofasys"),
+        ({"resnet_type": "resnet51"}, "resnet50"),
+        ({"activation_function": "gelo"}, "gelu"),
+        ({"d_model": 30}, "multiple"),
+        ({"is_encoder_decoder": False}, "encoder and a decoder"),
+    ],
+)
+def test_unsupported_variants_are_refused_by_name(keys, message):
+    with pytest.raises(UsageError, match=message):
+        OFAConfig(**{**SMALL, **keys})
+
+
+def test_bad_directories_are_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"no config\.json"):
+        OFAConfig.from_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(UsageError, match="not JSON"):
+        OFAConfig.from_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "bart"}')
+    with pytest.raises(UsageError, match="'bart'"):
+        OFAConfig.from_pretrained(tmp_path)
+    with pytest.raises(UsageError, match="tiny"):
+        OFAConfig.from_size("tinny")
+
+
+def test_too_large_inputs_are_refused():
+    model, batch = build(image_bucket_size=2), inputs(pixels=48)
+    with pytest.raises(UsageError, match="too large"):
+        model(**batch)
+    with pytest.raises(UsageError, match="1024"):
+        model.encode(torch.full((1, 1025), 5))
+
+
+@pytest.mark.parametrize("parts", [["visual"], ["embeddings"], ["encoder"], ["visual", "embeddings", "encoder"]])
+def test_frozen_parts_do_not_move(parts):
+    model, batch = build(), inputs()
+    total = freeze(model, parts)
+    assert 0 < total <= sum(p.numel() for p in model.parameters())
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], 1.0)
+    model.train()
+    model(**batch).logits.logsumexp(-1).sum().backward()
+    optimizer.step()
+    moved = {k for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
+    frozen = {
+        "visual": ("encoder.embed_images.",),
+        "embeddings": ("encoder.embed_tokens.", "decoder.output_projection."),
+        "encoder": ("encoder.embed_images.", "encoder.layers.", "encoder.pos", "encoder.image_proj"),
+    }
+    prefixes = tuple(p for part in parts for p in frozen[part])
+    assert moved and not [k for k in moved if k.startswith(prefixes)]
+    if "visual" not in parts and "encoder" not in parts:
+        assert any("running_mean" in k for k in moved)
+
+
+def test_freezing_refuses_unknown_parts():
+    with pytest.raises(UsageError, match="visual"):
+        freeze(build(), ["visuals"])
+    with pytest.raises(UsageError, match="no pictures"):
+        freeze(build(use_image_feature=False), ["visual"])
+
+
+@pytest.mark.parametrize("precision, kind", [("bf16", torch.bfloat16), ("fp16", torch.float16)])
+def test_half_precision_really_computes_in_it(precision, kind):
+    model, batch = build().eval(), inputs()
+    seen = []
+    model.encoder.layers[0].fc1.register_forward_hook(lambda *args: seen.append(args[-1].dtype))
+    with torch.no_grad():
+        exact = model(**batch).logits
+        with autocast("cpu", precision):
+            rough = model(**batch).logits
+    assert seen == [torch.float32, kind]
+    assert (rough.float() - exact).abs().max() < 0.1 * exact.abs().max()
+    with pytest.raises(UsageError, match="bf16"):
+        autocast("cpu", "bf61")
+
+
+def test_a_model_in_bf16_computes():
+    model, batch = build().eval().bfloat16(), inputs()
+    with torch.no_grad():
+        assert model(**batch).logits.dtype == torch.bfloat16
+
+
+def test_importing_the_room_loads_no_torch():
+    code = "import sys, ofakit.models.ofa, ofakit.objectives; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
