@@ -1,0 +1,214 @@
+"""`tools/data.py`: look at data, draw scenes, decode pictures ahead, count document frequencies."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ofakit.cli._common import add_config_arguments, run_tool, tool_parser
+from ofakit.errors import UsageError
+
+if TYPE_CHECKING:
+    from ofakit.data import Example
+
+__all__ = ["main"]
+
+EXAMPLES = """examples:
+  python tools/data.py doctor --conf configs/caption/flickrstyle.json --set data.root=DIR
+  python tools/data.py doctor --reader '{"type": "flickrstyle", "root": "DIR"}' --split train --list problems.json
+  python tools/data.py scenes --root work_dir/scenes --pictures 2000 --seed 7
+  python tools/data.py store --conf configs/caption/flickrstyle.json --set data.root=DIR
+
+What is found is told on stderr. The last line of stdout is one JSON object."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool.
+
+    Args:
+        argv: The arguments; None takes those of the process.
+
+    Returns:
+        The exit code.
+    """
+    parser = tool_parser("Look at data and prepare it.", EXAMPLES)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_doctor(commands)
+    _add_scenes(commands)
+    _add_store(commands)
+    _add_document_frequency(commands)
+    return run_tool(parser, lambda args: args.run(args), argv)
+
+
+def _add_doctor(commands: Any) -> None:
+    parser = commands.add_parser("doctor", help="report what is wrong with a data set and what is in it")
+    _add_data_arguments(parser)
+    parser.add_argument("--no-pictures", action="store_true", help="leave the pictures alone; look at the texts only")
+    parser.add_argument("--list", metavar="FILE", help="write every problem to this JSON file")
+    parser.set_defaults(run=_doctor)
+
+
+def _add_scenes(commands: Any) -> None:
+    parser = commands.add_parser("scenes", help="draw the quickstart's scenes and write their captions")
+    parser.add_argument("--root", default="work_dir/scenes", metavar="DIR", help="default: work_dir/scenes")
+    parser.add_argument("--pictures", type=int, default=2000, metavar="N", help="of the training split; default: 2000")
+    parser.add_argument("--val", type=int, default=100, metavar="N", help="pictures; default: 100")
+    parser.add_argument("--test", type=int, default=200, metavar="N", help="pictures; default: 200")
+    parser.add_argument("--size", type=int, default=64, metavar="PIXELS", help="a side; default: 64")
+    parser.add_argument("--seed", type=int, default=7, metavar="N", help="default: 7")
+    parser.add_argument("--pairs", type=float, default=0.3, metavar="SHARE", help="of two-shape scenes; default: 0.3")
+    parser.set_defaults(run=_scenes)
+
+
+def _add_store(commands: Any) -> None:
+    parser = commands.add_parser("store", help="decode the pictures of an experiment ahead of its training")
+    _add_data_arguments(parser)
+    parser.add_argument("--store", metavar="DIR", help="default: data.image_store of the configuration")
+    parser.add_argument("--size", type=int, metavar="PIXELS", help="a side; default: as the configuration's training")
+    parser.set_defaults(run=_store)
+
+
+def _add_document_frequency(commands: Any) -> None:
+    if importlib.util.find_spec("ofakit.cli.document_frequency") is None:
+        return
+    from ofakit.cli import document_frequency
+
+    parser = commands.add_parser("document-frequency", help="count in how many pictures' captions each n-gram occurs")
+    document_frequency.add_arguments(parser)
+    parser.set_defaults(run=document_frequency.run)
+
+
+def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config_arguments(parser, required=False)
+    parser.add_argument("--reader", metavar="JSON", help='a reader without an experiment: {"type": …, "root": …}')
+    parser.add_argument(
+        "--split", action="append", metavar="NAME", help="split or slice (repeatable); default: those of the "
+        "configuration, or every split of the reader",
+    )  # fmt: skip
+    parser.add_argument("--workers", type=int, metavar="N", help="threads that decode; default: one a core")
+
+
+def _doctor(args: argparse.Namespace) -> dict[str, Any]:
+    from ofakit.data.doctor import describe, examine
+
+    config, splits = _examples(args)
+    styles = _known_styles(config)
+    report = examine(
+        splits,
+        known_style=None if styles is None else styles.__contains__,
+        decode=not args.no_pictures,
+        workers=args.workers or os.cpu_count() or 1,
+        progress=_progress("pictures"),
+    )
+    print(describe(report), file=sys.stderr)
+    if args.list:
+        from pathlib import Path
+
+        from ofakit.files import write_text
+
+        write_text(Path(args.list), json.dumps(report, ensure_ascii=False, indent=1))
+    summary = {name: _counted(split) for name, split in report["splits"].items()}
+    return {"problems": report["problems"], "shared_pictures": report["shared_pictures"], "splits": summary}
+
+
+def _scenes(args: argparse.Namespace) -> dict[str, Any]:
+    from ofakit.data import READERS
+
+    names = ("root", "pictures", "val", "test", "size", "seed", "pairs")
+    reader = READERS.build({"type": "scenes"}, **{name: getattr(args, name) for name in names})
+    folder = reader.generate()
+    examples = {split: len(reader.read(split)) for split in reader.splits()}
+    print(f"scenes in {folder}", file=sys.stderr)
+    return {"folder": str(folder), "examples": examples, **reader.settings}
+
+
+def _store(args: argparse.Namespace) -> dict[str, Any]:
+    from pathlib import Path
+
+    from ofakit.data import ImageStore
+
+    config, splits = _examples(args)
+    folder, size = args.store, args.size
+    if config is not None:
+        sizes = config.preprocessor
+        folder = folder or config.data.image_store or str(Path(config.work_dir) / "image_store")
+        size = size or sizes.max_image_size or sizes.patch_image_size
+    if folder is None or size is None:
+        raise UsageError("give --store DIR and --size PIXELS, or --conf FILE that holds them")
+    paths = {str(e.image) for examples in splits.values() for e in examples if isinstance(e.image, str | Path)}
+    store = ImageStore(folder, size)
+    before = len(store)
+    bad = store.add_many(sorted(paths), args.workers or os.cpu_count() or 1, _progress("decoded"))
+    for path, reason in bad.items():
+        print(f"{path}: {reason}", file=sys.stderr)
+    done = {"folder": str(store.folder), "size": size, "pictures": len(paths), "decoded": len(store) - before}
+    return {**done, "bad": len(bad), "bytes": store.bytes_needed(len(store))}
+
+
+def _examples(args: argparse.Namespace) -> tuple[Any, dict[str, list[Example]]]:
+    """The configuration, if one was given, and the examples of each split."""
+    from ofakit.data import READERS
+
+    if (args.conf is None) == (args.reader is None):
+        raise UsageError("give either --conf FILE or --reader JSON")
+    if args.reader is not None:
+        try:
+            reader = READERS.build(json.loads(args.reader))
+        except json.JSONDecodeError as error:
+            raise UsageError(f'--reader expects a JSON object such as {{"type": "jsonl"}}: {error}') from None
+        return None, {split: reader.read(split) for split in args.split or reader.splits()}
+    from ofakit.config import load_config
+
+    config = load_config(args.conf, args.overrides)
+    reader = _reader_of(config)
+    wanted = args.split or [split for split in (config.data.train, config.data.val, config.data.test) if split]
+    return config, {split: reader.read(split) for split in wanted}
+
+
+def _reader_of(config: Any) -> Any:
+    """The reader of a configuration, as the trainer builds it but without what the trainer loads."""
+    from pathlib import Path
+
+    from ofakit.data import READERS
+
+    spec = config.data.reader.model_dump()
+    if spec["type"] == "given":
+        raise UsageError("the examples of this experiment were given to the trainer in Python; there are no files")
+    if config.data.root is not None:
+        return READERS.build({"root": config.data.root, **spec})
+    return READERS.build(spec, root=str(Path(config.work_dir) / spec["type"]))
+
+
+def _known_styles(config: Any) -> Any:
+    """The list of styles a configuration names, or None."""
+    from ofakit.text import StyleSet
+
+    names = None if config is None or config.style.mode == "none" else config.style.names
+    if names is None:
+        return None
+    return StyleSet.from_file(names) if isinstance(names, str) else StyleSet(names)
+
+
+def _counted(split: dict[str, Any]) -> dict[str, Any]:
+    """A split's report with counts in place of lists."""
+    return {name: len(value) if isinstance(value, list) else value for name, value in split.items()}
+
+
+def _progress(noun: str) -> Any:
+    """A bar on stderr, where stderr is a terminal."""
+    from tqdm import tqdm
+
+    bar = tqdm(desc=noun, disable=None, leave=False)
+
+    def advance(done: int, of: int) -> None:
+        bar.total = of
+        bar.update(done - bar.n)
+        if done == of:
+            bar.close()
+
+    return advance

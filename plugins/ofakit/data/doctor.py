@@ -1,0 +1,209 @@
+"""The data doctor: what is wrong with a data set, and what is in it, before hours are spent on it.
+
+report = examine({"train": reader.read("train"), "test": reader.read("test")}, known_style=style_set.__contains__)
+print(describe(report))
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from ofakit.data.example import Example
+from ofakit.data.expansion import is_empty
+from ofakit.data.image_store import BadPicture, load_square
+
+__all__ = ["describe", "examine"]
+
+WORDS_A_BIN = 5
+SHOWN = 5
+
+
+def examine(
+    splits: Mapping[str, Sequence[Example]],
+    known_style: Callable[[str], bool] | None = None,
+    decode: bool = True,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Look at every caption, style and picture of a data set.
+
+    Args:
+        splits: The examples of each split, as a reader gives them.
+        known_style: Says whether a style is in the experiment's list; None takes every style as known.
+        decode: Decode every picture; False only looks whether a caption is there.
+        workers: Threads that decode.
+        progress: Called with (done, all) after each picture.
+
+    Returns:
+        `splits`, a dict a split: counts of examples, pictures, captions; lists `missing_pictures`, `broken_pictures`,
+        `empty_captions`, `duplicate_captions` (one text twice for one picture and style), `without_caption`; counts
+        `unknown_styles`, `repeated_captions` (one text for several pictures); `styles` and `caption_words`, the
+        histograms. `shared_pictures`: how many pictures two splits have in common. `problems`: how many in all.
+    """
+    reasons = _bad_pictures(splits, workers, progress) if decode else {}
+    report: dict[str, Any] = {
+        "splits": {name: _examine_split(examples, known_style, reasons) for name, examples in splits.items()},
+        "shared_pictures": _shared_pictures(splits),
+    }
+    listed = ("missing_pictures", "broken_pictures", "empty_captions", "duplicate_captions", "without_caption")
+    report["problems"] = sum(report["shared_pictures"].values()) + sum(
+        sum(len(split[kind]) for kind in listed) + sum(split["unknown_styles"].values())
+        for split in report["splits"].values()
+    )
+    return report
+
+
+def describe(report: Mapping[str, Any]) -> str:
+    """A report as text for people.
+
+    Args:
+        report: From `examine`.
+    """
+    lines = []
+    for name, split in report["splits"].items():
+        lines.append(
+            f"{name}: {split['examples']} examples, {split['pictures']} pictures, {split['captions']} captions"
+        )
+        lines += [f"  {line}" for line in _problem_lines(split)]
+        lines += _histogram("styles", split["styles"]) + _histogram("words a caption", split["caption_words"]["bins"])
+    lines += [f"{pair}: {count} pictures in common" for pair, count in report["shared_pictures"].items()]
+    lines.append(f"{report['problems']} problems" if report["problems"] else "no problems")
+    return "\n".join(lines)
+
+
+def _bad_pictures(
+    splits: Mapping[str, Sequence[Example]], workers: int, progress: Callable[[int, int], None] | None
+) -> dict[Any, str]:
+    """The reason for each picture that cannot be decoded, by path, or by identity for pictures in memory."""
+    images = {_key(e.image): e.image for examples in splits.values() for e in examples if e.image is not None}
+
+    def reason(image: Any) -> str | None:
+        try:
+            load_square(image, 8, draft=True)
+        except BadPicture as error:
+            return error.reason
+        return None
+
+    found = {}
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        for done, (key, why) in enumerate(zip(images, pool.map(reason, images.values()), strict=True), start=1):
+            if why is not None:
+                found[key] = why
+            if progress is not None:
+                progress(done, len(images))
+    return found
+
+
+def _examine_split(
+    examples: Sequence[Example], known_style: Callable[[str], bool] | None, reasons: Mapping[Any, str]
+) -> dict[str, Any]:
+    captions = [(example, text) for example in examples for text in _captions(example)]
+    pictures = {_key(example.image): example.id for example in examples if example.image is not None}
+    bad = [{"image": str(key), "id": pictures[key], "reason": reasons[key]} for key in pictures if key in reasons]
+    styles = Counter(example.style for example in examples if example.style is not None)
+    missing = [row for row in bad if row["reason"] == "no such file"]
+    return {
+        "examples": len(examples),
+        "pictures": len(pictures),
+        "captions": len(captions),
+        "without_picture": sum(example.image is None for example in examples),
+        "missing_pictures": missing,
+        "broken_pictures": [row for row in bad if row not in missing],
+        "unknown_styles": {s: n for s, n in styles.items() if known_style is not None and not known_style(s)},
+        "empty_captions": [example.id for example, text in captions if is_empty(text)],
+        "without_caption": [example.id for example in examples if not _captions(example)],
+        **_duplicates(captions),
+        "styles": dict(styles.most_common()),
+        "caption_words": _word_counts([text for _, text in captions]),
+    }
+
+
+def _captions(example: Example) -> tuple[str, ...]:
+    return example.references or (() if example.text is None else (example.text,))
+
+
+def _key(image: Any) -> Any:
+    return str(image) if isinstance(image, str | Path) else id(image)
+
+
+def _duplicates(captions: Sequence[tuple[Example, str]]) -> dict[str, Any]:
+    """Texts that one example has twice, and how many captions repeat a text of another picture."""
+    said: Counter[tuple[str, str]] = Counter()
+    pictures: dict[str, set[Any]] = {}
+    uses: Counter[str] = Counter()
+    for example, caption in captions:
+        text = " ".join(caption.lower().split())
+        if is_empty(text):
+            continue
+        said[example.id, text] += 1
+        pictures.setdefault(text, set()).add(_key(example.image))
+        uses[text] += 1
+    return {
+        "duplicate_captions": [{"id": name, "caption": text} for (name, text), times in said.items() if times > 1],
+        "repeated_captions": sum(uses[text] for text, shown in pictures.items() if len(shown) > 1),
+    }
+
+
+def _word_counts(captions: Sequence[str]) -> dict[str, Any]:
+    """Least, median, mean and most words of a caption, and how many captions fall into each bin of five."""
+    words = [len(text.split()) for text in captions]
+    if not words:
+        return {"min": 0, "median": 0, "mean": 0.0, "max": 0, "bins": {}}
+    bins = Counter((count - 1) // WORDS_A_BIN for count in words if count)
+    named = {f"{k * WORDS_A_BIN + 1}-{(k + 1) * WORDS_A_BIN}": bins[k] for k in sorted(bins)}
+    return {
+        "min": min(words),
+        "median": statistics.median(words),
+        "mean": round(statistics.fmean(words), 2),
+        "max": max(words),
+        "bins": named,
+    }
+
+
+def _shared_pictures(splits: Mapping[str, Sequence[Example]]) -> dict[str, int]:
+    paths = {
+        name: {str(e.image) for e in examples if isinstance(e.image, str | Path)} for name, examples in splits.items()
+    }
+    names = list(paths)
+    pairs = [(one, two) for k, one in enumerate(names) for two in names[k + 1 :]]
+    return {f"{one} and {two}": len(paths[one] & paths[two]) for one, two in pairs if paths[one] & paths[two]}
+
+
+def _problem_lines(split: Mapping[str, Any]) -> list[str]:
+    """One line a kind of problem, with the first few."""
+    shown = {
+        "missing pictures": [row["image"] for row in split["missing_pictures"]],
+        "broken pictures": [f"{row['image']} ({row['reason']})" for row in split["broken_pictures"]],
+        "unknown styles": [f"{style!r} ({count})" for style, count in split["unknown_styles"].items()],
+        "empty captions": split["empty_captions"],
+        "examples without a caption": split["without_caption"],
+        "duplicate captions": [f"{row['id']}: {row['caption']!r}" for row in split["duplicate_captions"]],
+    }
+    lines = [
+        f"{len(found)} {kind}: {', '.join(found[:SHOWN])}{', …' if len(found) > SHOWN else ''}"
+        for kind, found in shown.items()
+        if found
+    ]
+    if split["repeated_captions"]:
+        lines.append(f"{split['repeated_captions']} captions say the same of several pictures (no problem by itself)")
+    if split["without_picture"]:
+        lines.append(f"{split['without_picture']} examples have no picture")
+    return lines
+
+
+def _histogram(title: str, counts: Mapping[str, int], most: int = 20, width: int = 40) -> list[str]:
+    if not counts:
+        return []
+    shown = dict(list(counts.items())[:most])
+    room, largest = max(map(len, shown)), max(shown.values())
+    lines = [f"  {title}:"]
+    for name, count in shown.items():
+        lines.append(f"    {name:>{room}} {'#' * max(1, round(width * count / largest))} {count}")
+    if len(counts) > most:
+        lines.append(f"    and {len(counts) - most} more")
+    return lines

@@ -1,0 +1,100 @@
+"""`tools/data.py`: its answers, its exit codes, and a help that loads nothing."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ofakit.cli.data import main
+
+TOOL = Path(__file__).resolve().parents[2] / "tools" / "data.py"
+SCENES = ["scenes", "--pictures", "8", "--val", "2", "--test", "2", "--size", "32"]
+
+
+def answer(capsys):
+    return json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+
+
+@pytest.fixture
+def scenes(tmp_path, capsys):
+    assert main([*SCENES, "--root", str(tmp_path / "scenes")]) == 0
+    return answer(capsys)["folder"]
+
+
+def configuration(tmp_path, folder, **style):
+    images = [json.loads(line) for line in Path(folder, "train.jsonl").read_text().splitlines()]
+    rows = [{"image": row["image"], "captions": row["captions"]["plain"], "style": "plain"} for row in images]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    reader = {"type": "jsonl", "train": "train.jsonl", "images": f"{folder}/images"}
+    data = {"reader": reader, "root": str(tmp_path), "val": None, "test": None}
+    conf = {"data": data, "style": style, "work_dir": str(tmp_path / "run"), "preprocessor": {"patch_image_size": 48}}
+    path = tmp_path / "conf.json"
+    path.write_text(json.dumps(conf))
+    return str(path)
+
+
+def test_scenes(tmp_path, scenes, capsys):
+    assert Path(scenes, "images", "train_00000.png").is_file()
+    assert main([*SCENES, "--root", str(tmp_path / "scenes")]) == 0
+    assert answer(capsys)["examples"] == {"train": 32, "val": 8, "test": 8}
+
+
+def test_doctor_on_a_reader(scenes, tmp_path, capsys):
+    rows = [{"image": f"train_{k:05d}.png"} for k in range(8)]
+    Path(scenes, "bare.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    spec = json.dumps({"type": "jsonl", "root": scenes, "images": "images", "train": "bare.jsonl"})
+    assert main(["doctor", "--reader", spec, "--list", str(tmp_path / "report.json")]) == 0
+    result = answer(capsys)
+    assert result["splits"]["train"]["without_caption"] == result["problems"] == 8
+    listed = json.loads((tmp_path / "report.json").read_text())
+    assert len(listed["splits"]["train"]["without_caption"]) == 8
+
+
+def test_doctor_and_store_on_a_configuration(tmp_path, scenes, capsys):
+    conf = configuration(tmp_path, scenes, names=["poetic"])
+    Path(scenes, "images", "train_00003.png").unlink()
+    assert main(["doctor", "--conf", conf]) == 0
+    train = answer(capsys)["splits"]["train"]
+    assert train["unknown_styles"] == {"plain": 8}
+    assert train["missing_pictures"] == 1
+    assert main(["doctor", "--conf", conf, "--no-pictures", "--split", "train[:2]"]) == 0
+    assert answer(capsys)["splits"]["train[:2]"]["pictures"] == 2
+    assert main(["store", "--conf", conf]) == 0
+    done = answer(capsys)
+    assert (done["pictures"], done["decoded"], done["bad"], done["size"]) == (8, 7, 1, 48)
+    assert Path(done["folder"]) == tmp_path / "run" / "image_store" / "size_48"
+    assert main(["store", "--conf", conf, "--size", "32"]) == 0
+    assert answer(capsys)["size"] == 32
+    assert main(["store", "--conf", conf]) == 0
+    assert answer(capsys)["decoded"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["doctor"], "--conf FILE or --reader JSON"),
+        (["doctor", "--reader", "{"], "expects a JSON object"),
+        (["doctor", "--reader", '{"type": "jsnl"}'], "did you mean 'jsonl'"),
+        (["doctor", "--reader", '{"type": "flickrstyle", "root": "/nowhere"}'], "data.root"),
+        (["doctor", "--conf", "/nowhere.json"], "nowhere.json"),
+        (["store", "--reader", '{"type": "jsonl", "train": "x"}', "--split", "trian"], "did you mean 'train'"),
+        (["scenes", "--pictures", "0"], "expected pictures"),
+    ],
+)
+def test_bad_usage_ends_with_2_and_no_traceback(arguments, message, capsys):
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert "Traceback" not in captured.err
+    assert not captured.out
+
+
+def test_help_is_light():
+    code = (
+        f"import sys, runpy; sys.argv = ['data.py', '--help']\ntry: runpy.run_path({str(TOOL)!r}, run_name='__main__')"
+    )
+    code += "\nexcept SystemExit: print(sorted({'torch', 'numpy', 'PIL', 'modelscope'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "doctor" in done.stdout

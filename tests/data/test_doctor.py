@@ -1,0 +1,66 @@
+"""The data doctor finds every kind of problem, and none where there is none."""
+
+import json
+
+import pytest
+from ofakit.data import Example
+from ofakit.data.doctor import describe, examine
+from PIL import Image
+
+
+@pytest.fixture
+def splits(tmp_path):
+    good = [str(tmp_path / f"{k}.png") for k in range(3)]
+    for path in good:
+        Image.new("RGB", (9, 9), "blue").save(path)
+    broken = tmp_path / "broken.png"
+    broken.write_bytes((tmp_path / "0.png").read_bytes()[:40])
+    return {
+        "train": [
+            Example("a", good[0], references=("one two", "One  two", "three"), style="dry"),
+            Example("b", str(broken), references=("", "..."), style="odd"),
+            Example("c", str(tmp_path / "gone.png"), references=("one two",), style="odd"),
+            Example("d", None, references=(), style="dry"),
+            Example("e", b"no picture", text="a b c d e f g"),
+        ],
+        "test": [Example("f", good[0], references=("x",)), Example("g", good[1], references=("y z",))],
+    }
+
+
+def test_every_problem_is_found(splits, tmp_path):
+    report = examine(splits, known_style={"dry"}.__contains__, workers=2)
+    train, test = report["splits"]["train"], report["splits"]["test"]
+    assert [row["image"] for row in train["missing_pictures"]] == [str(tmp_path / "gone.png")]
+    assert [row["id"] for row in train["broken_pictures"]] == ["b", "e"]
+    assert train["empty_captions"] == ["b", "b"]
+    assert train["without_caption"] == ["d"]
+    assert train["duplicate_captions"] == [{"id": "a", "caption": "one two"}]
+    assert train["repeated_captions"] == 3
+    assert train["unknown_styles"] == {"odd": 2}
+    assert train["styles"] == {"dry": 2, "odd": 2}
+    assert (train["examples"], train["pictures"], train["captions"], train["without_picture"]) == (5, 4, 7, 1)
+    assert train["caption_words"]["bins"] == {"1-5": 5, "6-10": 1}
+    assert (train["caption_words"]["min"], train["caption_words"]["max"]) == (0, 7)
+    assert test["missing_pictures"] == test["empty_captions"] == []
+    assert report["shared_pictures"] == {"train and test": 1}
+    assert report["problems"] == 1 + 2 + 2 + 1 + 1 + 2 + 1
+    json.dumps(report)
+
+
+def test_the_text_names_them(splits):
+    text = describe(examine(splits, known_style={"dry"}.__contains__))
+    for part in ("1 missing pictures", "2 broken pictures", "'odd' (2)", "2 empty captions: b, b", "dry ###", "6-10 #"):
+        assert part in text
+    assert text.endswith("10 problems")
+
+
+def test_without_decoding_pictures_are_left_alone(splits):
+    train = examine(splits, decode=False)["splits"]["train"]
+    assert train["missing_pictures"] == train["broken_pictures"] == []
+    assert train["unknown_styles"] == {}
+
+
+def test_nothing_at_all():
+    report = examine({"train": []})
+    assert report["problems"] == 0
+    assert describe(report).endswith("no problems")

@@ -1,0 +1,6 @@
+"""Look at data, draw scenes, decode pictures ahead, count document frequencies."""
+
+from ofakit.cli.data import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())
