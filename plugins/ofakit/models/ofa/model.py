@@ -8,7 +8,7 @@ Source: ModelScope 1.40.2, `models/multi_modal/ofa/modeling_ofa.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from ofakit.models.ofa.configuration import OFAConfig
 from ofakit.models.ofa.decoder import Decoder
 from ofakit.models.ofa.encoder import Encoder, EncoderOutput
 from ofakit.models.ofa.layers import initialize
-from ofakit.models.ofa.positions import MAX_POSITIONS, image_position_ids, stock_image_table, token_buckets
+from ofakit.models.ofa.positions import MAX_POSITIONS, stock_image_table, token_buckets
 
 __all__ = ["OFAModel", "OFAOutput"]
 
@@ -158,21 +158,31 @@ class OFAModel(nn.Module):
         Raises:
             UsageError: A tensor has another shape than the model's.
         """
-        given = {key: value for key, value in state_dict.items() if key.rsplit(".", 1)[-1] not in TABLES}
         own = self.state_dict()
         wrong = [
             f"{key}: expected {tuple(own[key].shape)}, found {tuple(value.shape)}"
-            for key, value in sorted(given.items())
+            for key, value in sorted(state_dict.items())
             if key in own and own[key].shape != value.shape
         ]
         if wrong:
             raise UsageError("the checkpoint does not fit the model: " + "; ".join(wrong))
-        result = self.load_state_dict(given, strict=False)
-        shared = {
-            name for name, value in own.items() if value.data_ptr() in {own[k].data_ptr() for k in given if k in own}
-        }
-        missing = [key for key in result.missing_keys if key not in shared]
-        return sorted(missing), sorted(result.unexpected_keys)
+        self.load_state_dict({key: value for key, value in state_dict.items() if key in own}, strict=False)
+        return self.missing_and_unexpected(state_dict)
+
+    def missing_and_unexpected(self, keys: Iterable[str]) -> tuple[list[str], list[str]]:
+        """Compare a checkpoint's keys with the model's; one of several shared tensors stands for all.
+
+        Args:
+            keys: Those of a checkpoint; integer bucket tables count as neither missing nor unexpected.
+
+        Returns:
+            The missing and the unexpected keys, sorted.
+        """
+        own = self.state_dict(keep_vars=True)
+        given = {key for key in keys if key.rsplit(".", 1)[-1] not in TABLES}
+        there = {id(own[key]) for key in given if key in own}
+        missing = [key for key, value in own.items() if key not in given and id(value) not in there]
+        return sorted(missing), sorted(given - own.keys())
 
     def stock_state_dict(self) -> dict[str, Tensor]:
         """Every tensor of a stock checkpoint; the stock code's own loader wants the integer tables, too."""
@@ -182,7 +192,7 @@ class OFAModel(nn.Module):
             table = stock_image_table(config.image_bucket_size)
             tables |= {f"{side}.image_rp_bucket": table for side in _SIDES}
             window = config.code_image_size // 8
-            patches = image_position_ids(window, window, config.image_bucket_size)
+            patches = (torch.arange(window)[:, None] * config.image_bucket_size + torch.arange(window) + 1).flatten()
             ends = patches.new_zeros(1), patches.new_full((MAX_POSITIONS - 256,), MAX_POSITIONS)
             tables["decoder.image_position_idx"] = torch.cat([ends[0], patches, ends[1]])
         return {**self.state_dict(), **tables}
@@ -237,9 +247,9 @@ class OFAModel(nn.Module):
         Args:
             directory: Where to; made if it is not there.
         """
-        from ofakit.models.ofa.checkpoints import save_huggingface
+        from ofakit.models.ofa.checkpoints import save_modelscope
 
-        save_huggingface(self, directory)
+        save_modelscope(self, directory)
 
 
 _SIDES = ("encoder", "decoder")
