@@ -10,32 +10,27 @@
 Names are imported when they are first used, so that `import ofakit.scores` stays light.
 """
 
-from __future__ import annotations
+from ofakit.lazy import exports
 
-import importlib
-from typing import Any
+__all__ = [
+    "DocumentFrequency",
+    "Score",
+    "bleu",
+    "cider",
+    "cider_d",
+    "document_frequency",
+    "ptb_tokenize",
+    "rouge_l",
+]
 
-_HOME = {
-    "Score": "score",
-    "ptb_tokenize": "ofakit.text.ptb",
-    "bleu": "precision",
-    "rouge_l": "subsequence",
-    "cider": "consensus",
-    "cider_d": "consensus",
-    "DocumentFrequency": "document_frequencies",
-    "document_frequency": "document_frequencies",
-}
-
-__all__ = [*sorted(_HOME)]
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name from the file that defines it."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = _HOME[name]
-    return getattr(importlib.import_module(home if "." in home else f"{__name__}.{home}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__ = exports(
+    __name__,
+    {
+        "ofakit.text.ptb": ["ptb_tokenize"],
+        "ofakit.scores.score": ["Score"],
+        "ofakit.scores.precision": ["bleu"],
+        "ofakit.scores.subsequence": ["rouge_l"],
+        "ofakit.scores.consensus": ["cider", "cider_d"],
+        "ofakit.scores.document_frequencies": ["DocumentFrequency", "document_frequency"],
+    },
+)

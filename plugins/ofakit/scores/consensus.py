@@ -11,13 +11,15 @@ with sigma 6. An n-gram in no document counts as one in one document.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate, chain
 
 import numpy as np
 from numba import njit
 
 from ofakit.errors import UsageError
-from ofakit.scores.document_frequencies import DocumentFrequency, count_documents
-from ofakit.scores.ngrams import ORDER, Corpus, encode_corpus, trie_child
+from ofakit.scores.document_frequencies import DocumentFrequency, count_documents, squared_weights
+from ofakit.scores.ngrams import ORDER, Corpus, encode_corpus
+from ofakit.scores.remembered import shared_length, vector_norms
 from ofakit.scores.score import Score, check_pairs
 
 __all__ = ["cider", "cider_d"]
@@ -73,96 +75,75 @@ def cider_d(
         raise UsageError(f"sigma: expected a number above 0, found {sigma!r}")
     if document_frequency is None:
         corpus = encode_corpus(candidates, references)
-        counts = count_documents(corpus.nodes, corpus.bounds, corpus.first_reference, corpus.node_count)
-        documents = len(candidates)
+        numbers, last_reference = np.arange(len(corpus.bounds)), corpus.last_reference
+        arrays = _own_vectors(corpus)
     else:
-        corpus = encode_corpus(candidates, references, document_frequency.vocabulary)
-        counts = _known_counts(corpus, document_frequency)
-        documents = document_frequency.documents
-    weights = (np.log(float(documents)) - np.log(np.maximum(counts, 1.0))) ** 2
-    per_item = _similarities(corpus.nodes, corpus.bounds, corpus.first_reference, weights, float(sigma))
+        known = document_frequency.remembered
+        numbers = known.numbers([*candidates, *chain.from_iterable(references)])
+        last_reference = np.fromiter(accumulate(map(len, references)), np.int64, len(references)) + len(candidates)
+        arrays = (known.words, known.nodes, known.bounds, known.norms, known.weights)
+    per_item = _similarities(numbers, last_reference, *arrays, float(sigma))
     return Score(float(per_item.mean()), per_item)
 
 
-def _known_counts(corpus: Corpus, frequency: DocumentFrequency) -> np.ndarray:
-    """For each node of `corpus` the document frequency of its n-gram."""
-    return _look_up(corpus.words, corpus.bounds, corpus.nodes, corpus.node_count, *frequency.table, frequency.counts)
+def _own_vectors(corpus: Corpus) -> tuple[np.ndarray, ...]:
+    """Words, nodes, bounds, norms and weights of a corpus whose references are its documents."""
+    nodes, node_count, _ = corpus.trie
+    counts = count_documents(nodes, corpus.bounds, len(corpus.sizes), corpus.last_reference, node_count)
+    weights = squared_weights(counts, len(corpus.sizes))
+    norms = np.empty((len(corpus.bounds), ORDER))
+    vector_norms(corpus.words, corpus.bounds, nodes, weights, norms)
+    return corpus.words, nodes, corpus.bounds, norms, weights
 
 
 @njit(cache=True)
-def _look_up(words, bounds, nodes, node_count, keys, children, known):
-    counts = np.zeros(node_count, np.int32)
-    twins = np.full(node_count, -2, np.int32)
-    twins[0] = 0
-    for text in range(len(bounds)):
-        for start in range(bounds[text, 0], bounds[text, 1]):
-            twin = np.int32(0)
-            for n in range(min(ORDER, bounds[text, 1] - start)):
-                node = nodes[n, start]
-                if twins[node] == -2:
-                    twins[node] = trie_child(keys, children, twin, words[start + n]) if twin >= 0 else np.int32(-1)
-                    if twins[node] >= 0:
-                        counts[node] = known[twins[node]]
-                twin = twins[node]
-    return counts
-
-
-@njit(cache=True)
-def _norms(nodes, start, end, weights, counts, norms):
-    """Write the vector length of each order of one text into `norms` and its n-gram counts into `counts`.
-
-    One more of an n-gram that was there k times adds (2k + 1) times its squared weight.
-    """
-    for n in range(ORDER):
-        total = 0.0
-        for t in range(start, end - n):
-            node = nodes[n, t]
-            total += (2 * counts[node] + 1) * weights[node]
-            counts[node] += 1
-        norms[n] = np.sqrt(total)
-
-
-@njit(cache=True)
-def _clear(nodes, start, end, counts):
-    for n in range(ORDER):
-        for t in range(start, end - n):
-            counts[nodes[n, t]] = 0
-
-
-@njit(cache=True)
-def _cosines(nodes, start, end, weights, ours, counts, our_norms):
-    """Sum over the orders of the clipped cosine of the text that `ours` counts and the reference from start to end."""
-    total = 0.0
-    for n in range(ORDER):
-        dot = squares = 0.0
-        for t in range(start, end - n):
-            node = nodes[n, t]
-            k, limit = counts[node], ours[node]
-            squares += (2 * k + 1) * weights[node]
-            dot += (min(limit, k + 1) * (k + 1) - min(limit, k) * k) * weights[node]
-            counts[node] += 1
-        if squares > 0 and our_norms[n] > 0:
-            total += dot / (np.sqrt(squares) * our_norms[n])
-    return total
-
-
-@njit(cache=True)
-def _similarities(nodes, bounds, first_reference, weights, sigma):
-    items = len(first_reference) - 1
-    scores = np.zeros(items)
-    ours = np.zeros(len(weights), np.int64)
-    counts = np.zeros(len(weights), np.int64)
-    norms = np.zeros(ORDER)
-    for item in range(items):
-        start, end = bounds[item]
-        _norms(nodes, start, end, weights, ours, norms)
-        first, last = first_reference[item], first_reference[item + 1]
-        for reference in range(first, last):
+def _similarities(numbers, last_reference, words, nodes, bounds, norms, weights, sigma):
+    scores = np.zeros(len(last_reference))
+    products, ours, theirs = np.zeros(ORDER), np.zeros(ORDER, np.int64), np.zeros(ORDER, np.int64)
+    first = len(last_reference)
+    for item in range(len(last_reference)):
+        candidate = numbers[item]
+        start, end = bounds[candidate]
+        for place in range(first, last_reference[item]):
+            reference = numbers[place]
             begin, stop = bounds[reference]
-            cosines = _cosines(nodes, begin, stop, weights, ours, counts, norms)
-            difference = (end - start) - (stop - begin)
-            scores[item] += cosines * np.exp(-(difference**2) / (2 * sigma**2))
-            _clear(nodes, begin, stop, counts)
-        _clear(nodes, start, end, ours)
-        scores[item] *= 10.0 / (ORDER * (last - first))
+            _add_products(words, nodes, weights, start, end, begin, stop, products, ours, theirs)
+            penalty = np.exp(-(((end - start) - (stop - begin)) ** 2) / (2 * sigma**2))
+            for n in range(ORDER):
+                if products[n] > 0:
+                    scores[item] += penalty * products[n] / (norms[candidate, n] * norms[reference, n])
+                products[n] = 0.0
+        scores[item] *= 10.0 / (ORDER * (last_reference[item] - first))
+        first = last_reference[item]
     return scores
+
+
+@njit(cache=True)
+def _add_products(words, nodes, weights, start, end, begin, stop, products, ours, theirs):
+    """Add min(g_c, g_s) . g_s of each order, for the candidate from start to end and the reference from begin to stop.
+
+    One more of an n-gram that was k times in the reference and is c times in the candidate adds
+    min(c, k + 1) (k + 1) - min(c, k) k times its squared weight.
+    """
+    for place in range(begin, stop):
+        _count_shared(words, start, end, place, stop, end, ours)
+        if ours[0] == 0:
+            continue
+        _count_shared(words, begin, place, place, stop, stop, theirs)
+        for n in range(ORDER):
+            if ours[n] == 0:
+                break
+            k = theirs[n]
+            times = min(ours[n], k + 1) * (k + 1) - min(ours[n], k) * k
+            products[n] += times * weights[nodes[place, n]]
+
+
+@njit(cache=True)
+def _count_shared(words, first, last, place, stop, end, counts):
+    """How many of the words from first to last start the same n-gram as `place`, for each order."""
+    for n in range(ORDER):
+        counts[n] = 0
+    for other in range(first, last):
+        if words[other] == words[place]:
+            for n in range(shared_length(words, other, end, place, stop)):
+                counts[n] += 1

@@ -11,14 +11,26 @@ import io
 import os
 import zipfile
 from collections.abc import Sequence
-from itertools import chain
+from functools import cached_property
+from itertools import accumulate, chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numba import njit
 
 from ofakit.errors import UsageError
-from ofakit.scores.ngrams import ORDER, Table, build_trie, encode_texts, new_table, new_vocabulary, trie_child
+from ofakit.scores.ngrams import (
+    ORDER,
+    Table,
+    build_trie,
+    encode_texts,
+    free_slot,
+    new_table,
+    new_vocabulary,
+    trie_child,
+)
+from ofakit.scores.remembered import RememberedTexts
 from ofakit.scores.score import check_pairs
 
 __all__ = ["DocumentFrequency", "document_frequency"]
@@ -41,6 +53,14 @@ class DocumentFrequency:
         self.table = table
         self.counts = counts
         self.documents = documents
+
+    @cached_property
+    def remembered(self) -> RememberedTexts:
+        """The texts scored with this object so far."""
+        return RememberedTexts(self.vocabulary, self.table, squared_weights(self.counts, self.documents))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "remembered"}
 
     def __len__(self) -> int:
         """Number of different n-grams."""
@@ -106,7 +126,7 @@ class DocumentFrequency:
         if version != _FORMAT or len(edges) != len(counts) - 1:
             raise UsageError(f"{path}: expected document frequency format {_FORMAT}, found {version}; {cure}")
         vocabulary = {word: number for number, word in enumerate(words.split("\n"), start=1) if word}
-        table = new_table(1 << max(4, (2 * len(edges)).bit_length()))
+        table = new_table(len(edges))
         _fill(edges, *table)
         return cls(vocabulary, table, counts, documents)
 
@@ -126,39 +146,42 @@ def document_frequency(references: Sequence[Sequence[str]]) -> DocumentFrequency
     """
     check_pairs([""] * len(references), references)
     vocabulary = new_vocabulary()
-    words, bounds = encode_texts(list(chain.from_iterable(references)), vocabulary)
-    nodes, node_count, keys, children = build_trie(words, bounds, *new_table(1 << 12))
-    firsts = np.concatenate(([0], np.cumsum(np.fromiter(map(len, references), np.int64, len(references)))))
-    counts = count_documents(nodes, bounds, firsts, node_count)
+    words, bounds, _ = encode_texts(list(chain.from_iterable(references)), vocabulary)
+    trie = build_trie(words, bounds)
+    last_reference = np.fromiter(accumulate(map(len, references)), np.int64, len(references))
+    counts = count_documents(trie.nodes, bounds, 0, last_reference, trie.node_count)
     plain = {word: number for word, number in vocabulary.items() if number}
-    return DocumentFrequency(plain, Table(keys, children), counts, len(references))
+    return DocumentFrequency(plain, trie.table, counts, len(references))
+
+
+def squared_weights(counts: np.ndarray, documents: int) -> np.ndarray:
+    """Square of log(documents) - log(max(1, count)) of each node, float64, shape (nodes,)."""
+    weights = np.log(float(documents)) - np.log(np.maximum(np.arange(counts.max() + 1), 1.0))
+    return (weights**2)[counts]
 
 
 @njit(cache=True)
-def count_documents(nodes, bounds, first_reference, node_count):
-    """For each node the number of items with a reference that has it; int32, shape (nodes,)."""
+def count_documents(nodes, bounds, first, last_reference, node_count):
+    """For each node the number of items with a reference that has it; the first item's start at text `first`."""
     counts = np.zeros(node_count, np.int32)
     last_seen = np.full(node_count, -1, np.int64)
-    for item in range(len(first_reference) - 1):
-        for reference in range(first_reference[item], first_reference[item + 1]):
+    for item in range(len(last_reference)):
+        for reference in range(first, last_reference[item]):
             start, end = bounds[reference]
-            for n in range(min(ORDER, end - start)):
-                for t in range(start, end - n):
-                    node = nodes[n, t]
+            for t in range(start, end):
+                for n in range(min(ORDER, end - t)):
+                    node = nodes[t, n]
                     if last_seen[node] != item:
                         last_seen[node] = item
                         counts[node] += 1
+        first = last_reference[item]
     return counts
 
 
 @njit(cache=True)
 def _fill(edges, keys, children):
     """Enter `edges`, in the order of the nodes they lead to, into an empty table."""
-    mask = np.uint64(len(keys) - 1)
     for i in range(len(edges)):
-        mixed = edges[i] * np.uint64(0x9E3779B97F4A7C15)
-        slot = (mixed ^ (mixed >> np.uint64(32))) & mask
-        while keys[slot] != 0:
-            slot = (slot + np.uint64(1)) & mask
+        slot = free_slot(keys, edges[i])
         keys[slot] = edges[i]
         children[slot] = i + 1

@@ -1,24 +1,27 @@
 """Captions as arrays: word ids, and n-grams as the nodes of one trie.
 
-Word t of a text has the nodes `nodes[0, t] ... nodes[3, t]`: the n-grams of 1 to 4 words that start there, -1 where the
-text ends before. A node is found by its parent and its last word in one open-addressing table whose keys hold both
-numbers whole, so two n-grams never share a node and no score depends on a hash.
+`nodes[t, n]` is the n-gram of n + 1 words that starts at word t, -1 where its text ends before. A node is found by
+its parent and its last word in one open-addressing table whose keys hold both numbers whole, so two n-grams never
+share a node and no score depends on a hash.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import chain, count
+from functools import cached_property
+from itertools import accumulate, chain, count
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-__all__ = ["ORDER", "Corpus", "Table", "encode_corpus", "encode_texts", "new_table", "trie_child"]
+__all__ = ["ORDER", "Corpus", "Table", "Trie", "build_trie", "encode_corpus", "encode_texts", "new_table"]
 
 ORDER = 4
-_END = "\0"
+_END = "\u241e"
+_MAX_WORDS_KEPT = 2_000_000
+_last: list[Corpus] = []
 
 
 class Table(NamedTuple):
@@ -28,26 +31,38 @@ class Table(NamedTuple):
     children: np.ndarray
 
 
-class Corpus(NamedTuple):
-    """Candidates and references as arrays.
+class Trie(NamedTuple):
+    """The n-grams of a corpus: `nodes` int32 (words, 4), the number of nodes with root 0, and the edges."""
 
-    Attributes:
-        words: Int32, shape (words,): word ids from 1; 0 stands between two texts.
-        bounds: Int64, shape (texts, 2): where each text starts and ends in `words`; candidates first, then all
-            references.
-        first_reference: Int64, shape (items + 1,): item i has the texts `first_reference[i]` to
-            `first_reference[i + 1]` as references.
-        nodes: Int32, shape (4, words).
-        node_count: Nodes with the root, which is node 0.
-        table: The edges.
-    """
-
-    words: np.ndarray
-    bounds: np.ndarray
-    first_reference: np.ndarray
     nodes: np.ndarray
     node_count: int
     table: Table
+
+
+class Corpus:
+    """Candidates and references as arrays.
+
+    Args:
+        texts: The candidates, then all references.
+        sizes: How many references each candidate has.
+
+    Attributes:
+        words: Int32, shape (words,): word ids from 1; 0 stands between two texts.
+        bounds: Int64, shape (texts, 2): where each text starts and ends in `words`.
+        last_reference: Int64, shape (items,): item i has the texts from `last_reference[i - 1]` (`items` for the
+            first) to `last_reference[i]` as references.
+        regular: Whether every text has words with exactly one plain space between two of them.
+    """
+
+    def __init__(self, texts: list[str], sizes: list[int]) -> None:
+        self.texts, self.sizes = texts, sizes
+        self.words, self.bounds, self.regular = encode_texts(texts, new_vocabulary())
+        self.last_reference = np.fromiter(accumulate(sizes), np.int64, len(sizes)) + len(sizes)
+
+    @cached_property
+    def trie(self) -> Trie:
+        """The n-grams of all texts."""
+        return build_trie(self.words, self.bounds)
 
 
 class _Vocabulary(defaultdict):
@@ -68,57 +83,67 @@ def new_vocabulary(frozen: Mapping[str, int] | None = None) -> dict[str, int]:
     return _Vocabulary(frozen) if frozen else defaultdict(count(1).__next__)
 
 
-def encode_texts(texts: Sequence[str], vocabulary: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+def encode_texts(texts: Sequence[str], vocabulary: dict[str, int]) -> tuple[np.ndarray, np.ndarray, bool]:
     """Turn texts into word ids.
 
     Args:
-        texts: Tokens with white space between them.
+        texts: Words with white space between them.
         vocabulary: What `new_vocabulary` gave; it grows.
 
     Returns:
-        `words` and `bounds` as in `Corpus`.
+        `words`, `bounds` and `regular` as in `Corpus`.
 
-    >>> words, bounds = encode_texts(["a dog", "", "a"], new_vocabulary())
-    >>> words.tolist(), bounds.tolist()
-    ([1, 2, 0, 0, 1], [[0, 2], [3, 3], [4, 5]])
+    >>> words, bounds, regular = encode_texts(["a dog", "", "a"], new_vocabulary())
+    >>> words.tolist(), bounds.tolist(), regular
+    ([1, 2, 0, 0, 1], [[0, 2], [3, 3], [4, 5]], False)
     """
-    words = f" {_END} ".join(texts).split()
+    joined = f" {_END} ".join(texts)
+    words = joined.split()
     if words.count(_END) != len(texts) - 1:
-        words = list(chain.from_iterable((*(w + " " if w == _END else w for w in t.split()), _END) for t in texts))[:-1]
+        marked = ([f"{word} " if word == _END else word for word in text.split()] for text in texts)
+        words = list(chain.from_iterable((*text, _END) for text in marked))[:-1]
     vocabulary[_END] = 0
     ids = np.fromiter(map(vocabulary.__getitem__, words), np.int32, len(words))
     ends = np.flatnonzero(ids == 0)
     bounds = np.empty((len(texts), 2), np.int64)
     bounds[0, 0], bounds[1:, 0] = 0, ends + 1
     bounds[:-1, 1], bounds[-1, 1] = ends, len(ids)
-    return ids, bounds
+    return ids, bounds, joined.count(" ") + 1 == len(words) and joined.isprintable()
 
 
-def encode_corpus(
-    candidates: Sequence[str], references: Sequence[Sequence[str]], frozen: Mapping[str, int] | None = None
-) -> Corpus:
+def encode_corpus(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Corpus:
     """Turn checked candidates and references into arrays.
+
+    The last corpus is kept, so that several scores of the same captions encode them once.
 
     Args:
         candidates: Tokenized strings.
         references: Lists of tokenized strings.
-        frozen: Word ids to keep to, such as those of a document frequency.
     """
-    sizes = np.fromiter(map(len, references), np.int64, len(references))
-    first_reference = np.concatenate(([0], np.cumsum(sizes))) + len(candidates)
-    texts = [*candidates, *chain.from_iterable(references)]
-    words, bounds = encode_texts(texts, new_vocabulary(frozen))
-    nodes, node_count, keys, children = build_trie(words, bounds, *new_table(1 << 12))
-    return Corpus(words, bounds, first_reference, nodes, int(node_count), Table(keys, children))
+    texts, sizes = [*candidates, *chain.from_iterable(references)], list(map(len, references))
+    if not (_last and _last[0].sizes == sizes and _last[0].texts == texts):
+        corpus = Corpus(texts, sizes)
+        _last[:] = [corpus]
+        if len(corpus.words) > _MAX_WORDS_KEPT:
+            _last.clear()
+        return corpus
+    return _last[0]
 
 
-def new_table(slots: int) -> Table:
-    """An empty table of `slots` places, a power of two."""
+def new_table(edges: int) -> Table:
+    """An empty table with room for `edges`."""
+    slots = 1 << max(4, (2 * edges).bit_length())
     return Table(np.zeros(slots, np.uint64), np.zeros(slots, np.int32))
 
 
+def build_trie(words: np.ndarray, bounds: np.ndarray) -> Trie:
+    """The n-grams of the texts that `encode_texts` encoded."""
+    nodes, node_count, keys, children = _enter_all(words, bounds, *new_table(len(words) // 2))
+    return Trie(nodes, int(node_count), Table(keys, children))
+
+
 @njit(cache=True, inline="always")
-def _slot(keys, key):
+def free_slot(keys, key):
     """Where `key` is, or the free place where it belongs (Fibonacci hashing, linear probing)."""
     mask = np.uint64(len(keys) - 1)
     mixed = key * np.uint64(0x9E3779B97F4A7C15)
@@ -132,7 +157,7 @@ def _slot(keys, key):
 def trie_child(keys, children, node, word):
     """The child of `node` by `word`, or -1."""
     key = (np.uint64(node) << np.uint64(32)) | np.uint64(word)
-    slot = _slot(keys, key)
+    slot = free_slot(keys, key)
     return children[slot] if keys[slot] == key else np.int32(-1)
 
 
@@ -143,30 +168,30 @@ def _grown(keys, children):
     larger_children = np.zeros(len(keys) * 4, np.int32)
     for i in range(len(keys)):
         if keys[i] != 0:
-            slot = _slot(larger_keys, keys[i])
+            slot = free_slot(larger_keys, keys[i])
             larger_keys[slot] = keys[i]
             larger_children[slot] = children[i]
     return larger_keys, larger_children
 
 
 @njit(cache=True)
-def build_trie(words, bounds, keys, children):
+def _enter_all(words, bounds, keys, children):
     """Enter every n-gram of every text; return (nodes, node_count, keys, children)."""
-    nodes = np.full((ORDER, len(words)), -1, np.int32)
+    nodes = np.full((len(words), ORDER), -1, np.int32)
     node_count = 1
     for text in range(len(bounds)):
         for start in range(bounds[text, 0], bounds[text, 1]):
             node = 0
             for n in range(min(ORDER, bounds[text, 1] - start)):
                 key = (np.uint64(node) << np.uint64(32)) | np.uint64(words[start + n])
-                slot = _slot(keys, key)
+                slot = free_slot(keys, key)
                 if keys[slot] == 0:
                     keys[slot] = key
                     children[slot] = node_count
                     node_count += 1
                     if 2 * node_count > len(keys):
                         keys, children = _grown(keys, children)
-                        slot = _slot(keys, key)
+                        slot = free_slot(keys, key)
                 node = children[slot]
-                nodes[n, start] = node
+                nodes[start, n] = node
     return nodes, node_count, keys, children

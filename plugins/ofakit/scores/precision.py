@@ -62,7 +62,7 @@ def bleu_statistics(candidates: Sequence[str], references: Sequence[Sequence[str
     """
     check_pairs(candidates, references)
     corpus = encode_corpus(candidates, references)
-    return _count_matches(corpus.nodes, corpus.bounds, corpus.first_reference, corpus.node_count)
+    return _count_matches(corpus.trie.nodes, corpus.bounds, corpus.last_reference, corpus.trie.node_count)
 
 
 def bleu_from_statistics(statistics: np.ndarray) -> np.ndarray:
@@ -87,39 +87,44 @@ def _closest_length(length, bounds, first, last):
 @njit(cache=True)
 def _note_maxima(nodes, start, end, counts, maxima):
     """Raise `maxima` to the n-gram counts of one reference."""
-    for n in range(min(ORDER, end - start)):
-        for t in range(start, end - n):
-            node = nodes[n, t]
+    for t in range(start, end):
+        for n in range(min(ORDER, end - t)):
+            node = nodes[t, n]
             counts[node] += 1
             maxima[node] = max(maxima[node], counts[node])
-        for t in range(start, end - n):
-            counts[nodes[n, t]] = 0
+    _clear(nodes, start, end, counts)
 
 
 @njit(cache=True)
-def _count_matches(nodes, bounds, first_reference, node_count):
-    items = len(first_reference) - 1
+def _clear(nodes, start, end, counts):
+    for t in range(start, end):
+        for n in range(min(ORDER, end - t)):
+            counts[nodes[t, n]] = 0
+
+
+@njit(cache=True)
+def _count_matches(nodes, bounds, last_reference, node_count):
+    items = len(last_reference)
     statistics = np.zeros((items, 10))
     counts = np.zeros(node_count, np.int32)
     maxima = np.zeros(node_count, np.int32)
+    first = items
     for item in range(items):
-        first, last = first_reference[item], first_reference[item + 1]
+        last = last_reference[item]
         for reference in range(first, last):
             _note_maxima(nodes, bounds[reference, 0], bounds[reference, 1], counts, maxima)
         start, end = bounds[item]
-        for n in range(ORDER):
-            statistics[item, ORDER + n] = max(0, end - start - n)
-            for t in range(start, end - n):
-                node = nodes[n, t]
+        for t in range(start, end):
+            for n in range(min(ORDER, end - t)):
+                node = nodes[t, n]
+                statistics[item, ORDER + n] += 1
                 if counts[node] < maxima[node]:
                     statistics[item, n] += 1
                 counts[node] += 1
-            for t in range(start, end - n):
-                counts[nodes[n, t]] = 0
-        for n in range(ORDER):
-            for reference in range(first, last):
-                for t in range(bounds[reference, 0], bounds[reference, 1] - n):
-                    maxima[nodes[n, t]] = 0
+        _clear(nodes, start, end, counts)
+        for reference in range(first, last):
+            _clear(nodes, bounds[reference, 0], bounds[reference, 1], maxima)
         statistics[item, 8] = end - start
         statistics[item, 9] = _closest_length(end - start, bounds, first, last)
+        first = last
     return statistics

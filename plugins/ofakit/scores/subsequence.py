@@ -8,12 +8,12 @@ empty text counts as one empty word.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
+from itertools import accumulate, chain
 
 import numpy as np
 from numba import njit
 
-from ofakit.scores.ngrams import new_vocabulary
+from ofakit.scores.ngrams import encode_corpus, new_vocabulary
 from ofakit.scores.score import Score, check_pairs
 
 __all__ = ["rouge_l"]
@@ -35,14 +35,19 @@ def rouge_l(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> S
     0.8944
     """
     check_pairs(candidates, references)
-    vocabulary = new_vocabulary()
-    split = [text.split(" ") for text in chain(candidates, chain.from_iterable(references))]
-    ends = np.cumsum(np.fromiter(map(len, split), np.int64, len(split)))
-    words = np.fromiter(map(vocabulary.__getitem__, chain.from_iterable(split)), np.int32, ends[-1])
-    sizes = np.fromiter(map(len, references), np.int64, len(references))
-    first_reference = np.concatenate(([0], np.cumsum(sizes))) + len(candidates)
-    per_item = _f_measures(words, np.concatenate(([0], ends)), first_reference, _BETA)
+    corpus = encode_corpus(candidates, references)
+    words, bounds = (corpus.words, corpus.bounds) if corpus.regular else _cut_at_spaces(corpus.texts)
+    per_item = _f_measures(words, bounds, corpus.last_reference, _BETA)
     return Score(float(per_item.mean()), per_item)
+
+
+def _cut_at_spaces(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """`words` and `bounds` as in `ngrams.Corpus`, with an empty word between two spaces."""
+    vocabulary = new_vocabulary()
+    cut = [text.split(" ") for text in texts]
+    ends = np.fromiter(accumulate(map(len, cut)), np.int64, len(cut))
+    words = np.fromiter(map(vocabulary.__getitem__, chain.from_iterable(cut)), np.int32, ends[-1])
+    return words, np.column_stack((np.concatenate(([0], ends[:-1])), ends))
 
 
 @njit(cache=True)
@@ -59,18 +64,20 @@ def _common_subsequence(left, right, row):
 
 
 @njit(cache=True)
-def _f_measures(words, starts, first_reference, beta):
-    items = len(first_reference) - 1
+def _f_measures(words, bounds, last_reference, beta):
+    items = len(last_reference)
     scores = np.zeros(items)
-    row = np.zeros(np.max(np.diff(starts)) + 1, np.int64)
+    row = np.zeros(np.max(bounds[:, 1] - bounds[:, 0]) + 1, np.int64)
+    first = items
     for item in range(items):
-        candidate = words[starts[item] : starts[item + 1]]
+        candidate = words[bounds[item, 0] : bounds[item, 1]]
         precision = recall = 0.0
-        for reference in range(first_reference[item], first_reference[item + 1]):
-            other = words[starts[reference] : starts[reference + 1]]
+        for reference in range(first, last_reference[item]):
+            other = words[bounds[reference, 0] : bounds[reference, 1]]
             common = _common_subsequence(candidate, other, row)
             precision = max(precision, common / len(candidate))
             recall = max(recall, common / len(other))
         if precision > 0 and recall > 0:
             scores[item] = (1 + beta**2) * precision * recall / (recall + beta**2 * precision)
+        first = last_reference[item]
     return scores
