@@ -189,7 +189,7 @@ def repeated_ngrams(tokens: Tensor, length: int, size: int, unused: int) -> Tens
         `(rows, length - n + 1)` token ids, or none where a sequence is too short to repeat anything.
 
     >>> repeated_ngrams(torch.tensor([[0, 7, 8, 9, 7, 8]]), 6, 3, unused=1)
-    tensor([[1, 1, 9, 1]])
+    tensor([[1, 9, 1, 1]])
     """
     if size == 0 or length < size:
         return None

@@ -180,8 +180,9 @@ def largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     Returns:
         Values in descending order and their columns, both `(rows, count)`.
 
-    >>> largest(torch.tensor([[1.0, 5.0, 3.0]]), 2)
-    (tensor([[5., 3.]]), tensor([[1, 2]]))
+    >>> values, columns = largest(torch.tensor([[1.0, 5.0, 3.0]]), 2)
+    >>> values.tolist(), columns.tolist()
+    ([[5.0, 3.0]], [[1, 2]])
     """
     rows, width = values.shape
     blocks = width // BLOCK
