@@ -1,0 +1,21 @@
+"""Many runs from one JSON file: grids, random search, TPE with pruning; on this machine or on Ray.
+
+See `ofakit.sweeps.schema` for every key and `docs/sweeps.md` for the guide.
+"""
+
+from __future__ import annotations
+
+from ofakit.lazy import exports
+
+__all__ = ["Ledger", "Record", "SweepConfig", "load_sweep", "run_sweep"]
+
+__getattr__ = exports(
+    __name__,
+    {
+        "ofakit.sweeps.schema": ["SweepConfig"],
+        "ofakit.sweeps.load": ["load_sweep"],
+        "ofakit.sweeps.record": ["Record"],
+        "ofakit.sweeps.ledger": ["Ledger"],
+        "ofakit.sweeps.sweep": ["run_sweep"],
+    },
+)

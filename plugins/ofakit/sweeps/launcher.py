@@ -1,0 +1,109 @@
+"""Start a run as a process, and say what came of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ofakit.errors import UsageError
+from ofakit.sweeps.evaluations import EvaluationReader
+from ofakit.sweeps.folder import SweepFolder
+from ofakit.sweeps.load import settings
+from ofakit.sweeps.process import RunFailed, RunProcess
+from ofakit.sweeps.record import Record
+from ofakit.sweeps.schema import SweepConfig
+
+__all__ = ["Launcher", "say"]
+
+
+class Launcher:
+    """Knows how the runs of a sweep are started.
+
+    Args:
+        config: The sweep's file.
+        folder: Its directory.
+        command: Program and first arguments of a run; "python" means the interpreter that runs the sweep.
+        directory: Where runs start; None: here.
+    """
+
+    def __init__(
+        self, config: SweepConfig, folder: SweepFolder, command: Sequence[str], directory: Path | None = None
+    ) -> None:
+        self.config, self.folder, self.command, self.directory = config, folder, list(command), directory
+
+    def launch(self, number: int, parameters: dict[str, Any], resume: bool, slot: int, *more: str) -> RunProcess:
+        """Start a run, or let it go on.
+
+        Args:
+            number: The run's number.
+            parameters: Its own keys.
+            resume: Whether it was started before.
+            slot: Which of the runs at once it is, from 0.
+            *more: Further arguments of the command.
+
+        Returns:
+            The running process.
+        """
+        folder = self.folder.run(number)
+        texts = [*settings(self.config, parameters), f"work_dir={folder}"]
+        program = sys.executable if self.command[0] == "python" else self.command[0]
+        command = [program, *self.command[1:], "--conf", self.config.base]
+        command += [part for text in texts for part in ("--set", text)]
+        command += [*(["--resume"] if resume else []), *more]
+        say(f"run {number} {'goes on' if resume else 'starts'}: {parameters}")
+        return RunProcess(folder, command, self._environment(slot), self.directory)
+
+    def reader(self, number: int) -> EvaluationReader:
+        """What a run says of itself while it trains.
+
+        Args:
+            number: The run's number.
+        """
+        return EvaluationReader(self.folder.run(number) / "metrics.jsonl", self.config.watched)
+
+    def conclude(
+        self, number: int, parameters: dict[str, Any], process: RunProcess, evaluations: EvaluationReader, pruned: bool
+    ) -> Record:
+        """What is known of a run whose process has ended.
+
+        Args:
+            number: The run's number.
+            parameters: Its own keys.
+            process: It.
+            evaluations: Its evaluations.
+            pruned: Whether it was ended because it was hopeless.
+        """
+        common = {"number": number, "parameters": parameters, "work_dir": str(process.folder)}
+        common |= {"seconds": process.seconds, "evaluations": evaluations.all()}
+        if pruned:
+            return Record(status="pruned", **common).scored_by(self.config.metric)
+        try:
+            return Record(status="done", result=process.result(), **common).scored_by(self.config.metric)
+        except (RunFailed, UsageError) as error:
+            return Record(status="failed", error=str(error), **common)
+
+    def _environment(self, slot: int) -> dict[str, str]:
+        """The variables of a run: its share of the threads, and its device."""
+        environment = dict(os.environ)
+        if self.config.threads is not None:
+            environment["OMP_NUM_THREADS"] = str(self.config.threads)
+        elif self.config.parallel > 1:
+            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            available = int(os.environ["OMP_NUM_THREADS"]) if os.environ.get("OMP_NUM_THREADS", "").isdigit() else cores
+            environment["OMP_NUM_THREADS"] = str(max(1, available // self.config.parallel))
+        if self.config.devices is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = self.config.devices[slot % len(self.config.devices)]
+        return environment
+
+
+def say(text: str) -> None:
+    """Tell the user how the sweep goes.
+
+    Args:
+        text: One line.
+    """
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)

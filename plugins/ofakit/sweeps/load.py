@@ -1,0 +1,117 @@
+"""Read a sweep's JSON file: follow `extends`, apply `--set`, check every key, and try every value on the base.
+
+load_sweep("configs/sweeps/quickstart.json", ["work_dir=work_dir/sweep", "parallel=2"])
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from ofakit.config.load import _apply_override, _place_of, _read_chain, load_config
+from ofakit.errors import UsageError, did_you_mean
+from ofakit.sweeps.schema import SweepConfig, flatten
+
+__all__ = ["check_on_base", "load_sweep", "settings"]
+
+
+def load_sweep(path: str | Path, overrides: Iterable[str] = ()) -> SweepConfig:
+    """The checked configuration of a sweep, its base as an absolute path.
+
+    Args:
+        path: A JSON file; its `extends` is followed relative to it.
+        overrides: `key=value` texts with dotted keys, as given by `--set`; a value is JSON, or else text.
+
+    Raises:
+        UsageError: A file is missing or no JSON, a key is unknown, or a value is out of its range.
+    """
+    values, files = _read_chain(Path(path), ())
+    overrides = list(overrides)
+    for override in overrides:
+        _apply_override(values, override)
+    try:
+        schema = SweepConfig.for_search(values["search"]) if "search" in values else SweepConfig
+    except UsageError as error:
+        raise UsageError(f"{error}{_place_of(('search', 'type'), files, overrides)}") from None
+    try:
+        config = schema.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(_explain(error, schema, files, overrides)) from None
+    base = _folder_of_base(files, overrides) / config.base
+    if not base.is_file():
+        raise UsageError(
+            f"base: no configuration file {base}{_place_of(('base',), files, overrides)}; "
+            "a relative path starts at the file that names it"
+        )
+    return config.model_copy(update={"base": str(base.resolve())})
+
+
+def check_on_base(config: SweepConfig) -> None:
+    """Try every choice and both ends of every range on the base, before the first run.
+
+    Args:
+        config: The sweep. One with a command of its own is not checked: its base may be of another kind.
+
+    Raises:
+        UsageError: The base has no such key, or does not accept a value.
+    """
+    if config.command is not None:
+        return
+    first = {key: parameter.ends()[0] for key, parameter in config.parameters.items()}
+    load_config(config.base, settings(config, first))
+    for key, parameter in config.parameters.items():
+        for value in parameter.ends()[1:]:
+            load_config(config.base, settings(config, first | {key: value}))
+
+
+def settings(config: SweepConfig, parameters: dict[str, Any]) -> list[str]:
+    """The `--set` texts of a run, without its work_dir.
+
+    Args:
+        config: The sweep.
+        parameters: The run's own.
+    """
+    chosen = {**flatten(config.overrides), **parameters}
+    return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in chosen.items()]
+
+
+def _folder_of_base(files: Sequence[Path], overrides: Sequence[str]) -> Path:
+    """Where a relative `base` starts: at the file that names it, or here if `--set` does."""
+    if any(override.startswith("base=") for override in overrides):
+        return Path.cwd()
+    return next((file.parent for file in files if "base" in json.loads(file.read_text(encoding="utf-8"))), Path.cwd())
+
+
+def _explain(error: ValidationError, schema: type[BaseModel], files: Sequence[Path], overrides: Sequence[str]) -> str:
+    """One line a fault: the key, what is wrong, the nearest valid key, and where it stands."""
+    lines = []
+    for fault in error.errors():
+        location = tuple(fault["loc"])
+        dotted = ".".join(str(part) for part in location)
+        where = _place_of(location, files, overrides)
+        if fault["type"] == "extra_forbidden":
+            near = did_you_mean(str(location[-1]), _valid_keys(schema, location[:-1]))
+            lines.append(f"unknown key {dotted!r}{where}: {near}")
+        elif fault["type"] == "missing":
+            lines.append(f"missing key {dotted!r}{where}")
+        else:
+            found = "" if fault["type"] == "value_error" else f", found {fault['input']!r}"
+            message = fault["msg"].removeprefix("Value error, ")
+            lines.append(f"{dotted + ': ' if dotted else ''}{message}{found}{where}")
+    return "\n".join(lines)
+
+
+def _valid_keys(schema: type[BaseModel], location: Sequence[str | int]) -> list[str]:
+    """The keys of the section at `location`; a name of the user's own, such as a parameter's, leads no deeper."""
+    section = schema
+    for part in location:
+        if part in section.model_fields:
+            annotation = section.model_fields[part].annotation
+            inner = [t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, BaseModel)]
+            section = inner[0] if inner else section
+    keys = [field.alias or name for name, field in section.model_fields.items()]
+    return ["extends", *keys] if section is schema else keys

@@ -1,0 +1,137 @@
+"""One run as a process: started in its folder, watched, ended, and never left behind by a killed sweep."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ofakit.errors import UsageError
+from ofakit.sweeps.record import parse_result
+
+__all__ = ["RunFailed", "RunProcess"]
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+PATIENCE = 10.0  # seconds between asking a process to end and ending it
+
+
+class RunFailed(Exception):
+    """A run ended without a result; the message says why. It goes into the records, not to the user."""
+
+
+class RunProcess:
+    """A run that is going on. Its output goes to `stdout.log` and `stderr.log` of its folder.
+
+    Args:
+        folder: The run directory; made where it is missing.
+        command: Program and arguments.
+        environment: Its variables.
+        directory: Where it starts; None: here.
+    """
+
+    def __init__(
+        self, folder: Path, command: Sequence[str], environment: Mapping[str, str], directory: Path | None = None
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.started = time.monotonic()
+        lock = _own(folder)
+        try:
+            with open(folder / "stdout.log", "wb") as stdout, open(folder / "stderr.log", "ab") as stderr:
+                self._process = subprocess.Popen(
+                    list(command),
+                    stdin=subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=stderr,
+                    env=dict(environment),
+                    cwd=directory,
+                    # Its own group, so that it can be ended with everything it starts.
+                    start_new_session=True,
+                    # The lock is held for as long as any process of the run lives.
+                    pass_fds=(lock,),
+                    preexec_fn=_die_with_parent(os.getpid()),
+                )
+            os.pwrite(lock, str(self._process.pid).encode().ljust(20), 0)
+        finally:
+            os.close(lock)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time since the start."""
+        return round(time.monotonic() - self.started, 1)
+
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
+    def was_asked_to_end(self) -> bool:
+        """Whether somebody else ended it by asking, as a machine does that goes down: no fault of the run."""
+        return self._process.wait() in (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
+
+    def terminate(self) -> None:
+        """End it with everything it started: first by asking, then by force."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(PATIENCE)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def result(self) -> dict[str, Any]:
+        """The last line of its stdout.
+
+        Raises:
+            RunFailed: It ended with an error, or the last line is no JSON object.
+        """
+        code = self._process.wait()
+        if code:
+            ended = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+            raise RunFailed(f"{ended}: {self._last_words()}")
+        try:
+            return parse_result(self.folder / "stdout.log")
+        except UsageError as error:
+            raise RunFailed(str(error)) from None
+
+    def _last_words(self) -> str:
+        """The last line of stderr that says something."""
+        text = (self.folder / "stderr.log").read_text(encoding="utf-8", errors="replace")
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        return lines[-1][:500] if lines else "it wrote nothing to stderr"
+
+
+def _own(folder: Path) -> int:
+    """The lock of a run directory, after ending what a killed sweep may have left running there."""
+    lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        leader = os.pread(lock, 20, 0).strip()
+        # The lock is held, so a process of that group lives, and the group's number cannot be another's by now.
+        with suppress(ProcessLookupError):
+            if leader:
+                os.killpg(int(leader), signal.SIGKILL)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
+
+
+def _die_with_parent(parent: int) -> Any:
+    """What a new process does first, so that it ends when the sweep is killed; only Linux can."""
+    if LIBC is None:
+        return None
+
+    def prepare() -> None:
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return prepare

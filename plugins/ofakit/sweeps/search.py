@@ -1,0 +1,99 @@
+"""What every search is: its keys of the sweep's file, and an answer to "which parameters does run n get?"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import PrivateAttr
+
+from ofakit.config.schema import Section
+from ofakit.sweeps.space import Parameter
+
+if TYPE_CHECKING:
+    from ofakit.sweeps.record import Record
+
+__all__ = ["Search"]
+
+
+class Search(Section):
+    """A search whose runs are all known from the start. One that learns from its runs overrides more.
+
+    A sweep calls `begin`, then `recall` or `reopen` for every run that it has seen before, in the order of their
+    numbers, then `propose` for new ones, and `report` and `finish` as they go.
+    """
+
+    engines: ClassVar[tuple[str, ...]] = ("local", "ray")
+    type: str
+
+    _planned: list[dict[str, Any]] = PrivateAttr(default_factory=list)
+
+    def begin(self, space: Mapping[str, Parameter], seed: int, rule: Literal["max", "min"]) -> None:
+        """Get ready.
+
+        Args:
+            space: The parameters.
+            seed: Of every choice by chance.
+            rule: Whether more or less of the metric is better.
+
+        Raises:
+            UsageError: The search cannot be made over these parameters.
+        """
+        self._planned = self.plan(space, seed)
+
+    def plan(self, space: Mapping[str, Parameter], seed: int) -> list[dict[str, Any]]:
+        """The parameters of every run, by number.
+
+        Args:
+            space: The parameters.
+            seed: Of every choice by chance.
+        """
+        raise NotImplementedError
+
+    @property
+    def total(self) -> int:
+        """How many runs there will be."""
+        return len(self._planned)
+
+    def propose(self, number: int) -> dict[str, Any]:
+        """The parameters of a run that has not been started.
+
+        Args:
+            number: The run's number, from 0.
+        """
+        return self._planned[number]
+
+    def recall(self, record: Record) -> None:
+        """Learn of a run that ended in an earlier session of the sweep.
+
+        Args:
+            record: What is known of it.
+        """
+
+    def reopen(self, number: int, parameters: Mapping[str, Any]) -> None:
+        """Learn of a run that was interrupted and goes on now.
+
+        Args:
+            number: The run's number.
+            parameters: What it was started with.
+        """
+
+    def report(self, number: int, step: int, value: float) -> bool:
+        """Learn of an evaluation of a run that is training.
+
+        Args:
+            number: The run's number.
+            step: Updates done.
+            value: The metric.
+
+        Returns:
+            Whether the run is hopeless and should be ended.
+        """
+        return False
+
+    def finish(self, record: Record) -> None:
+        """Learn of a run that has just ended.
+
+        Args:
+            record: What is known of it.
+        """

@@ -1,0 +1,193 @@
+"""What one parameter of a sweep may be: one of a list, or a number in a range.
+
+{"train.optimizer.lr": {"low": 1e-5, "high": 1e-3, "log": true}, "seed": [1, 2, 3],
+ "train.max_epochs": {"low": 1, "high": 4, "integer": true}}
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from ofakit.config.schema import Section
+from ofakit.errors import UsageError
+
+__all__ = ["Parameter", "draw", "grid"]
+
+
+class Parameter(Section):
+    """A list of values, or a range of numbers."""
+
+    choices: list[Any] | None = Field(None, min_length=1, description="the values; a bare list means this")
+    low: float | None = Field(None, description="smallest number of a range")
+    high: float | None = Field(None, description="largest number of a range, itself included")
+    log: bool = Field(False, description="the range is even in its logarithm")
+    integer: bool = Field(False, description="whole numbers only")
+    step: float | None = Field(None, gt=0, description="distance between the numbers of a range")
+    points: int | None = Field(None, ge=2, description="how many numbers a grid takes from the range")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_list_means_choices(cls, given: Any) -> Any:
+        if isinstance(given, Mapping):
+            return given
+        if isinstance(given, list):
+            return {"choices": given}
+        raise ValueError(f"expected a list of values, or a range such as {{'low': 0, 'high': 1}}, found {given!r}")
+
+    @model_validator(mode="after")
+    def _is_one_of_the_two(self) -> Parameter:
+        range_keys = {"low", "high", "log", "integer", "step", "points"} & self.model_fields_set
+        if self.choices is not None:
+            if range_keys:
+                raise ValueError(f"choices and {sorted(range_keys)[0]} exclude each other; give a list or a range")
+            return self
+        if self.low is None or self.high is None:
+            raise ValueError("a range needs both low and high")
+        if not self.low < self.high:
+            raise ValueError(f"low must be smaller than high, found {self.low:g} and {self.high:g}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"a range that is even in its logarithm needs low > 0, found {self.low:g}")
+        if self.log and self.step is not None:
+            raise ValueError("log and step exclude each other; use points for a grid")
+        if self.integer and any(n is not None and n != int(n) for n in (self.low, self.high, self.step)):
+            raise ValueError("an integer range needs whole numbers for low, high and step")
+        return self
+
+    def values(self) -> list[Any]:
+        """What a grid takes.
+
+        Returns:
+            The choices, or the numbers of the range.
+
+        Raises:
+            UsageError: The range has neither a step nor a number of points.
+
+        >>> Parameter(low=1, high=100, log=True, points=3, integer=True).values()
+        [1, 10, 100]
+        """
+        if self.choices is not None:
+            return list(self.choices)
+        if self.points is not None:
+            places = [self._at(i / (self.points - 1)) for i in range(self.points)]
+            return list(dict.fromkeys(places))
+        step = self.step or (1 if self.integer and not self.log else None)
+        if step is None:
+            raise UsageError("a grid needs a list of values, or a range with step or points")
+        count = math.floor((self.high - self.low) / step + 1e-9) + 1
+        return [self._number(self.low + i * step) for i in range(count)]
+
+    def ends(self) -> list[Any]:
+        """Values that show whether the configuration accepts the parameter: the choices, or both ends of the range."""
+        return list(self.choices) if self.choices is not None else [self._at(0.0), self._at(1.0)]
+
+    def draw(self, generator: random.Random) -> Any:
+        """One value at random.
+
+        Args:
+            generator: Where the chance comes from.
+        """
+        if self.choices is not None:
+            return generator.choice(self.choices)
+        if self.step is not None or (self.integer and not self.log):
+            return generator.choice(self.model_copy(update={"points": None}).values())
+        return self._at(generator.random())
+
+    def nearest(self, value: Any) -> Any:
+        """The value of the parameter that is nearest to one that may lie outside.
+
+        Args:
+            value: One of the choices, or any number.
+
+        >>> Parameter(low=0, high=1, step=0.25).nearest(0.9)
+        1.0
+        """
+        if self.choices is not None:
+            return value
+        if self.step is not None:
+            steps = math.floor((self.high - self.low) / self.step + 1e-9)
+            value = self.low + self.step * min(max(round((value - self.low) / self.step), 0), steps)
+        return self._number(value)
+
+    def is_finite(self) -> bool:
+        """Whether there are only so many values to draw."""
+        return self.choices is not None or self.integer or self.step is not None
+
+    def _at(self, share: float) -> Any:
+        """The number at a share of the way from low to high."""
+        if self.log:
+            return self._number(math.exp(math.log(self.low) * (1 - share) + math.log(self.high) * share))
+        return self._number(self.low * (1 - share) + self.high * share)
+
+    def _number(self, value: float) -> int | float:
+        """Whole where asked for; else with six digits, enough for a hyperparameter and readable in a table."""
+        value = min(max(value, self.low), self.high)
+        return round(value) if self.integer else float(f"{value:.6g}")
+
+
+def grid(space: Mapping[str, Parameter]) -> list[dict[str, Any]]:
+    """Every combination; the last parameter changes fastest.
+
+    Args:
+        space: The parameters.
+
+    Raises:
+        UsageError: A range has neither a step nor a number of points.
+
+    >>> grid({"a": Parameter(choices=[1, 2]), "b": Parameter(choices=["x", "y"])})[1]
+    {'a': 1, 'b': 'y'}
+    """
+    columns = []
+    for key, parameter in space.items():
+        try:
+            columns.append(parameter.values())
+        except UsageError as error:
+            raise UsageError(f"parameters.{key}: {error}") from None
+    return [dict(zip(space, combination, strict=True)) for combination in itertools.product(*columns)]
+
+
+def draw(space: Mapping[str, Parameter], runs: int, seed: int) -> list[dict[str, Any]]:
+    """Combinations at random, no two alike; more runs prolong the list and leave its beginning as it was.
+
+    Args:
+        space: The parameters.
+        runs: How many combinations.
+        seed: Of the random generator.
+
+    Raises:
+        UsageError: There are fewer combinations than runs.
+
+    >>> draw({"a": Parameter(choices=[1, 2, 3])}, runs=3, seed=0)
+    [{'a': 2}, {'a': 1}, {'a': 3}]
+    """
+    if all(parameter.is_finite() for parameter in space.values()):
+        _check_there_are_enough(list(space.values()), runs)
+    generator = random.Random(seed)
+    drawn: list[dict[str, Any]] = []
+    while len(drawn) < runs:
+        candidate = {key: parameter.draw(generator) for key, parameter in space.items()}
+        if candidate not in drawn:
+            drawn.append(candidate)
+    return drawn
+
+
+def _check_there_are_enough(parameters: Sequence[Parameter], runs: int) -> None:
+    """Refuse to look for more different combinations than there are."""
+    combinations = 1
+    for parameter in parameters:
+        if parameter.choices is not None:
+            different = [v for i, v in enumerate(parameter.choices) if v not in parameter.choices[:i]]
+            combinations *= len(different)
+        else:
+            step = parameter.step or 1
+            combinations *= math.floor((parameter.high - parameter.low) / step + 1e-9) + 1
+    if combinations < runs:
+        raise UsageError(
+            f"search.runs is {runs} and the parameters have only {combinations} combinations; "
+            "lower search.runs, or use the search type grid"
+        )

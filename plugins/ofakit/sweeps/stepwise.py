@@ -1,0 +1,160 @@
+"""A run that is watched evaluation by evaluation, and that can take over the weights of a better one.
+
+Ray's schedulers see it this way; nothing here needs Ray.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ofakit.sweeps.evaluations import EvaluationReader
+from ofakit.sweeps.launcher import Launcher
+from ofakit.sweeps.process import RunProcess
+from ofakit.sweeps.record import Record
+from ofakit.sweeps.searches.pbt import PBTSearch
+
+__all__ = ["StepwiseRun"]
+
+LOOK_EVERY = 0.1  # seconds
+START = "start"
+
+
+class StepwiseRun:
+    """One run. Its process starts with the first `advance` and goes on between two of them.
+
+    A run that takes over from another starts again at step 0 of the tool; `offset` is how many steps the weights had
+    behind them, so that `offset` + the tool's step is the age of the weights.
+
+    Args:
+        launcher: Starts the process.
+        number: The run's number.
+        parameters: Its own keys.
+        told: Evaluations of a run that ended in an earlier session: they are told again and nothing is started.
+    """
+
+    def __init__(
+        self, launcher: Launcher, number: int, parameters: dict[str, Any], told: Sequence[Sequence[float]] | None = None
+    ) -> None:
+        self.launcher, self.number, self.parameters = launcher, number, dict(parameters)
+        self.folder = launcher.folder.run(number)
+        self.told = told
+        self.process: RunProcess | None = None
+        self.evaluations: EvaluationReader = launcher.reader(number)
+        self._fresh: deque[tuple[int, float]] = deque((int(step), value) for step, value in told or ())
+        note = launcher.folder.started().get(number, {})
+        self.offset: int = note.get("offset", 0)
+        self.history: list[dict[str, Any]] = note.get("history", [])
+        self._earlier: list[tuple[int, float]] = [(int(step), value) for step, value in note.get("evaluations", [])]
+
+    def advance(self) -> dict[str, Any]:
+        """Wait for the next evaluation, or for the end.
+
+        Returns:
+            `step`, `score` and `done`; with `done` also `record`, a line of `runs.jsonl`, unless the run was only told.
+        """
+        if self.told is not None:
+            step, score = self._fresh.popleft()
+            return {"step": step, "score": score, "done": not self._fresh}
+        if self.process is None:
+            self._start()
+        while not self._fresh:
+            running = self.process.is_running()
+            self._fresh.extend(self.evaluations.new())
+            if not running and not self._fresh:
+                return self._end()
+            if not self._fresh:
+                time.sleep(LOOK_EVERY)
+        step, score = self._fresh.popleft()
+        return {"step": self.offset + step, "score": score, "done": False}
+
+    def save(self, folder: Path) -> None:
+        """Copy the newest snapshot, for a run that may take it over.
+
+        Args:
+            folder: Gets `about.json`, and `snapshot/` where there is one.
+        """
+        step = self._copy_newest_snapshot(folder / "snapshot")
+        about = {
+            "number": self.number,
+            "parameters": self.parameters,
+            "step": None if step is None else self.offset + step,
+        }
+        (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Take over from another run. A folder that this run wrote itself changes nothing: it goes on as it was.
+
+        Args:
+            folder: From `save`.
+        """
+        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        if about["number"] == self.number:
+            return
+        self.close()
+        self._earlier = [*self._earlier, *((self.offset + step, value) for step, value in self.evaluations.all())]
+        self.launcher.folder.drop_weights(self.number)
+        (self.folder / "metrics.jsonl").unlink(missing_ok=True)
+        shutil.rmtree(self.folder / START, ignore_errors=True)
+        self.offset = about["step"] or 0
+        if about["step"] is not None:
+            shutil.copytree(folder / "snapshot", self.folder / START)
+        self.history.append({"step": self.offset, "from": about["number"], "parameters": self.parameters})
+        self.evaluations = self.launcher.reader(self.number)
+        self._fresh.clear()
+        self._note()
+
+    def close(self) -> None:
+        """End the process, if there is one."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process = None
+
+    def _start(self) -> None:
+        seen_before = (self.folder / "parameters.json").exists()
+        if not seen_before:
+            self._note()
+        start = self.folder / START
+        more = ["--checkpoint", str(start)] if start.is_dir() else []
+        search, parameters = self.launcher.config.search, self.parameters
+        if isinstance(search, PBTSearch):
+            parameters = {**parameters, "train.max_steps": max(search.max_steps - self.offset, 1)}
+        self.process = self.launcher.launch(self.number, parameters, seen_before, self.number, *more)
+
+    def _end(self) -> dict[str, Any]:
+        """What Ray and the records get of a run whose process has ended."""
+        config = self.launcher.config
+        record = self.launcher.conclude(self.number, self.parameters, self.process, self.evaluations, pruned=False)
+        evaluations = (*self._earlier, *((self.offset + step, value) for step, value in record.evaluations))
+        record = Record(**{**vars(record), "evaluations": evaluations})
+        worst = float("-inf") if config.rule == "max" else float("inf")
+        step, score = evaluations[-1] if evaluations else (self.offset, worst)
+        score = worst if record.status == "failed" else score
+        return {"step": step, "score": score, "done": True, "record": record.to_line(config.metric)}
+
+    def _note(self) -> None:
+        """Write down what a kill must not lose."""
+        about = {"number": self.number, "parameters": self.parameters, "offset": self.offset}
+        self.launcher.folder.note_start(self.number, {**about, "history": self.history, "evaluations": self._earlier})
+
+    def _copy_newest_snapshot(self, target: Path) -> int | None:
+        """Copy it and say after how many steps it was made; None if there is none yet."""
+        while True:
+            found = (path for path in (self.folder / "checkpoints").glob("step_*") if path.name[5:].isdigit())
+            newest = max(found, key=lambda path: int(path.name[5:]), default=None)
+            if newest is None:
+                return None
+            try:
+                shutil.copytree(newest, target, dirs_exist_ok=True)
+            except (FileNotFoundError, shutil.Error):
+                # The run has replaced it by a newer one in the meantime.
+                shutil.rmtree(target, ignore_errors=True)
+                if newest.exists():
+                    raise
+                continue
+            return int(newest.name[5:])
