@@ -1,0 +1,146 @@
+"""`tools/caption.py`: pictures, folders or JSONL in; one JSON line a picture and style out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ofakit.cli._common import run_tool, tool_parser
+from ofakit.errors import UsageError
+
+__all__ = ["main"]
+
+EXAMPLES = """examples:
+  python tools/caption.py --model work_dir/quickstart/output --image scene.png --style pirate
+  python tools/caption.py --model DIR --image a.jpg --image folder/ --all-styles
+  python tools/caption.py --model DIR --jsonl requests.jsonl        # {"image": "a.jpg", "style": "poetic"} a line
+
+Every line of stdout is a JSON object with image, style, caption and score, or error; the last one sums up."""
+
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool.
+
+    Args:
+        argv: The arguments; None takes those of the process.
+
+    Returns:
+        The exit code.
+    """
+    parser = tool_parser("Caption pictures in a style.", EXAMPLES)
+    parser.add_argument("--model", required=True, metavar="DIR", help="model directory or hub id")
+    parser.add_argument("--image", action="append", default=[], metavar="FILE", help="picture or folder (repeatable)")
+    parser.add_argument("--jsonl", metavar="FILE", help="requests: image, and style if it has one; - reads stdin")
+    parser.add_argument("--style", action="append", default=[], metavar="NAME", help="style to write in (repeatable)")
+    parser.add_argument("--all-styles", action="store_true", help="every style that the model was taught")
+    parser.add_argument("--strict", action="store_true", help="a style that the model was not taught is an error")
+    parser.add_argument("--num_beams", type=int, metavar="N", help="beam width; default: the model's own")
+    parser.add_argument("--num_return", type=int, default=1, metavar="N", help="captions a picture and style")
+    parser.add_argument("--max_length", type=int, metavar="N", help="longest caption in tokens")
+    parser.add_argument("--batch_size", type=int, default=16, metavar="N", help="pictures at once; default: 16")
+    parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
+    parser.add_argument("--device", metavar="NAME", help="cpu or gpu; default: a GPU where there is one")
+    return run_tool(parser, run, argv)
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Caption what is asked for and print a line each.
+
+    Args:
+        args: The parsed arguments.
+
+    Returns:
+        The summary for the last line.
+
+    Raises:
+        UsageError: Nothing to caption, no such model, or an unknown style with --strict.
+    """
+    requests = list(_requests(args))
+    if not requests:
+        raise UsageError("nothing to caption: give --image FILE, a folder with pictures, or --jsonl FILE")
+    from ofakit.pipelines import Captioner
+
+    settings = {"num_beams": args.num_beams, "max_length": args.max_length, "num_return_sequences": args.num_return}
+    captioner = Captioner.from_pretrained(
+        args.model,
+        device=args.device,
+        precision=args.precision,
+        generation={key: value for key, value in settings.items() if value is not None},
+    )
+    chosen = captioner.styles if args.all_styles else args.style
+    wanted = [
+        (image, style)
+        for image, own in requests
+        for style in (([own] if own is not None else None) or chosen or [None])
+    ]
+    _warn_of_unknown_styles(captioner, {style for _, style in wanted if style is not None}, args.strict)
+    errors = 0
+    for start in range(0, len(wanted), args.batch_size):
+        part = wanted[start : start + args.batch_size]
+        results = captioner.caption([image for image, _ in part], [style for _, style in part], args.batch_size)
+        for (image, style), result in zip(part, results, strict=True):
+            errors += result.error is not None
+            print(json.dumps(_line(image, style, result), ensure_ascii=False), flush=True)
+    return {"captions": len(wanted) - errors, "errors": errors}
+
+
+def _requests(args: argparse.Namespace) -> Iterator[tuple[str, str | None]]:
+    """Every picture asked for, with the style of its JSONL line."""
+    from pathlib import Path
+
+    for name in args.image:
+        if Path(name).is_dir():
+            found = sorted(str(path) for path in Path(name).rglob("*") if path.suffix.lower() in PICTURES)
+            if not found:
+                raise UsageError(f"the folder {name} holds no pictures ({', '.join(PICTURES)})")
+            yield from ((path, None) for path in found)
+        else:
+            yield name, None
+    if args.jsonl is not None:
+        yield from _requests_of_lines(args.jsonl)
+
+
+def _requests_of_lines(name: str) -> Iterator[tuple[str, str | None]]:
+    from pathlib import Path
+
+    if name != "-" and not Path(name).is_file():
+        raise UsageError(f"no file {name}")
+    text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            yield str(row["image"]), row.get("style")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise UsageError(
+                f'{name}, line {number}: expected {{"image": "FILE", "style": "NAME"}}, found {line[:80]!r}'
+            ) from None
+
+
+def _warn_of_unknown_styles(captioner: Any, styles: set[str], strict: bool) -> None:
+    known = captioner.bundle.styles
+    unknown = sorted(style for style in styles if known is None or style not in known)
+    if not unknown:
+        return
+    taught = ", ".join(captioner.styles) or "none"
+    message = f"the model was not taught {', '.join(map(repr, unknown))}; it knows: {taught}"
+    if strict or known is None:
+        raise UsageError(message)
+    print(f"warning: {message}; the unknown-style token stands for them", file=sys.stderr)
+
+
+def _line(image: str, style: str | None, result: Any) -> dict[str, Any]:
+    """What is printed for one picture and style."""
+    line: dict[str, Any] = {"image": image, "style": style}
+    if result.error is not None:
+        return line | {"error": result.error}
+    line |= {"caption": result.caption, "score": round(result.score, 6)}
+    if result.alternatives:
+        line["alternatives"] = [{"caption": text, "score": round(score, 6)} for text, score in result.alternatives]
+    return line

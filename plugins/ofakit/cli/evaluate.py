@@ -1,0 +1,84 @@
+"""`tools/evaluate.py`: score a trained model on a split, or predictions of any system against references."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from ofakit.cli._common import add_config_arguments, run_tool, tool_parser
+from ofakit.errors import UsageError
+
+__all__ = ["main"]
+
+EXAMPLES = """examples:
+  python tools/evaluate.py --conf work_dir/run/conf.json --checkpoint work_dir/run/best --split test
+  python tools/evaluate.py --predictions results.json --references annotations.json
+
+Predictions are COCO results JSON or JSONL with id and caption; references COCO annotations JSON or JSONL with id and
+captions. The last line of stdout is one JSON object with the scores."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool.
+
+    Args:
+        argv: The arguments; None takes those of the process.
+
+    Returns:
+        The exit code.
+    """
+    parser = tool_parser("Score captions.", EXAMPLES)
+    add_config_arguments(parser, required=False)
+    parser.add_argument("--checkpoint", metavar="DIR", help="model directory; default: best/ of the run directory")
+    parser.add_argument("--split", choices=("train", "val", "test"), default="test", help="default: test")
+    parser.add_argument("--predictions", metavar="FILE", help="captions of any system")
+    parser.add_argument("--references", metavar="FILE", help="what they are scored against")
+    parser.add_argument("--document-frequency", metavar="FILE", help="for CIDEr: from tools/data.py document-frequency")
+    parser.add_argument("--bootstrap", type=int, default=1000, metavar="N", help="resamples for confidence intervals")
+    parser.add_argument("--device", metavar="NAME", help="cpu or gpu; default: a GPU where there is one")
+    return run_tool(parser, run, argv)
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Score files, or a model.
+
+    Args:
+        args: The parsed arguments.
+
+    Raises:
+        UsageError: Neither two files nor a configuration was given.
+    """
+    if args.predictions or args.references:
+        if not (args.predictions and args.references):
+            raise UsageError("--predictions and --references go together")
+        return _score_files(args)
+    if args.conf is None:
+        raise UsageError("give --conf FILE to score a model, or --predictions FILE --references FILE")
+    return _score_model(args)
+
+
+def _score_files(args: argparse.Namespace) -> dict[str, Any]:
+    from pathlib import Path
+
+    from ofakit.cli.evaluate_predictions import evaluate_files
+
+    frequency = Path(args.document_frequency) if args.document_frequency else None
+    return evaluate_files(
+        Path(args.predictions), Path(args.references), document_frequency=frequency, bootstrap=args.bootstrap
+    )
+
+
+def _score_model(args: argparse.Namespace) -> dict[str, Any]:
+    from pathlib import Path
+
+    from ofakit.config import load_config
+    from ofakit.trainers import CaptionTrainer
+
+    config = load_config(args.conf, args.overrides)
+    best = Path(config.work_dir) / "best"
+    checkpoint = args.checkpoint or (str(best) if best.exists() else None)
+    if checkpoint is None and config.model.path is None:
+        raise UsageError(f"no model to score: {best} does not exist; give --checkpoint DIR")
+    trainer = CaptionTrainer(model=checkpoint, experiment=config, device=args.device)
+    return {"checkpoint": checkpoint, "split": args.split, **trainer.evaluate(split=args.split)}

@@ -1,0 +1,136 @@
+"""`tools/finetune.py`: train from a configuration, then evaluate the best model; or only evaluate."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ofakit.cli._common import add_config_arguments, run_tool, tool_parser
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ofakit.config import ExperimentConfig
+
+__all__ = ["main"]
+
+EXAMPLES = """examples:
+  python tools/finetune.py --conf configs/quickstart.json
+  python tools/finetune.py --conf configs/caption/flickrstyle.json --set data.root=DIR
+  python tools/finetune.py --conf work_dir/run/conf.json --resume
+  python tools/finetune.py eval --conf work_dir/run/conf.json --checkpoint work_dir/run/best
+  torchrun --nproc_per_node 2 tools/finetune.py --conf configs/quickstart.json
+
+The last line of stdout is one JSON object with work_dir, the scores of the test split, steps and seconds."""
+
+OUTPUTS = ("checkpoints", "best", "output", "eval", "tensorboard", "metrics.jsonl", "train.log", "conf.json")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool.
+
+    Args:
+        argv: The arguments; None takes those of the process.
+
+    Returns:
+        The exit code.
+    """
+    parser = tool_parser("Fine-tune OFA to caption, from one JSON file.", EXAMPLES)
+    parser.add_argument("mode", nargs="?", choices=("train", "eval"), default="train", help="default: train")
+    add_config_arguments(parser)
+    parser.add_argument("--checkpoint", metavar="DIR", help="model directory or snapshot whose weights to start from")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest snapshot of the run directory")
+    parser.add_argument("--max_epochs", "--max_epoches", type=int, metavar="N", help="sets train.max_epochs")
+    parser.add_argument("--batch_size", type=int, metavar="N", help="sets train.dataloader.batch_size_per_gpu")
+    parser.add_argument("--num_workers", type=int, metavar="N", help="sets train.dataloader.workers_per_gpu")
+    parser.add_argument("--device", metavar="NAME", help="cpu or gpu; default: a GPU where there is one")
+    parser.add_argument("--strict", action="store_true", help="a style outside the list is an error")
+    parser.add_argument("--allow-partial", action="store_true", help="accept a checkpoint that fits only in part")
+    return run_tool(parser, run, argv)
+
+
+def run(args: argparse.Namespace) -> dict[str, Any] | None:
+    """Train or evaluate.
+
+    Args:
+        args: The parsed arguments.
+
+    Returns:
+        The result for the last line of stdout; None in processes other than the first.
+    """
+    from ofakit.config import load_config
+
+    config = load_config(args.conf, [*args.overrides, *_shorthands(args)])
+    result = _train(config, args) if args.mode == "train" else _evaluate(config, args)
+    return result if int(os.environ.get("RANK", "0")) == 0 else None
+
+
+def _shorthands(args: argparse.Namespace) -> list[str]:
+    """The arguments that stand for configuration keys, as overrides."""
+    keys = {
+        "train.max_epochs": args.max_epochs,
+        "train.dataloader.batch_size_per_gpu": args.batch_size,
+        "train.dataloader.workers_per_gpu": args.num_workers,
+        "style.strict": True if args.strict else None,
+        "model.allow_partial": True if args.allow_partial else None,
+    }
+    return [f"{key}={str(value).lower()}" for key, value in keys.items() if value is not None]
+
+
+def _train(config: ExperimentConfig, args: argparse.Namespace) -> dict[str, Any]:
+    """Train, then evaluate the best model on the test split."""
+    from pathlib import Path
+
+    from ofakit.trainers.state import latest_snapshot
+
+    work_dir = Path(config.work_dir)
+    snapshot = latest_snapshot(work_dir) if args.resume else None
+    if not args.resume:
+        _move_earlier_run(work_dir)
+    trainer = _trainer(config, args)
+    trainer.save_configuration()
+    if snapshot is not None:
+        trainer.train(str(snapshot))
+    else:
+        trainer.train(args.checkpoint, load_all_state=False)
+    return _final_scores(trainer, work_dir / "best" if (work_dir / "best").exists() else None)
+
+
+def _evaluate(config: ExperimentConfig, args: argparse.Namespace) -> dict[str, Any]:
+    """Evaluate a checkpoint, or the model that the configuration starts from."""
+    return _final_scores(_trainer(config, args), args.checkpoint)
+
+
+def _final_scores(trainer: Any, checkpoint: Path | str | None) -> dict[str, Any]:
+    """Score the test split, or the validation split where there is none."""
+    split = next((name for name in ("test", "val") if trainer.examples.get(name)), None)
+    scores = {} if split is None else trainer.evaluate(None if checkpoint is None else str(checkpoint), split=split)
+    return {
+        "work_dir": str(trainer.work_dir),
+        "split": split,
+        **scores,
+        "steps": trainer.iter,
+        "seconds": round(trainer.seconds, 1),
+    }
+
+
+def _trainer(config: ExperimentConfig, args: argparse.Namespace) -> Any:
+    from ofakit.trainers import CaptionTrainer
+
+    return CaptionTrainer(experiment=config, device=args.device)
+
+
+def _move_earlier_run(work_dir: Path) -> None:
+    """Put what an earlier run left aside, so that nothing of it is lost or mistaken for the new one's."""
+    if int(os.environ.get("RANK", "0")) != 0 or not work_dir.is_dir():
+        return
+    left = [work_dir / name for name in OUTPUTS if (work_dir / name).exists()]
+    if not left:
+        return
+    number = 1 + sum(1 for _ in work_dir.glob("earlier/*"))
+    aside = work_dir / "earlier" / str(number)
+    aside.mkdir(parents=True)
+    for path in left:
+        path.rename(aside / path.name)

@@ -1,0 +1,125 @@
+"""Write files and folders so that a killed process leaves either the old or the new one, never half of one.
+
+A folder is written beside its final name, synced and renamed. A folder cannot be renamed over another, so the old one
+steps aside first; `settle` repairs the one moment in which a kill can leave only the old name aside.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ofakit.errors import OfakitError
+
+__all__ = ["replace_folder", "settle", "write_text"]
+
+NEW, OLD = ".new", ".old"
+
+
+class SaveError(OfakitError):
+    """The disk refused; what was there before is intact."""
+
+
+@contextmanager
+def _say_what_failed(path: Path) -> Iterator[None]:
+    """Turn a full disk or a lost permission into one clear sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        free = shutil.disk_usage(_existing_parent(path)).free
+        raise SaveError(
+            f"cannot save {path}: {os.strerror(error.errno)} ({free / 2**20:.0f} MiB free). "
+            "What was saved before is intact; free room or mend the permission and go on with --resume"
+        ) from error
+
+
+def _existing_parent(path: Path) -> Path:
+    """The nearest folder above a path that exists."""
+    return next(parent for parent in path.absolute().parents if parent.exists())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file in one step.
+
+    Args:
+        path: The file; its folder is made where it is missing.
+        text: Its new content.
+
+    Raises:
+        SaveError: The disk is full or permission is missing; the old file is intact.
+    """
+    beside = path.with_name(f".{path.name}{NEW}")
+    with _say_what_failed(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(beside, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+
+
+@contextmanager
+def replace_folder(final: Path) -> Iterator[Path]:
+    """Fill a new folder that takes the final name only when the block ends without an error.
+
+    Args:
+        final: The folder's final name; a folder that has it is replaced.
+
+    Yields:
+        The folder to write into.
+
+    Raises:
+        SaveError: The disk is full or permission is missing; the old folder is intact.
+    """
+    beside, aside = final.with_name(f".{final.name}{NEW}"), final.with_name(f".{final.name}{OLD}")
+    with _say_what_failed(final):
+        settle(final)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir()
+        try:
+            yield beside
+            _sync_tree(beside)
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
+        if final.exists():
+            os.rename(final, aside)
+        os.rename(beside, final)
+        _sync(final.parent)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def settle(final: Path) -> None:
+    """Finish what a killed `replace_folder` left: bring back the old folder, or remove it if the new one is there.
+
+    Args:
+        final: The folder's final name.
+    """
+    aside = final.with_name(f".{final.name}{OLD}")
+    if aside.exists():
+        if final.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            os.rename(aside, final)
+
+
+def _sync_tree(folder: Path) -> None:
+    """Bring every file of a folder, and the folder itself, to the disk."""
+    for path in [*folder.rglob("*"), folder]:
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    """Bring one file or folder to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

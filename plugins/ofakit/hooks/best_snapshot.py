@@ -1,0 +1,79 @@
+"""The model directory `best/`, written whenever the watched score improves.
+
+    {"type": "BestSnapshotHook", "metric_key": "cider", "rule": "max"}
+
+The keys are those of ModelScope's BestCkptSaverHook, and that name in a configuration means this hook.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from modelscope.trainers.hooks.builder import HOOKS
+from modelscope.trainers.hooks.hook import Hook
+from modelscope.trainers.hooks.priority import Priority
+
+from ofakit.errors import UsageError, did_you_mean
+
+__all__ = ["BestSnapshotHook"]
+
+
+@HOOKS.register_module(module_name="BestSnapshotHook")
+class BestSnapshotHook(Hook):
+    """Keep the best model so far.
+
+    Args:
+        metric_key: The score to watch.
+        rule: Whether more or less of it is better.
+    """
+
+    PRIORITY = Priority.LOW
+
+    def __init__(self, metric_key: str = "cider", rule: Literal["max", "min"] = "max") -> None:
+        if rule not in ("max", "min"):
+            raise UsageError(f"the rule must be max or min, found {rule!r}")
+        self.metric_key = metric_key
+        self.rule = rule
+        self.best: float | None = None
+        self.seen_evaluations = 0
+
+    def after_train_iter(self, trainer: Any) -> None:
+        """Look whether an evaluation has just been made.
+
+        Args:
+            trainer: The running trainer.
+        """
+        self._keep_if_best(trainer)
+
+    def after_train_epoch(self, trainer: Any) -> None:
+        """Look whether an evaluation has just been made.
+
+        Args:
+            trainer: The running trainer.
+        """
+        self._keep_if_best(trainer)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run must know."""
+        return {"best": self.best, "seen_evaluations": self.seen_evaluations}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a snapshot.
+
+        Args:
+            state_dict: From `state_dict`.
+        """
+        self.best = state_dict["best"]
+        self.seen_evaluations = state_dict["seen_evaluations"]
+
+    def _keep_if_best(self, trainer: Any) -> None:
+        if trainer.evaluations == self.seen_evaluations:
+            return
+        self.seen_evaluations = trainer.evaluations
+        scores = trainer.metric_values
+        if self.metric_key not in scores:
+            raise UsageError(f"BestSnapshotHook watches {self.metric_key!r}: {did_you_mean(self.metric_key, scores)}")
+        score = scores[self.metric_key]
+        if self.best is None or (score > self.best if self.rule == "max" else score < self.best):
+            self.best = score
+            trainer.save_best({self.metric_key: score})

@@ -1,0 +1,33 @@
+"""Stop when a score has not improved for a while; remembered over a resume, which ModelScope's own hook is not.
+
+{"type": "EarlyStopHook", "metric_key": "cider", "patience": 3}
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from modelscope.trainers.hooks.builder import HOOKS
+from modelscope.trainers.hooks.early_stop_hook import EarlyStopHook
+
+__all__ = ["ResumableEarlyStopHook"]
+
+
+@HOOKS.register_module(module_name="ResumableEarlyStopHook")
+class ResumableEarlyStopHook(EarlyStopHook):
+    """ModelScope's EarlyStopHook, with its memory in the snapshots. Takes the same arguments."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run must know."""
+        best = self.best_score if abs(self.best_score) != float("inf") else None
+        return {"best_score": best, "wait_count": self.wait_count}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a snapshot.
+
+        Args:
+            state_dict: From `state_dict`.
+        """
+        if state_dict["best_score"] is not None:
+            self.best_score = state_dict["best_score"]
+        self.wait_count = state_dict["wait_count"]

@@ -1,0 +1,102 @@
+"""`metrics.jsonl` and a line of the log: one JSON object a logged step and one an evaluation.
+
+{"type": "MetricsFileHook", "interval": 10}
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from modelscope.trainers.hooks.builder import HOOKS
+from modelscope.trainers.hooks.hook import Hook
+from modelscope.trainers.hooks.priority import Priority
+
+from ofakit.files import write_text
+
+__all__ = ["MetricsFileHook"]
+
+
+@HOOKS.register_module(module_name="MetricsFileHook")
+class MetricsFileHook(Hook):
+    """Write what is measured.
+
+    Args:
+        interval: Steps between lines; the numbers are means over them.
+    """
+
+    PRIORITY = Priority.VERY_LOW
+
+    def __init__(self, interval: int = 10) -> None:
+        self.interval = interval
+        self.seen_evaluations = 0
+        self.sums: dict[str, float] = {}
+        self.steps = 0
+        self.pictures = 0
+
+    def before_run(self, trainer: Any) -> None:
+        """Take out lines of steps that are about to be done again, and start the clock.
+
+        Args:
+            trainer: The trainer before its first step.
+        """
+        self.path = Path(trainer.work_dir) / "metrics.jsonl"
+        self.seen_evaluations = trainer.evaluations
+        if trainer.processes.is_main:
+            lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+            kept = [line for line in lines if _step_of(line) is not None and _step_of(line) <= trainer.iter]
+            write_text(self.path, "".join(line + "\n" for line in kept))
+        self.start = time.perf_counter()
+
+    def after_train_iter(self, trainer: Any) -> None:
+        """Add up, and write when the interval is full.
+
+        Args:
+            trainer: The running trainer.
+        """
+        for name, value in trainer.step_logs.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        self.steps += 1
+        self.pictures += trainer.examples_in_step
+        if self.every_n_iters(trainer, self.interval):
+            self._write_means(trainer)
+        self._write_evaluation(trainer)
+
+    def after_train_epoch(self, trainer: Any) -> None:
+        """Write an evaluation made at the end of the epoch.
+
+        Args:
+            trainer: The running trainer.
+        """
+        self._write_evaluation(trainer)
+
+    def _write_means(self, trainer: Any) -> None:
+        seconds = time.perf_counter() - self.start
+        means = {name: value / self.steps for name, value in self.sums.items()}
+        means["pictures_per_second"] = self.pictures / seconds
+        self.sums, self.steps, self.pictures, self.start = {}, 0, 0, time.perf_counter()
+        self._write(trainer, trainer.iter + 1, means)
+
+    def _write_evaluation(self, trainer: Any) -> None:
+        if trainer.evaluations != self.seen_evaluations:
+            self.seen_evaluations = trainer.evaluations
+            scores = {f"evaluation/{name}": value for name, value in trainer.metric_values.items()}
+            self._write(trainer, trainer.iter + (0 if trainer.epoch_is_over else 1), scores)
+
+    def _write(self, trainer: Any, step: int, numbers: dict[str, Any]) -> None:
+        if not trainer.processes.is_main:
+            return
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "epoch": trainer.epoch + 1, **numbers}) + "\n")
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items() if isinstance(value, float))
+        trainer.logger.info(f"epoch {trainer.epoch + 1}/{trainer.max_epochs}  step {step}/{trainer.max_iters}  {shown}")
+
+
+def _step_of(line: str) -> int | None:
+    """The step of a line; None for one that a killed run left unfinished."""
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return None

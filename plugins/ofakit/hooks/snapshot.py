@@ -1,0 +1,92 @@
+"""Snapshots to resume from, and the model directory `output/` at the end.
+
+    {"type": "SnapshotHook", "save_strategy": "by_step", "interval": 500, "max_checkpoint_num": 2}
+
+The keys are those of ModelScope's CheckpointHook, and `{"type": "CheckpointHook", …}` in a configuration means this
+hook: ModelScope's own cannot be resumed from, because its random state is no longer allowed to load.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any, Literal
+
+from modelscope.trainers.hooks.builder import HOOKS
+from modelscope.trainers.hooks.hook import Hook
+from modelscope.trainers.hooks.priority import Priority
+
+from ofakit.errors import UsageError
+
+__all__ = ["SnapshotHook"]
+
+Strategy = Literal["by_epoch", "by_step", "no"]
+
+
+@HOOKS.register_module(module_name="SnapshotHook")
+class SnapshotHook(Hook):
+    """Save everything needed to go on, every so often, and the model directory at the end.
+
+    Args:
+        save_strategy: Whether `interval` counts epochs or steps; "no" saves the final model directory only.
+        interval: How many epochs or steps lie between snapshots.
+        max_checkpoint_num: How many snapshots are kept; None keeps all. An old one goes when the new one is complete.
+        save_last: Whether to save after the last step too.
+        by_epoch: ModelScope's older spelling of `save_strategy`.
+    """
+
+    PRIORITY = Priority.LOWEST
+
+    def __init__(
+        self,
+        save_strategy: Strategy = "by_epoch",
+        interval: int = 1,
+        max_checkpoint_num: int | None = 2,
+        save_last: bool = True,
+        by_epoch: bool | None = None,
+    ) -> None:
+        if by_epoch is not None:
+            save_strategy = "by_epoch" if by_epoch else "by_step"
+        if save_strategy not in ("by_epoch", "by_step", "no"):
+            raise UsageError(f"save_strategy must be by_epoch, by_step or no, found {save_strategy!r}")
+        if interval < 1:
+            raise UsageError(f"the interval between snapshots must be at least 1, found {interval}")
+        self.save_strategy = save_strategy
+        self.interval = interval
+        self.max_checkpoint_num = None if max_checkpoint_num is None else max(int(max_checkpoint_num), 1)
+        self.save_last = save_last
+
+    def after_train_iter(self, trainer: Any) -> None:
+        """Save after a step, where steps are counted.
+
+        Args:
+            trainer: The running trainer.
+        """
+        if self.save_strategy == "by_step" and self.every_n_iters(trainer, self.interval):
+            self._save(trainer, epoch_is_over=False)
+
+    def after_train_epoch(self, trainer: Any) -> None:
+        """Save after an epoch, where epochs are counted or this was the last.
+
+        Args:
+            trainer: The running trainer.
+        """
+        due = self.save_strategy == "by_epoch" and self.every_n_epochs(trainer, self.interval)
+        if due or (self.save_strategy != "no" and self.save_last and trainer.is_over_after_this_epoch):
+            self._save(trainer, epoch_is_over=True)
+
+    def after_run(self, trainer: Any) -> None:
+        """Write the model directory that pipelines load.
+
+        Args:
+            trainer: The trainer at its end.
+        """
+        trainer.save_output()
+
+    def _save(self, trainer: Any, epoch_is_over: bool) -> None:
+        folder = trainer.save_snapshot(epoch_is_over)
+        if self.max_checkpoint_num is None or not trainer.processes.is_main:
+            return
+        steps = sorted(int(path.name.removeprefix("step_")) for path in folder.parent.glob("step_*"))
+        for step in steps[: -self.max_checkpoint_num]:
+            if step != int(folder.name.removeprefix("step_")):
+                shutil.rmtree(folder.with_name(f"step_{step}"))

@@ -1,0 +1,52 @@
+"""Export a model directory that ModelScope's own OFA loads, without ofakit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ofakit.errors import UsageError
+from ofakit.files import replace_folder
+from ofakit.hub.bundle import CONFIGURATION, ModelBundle, stock_model_section
+from ofakit.models.ofa.checkpoints import save_modelscope
+
+__all__ = ["export_plain"]
+
+
+def export_plain(bundle: ModelBundle, folder: str | Path, style: str | None = None) -> Path:
+    """Write a directory for the stock code, which knows no styles.
+
+    Args:
+        bundle: The model.
+        folder: The directory; one that exists is replaced.
+        style: The style that the stock's one prompt asks for; needed where the prompt has a place for one.
+
+    Raises:
+        UsageError: The styles are new tokens, which the stock tokenizer does not know, or the style is not given.
+    """
+    prompt = bundle.preprocessor.prompt
+    if bundle.styles is not None:
+        if bundle.styles.mode == "new":
+            raise UsageError(
+                "a model whose styles are new tokens has a larger vocabulary than the stock code builds; "
+                "train with style.mode 'code' or 'plain' to export it"
+            )
+        if style is None:
+            raise UsageError(f"the stock code has one prompt: choose a style, one of {', '.join(bundle.styles.names)}")
+        prompt = (prompt or "").replace("{}", bundle.styles.text(style))
+    section = {"type": "ofa", **stock_model_section(bundle)}
+    if prompt:
+        section["prompt"] = prompt
+    configuration = {
+        "framework": "pytorch",
+        "task": "image-captioning",
+        "model": section,
+        "preprocessor": {"type": "ofa-tasks-preprocessor"},
+        "pipeline": {"type": "image-captioning"},
+        "dataset": {"column_map": {"image": "image", "text": "text"}},
+    }
+    with replace_folder(Path(folder)) as new:
+        save_modelscope(bundle.model, new)
+        bundle.tokenizer.save_pretrained(new)
+        (new / CONFIGURATION).write_text(json.dumps(configuration, indent=1, ensure_ascii=False), encoding="utf-8")
+    return Path(folder)

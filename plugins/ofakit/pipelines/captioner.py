@@ -1,0 +1,149 @@
+"""Caption pictures in styles with a model directory.
+
+captioner = Captioner.from_pretrained("work_dir/quickstart/output")
+captioner.caption(["dog.jpg"], ["pirate"])[0].caption
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ofakit.data import BadPicture, Example, load_square
+from ofakit.errors import UsageError
+from ofakit.hub import ModelBundle, load_bundle
+from ofakit.models.ofa.generation import generate
+from ofakit.models.ofa.precision import autocast
+from ofakit.preprocessors import CaptionPreprocessor, Collate
+from ofakit.preprocessors.image import normalize
+
+__all__ = ["CaptionResult", "Captioner"]
+
+
+@dataclass(frozen=True)
+class CaptionResult:
+    """What became of one request.
+
+    Attributes:
+        caption: The best caption, or None where the picture could not be read.
+        score: Its length-normalised log-probability, or None.
+        style: The style asked for.
+        error: Why there is no caption, or None.
+        alternatives: The further hypotheses as (caption, score), best first.
+    """
+
+    caption: str | None
+    score: float | None
+    style: str | None
+    error: str | None = None
+    alternatives: tuple[tuple[str, float], ...] = ()
+
+
+class Captioner:
+    """A model ready to caption.
+
+    Args:
+        bundle: The model with what goes with it.
+        device: "cpu", "cuda" or "gpu"; None takes a GPU where there is one.
+        precision: "fp32", "bf16" or "fp16".
+        generation: Changes to the model's own generation settings, such as {"num_beams": 1}.
+
+    Raises:
+        UsageError: A generation setting is unknown or out of its range.
+    """
+
+    def __init__(
+        self,
+        bundle: ModelBundle,
+        device: str | None = None,
+        precision: str = "fp32",
+        generation: dict[str, Any] | None = None,
+    ) -> None:
+        name = (device or ("cuda" if torch.cuda.is_available() else "cpu")).replace("gpu", "cuda")
+        self.device = torch.device(name)
+        self.precision = precision
+        self.bundle = bundle
+        self.settings = {**bundle.generation.model_dump(), **(generation or {})}
+        bundle.model.to(self.device).eval()
+        self.preprocessor = CaptionPreprocessor.from_section(
+            bundle.preprocessor, bundle.tokenizer, bundle.styles, mode="inference"
+        )
+        self.collate = Collate(bundle.tokenizer.pad_token_id)
+
+    @classmethod
+    def from_pretrained(cls, path_or_id: str | Path, **arguments: Any) -> Captioner:
+        """Load a model directory or hub id.
+
+        Args:
+            path_or_id: The directory or id.
+            **arguments: Those of the class.
+        """
+        return cls(load_bundle(path_or_id), **arguments)
+
+    @property
+    def styles(self) -> list[str]:
+        """The styles that the model was taught."""
+        return list(self.bundle.styles.names) if self.bundle.styles else []
+
+    def caption(
+        self, images: Sequence[Any], styles: Sequence[str | None], batch_size: int = 16, strict: bool = False
+    ) -> list[CaptionResult]:
+        """Caption pictures; one that cannot be read gets an error, the others their captions.
+
+        Args:
+            images: Paths, bytes or PIL pictures.
+            styles: As many styles; None asks for none.
+            batch_size: Pictures in one forward pass.
+            strict: A style that the model was not taught is an error, not the unknown-style token.
+
+        Raises:
+            UsageError: The lists differ in length, or a style is unknown and `strict` is set.
+        """
+        if len(images) != len(styles):
+            raise UsageError(f"expected as many styles as pictures, found {len(styles)} and {len(images)}")
+        results: list[CaptionResult | None] = [None] * len(images)
+        samples: list[tuple[int, dict[str, Any]]] = []
+        for place, (image, style) in enumerate(zip(images, styles, strict=True)):
+            self._check_style(style, strict)
+            try:
+                samples.append((place, self._sample(place, image, style)))
+            except BadPicture as error:
+                results[place] = CaptionResult(None, None, style, str(error))
+        for start in range(0, len(samples), batch_size):
+            part = samples[start : start + batch_size]
+            found = self._search([sample for _, sample in part])
+            for (place, _), hypotheses in zip(part, found, strict=True):
+                results[place] = _result(hypotheses, styles[place])
+        return results
+
+    def _check_style(self, style: str | None, strict: bool) -> None:
+        if strict and style is not None and (self.bundle.styles is None or style not in self.bundle.styles):
+            known = ", ".join(self.styles) or "none"
+            raise UsageError(f"the model was not taught the style {style!r}; it knows: {known}")
+
+    def _sample(self, place: int, image: Any, style: str | None) -> dict[str, Any]:
+        sizes = self.bundle.preprocessor
+        pixels = load_square(image, sizes.max_image_size or sizes.patch_image_size)
+        return {**self.preprocessor(Example(str(place), image, style=style), pixels=pixels), "index": place}
+
+    def _search(self, samples: Iterable[dict[str, Any]]) -> list[list[tuple[str, float]]]:
+        batch = self.collate(list(samples))
+        inputs = {
+            "input_ids": batch["input_ids"].to(self.device),
+            "patch_images": normalize(batch["patch_images"], self.bundle.preprocessor.mean_std, device=self.device),
+            "patch_masks": batch["patch_masks"].to(self.device),
+        }
+        with autocast(self.device.type, self.precision):
+            found = generate(self.bundle.model, inputs, **self.settings)
+        decode = self.bundle.tokenizer.decode
+        return [[(decode(h.tokens).strip(), float(h.score)) for h in hypotheses] for hypotheses in found]
+
+
+def _result(hypotheses: list[tuple[str, float]], style: str | None) -> CaptionResult:
+    if not hypotheses:
+        return CaptionResult(None, None, style, "no caption could be generated (the model gave NaN)")
+    return CaptionResult(*hypotheses[0], style, alternatives=tuple(hypotheses[1:]))

@@ -1,0 +1,101 @@
+"""A page with pictures, what the model wrote in each style, and what people wrote; one file, no script."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from PIL import Image
+
+__all__ = ["gallery"]
+
+SIDE = 192
+
+PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+ body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 68rem; padding: 0 1rem; color: #1c1c1c }}
+ h1 {{ font-size: 1.4rem }} table.scores td, table.scores th {{ padding: .1rem 1.2rem .1rem 0; text-align: left }}
+ article {{ display: grid; grid-template-columns: {side}px 1fr; gap: 1.2rem }}
+ article {{ border-top: 1px solid #ddd; padding: 1rem 0 }}
+ img {{ width: {side}px; border-radius: 4px }} .style {{ color: #666; font-size: .85rem; margin-top: .5rem }}
+ .caption {{ font-weight: 600 }}
+ .references {{ color: #555; margin: .1rem 0 0; padding-left: 1.1rem; font-size: .9rem }}
+</style>
+<h1>{title}</h1>
+<table class="scores">{scores}</table>
+<p>{shown}</p>
+{articles}
+</html>
+"""
+
+
+class Captioned(Protocol):
+    """What a row of the page needs."""
+
+    image: str | None
+    style: str | None
+    caption: str
+    references: tuple[str, ...]
+
+
+def gallery(title: str, scores: Mapping[str, Any], predictions: Sequence[Captioned], most: int = 60) -> str:
+    """The page.
+
+    Args:
+        title: Its heading.
+        scores: Numbers for the table on top; those of single styles are left out.
+        predictions: Captions; those of one picture stand together.
+        most: Pictures shown, evenly spread over the predictions.
+
+    Returns:
+        HTML with the pictures inside.
+    """
+    by_image: dict[str, list[Captioned]] = {}
+    for prediction in predictions:
+        by_image.setdefault(prediction.image or "", []).append(prediction)
+    images = list(by_image)
+    step = max(1, len(images) / most)
+    chosen = [images[int(k * step)] for k in range(min(most, len(images)))]
+    rows = (
+        f"<tr><th>{html.escape(name)}</th><td>{value:.4g}</td></tr>"
+        for name, value in scores.items()
+        if isinstance(value, int | float) and "/" not in name
+    )
+    return PAGE.format(
+        title=html.escape(title),
+        side=SIDE,
+        scores="".join(rows),
+        shown=f"{len(chosen)} of {len(images)} pictures",
+        articles="\n".join(_article(image, by_image[image]) for image in chosen),
+    )
+
+
+def _article(image: str, predictions: Iterable[Captioned]) -> str:
+    texts = []
+    for prediction in predictions:
+        references = "".join(f"<li>{html.escape(text)}</li>" for text in prediction.references[:5])
+        texts.append(
+            f'<div class="style">{html.escape(prediction.style or "")}</div>'
+            f'<div class="caption">{html.escape(prediction.caption)}</div><ul class="references">{references}</ul>'
+        )
+    return f"<article><div>{_thumbnail(image)}</div><div>{''.join(texts)}</div></article>"
+
+
+def _thumbnail(image: str) -> str:
+    """The picture as a small JPEG inside the page, or its name where it cannot be read."""
+    try:
+        with Image.open(Path(image)) as picture:
+            small = picture.convert("RGB")
+            small.thumbnail((SIDE, SIDE))
+    except OSError:
+        return html.escape(Path(image).name)
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=80)
+    encoded = base64.b64encode(buffer.getvalue()).decode()
+    return f'<img alt="{html.escape(Path(image).name)}" src="data:image/jpeg;base64,{encoded}">'

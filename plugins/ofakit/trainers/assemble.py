@@ -1,0 +1,116 @@
+"""From a configuration to the objects that a run is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ofakit.config.schema import ExperimentConfig
+from ofakit.data import READERS, Example, expand
+from ofakit.errors import UsageError
+from ofakit.hub import ModelBundle, load_bundle, resolve_model
+from ofakit.models.ofa import OFAConfig, OFAModel, load_checkpoint
+from ofakit.models.ofa.checkpoints import config_of
+from ofakit.text import OFATokenizer, StyleSet, train_tokenizer
+
+__all__ = ["build_bundle", "build_reader", "choose_styles"]
+
+
+def build_reader(config: ExperimentConfig) -> Any:
+    """The reader of the configuration, or None where the examples are given to the trainer.
+
+    Args:
+        config: The experiment; a reader with a `root` argument gets `data.root`, one that generates its pictures
+            and has none gets a folder of the run directory.
+    """
+    spec = config.data.reader.model_dump()
+    if spec["type"] == "given":
+        return None
+    if config.data.root is not None:
+        return READERS.build({"root": config.data.root, **spec})
+    return READERS.build(spec, root=str(Path(config.work_dir) / spec["type"]))
+
+
+def choose_styles(config: ExperimentConfig, examples: Sequence[Example]) -> StyleSet | None:
+    """The styles of the experiment: those listed, or else those of the training examples in alphabetical order.
+
+    Args:
+        config: Its section `style` says mode and names.
+        examples: The training examples.
+    """
+    section = config.style
+    if section.mode == "none":
+        return None
+    if isinstance(section.names, str):
+        return StyleSet.from_file(section.names, mode=section.mode, strict=section.strict)
+    names = section.names
+    if names is None:
+        names = sorted({example.style.strip() for example in examples if example.style}, key=str.lower)
+        names = list({name.lower(): name for name in reversed(names)}.values())[::-1]
+    if not names:
+        return None
+    return StyleSet(names, mode=section.mode, strict=section.strict)
+
+
+def build_bundle(config: ExperimentConfig, examples: Sequence[Example]) -> ModelBundle:
+    """The model to start from, its tokenizer and its styles.
+
+    Args:
+        config: The experiment.
+        examples: The training examples; a vocabulary of its own is trained on their captions.
+
+    Raises:
+        UsageError: The checkpoint or the tokenizer is missing or does not fit.
+    """
+    styles = choose_styles(config, examples)
+    path = config.model.path
+    if path is None:
+        tokenizer = _tokenizer(config, examples)
+        model = OFAModel(_network(config, len(tokenizer)))
+    elif Path(path).is_file():
+        tokenizer = _tokenizer(config, examples)
+        model = OFAModel(config_of(path).replace(**config.model.config))
+        load_checkpoint(model, path, allow_partial=config.model.allow_partial)
+    else:
+        loaded = load_bundle(resolve_model(path), allow_partial=config.model.allow_partial)
+        model, tokenizer = loaded.model, loaded.tokenizer
+        styles = styles or loaded.styles
+    if styles is not None:
+        _teach_tokens(model, tokenizer, styles)
+    return ModelBundle(model, tokenizer, styles, config.preprocessor, config.generation)
+
+
+def _network(config: ExperimentConfig, vocab_size: int) -> OFAConfig:
+    """The network's configuration: a released size, with the overrides on top."""
+    return OFAConfig.from_size(config.model.size, **{"vocab_size": vocab_size, **config.model.config})
+
+
+def _tokenizer(config: ExperimentConfig, examples: Sequence[Example]) -> OFATokenizer:
+    """The tokenizer of a directory, or one trained on the captions and the prompt."""
+    section = config.model.tokenizer
+    if section.path is not None:
+        return OFATokenizer.from_pretrained(section.path)
+    if section.train_vocab_size is None:
+        raise UsageError(
+            "a model that starts from scratch needs a vocabulary: give model.tokenizer.path (a directory with "
+            "vocab.json and merges.txt) or model.tokenizer.train_vocab_size"
+        )
+    texts = [" " + example.text.lower() for example in expand(examples)]
+    prompt = config.preprocessor.prompt or " what does the image describe? reply in personality ."
+    return train_tokenizer(
+        [*texts, prompt], section.train_vocab_size, num_codes=section.num_codes, num_bins=section.num_bins
+    )
+
+
+def _teach_tokens(model: OFAModel, tokenizer: OFATokenizer, styles: StyleSet) -> None:
+    """Give styles that are new tokens their rows in the vocabulary, each the mean of its name's pieces."""
+    rows = styles.prepare(tokenizer)
+    if len(tokenizer) > model.config.vocab_size:
+        model.resize_token_embeddings(len(tokenizer))
+    weight = model.output_embedding
+    with torch.no_grad():
+        for new, pieces in rows.items():
+            weight[new] = weight[pieces].mean(0)

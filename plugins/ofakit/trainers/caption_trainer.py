@@ -1,0 +1,515 @@
+"""The trainer that ModelScope's `build_trainer(name="ofakit")` makes.
+
+It stands on EpochBasedTrainer for its hooks and its interface, and replaces the parts that are in the way: its
+constructor runs `cfg_modify_fn` several times and wraps models for CUDA only, its loop cannot be resumed in the middle
+of an epoch, and its train step leaves gradients of several processes apart.
+
+    trainer = build_trainer("ofakit", {"cfg_file": "train_conf.json"})
+    trainer.train()
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from modelscope.trainers.builder import TRAINERS
+from modelscope.trainers.hooks.builder import HOOKS
+from modelscope.trainers.trainer import EpochBasedTrainer
+from modelscope.trainers.utils.log_buffer import LogBuffer
+from modelscope.utils.config import Config
+from modelscope.utils.constant import ModeKeys, TrainerStages
+from modelscope.utils.registry import build_from_cfg
+
+from ofakit.config import ExperimentConfig, load_config, parse_config
+from ofakit.config.modelscope_format import from_configuration, is_configuration
+from ofakit.data import Example, examples_from_dataset
+from ofakit.errors import UsageError, did_you_mean
+from ofakit.files import replace_folder, write_text
+from ofakit.hooks import best_snapshot, early_stop, metrics_file, snapshot  # noqa: F401  (registers them)
+from ofakit.hub import ModelBundle, load_bundle, resolve_model, save_bundle
+from ofakit.models.ofa.freezing import freeze
+from ofakit.objectives import OBJECTIVES
+from ofakit.trainers.assemble import build_bundle, build_reader
+from ofakit.trainers.evaluation import (
+    Prediction,
+    StyleJudge,
+    caption_batches,
+    score_predictions,
+    style_judge,
+    write_evaluation,
+)
+from ofakit.trainers.loading import Loading, move_batch
+from ofakit.trainers.optimization import build_optimizer, build_scheduler
+from ofakit.trainers.processes import join_processes
+from ofakit.trainers.state import load_state, random_state, restore_random_state, save_state, snapshot_folder
+from ofakit.trainers.update import Updater, WeightedObjectives
+
+__all__ = ["CaptionTrainer"]
+
+OURS_INSTEAD = {
+    "CheckpointHook": "SnapshotHook",
+    "BestCkptSaverHook": "BestSnapshotHook",
+    "EarlyStopHook": "ResumableEarlyStopHook",
+}
+DONE_BY_THE_TRAINER = ("OptimizerHook", "TorchAMPOptimizerHook", "LrSchedulerHook", "DDPHook", "LoadCheckpointHook")
+DEFAULT_HOOKS = (
+    {"type": "EvaluationHook", "interval": 1},
+    {"type": "BestSnapshotHook", "metric_key": "cider"},
+    {"type": "MetricsFileHook", "interval": 10},
+    {"type": "TensorboardHook", "interval": 10},
+    {"type": "SnapshotHook", "interval": 1, "max_checkpoint_num": 2},
+)
+
+
+@TRAINERS.register_module(module_name="ofakit")
+class CaptionTrainer(EpochBasedTrainer):
+    """Fine-tune OFA to caption, from one configuration.
+
+    Args:
+        model: A model directory, hub id or `ModelBundle` to start from; None follows the configuration.
+        cfg_file: An experiment of ours or a ModelScope configuration.json; None takes that of the model directory.
+        cfg_modify_fn: Gets the configuration as ModelScope's `Config` and returns the one to use; called once.
+        arg_parse_fn: As in ModelScope's `Config.to_args`.
+        train_dataset: Examples instead of the reader's: an MsDataset, a Hugging Face data set, dicts or Examples.
+        eval_dataset: Likewise, for evaluation.
+        preprocessor: Replaces ours; a callable or {"train": …, "val": …} from Example to tensors.
+        data_collator: Replaces ours; a callable or {"train": …, "val": …} from a list of those to a batch.
+        optimizers: An optimizer and a schedule to use instead of the configuration's.
+        seed: Replaces the configuration's.
+        callbacks: Hooks beside those of the configuration.
+        max_epochs: Replaces `train.max_epochs`.
+        work_dir: Replaces the configuration's run directory.
+        device: "cpu" or "gpu"; None takes a GPU where there is one.
+        use_fp16: Compute in fp16, whatever the configuration says.
+        model_revision: Of a hub id; kept for ModelScope's sake.
+        launcher: Kept for ModelScope's sake; processes that torchrun started are found without it.
+        experiment: The checked configuration, instead of `cfg_file`.
+
+    Raises:
+        UsageError: The configuration, the model or the data cannot be used.
+    """
+
+    def __init__(
+        self,
+        model: str | ModelBundle | None = None,
+        cfg_file: str | None = None,
+        cfg_modify_fn: Callable[[Config], Config] | None = None,
+        arg_parse_fn: Callable[..., Any] | None = None,
+        train_dataset: Any = None,
+        eval_dataset: Any = None,
+        preprocessor: Any = None,
+        data_collator: Any = None,
+        optimizers: tuple[Any, Any] = (None, None),
+        seed: int | None = None,
+        callbacks: Sequence[Any] | None = None,
+        max_epochs: int | None = None,
+        work_dir: str | None = None,
+        device: str | None = None,
+        use_fp16: bool = False,
+        model_revision: str | None = None,
+        launcher: str | None = None,
+        experiment: ExperimentConfig | None = None,
+    ) -> None:
+        self.started = time.perf_counter()
+        self.experiment = experiment or self._read_experiment(model, cfg_file, cfg_modify_fn)
+        replacements = {"seed": seed, "work_dir": work_dir}
+        self.experiment = self.experiment.model_copy(
+            update={key: value for key, value in replacements.items() if value is not None}
+        )
+        if max_epochs is not None:
+            self.experiment.train.max_epochs = max_epochs
+        if use_fp16:
+            self.experiment.train.precision = "fp16"
+        self.processes = join_processes(device)
+        self._set_base_attributes(arg_parse_fn, optimizers)
+        self._set_seed()
+        self._read_examples(train_dataset, eval_dataset)
+        self._build_model(model)
+        self.loading = Loading(self.experiment, self.bundle, self.processes, preprocessor, data_collator, self.logger)
+        self._build_hooks(callbacks)
+
+    # Construction
+
+    def _read_experiment(
+        self, model: Any, cfg_file: str | None, cfg_modify_fn: Callable[[Config], Config] | None
+    ) -> ExperimentConfig:
+        """The configuration, of ours or ModelScope's form, after `cfg_modify_fn`."""
+        if cfg_file is None:
+            if not isinstance(model, str):
+                raise UsageError("the trainer needs cfg_file, or a model directory that has a configuration.json")
+            cfg_file = str(resolve_model(model) / "configuration.json")
+        path = Path(cfg_file)
+        values = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if not is_configuration(values):
+            values = load_config(path).model_dump()
+        if cfg_modify_fn is not None:
+            values = dict(cfg_modify_fn(Config(values))._cfg_dict)
+        return parse_config(from_configuration(values) if is_configuration(values) else values, [path])
+
+    def _set_base_attributes(self, arg_parse_fn: Callable[..., Any] | None, optimizers: tuple[Any, Any]) -> None:
+        """What BaseTrainer, EpochBasedTrainer's properties and ModelScope's hooks look for."""
+        self.work_dir = self.experiment.work_dir
+        Path(self.work_dir).mkdir(parents=True, exist_ok=True)
+        self.cfg = Config(self.experiment.model_dump())
+        self.cfg.train.work_dir = self.work_dir
+        self.args = self.cfg.to_args(arg_parse_fn) if arg_parse_fn else None
+        self.log_buffer, self.visualization_buffer = LogBuffer(), LogBuffer()
+        self.timestamp = time.strftime("%Y%m%d_%H%M%S")
+        self.logger = _logger(Path(self.work_dir), self.processes.is_main)
+        self.device = self.processes.device
+        self._dist = self.processes.world_size > 1
+        self.parallel_groups: dict[str, Any] = {}
+        self._seed = self.experiment.seed
+        self._mode = ModeKeys.TRAIN
+        self._hooks: list[Any] = []
+        self._max_epochs = self.experiment.train.max_epochs
+        self._epoch = self._iter = self._inner_iter = 0
+        self._stop_training = False
+        self._metric_values: dict[str, float] | None = None
+        self.optimizers = optimizers
+        self.evaluations = 0
+        self.epoch_is_over = False
+        self.seconds_before = 0.0
+        self.step_logs: dict[str, float] = {}
+        self.examples_in_step = 0
+        self.updater: Updater | None = None
+        self.judge: StyleJudge | None = None
+
+    def _set_seed(self) -> None:
+        """Start every generator; processes draw different dropout masks."""
+        seed = self.experiment.seed
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+
+    def _read_examples(self, train_dataset: Any, eval_dataset: Any) -> None:
+        """The examples of every split, from the reader or from what was given."""
+        data = self.experiment.data
+        self.reader = build_reader(self.experiment)
+        columns = (data.reader.model_extra or {}).get("column_map") or None
+        given = {"train": train_dataset, "val": eval_dataset}
+        self.examples: dict[str, list[Example]] = {}
+        for name, split in (("train", data.train), ("val", data.val), ("test", data.test)):
+            if given.get(name) is not None:
+                self.examples[name] = examples_from_dataset(given[name], columns)
+            elif self.reader is not None and split is not None:
+                self.examples[name] = self.reader.read(split)
+
+    def _build_model(self, model: Any) -> None:
+        """Model, tokenizer and styles, on the device."""
+        if isinstance(model, ModelBundle):
+            self.bundle = model
+        else:
+            config = self.experiment
+            if isinstance(model, str) and config.model.path is None:
+                config = config.model_copy(update={"model": config.model.model_copy(update={"path": model})})
+            self.bundle = build_bundle(config, self.examples.get("train", []))
+        torch.manual_seed(self.experiment.seed + self.processes.rank)
+        self.model = self.bundle.model.to(self.device)
+        freeze(self.model, self.experiment.train.freeze)
+
+    def _build_hooks(self, callbacks: Sequence[Any] | None) -> None:
+        """The configuration's hooks, or the usual ones where it names none."""
+        specs = [hook.model_dump() for hook in self.experiment.train.hooks] or [dict(hook) for hook in DEFAULT_HOOKS]
+        for spec in specs:
+            if spec["type"] in DONE_BY_THE_TRAINER:
+                self.logger.info(f"hook {spec['type']} is left out: the trainer itself does its work")
+                continue
+            spec["type"] = OURS_INSTEAD.get(spec["type"], spec["type"])
+            if spec["type"] == "TensorboardHook":
+                spec.setdefault("out_dir", str(Path(self.work_dir) / "tensorboard"))
+            self.register_hook(_build_hook(spec))
+        for hook in callbacks or []:
+            self.register_hook(hook)
+        self.invoke_hook(TrainerStages.after_init)
+
+    # What hooks ask
+
+    @property
+    def iters_per_epoch(self) -> int:
+        """Steps of one epoch."""
+        return self.loading.steps_per_epoch
+
+    @property
+    def max_iters(self) -> int:
+        """Steps of the whole run."""
+        steps = self._max_epochs * self.iters_per_epoch
+        limit = self.experiment.train.max_steps
+        return steps if limit is None else min(steps, limit)
+
+    @property
+    def is_over_after_this_epoch(self) -> bool:
+        """Whether no epoch follows the one that runs."""
+        return self._epoch + 1 >= self._max_epochs or self._stop_training or self._iter >= self.max_iters
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the run, those before a resume included."""
+        return self.seconds_before + time.perf_counter() - self.started
+
+    # Training
+
+    def train(self, checkpoint_path: str | None = None, load_all_state: bool = True, **_: Any) -> None:
+        """Train to the end.
+
+        Args:
+            checkpoint_path: A snapshot to go on from, or a model directory whose weights to start with.
+            load_all_state: Whether to go on from a snapshot in every respect, or to take only its weights.
+            **_: Ignored arguments of ModelScope's trainer.
+
+        Raises:
+            UsageError: There is nothing to train on, or the snapshot does not fit.
+            LossNotFinite: The loss was not finite too often.
+        """
+        if not self.examples.get("train"):
+            raise UsageError("there is nothing to train on: the training split is empty or was not given")
+        self.loading.prepare_training(self.examples["train"])
+        self._build_updater()
+        self.train_dataloader = self.data_loader = self.loading
+        if checkpoint_path is not None:
+            self._start_from(Path(checkpoint_path), load_all_state)
+        self.model.train()
+        self.train_loop(self.loading)
+
+    def _build_updater(self) -> None:
+        train = self.experiment.train
+        specs = [spec.model_dump() for spec in self.experiment.objectives]
+        weights = [spec.pop("weight", 1.0) for spec in specs]
+        pad = self.bundle.tokenizer.pad_token_id
+        objectives = {spec["type"]: OBJECTIVES.build(spec, pad_token_id=pad, bundle=self.bundle) for spec in specs}
+        module = WeightedObjectives(self.model, objectives, weights, train.precision)
+        given_optimizer, given_scheduler = self.optimizers
+        self.optimizer = given_optimizer or build_optimizer(self.model, train.optimizer)
+        self.lr_scheduler = given_scheduler or build_scheduler(self.optimizer, train.lr_scheduler, self.max_iters)
+        self.updater = Updater(
+            module, self.optimizer, self.lr_scheduler, self.processes, train.clip_norm, train.max_bad_steps
+        )
+
+    def train_loop(self, data_loader: Loading) -> None:
+        """Run the epochs that are left.
+
+        Args:
+            data_loader: Gives the batches.
+        """
+        self.invoke_hook(TrainerStages.before_run)
+        while self._epoch < self._max_epochs and not self._stop_training:
+            self._mode, self.epoch_is_over = ModeKeys.TRAIN, False
+            self.invoke_hook(TrainerStages.before_train_epoch)
+            for batches in self._steps_left(data_loader):
+                self.invoke_hook(TrainerStages.before_train_iter)
+                self.train_step(self.model, batches)
+                self.invoke_hook(TrainerStages.after_train_iter)
+                self._iter += 1
+                self._inner_iter += 1
+                self._mode = ModeKeys.TRAIN
+                if self._stop_training:
+                    break
+            self.epoch_is_over = True
+            if self._iter >= self.max_iters:
+                self._stop_training = True
+            self.invoke_hook(TrainerStages.after_train_epoch)
+            self._epoch += 1
+            self._inner_iter = 0
+        self.invoke_hook(TrainerStages.after_run)
+
+    def _steps_left(self, loading: Loading) -> Iterator[list[dict[str, Any]]]:
+        """The batches of each step of this epoch that is still to do."""
+        for batches in loading.steps(self._epoch, self._inner_iter):
+            if self._iter >= self.max_iters:
+                return
+            yield batches
+
+    def train_step(self, model: Any, inputs: Sequence[Mapping[str, Any]]) -> None:
+        """One update of the weights.
+
+        Args:
+            model: Unused; the trainer's own is updated.
+            inputs: The batches that this process contributes.
+        """
+        self.model.train()
+        mean_std = self.bundle.preprocessor.mean_std
+        batches = [move_batch(batch, self.device, mean_std) for batch in inputs]
+        self.step_logs = self.updater(batches, self._iter)
+        if self.updater.bad_steps_in_a_row:
+            self.logger.warning(
+                f"step {self._iter + 1}: the loss is not finite; the step is skipped ({self.updater.bad_steps} so far)"
+            )
+        self.examples_in_step = self.processes.world_size * sum(len(batch["index"]) for batch in inputs)
+        self.log_buffer.update(self.step_logs)
+
+    # Evaluation
+
+    def evaluate(self, checkpoint_path: str | None = None, split: str = "val", **_: Any) -> dict[str, float]:
+        """Caption a split, score the captions and write both under `eval/`.
+
+        Args:
+            checkpoint_path: A model directory or snapshot whose weights to take first.
+            split: "train", "val" or "test".
+            **_: Ignored arguments of ModelScope's trainer.
+
+        Returns:
+            The scores by name.
+        """
+        if checkpoint_path is not None:
+            self._start_from(Path(checkpoint_path), everything=False)
+        if not self.examples.get(split):
+            raise UsageError(f"no examples to evaluate on in {split!r}: {did_you_mean(split, self.examples)}")
+        self._mode = ModeKeys.EVAL
+        predictions = self.predict(self.examples[split])
+        if self.judge is None:
+            self.judge = style_judge(self.reader, self.examples)
+        scores = score_predictions(predictions, self.judge, self.experiment.seed)
+        if self.processes.is_main:
+            write_evaluation(Path(self.work_dir) / "eval", split, scores, predictions)
+        self.processes.wait()
+        self._metric_values = scores
+        self.evaluations += 1
+        self._mode = ModeKeys.TRAIN
+        return scores
+
+    def predict(self, examples: Sequence[Example]) -> list[Prediction]:
+        """Caption examples; every process does its share and gets all of them.
+
+        Args:
+            examples: What to caption; those without references or with broken pictures are left out.
+        """
+        self.model.eval()
+        usable, batches = self.loading.evaluation(examples)
+        found = list(caption_batches(self.bundle, batches, self.device, self.experiment.evaluation.precision))
+        by_index = {
+            index: (caption, score) for share in self.processes.gather(found) for index, caption, score in share
+        }
+        return [
+            Prediction(
+                example.id,
+                str(example.image) if isinstance(example.image, str | Path) else None,
+                example.style,
+                *by_index[index],
+                tuple(example.references),
+            )
+            for index, example in enumerate(usable)
+        ]
+
+    # Files
+
+    def save_snapshot(self, epoch_is_over: bool) -> Path:
+        """Write everything a resumed run needs.
+
+        Args:
+            epoch_is_over: Whether the next step belongs to the next epoch.
+
+        Returns:
+            The snapshot's folder.
+        """
+        step = self._iter if epoch_is_over else self._iter + 1
+        folder = snapshot_folder(Path(self.work_dir), step)
+        rest = {
+            "epoch": self._epoch + 1 if epoch_is_over else self._epoch,
+            "iter": step,
+            "inner_iter": 0 if epoch_is_over else self._inner_iter + 1,
+            "stopped": self._stop_training,
+            "evaluations": self.evaluations,
+            "metric_values": self._metric_values,
+            "seconds": self.seconds,
+            "sampler": self.loading.sampler.state_dict(self._epoch, 0),
+            "world_size": self.processes.world_size,
+            "scheduler": self.lr_scheduler.state_dict(),
+            "scaler": self.updater.scaler.state_dict(),
+            "bad_steps": [self.updater.bad_steps, self.updater.bad_steps_in_a_row],
+            "hooks": [[type(hook).__name__, hook.state_dict()] for hook in self._hooks],
+            "random": self.processes.gather(random_state()),
+        }
+        if self.processes.is_main:
+            with replace_folder(folder) as new:
+                save_state(new, self.model, self.optimizer, rest)
+        self.processes.wait()
+        return folder
+
+    def _start_from(self, path: Path, everything: bool) -> None:
+        """Go on from a snapshot, or take only the weights of a snapshot or model directory."""
+        if not everything:
+            weights = load_bundle(path).model.state_dict() if (path / "config.json").exists() else None
+            if weights is not None:
+                self.model.load_state_dict(weights)
+            else:
+                load_state(path, self.model, None)
+            return
+        state = load_state(path, self.model, self.optimizer)
+        if state["world_size"] != self.processes.world_size:
+            raise UsageError(
+                f"{path} was written by {state['world_size']} processes and this run has {self.processes.world_size}; "
+                "resume with as many, or take only its weights with --checkpoint"
+            )
+        self.loading.sampler.load_state_dict(state["sampler"])
+        self._epoch, self._iter, self._inner_iter = state["epoch"], state["iter"], state["inner_iter"]
+        self._stop_training = state["stopped"] and self._iter >= self.max_iters
+        self.evaluations, self._metric_values = state["evaluations"], state["metric_values"]
+        self.seconds_before = state["seconds"]
+        self.lr_scheduler.load_state_dict(state["scheduler"])
+        self.updater.scaler.load_state_dict(state["scaler"])
+        self.updater.bad_steps, self.updater.bad_steps_in_a_row = state["bad_steps"]
+        for hook, (name, memory) in zip(self._hooks, state["hooks"], strict=False):
+            if type(hook).__name__ == name:
+                hook.load_state_dict(memory)
+        restore_random_state(state["random"][self.processes.rank])
+        self.logger.info(f"going on from {path}: epoch {self._epoch + 1}, step {self._iter}")
+
+    def save_best(self, scores: Mapping[str, float]) -> None:
+        """Write the model directory `best/`.
+
+        Args:
+            scores: What made it the best.
+        """
+        self._save_bundle("best", {"scores": dict(scores), "step": self._iter})
+
+    def save_output(self) -> None:
+        """Write the model directory `output/`."""
+        self._save_bundle("output", {"step": self._iter})
+
+    def _save_bundle(self, name: str, about: Mapping[str, Any]) -> None:
+        if self.processes.is_main:
+            save_bundle(self.bundle, Path(self.work_dir) / name, about)
+        self.processes.wait()
+
+    def save_configuration(self) -> None:
+        """Write `conf.json`: running it again repeats the run."""
+        if self.processes.is_main:
+            write_text(Path(self.work_dir) / "conf.json", self.experiment.model_dump_json(indent=1) + "\n")
+
+
+def _build_hook(spec: Mapping[str, Any]) -> Any:
+    """A hook from its configuration; faults in it are the user's."""
+    arguments = dict(spec)
+    known = HOOKS.get(arguments.pop("type"))
+    try:
+        # A hook that is registered already need not be looked for in ModelScope's index of its own files.
+        return known(**arguments) if known else build_from_cfg(dict(spec), HOOKS)
+    except (KeyError, TypeError, AssertionError) as error:
+        names = HOOKS.modules["default"]
+        raise UsageError(f"train.hooks: {spec}: {error}; {did_you_mean(spec['type'], names)}") from None
+
+
+def _logger(work_dir: Path, is_main: bool) -> logging.Logger:
+    """To stderr and to `train.log`; processes other than the first only warn."""
+    logger = logging.getLogger(f"ofakit.{work_dir.resolve()}")
+    logger.propagate = False
+    logger.setLevel(logging.INFO if is_main else logging.WARNING)
+    for handler in list(logger.handlers):
+        handler.close()
+        logger.removeHandler(handler)
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if is_main:
+        handlers.append(logging.FileHandler(work_dir / "train.log", encoding="utf-8"))
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+        logger.addHandler(handler)
+    return logger

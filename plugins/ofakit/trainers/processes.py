@@ -1,0 +1,79 @@
+"""This process among those of a run started by torchrun: its rank, its device, and sums over all of them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import distributed
+
+__all__ = ["Processes", "join_processes"]
+
+
+@dataclass(frozen=True)
+class Processes:
+    """One process's place in the run.
+
+    Attributes:
+        rank: From 0 to world_size - 1; rank 0 writes files and logs.
+        world_size: How many processes train together.
+        device: Where this one computes.
+    """
+
+    rank: int
+    world_size: int
+    device: torch.device
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files and logs."""
+        return self.rank == 0
+
+    def total(self, values: list[float]) -> list[float]:
+        """Element-wise sums over all processes, in double precision.
+
+        Args:
+            values: This process's numbers; every process gives as many.
+        """
+        if self.world_size == 1:
+            return values
+        numbers = torch.tensor(values, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(numbers)
+        return numbers.tolist()
+
+    def gather(self, item: Any) -> list[Any]:
+        """Every process's item, in rank order.
+
+        Args:
+            item: Anything picklable.
+        """
+        if self.world_size == 1:
+            return [item]
+        items: list[Any] = [None] * self.world_size
+        distributed.all_gather_object(items, item)
+        return items
+
+    def wait(self) -> None:
+        """Return when every process has come here."""
+        if self.world_size > 1:
+            distributed.barrier()
+
+
+def join_processes(device: str | None = None) -> Processes:
+    """Join the other processes that torchrun started, by nccl on GPUs and by gloo elsewhere.
+
+    Args:
+        device: "cpu", "cuda" or "cuda:1"; None takes this process's GPU where there is one.
+    """
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    rank = int(os.environ.get("RANK", "0"))
+    name = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    place = torch.device(name.replace("gpu", "cuda"))
+    if place.type == "cuda":
+        place = torch.device("cuda", place.index if place.index is not None else int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(place)
+    if world_size > 1 and not distributed.is_initialized():
+        distributed.init_process_group("nccl" if place.type == "cuda" else "gloo")
+    return Processes(rank, world_size, place)

@@ -1,0 +1,146 @@
+"""Everything a run needs to go on bit for bit, as tensors and plain numbers: no pickle.
+
+step_<n>/model.safetensors      weights and batch-norm statistics
+step_<n>/state.safetensors      optimizer moments, random states
+step_<n>/state.json             schedule, counters, sampler position, hooks
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, load_model, save_file, save_model
+from torch.optim import Optimizer
+
+from ofakit.errors import UsageError
+from ofakit.files import settle
+
+__all__ = ["latest_snapshot", "load_state", "random_state", "restore_random_state", "save_state", "snapshot_folder"]
+
+
+def snapshot_folder(work_dir: Path, step: int) -> Path:
+    """Where the snapshot after `step` updates lies.
+
+    Args:
+        work_dir: The run directory.
+        step: Updates done.
+    """
+    return work_dir / "checkpoints" / f"step_{step}"
+
+
+def latest_snapshot(work_dir: Path) -> Path | None:
+    """The newest complete snapshot of a run, or None.
+
+    Args:
+        work_dir: The run directory.
+    """
+    folder = work_dir / "checkpoints"
+    if not folder.is_dir():
+        return None
+    for aside in folder.glob(".step_*.old"):
+        settle(folder / aside.name.removeprefix(".").removesuffix(".old"))
+    steps = {int(path.name.removeprefix("step_")): path for path in folder.glob("step_*") if path.name[5:].isdigit()}
+    return steps[max(steps)] if steps else None
+
+
+def save_state(folder: Path, model: torch.nn.Module, optimizer: Optimizer, rest: Mapping[str, Any]) -> None:
+    """Write a snapshot into a folder.
+
+    Args:
+        folder: Exists and is empty.
+        model: Its weights and buffers are saved.
+        optimizer: Its state is saved.
+        rest: Whatever else is needed, of JSON values and tensors.
+    """
+    save_model(model, str(folder / "model.safetensors"))
+    tensors: dict[str, torch.Tensor] = {}
+    plain = _take_tensors_out({"optimizer": optimizer.state_dict(), **rest}, tensors, "")
+    save_file(tensors, folder / "state.safetensors")
+    (folder / "state.json").write_text(json.dumps(plain), encoding="utf-8")
+
+
+def load_state(folder: Path, model: torch.nn.Module, optimizer: Optimizer | None) -> dict[str, Any]:
+    """Read a snapshot back into the model and the optimizer.
+
+    Args:
+        folder: A snapshot.
+        model: Gets weights and buffers.
+        optimizer: Gets its state; None leaves that aside.
+
+    Returns:
+        What `save_state` was given as `rest`.
+
+    Raises:
+        UsageError: The folder is no snapshot, or of another model.
+    """
+    try:
+        load_model(model, str(folder / "model.safetensors"), device=str(next(model.parameters()).device))
+        plain = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        tensors = load_file(folder / "state.safetensors")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UsageError(f"{folder} is not a snapshot to resume from: {error}") from None
+    except RuntimeError as error:
+        raise UsageError(f"{folder} is a snapshot of another model: {error}") from None
+    state = _put_tensors_back(plain, tensors)
+    optimizer_state = state.pop("optimizer")
+    optimizer_state["state"] = {int(key): value for key, value in optimizer_state["state"].items()}
+    if optimizer is not None:
+        optimizer.load_state_dict(optimizer_state)
+    return state
+
+
+def random_state() -> dict[str, Any]:
+    """The state of every global random generator of this process."""
+    name, keys, position, has_gauss, cached = np.random.get_state()
+    state = {
+        "python": random.getstate(),
+        "numpy": [name, keys.tolist(), position, has_gauss, cached],
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def restore_random_state(state: Mapping[str, Any]) -> None:
+    """Set every global random generator of this process.
+
+    Args:
+        state: From `random_state`, also after a round trip through a snapshot.
+    """
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words), gauss))
+    name, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((name, np.asarray(keys, dtype=np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(state["torch"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])
+
+
+def _take_tensors_out(value: Any, tensors: dict[str, torch.Tensor], path: str) -> Any:
+    """The value with every tensor replaced by its name in `tensors`."""
+    if isinstance(value, torch.Tensor):
+        tensors[path] = value.detach().clone().contiguous()
+        return {"tensor": path}
+    if isinstance(value, Mapping):
+        return {str(key): _take_tensors_out(item, tensors, f"{path}/{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_take_tensors_out(item, tensors, f"{path}/{number}") for number, item in enumerate(value)]
+    return value
+
+
+def _put_tensors_back(value: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
+    """The inverse of `_take_tensors_out`; tuples come back as lists."""
+    if isinstance(value, dict):
+        if set(value) == {"tensor"}:
+            return tensors[value["tensor"]]
+        return {key: _put_tensors_back(item, tensors) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_put_tensors_back(item, tensors) for item in value]
+    return value

@@ -1,0 +1,193 @@
+"""One update of the weights from one or several batches, the same on one process and on many.
+
+The sum of every objective's loss is divided by the number of target tokens of all batches and all processes, so the
+gradient is that of the joined batch. A batch whose loss is not finite changes nothing: neither weights nor the
+running statistics of batch-norm.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ofakit.errors import OfakitError
+from ofakit.models.ofa.precision import autocast
+from ofakit.trainers.processes import Processes
+
+__all__ = ["LossNotFinite", "Updater", "WeightedObjectives"]
+
+Batch = Mapping[str, Any]
+
+
+class LossNotFinite(OfakitError):
+    """Too many steps in a row had a NaN or infinite loss."""
+
+
+class WeightedObjectives(nn.Module):
+    """The weighted sum of the objectives as one module, so that DDP sees the whole forward pass.
+
+    Args:
+        model: The model.
+        objectives: What is trained, by the name it is logged under, in the configuration's order.
+        weights: One factor an objective.
+        precision: "fp32", "bf16" or "fp16"; what matrix products compute in.
+    """
+
+    def __init__(
+        self, model: nn.Module, objectives: Mapping[str, Callable[..., Any]], weights: Sequence[float], precision: str
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.names = list(objectives)
+        self.objectives = list(objectives.values())
+        self.weights = list(weights)
+        self.precision = precision
+
+    def forward(self, batch: Batch, normalizers: Sequence[float], step: int) -> tuple[torch.Tensor, dict[str, float]]:
+        """The loss of one batch, a share of the loss of all batches of the step.
+
+        Args:
+            batch: As made by the collator, pictures as floats.
+            normalizers: What each objective divides by.
+            step: Updates done before.
+
+        Returns:
+            The scalar loss, and numbers to log, summed over the batches of a step.
+        """
+        device = batch["input_ids"].device.type
+        total, logs = torch.zeros((), device=batch["input_ids"].device), {}
+        with autocast(device, self.precision):
+            parts = zip(self.names, self.objectives, self.weights, normalizers, strict=True)
+            for name, objective, weight, normalizer in parts:
+                loss, numbers = objective(self.model, batch, normalizer, step)
+                total = total + weight * loss.float()
+                logs |= self._named(name, numbers)
+        return total, logs
+
+    def _named(self, name: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
+        """An objective's numbers; one that is alone needs no name before them, and its loss is the total."""
+        if len(self.names) > 1:
+            return {f"{name}/{key}": value for key, value in numbers.items()}
+        return {key: value for key, value in numbers.items() if key != "loss"}
+
+
+class Updater:
+    """Changes the weights.
+
+    Args:
+        module: The objectives over the model, not yet wrapped.
+        optimizer: Steps after every update.
+        scheduler: Steps with it.
+        processes: Those that train together.
+        clip_norm: Largest gradient norm; None: no clipping.
+        max_bad_steps: How many steps in a row may have a loss that is not finite.
+    """
+
+    def __init__(
+        self,
+        module: WeightedObjectives,
+        optimizer: torch.optim.Optimizer,
+        scheduler: torch.optim.lr_scheduler.LRScheduler,
+        processes: Processes,
+        clip_norm: float | None,
+        max_bad_steps: int,
+    ) -> None:
+        self.objectives = module.objectives
+        self.model = module.model
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.processes = processes
+        self.clip_norm = clip_norm
+        self.max_bad_steps = max_bad_steps
+        self.bad_steps_in_a_row = 0
+        self.bad_steps = 0
+        self.scaler = torch.amp.GradScaler(processes.device.type, enabled=module.precision == "fp16")
+        self.module = self._shared(module)
+
+    def _shared(self, module: WeightedObjectives) -> nn.Module:
+        """The module, its gradients averaged over the processes where there are several."""
+        if self.processes.world_size == 1:
+            return module
+        gpu = self.processes.device.type == "cuda"
+        return DistributedDataParallel(
+            module,
+            device_ids=[self.processes.device.index] if gpu else None,
+            find_unused_parameters=True,
+        )
+
+    def __call__(self, batches: Sequence[Batch], step: int) -> dict[str, float]:
+        """Update the weights once.
+
+        Args:
+            batches: What this process contributes, on its device; at least one.
+            step: Updates done before.
+
+        Returns:
+            Numbers to log: `loss` and the objectives' own, of the joined batch; `grad_norm` before clipping; `lr`.
+
+        Raises:
+            LossNotFinite: The loss was not finite `max_bad_steps` times in a row.
+        """
+        normalizers = self._normalizers(batches)
+        buffers = {name: value.clone() for name, value in self.model.named_buffers() if value.is_floating_point()}
+        lr = self.optimizer.param_groups[0]["lr"]
+        logs = self._backward(batches, normalizers, step)
+        norm = self._gradient_norm()
+        if math.isfinite(logs["loss"]) and (math.isfinite(norm) or self.scaler.is_enabled()):
+            self.bad_steps_in_a_row = 0
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        else:
+            self._skip(buffers, logs["loss"], step)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scheduler.step()
+        return {**logs, "grad_norm": norm, "lr": lr}
+
+    def _normalizers(self, batches: Sequence[Batch]) -> list[float]:
+        """What each objective divides by: its count over all batches and processes."""
+        counts = [float(sum(objective.normalizer(batch) for batch in batches)) for objective in self.objectives]
+        return [max(count, 1.0) for count in self.processes.total(counts)]
+
+    def _backward(self, batches: Sequence[Batch], normalizers: Sequence[float], step: int) -> dict[str, float]:
+        """Add up the gradients of all batches; the logs are sums over batches and processes."""
+        summed: dict[str, float] = {"loss": 0.0}
+        for number, batch in enumerate(batches):
+            last = number == len(batches) - 1
+            wait = nullcontext() if last or self.processes.world_size == 1 else self.module.no_sync()
+            with wait:
+                loss, logs = self.module(batch, normalizers, step)
+                self.scaler.scale(loss * self.processes.world_size).backward()
+            summed["loss"] += float(loss.detach())
+            for name, value in logs.items():
+                summed[name] = summed.get(name, 0.0) + float(value)
+        names = sorted(summed)
+        return dict(zip(names, self.processes.total([summed[name] for name in names]), strict=True))
+
+    def _gradient_norm(self) -> float:
+        """The gradient's norm; clips on the way where clipping is asked for."""
+        self.scaler.unscale_(self.optimizer)
+        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
+        limit = self.clip_norm if self.clip_norm is not None else math.inf
+        return float(torch.nn.utils.clip_grad_norm_(weights, limit))
+
+    def _skip(self, buffers: Mapping[str, torch.Tensor], loss: float, step: int) -> None:
+        """Leave the model as it was before the step, and count."""
+        with torch.no_grad():
+            for name, value in self.model.named_buffers():
+                if name in buffers:
+                    value.copy_(buffers[name])
+        if self.scaler.is_enabled():
+            self.scaler.update()
+        self.bad_steps += 1
+        self.bad_steps_in_a_row += 1
+        if self.bad_steps_in_a_row >= self.max_bad_steps:
+            raise LossNotFinite(
+                f"the loss was not finite for {self.bad_steps_in_a_row} steps in a row (last: {loss} at step {step}). "
+                "The last good snapshot is intact; lower train.optimizer.lr, or use bf16 or fp32 instead of fp16"
+            )

@@ -1,0 +1,214 @@
+"""A run writes its directory, goes on bit for bit after an interruption, and obeys its configuration."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from modelscope.trainers import build_trainer
+from modelscope.trainers.hooks.hook import Hook
+from ofakit.config import load_config
+from ofakit.errors import UsageError
+from ofakit.hub import load_bundle
+from ofakit.trainers import CaptionTrainer
+from ofakit.trainers.state import latest_snapshot
+
+
+def trained(config, **arguments):
+    trainer = CaptionTrainer(experiment=config, device="cpu", **arguments)
+    trainer.train()
+    return trainer
+
+
+def weights(trainer):
+    return {name: value.clone() for name, value in trainer.model.state_dict().items()}
+
+
+def assert_bit_equal(one, other):
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        assert torch.equal(value, other[name]), name
+
+
+class Interrupt(Hook):
+    """Stops the process' work as a kill would, after a step."""
+
+    PRIORITY = "LOWEST"
+
+    def __init__(self, step):
+        self.step = step
+
+    def after_train_iter(self, trainer):
+        if trainer.iter + 1 == self.step:
+            raise KeyboardInterrupt
+
+
+def test_run_writes_its_directory(experiment):
+    hooks = [
+        {"type": "EvaluationHook", "interval": 1},
+        {"type": "BestSnapshotHook"},
+        {"type": "TensorboardHook"},
+        {"type": "MetricsFileHook", "interval": 1},
+        {"type": "CheckpointHook", "max_checkpoint_num": 1},
+    ]
+    trainer = CaptionTrainer(experiment=experiment(train={"hooks": hooks}), device="cpu")
+    trainer.save_configuration()
+    trainer.train()
+    work_dir = Path(trainer.work_dir)
+    assert load_config(work_dir / "conf.json") == trainer.experiment
+    assert [path.name for path in (work_dir / "checkpoints").iterdir()] == [f"step_{trainer.iter}"]
+    assert {path.name for path in (work_dir / "eval").iterdir()} == {"val.json", "val.predictions.jsonl", "val.html"}
+    assert list((work_dir / "tensorboard").iterdir())
+    assert "step" in (work_dir / "train.log").read_text()
+    lines = [json.loads(line) for line in (work_dir / "metrics.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert len(losses) == trainer.iter == 6 and losses[-1] < losses[0]
+    assert [line["step"] for line in lines if "evaluation/cider" in line] == [3, 6]
+    for name in ("best", "output"):
+        bundle = load_bundle(work_dir / name)
+        assert bundle.styles.names == trainer.bundle.styles.names
+        assert_bit_equal(dict(bundle.model.state_dict()), weights(trainer)) if name == "output" else None
+    page = (work_dir / "eval" / "val.html").read_text()
+    assert page.count("<article>") == 4 and "data:image/jpeg;base64" in page
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("stop_at", [2, 4, 5])
+def test_interrupted_and_resumed_equals_uninterrupted(experiment, stop_at, precision):
+    changes = {"train": {"precision": precision, "max_epochs": 3}}
+    whole = trained(experiment("whole", **changes))
+    config = experiment("parts", **changes)
+    with pytest.raises(KeyboardInterrupt):
+        trained(config, callbacks=[Interrupt(stop_at)])
+    torch.manual_seed(999)
+    resumed = CaptionTrainer(experiment=config, device="cpu")
+    snapshot = latest_snapshot(Path(config.work_dir))
+    assert (snapshot is None) == (stop_at < 3)
+    resumed.train(None if snapshot is None else str(snapshot))
+    assert resumed.iter == whole.iter == 9
+    assert_bit_equal(weights(resumed), weights(whole))
+    lines = [json.loads(line) for line in (Path(config.work_dir) / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, 10))
+
+
+def test_same_seed_same_weights_and_another_seed_others(experiment):
+    one, two = trained(experiment("one")), trained(experiment("two"))
+    assert_bit_equal(weights(one), weights(two))
+    other = trained(experiment("other", seed=4))
+    assert not torch.equal(other.model.output_embedding, one.model.output_embedding)
+
+
+def test_workers_do_not_change_the_result(experiment):
+    alone = trained(experiment("alone"))
+    helped = trained(experiment("helped", train={"dataloader": {"workers_per_gpu": 2}}))
+    assert_bit_equal(weights(alone), weights(helped))
+
+
+def test_frozen_backbone_keeps_weights_and_statistics(experiment):
+    config = experiment(train={"freeze": ["visual", "embeddings"]})
+    trainer = CaptionTrainer(experiment=config, device="cpu")
+    before = weights(trainer)
+    trainer.train()
+    for name, value in weights(trainer).items():
+        frozen = "embed_images" in name or "embed_tokens" in name
+        assert torch.equal(value, before[name]) or not frozen, name
+    assert not torch.equal(before["encoder.image_proj.weight"], trainer.model.encoder.image_proj.weight)
+
+
+def test_early_stop_ends_the_run_and_a_resume_does_not_start_it_again(experiment):
+    hooks = [
+        {"type": "EvaluationHook", "interval": 1},
+        {"type": "EarlyStopHook", "metric_key": "cider", "patience": 1, "min_delta": 11.0},
+        {"type": "SnapshotHook", "interval": 1},
+    ]
+    config = experiment(train={"hooks": hooks, "max_epochs": 9})
+    trainer = trained(config)
+    assert 0 < trainer.epoch < 9
+    resumed = CaptionTrainer(experiment=config, device="cpu")
+    resumed.train(str(latest_snapshot(Path(config.work_dir))))
+    assert resumed.iter == trainer.iter
+
+
+def test_snapshot_of_other_data_is_refused(experiment):
+    config = experiment()
+    trained(config)
+    other = experiment(data={"reader": {"pictures": 13}})
+    with pytest.raises(UsageError, match="cannot resume"):
+        CaptionTrainer(experiment=other, device="cpu").train(str(latest_snapshot(Path(config.work_dir))))
+
+
+@pytest.mark.parametrize("broken", ["state.json", "model.safetensors"])
+def test_folder_that_is_no_snapshot_is_refused(experiment, broken):
+    config = experiment()
+    trained(config)
+    snapshot = latest_snapshot(Path(config.work_dir))
+    (snapshot / broken).unlink()
+    with pytest.raises(UsageError, match="not a snapshot"):
+        CaptionTrainer(experiment=config, device="cpu").train(str(snapshot))
+
+
+def test_new_style_tokens_are_taught_saved_and_loaded(experiment):
+    trainer = trained(experiment(style={"mode": "new"}))
+    bundle = load_bundle(Path(trainer.work_dir) / "output")
+    assert bundle.model.config.vocab_size == len(bundle.tokenizer)
+    token = bundle.styles.text("PIRATE")
+    assert len(bundle.tokenizer.encode(token)) == 1
+    assert bundle.tokenizer.decode(bundle.tokenizer.encode(f"a {token}"), skip_special_tokens=False).endswith(token)
+
+
+def test_unknown_hook_names_the_nearest(experiment):
+    with pytest.raises(UsageError, match="did you mean 'EvaluationHook'"):
+        CaptionTrainer(experiment=experiment(train={"hooks": [{"type": "EvalutionHook"}]}), device="cpu")
+
+
+def test_broken_pictures_are_skipped_listed_and_refused_when_too_many(experiment, tmp_path):
+    rows = [{"image": "a.png", "text": "one"}, {"image": "missing.png", "text": "two"}]
+    from PIL import Image
+
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "a.png")
+    data = [{**row, "image": str(tmp_path / row["image"])} for row in rows * 8]
+    config = experiment(data={"max_bad_fraction": 0.6}, style={"mode": "none"})
+    trainer = CaptionTrainer(experiment=config, device="cpu", train_dataset=data, eval_dataset=data)
+    trainer.train()
+    listed = (Path(config.work_dir) / "bad_examples.jsonl").read_text().splitlines()
+    assert len(listed) == 8 and "missing.png" in listed[0]
+    assert trainer.evaluate()["captions"] == 8
+    with pytest.raises(UsageError, match="max_bad_fraction"):
+        CaptionTrainer(
+            experiment=experiment("strict", style={"mode": "none"}), device="cpu", train_dataset=data
+        ).train()
+
+
+def test_modelscope_builds_it_by_name_and_calls_cfg_modify_fn_once(experiment, tmp_path):
+    import datasets
+    import ofakit.modelscope  # noqa: F401
+    from modelscope.msdatasets import MsDataset
+
+    source = trained(experiment())
+    picture = source.examples["train"][0].image
+    rows = {"image": [picture] * 8, "caption": ["a red circle"] * 8, "style": ["plain", "PIRATE"] * 4}
+    calls = []
+
+    def change(cfg):
+        calls.append(cfg)
+        cfg.train = {"max_epochs": 1, "dataloader": {"batch_size_per_gpu": 4}, "hooks": []}
+        return cfg
+
+    trainer = build_trainer(
+        "ofakit",
+        {
+            "model": str(Path(source.work_dir) / "output"),
+            "work_dir": str(tmp_path / "from_modelscope"),
+            "train_dataset": MsDataset.to_ms_dataset(datasets.Dataset.from_dict(rows)),
+            "eval_dataset": datasets.Dataset.from_dict(rows),
+            "cfg_modify_fn": change,
+            "device": "cpu",
+        },
+    )
+    assert isinstance(trainer, CaptionTrainer) and len(calls) == 1
+    assert trainer.bundle.styles.names == source.bundle.styles.names
+    assert_bit_equal(weights(source), weights(trainer))
+    trainer.train()
+    assert trainer.iter == 2 and trainer.metric_values["captions"] == 8

@@ -1,0 +1,6 @@
+"""Pictures, folders or JSONL in; one JSON line a picture and style out."""
+
+from ofakit.cli.caption import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())
