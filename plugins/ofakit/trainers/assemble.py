@@ -23,15 +23,16 @@ def build_reader(config: ExperimentConfig) -> Any:
     """The reader of the configuration, or None where the examples are given to the trainer.
 
     Args:
-        config: The experiment; a reader with a `root` argument gets `data.root`, one that generates its pictures
-            and has none gets a folder of the run directory.
+        config: The experiment; its reader gets `data.root`, and one that generates its pictures a folder of the run
+            directory where there is no root.
     """
     spec = config.data.reader.model_dump()
     if spec["type"] == "given":
         return None
-    if config.data.root is not None:
-        return READERS.build({"root": config.data.root, **spec})
-    return READERS.build(spec, root=str(Path(config.work_dir) / spec["type"]))
+    root = config.data.root
+    if root is None and getattr(READERS.get(spec["type"]), "generates", False):
+        root = str(Path(config.work_dir) / spec["type"])
+    return READERS.build({"root": root, **spec})
 
 
 def choose_styles(config: ExperimentConfig, examples: Sequence[Example]) -> StyleSet | None:

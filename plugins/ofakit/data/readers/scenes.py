@@ -50,6 +50,8 @@ class Scenes(FileReader):
         UsageError: A style is unknown, or a number is out of range.
     """
 
+    generates = True
+
     def __init__(
         self,
         root: str | Path | None = "work_dir/scenes",
