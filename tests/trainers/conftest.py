@@ -9,7 +9,7 @@ from ofakit.config import parse_config
 
 SMALL = {
     "seed": 3,
-    "data": {"reader": {"type": "scenes", "pictures": 12, "val": 4, "test": 4, "size": 32}},
+    "data": {"reader": {"type": "scenes", "pictures": 3, "val": 4, "test": 4, "size": 32}},
     "model": {
         "tokenizer": {"train_vocab_size": 300, "num_codes": 8, "num_bins": 0},
         "config": {
@@ -21,7 +21,6 @@ SMALL = {
     "preprocessor": {"patch_image_size": 32, "max_image_size": 40, "strip_punctuation": False},
     "train": {
         "max_epochs": 2,
-        "max_steps": 12,
         "gradient_accumulation": 2,
         "dataloader": {"batch_size_per_gpu": 8},
         "optimizer": {"lr": 1e-3},

@@ -134,7 +134,7 @@ def test_early_stop_ends_the_run_and_a_resume_does_not_start_it_again(experiment
 def test_snapshot_of_other_data_is_refused(experiment):
     config = experiment()
     trained(config)
-    other = experiment(data={"reader": {"pictures": 13}})
+    other = experiment(data={"reader": {"pictures": 4}})
     with pytest.raises(UsageError, match="cannot resume"):
         CaptionTrainer(experiment=other, device="cpu").train(str(latest_snapshot(Path(config.work_dir))))
 

@@ -99,8 +99,8 @@ def _train(config: ExperimentConfig, args: argparse.Namespace) -> dict[str, Any]
 
 
 def _evaluate(config: ExperimentConfig, args: argparse.Namespace) -> dict[str, Any]:
-    """Evaluate a checkpoint, or the model that the configuration starts from."""
-    return _final_scores(_trainer(config, args), args.checkpoint)
+    """Evaluate a model directory, or the model that the configuration starts from."""
+    return _final_scores(_trainer(config, args, model=args.checkpoint), None)
 
 
 def _final_scores(trainer: Any, checkpoint: Path | str | None) -> dict[str, Any]:
@@ -116,10 +116,10 @@ def _final_scores(trainer: Any, checkpoint: Path | str | None) -> dict[str, Any]
     }
 
 
-def _trainer(config: ExperimentConfig, args: argparse.Namespace) -> Any:
+def _trainer(config: ExperimentConfig, args: argparse.Namespace, model: str | None = None) -> Any:
     from ofakit.trainers import CaptionTrainer
 
-    return CaptionTrainer(experiment=config, device=args.device)
+    return CaptionTrainer(model=model, experiment=config, device=args.device)
 
 
 def _move_earlier_run(work_dir: Path) -> None:

@@ -51,7 +51,7 @@ def from_configuration(configuration: Mapping[str, Any]) -> dict[str, Any]:
     train = configuration.get("train", {})
     evaluation = configuration.get("evaluation", {})
     values: dict[str, Any] = {
-        "data": {"reader": {"type": "given", "column_map": dict(configuration.get("dataset", {}).get("column_map", {}))}},
+        "data": {"reader": {"type": "given", "column_map": _column_map(configuration)}},
         "preprocessor": dict(ours.get("preprocessor") or stock_preprocessor(configuration)),
         "generation": dict(ours.get("generation") or stock_generation(configuration)),
         "objectives": [_objective(train.get("criterion", {}))],
@@ -91,6 +91,12 @@ def stock_generation(configuration: Mapping[str, Any]) -> dict[str, Any]:
     """
     beam = configuration.get("model", {}).get("beam_search", {})
     return {ours: beam[stock] for ours, stock in BEAM_SEARCH_NAMES.items() if stock in beam}
+
+
+def _column_map(configuration: Mapping[str, Any]) -> dict[str, str]:
+    """Columns that have another name than their field; ModelScope lists the others, too, whether or not they are there."""
+    columns = configuration.get("dataset", {}).get("column_map", {})
+    return {field: column for field, column in columns.items() if field != column}
 
 
 def _objective(criterion: Mapping[str, Any]) -> dict[str, Any]:

@@ -90,7 +90,8 @@ class MetricsFileHook(Hook):
             return
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, "epoch": trainer.epoch + 1, **numbers}) + "\n")
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items() if isinstance(value, float))
+        overall = {n.removeprefix("evaluation/"): v for n, v in numbers.items() if isinstance(v, float)}
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in overall.items() if "/" not in name)
         trainer.logger.info(f"epoch {trainer.epoch + 1}/{trainer.max_epochs}  step {step}/{trainer.max_iters}  {shown}")
 
 

@@ -66,26 +66,39 @@ def build_bundle(config: ExperimentConfig, examples: Sequence[Example]) -> Model
     Raises:
         UsageError: The checkpoint or the tokenizer is missing or does not fit.
     """
-    styles = choose_styles(config, examples)
     path = config.model.path
-    if path is None:
+    if path is not None and not Path(path).is_file():
+        bundle = _continued(config, load_bundle(resolve_model(path), allow_partial=config.model.allow_partial))
+    else:
         tokenizer = _tokenizer(config, examples)
         model = OFAModel(_network(config, len(tokenizer)))
-    elif Path(path).is_file():
-        tokenizer = _tokenizer(config, examples)
-        model = OFAModel(config_of(path).replace(**config.model.config))
-        load_checkpoint(model, path, allow_partial=config.model.allow_partial)
-    else:
-        loaded = load_bundle(resolve_model(path), allow_partial=config.model.allow_partial)
-        model, tokenizer = loaded.model, loaded.tokenizer
-        styles = styles or loaded.styles
-    if styles is not None:
-        _teach_tokens(model, tokenizer, styles)
-    return ModelBundle(model, tokenizer, styles, config.preprocessor, config.generation)
+        if path is not None:
+            load_checkpoint(model, path, allow_partial=config.model.allow_partial)
+        bundle = ModelBundle(model, tokenizer, None, config.preprocessor, config.generation)
+    if bundle.styles is None:
+        bundle.styles = choose_styles(config, examples)
+    if bundle.styles is not None:
+        _teach_tokens(bundle.model, bundle.tokenizer, bundle.styles)
+    return bundle
+
+
+def _continued(config: ExperimentConfig, bundle: ModelBundle) -> ModelBundle:
+    """A loaded model under this experiment: what the configuration does not say stays as the model was taught."""
+    said = {"preprocessor": config.preprocessor, "generation": config.generation}
+    for name, section in said.items():
+        own = getattr(bundle, name)
+        setattr(bundle, name, own.model_copy(update=section.model_dump(exclude_unset=True)))
+    if config.style.names is not None or config.style.mode == "none":
+        bundle.styles = choose_styles(config, [])
+    elif bundle.styles is not None:
+        bundle.styles.strict = config.style.strict
+    return bundle
 
 
 def _network(config: ExperimentConfig, vocab_size: int) -> OFAConfig:
-    """The network's configuration: a released size, with the overrides on top."""
+    """The network's configuration: that of a fairseq file or a released size, with the overrides on top."""
+    if config.model.path is not None:
+        return config_of(config.model.path).replace(**config.model.config)
     return OFAConfig.from_size(config.model.size, **{"vocab_size": vocab_size, **config.model.config})
 
 

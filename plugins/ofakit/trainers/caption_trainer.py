@@ -210,9 +210,10 @@ class CaptionTrainer(EpochBasedTrainer):
             self.bundle = model
         else:
             config = self.experiment
-            if isinstance(model, str) and config.model.path is None:
+            if isinstance(model, str):
                 config = config.model_copy(update={"model": config.model.model_copy(update={"path": model})})
             self.bundle = build_bundle(config, self.examples.get("train", []))
+        self.experiment.preprocessor, self.experiment.generation = self.bundle.preprocessor, self.bundle.generation
         torch.manual_seed(self.experiment.seed + self.processes.rank)
         self.model = self.bundle.model.to(self.device)
         freeze(self.model, self.experiment.train.freeze)
@@ -416,7 +417,7 @@ class CaptionTrainer(EpochBasedTrainer):
             "epoch": self._epoch + 1 if epoch_is_over else self._epoch,
             "iter": step,
             "inner_iter": 0 if epoch_is_over else self._inner_iter + 1,
-            "stopped": self._stop_training,
+            "stopped_early": self._stop_training and step < self.max_iters,
             "evaluations": self.evaluations,
             "metric_values": self._metric_values,
             "seconds": self.seconds,
@@ -451,7 +452,7 @@ class CaptionTrainer(EpochBasedTrainer):
             )
         self.loading.sampler.load_state_dict(state["sampler"])
         self._epoch, self._iter, self._inner_iter = state["epoch"], state["iter"], state["inner_iter"]
-        self._stop_training = state["stopped"] and self._iter >= self.max_iters
+        self._stop_training = state["stopped_early"]
         self.evaluations, self._metric_values = state["evaluations"], state["metric_values"]
         self.seconds_before = state["seconds"]
         self.lr_scheduler.load_state_dict(state["scheduler"])
