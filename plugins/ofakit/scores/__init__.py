@@ -14,13 +14,27 @@ from ofakit.lazy import exports
 
 __all__ = [
     "DocumentFrequency",
+    "MissingScoreError",
     "Score",
+    "StyleClassifier",
+    "TrigramModel",
     "bleu",
+    "bootstrap_intervals",
     "cider",
     "cider_d",
+    "distinct",
     "document_frequency",
+    "measure",
+    "meteor",
+    "novel_share",
+    "paired_tests",
     "ptb_tokenize",
     "rouge_l",
+    "self_cider",
+    "spice",
+    "style_accuracy",
+    "style_perplexity",
+    "vocabulary_size",
 ]
 
 __getattr__ = exports(
@@ -32,5 +46,11 @@ __getattr__ = exports(
         "ofakit.scores.subsequence": ["rouge_l"],
         "ofakit.scores.consensus": ["cider", "cider_d"],
         "ofakit.scores.document_frequencies": ["DocumentFrequency", "document_frequency"],
+        "ofakit.scores.java": ["MissingScoreError", "meteor", "spice"],
+        "ofakit.scores.style": ["StyleClassifier", "style_accuracy"],
+        "ofakit.scores.fluency": ["TrigramModel", "style_perplexity"],
+        "ofakit.scores.diversity": ["distinct", "novel_share", "self_cider", "vocabulary_size"],
+        "ofakit.scores.measures": ["measure"],
+        "ofakit.scores.uncertainty": ["bootstrap_intervals", "paired_tests"],
     },
 )

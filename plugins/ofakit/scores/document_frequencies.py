@@ -7,9 +7,6 @@ cider_d(candidates, references, document_frequency=DocumentFrequency.load("work_
 
 from __future__ import annotations
 
-import io
-import os
-import zipfile
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import accumulate, chain
@@ -19,7 +16,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ofakit.errors import UsageError
+from ofakit.scores.array_files import load_arrays, pack_strings, save_arrays, unpack_strings
 from ofakit.scores.ngrams import (
     ORDER,
     Table,
@@ -35,7 +32,7 @@ from ofakit.scores.score import check_pairs
 
 __all__ = ["DocumentFrequency", "document_frequency"]
 
-_FORMAT = 1
+_KIND = "ofakit document frequency 1"
 
 
 class DocumentFrequency:
@@ -85,26 +82,9 @@ class DocumentFrequency:
             path: The file; its folder must exist.
         """
         taken = self.table.keys != 0
-        order = np.argsort(self.table.children[taken])
-        edges = self.table.keys[taken][order]
-        words = "\n".join(sorted(self.vocabulary, key=self.vocabulary.__getitem__)).encode()
-        path = Path(path)
-        unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        try:
-            with open(unfinished, "wb") as file:
-                np.savez_compressed(
-                    file,
-                    format=_FORMAT,
-                    documents=self.documents,
-                    words=np.frombuffer(words, np.uint8),
-                    edges=edges,
-                    counts=self.counts,
-                )
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        edges = self.table.keys[taken][np.argsort(self.table.children[taken])]
+        words = pack_strings(sorted(self.vocabulary, key=self.vocabulary.__getitem__))
+        save_arrays(path, _KIND, documents=self.documents, words=words, edges=edges, counts=self.counts)
 
     @classmethod
     def load(cls, path: str | Path) -> DocumentFrequency:
@@ -116,19 +96,11 @@ class DocumentFrequency:
         Raises:
             UsageError: It is missing or no document frequency of this version.
         """
-        cure = "make one with: python tools/data.py document-frequency"
-        try:
-            with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as stored:
-                version, documents = int(stored["format"]), int(stored["documents"])
-                words, edges, counts = stored["words"].tobytes().decode(), stored["edges"], stored["counts"]
-        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise UsageError(f"{path}: expected a document frequency file, found {error}; {cure}") from error
-        if version != _FORMAT or len(edges) != len(counts) - 1:
-            raise UsageError(f"{path}: expected document frequency format {_FORMAT}, found {version}; {cure}")
-        vocabulary = {word: number for number, word in enumerate(words.split("\n"), start=1) if word}
-        table = new_table(len(edges))
-        _fill(edges, *table)
-        return cls(vocabulary, table, counts, documents)
+        stored = load_arrays(path, _KIND, "make one with: python tools/data.py document-frequency")
+        vocabulary = {word: number for number, word in enumerate(unpack_strings(stored["words"]), start=1)}
+        table = new_table(len(stored["edges"]))
+        _fill(stored["edges"], *table)
+        return cls(vocabulary, table, stored["counts"], int(stored["documents"]))
 
 
 def document_frequency(references: Sequence[Sequence[str]]) -> DocumentFrequency:

@@ -1,0 +1,73 @@
+"""Arrays and lists of strings in one NumPy file without pickle, written whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ofakit.errors import UsageError
+
+__all__ = ["load_arrays", "pack_strings", "save_arrays", "unpack_strings"]
+
+
+def pack_strings(strings: Iterable[str]) -> np.ndarray:
+    """Strings without line feeds as one array of bytes.
+
+    >>> unpack_strings(pack_strings(["a", "dög"]))
+    ['a', 'dög']
+    """
+    return np.frombuffer("\n".join(strings).encode("utf-8", "surrogatepass"), np.uint8)
+
+
+def unpack_strings(packed: np.ndarray) -> list[str]:
+    """What `pack_strings` packed."""
+    text = packed.tobytes().decode("utf-8", "surrogatepass")
+    return text.split("\n") if text else []
+
+
+def save_arrays(path: str | Path, kind: str, **arrays: Any) -> None:
+    """Write arrays to `path`, beside its final name first.
+
+    Args:
+        path: The file; its folder must exist.
+        kind: What the file is and the version of its layout; `load_arrays` asks for the same.
+        **arrays: Arrays, numbers or strings.
+    """
+    path = Path(path)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(unfinished, "wb") as file:
+            np.savez_compressed(file, kind=kind, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def load_arrays(path: str | Path, kind: str, cure: str) -> dict[str, np.ndarray]:
+    """Read what `save_arrays` wrote.
+
+    Args:
+        path: The file.
+        kind: As it was saved.
+        cure: How to make such a file, for the message.
+
+    Raises:
+        UsageError: There is no such file, or it is of another kind.
+    """
+    try:
+        with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as stored:
+            arrays = dict(stored)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UsageError(f"{path}: expected a file of kind {kind!r}, found: {error}; {cure}") from error
+    found = str(arrays.pop("kind", "unknown"))
+    if found != kind:
+        raise UsageError(f"{path}: expected a file of kind {kind!r}, found kind {found!r}; {cure}")
+    return arrays

@@ -1,0 +1,129 @@
+"""How varied captions are: distinct n-grams, self-CIDEr, vocabulary, and captions nobody wrote before.
+
+Sources: distinct-n, Li et al. 2016, https://arxiv.org/abs/1510.03055; self-CIDEr, Wang and Chan, CVPR 2019,
+https://arxiv.org/abs/1903.12020.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, chain
+
+import numpy as np
+from numba import njit
+
+from ofakit.errors import UsageError
+from ofakit.scores.document_frequencies import DocumentFrequency, document_frequency
+from ofakit.scores.ngrams import ORDER
+from ofakit.scores.remembered import shared_length
+from ofakit.scores.score import Score, check_pairs
+
+__all__ = ["distinct", "novel_share", "self_cider", "vocabulary_size"]
+
+
+def distinct(candidates: Sequence[str], n: int) -> float:
+    """Different n-grams of all candidates over all their n-grams, from 0 to 1; 0 where there is none.
+
+    Args:
+        candidates: Tokenized captions.
+        n: Words in an n-gram, 1 or more.
+
+    Raises:
+        UsageError: n is below 1.
+
+    >>> distinct(["a dog runs", "a dog sleeps"], 1), distinct(["a dog runs", "a dog sleeps"], 2)
+    (0.6666666666666666, 0.75)
+    """
+    if n < 1:
+        raise UsageError(f"distinct-n: expected n of 1 or more, found {n}")
+    words = (caption.split() for caption in candidates)
+    ngrams = [tuple(w[i : i + n]) for w in words for i in range(len(w) - n + 1)]
+    return len(set(ngrams)) / len(ngrams) if ngrams else 0.0
+
+
+def vocabulary_size(candidates: Iterable[str]) -> int:
+    """Number of different words.
+
+    >>> vocabulary_size(["a dog runs", "a dog sleeps"])
+    4
+    """
+    return len({word for caption in candidates for word in caption.split()})
+
+
+def novel_share(candidates: Sequence[str], training_captions: Iterable[str]) -> float:
+    """Share of the candidates that are, word for word, none of the training captions, from 0 to 1.
+
+    Args:
+        candidates: Tokenized captions.
+        training_captions: Tokenized captions.
+
+    Raises:
+        UsageError: There are no candidates.
+
+    >>> novel_share(["a dog runs", "a dog"], ["a  dog"])
+    0.5
+    """
+    if not candidates:
+        raise UsageError("nothing to score: there are no candidates")
+    known = {tuple(caption.split()) for caption in training_captions}
+    return sum(tuple(caption.split()) not in known for caption in candidates) / len(candidates)
+
+
+def self_cider(caption_sets: Sequence[Sequence[str]], frequency: DocumentFrequency | None = None) -> Score:
+    """Diversity of several captions of one picture: 0 where all say the same, 1 where no two share an n-gram.
+
+    With the eigenvalues l of the m x m matrix of CIDEr similarities (mean cosine over the orders 1 to 4) it is
+    -log_m(max sqrt(l) / sum sqrt(l)).
+
+    Args:
+        caption_sets: For each picture two or more tokenized captions.
+        frequency: Document frequency of a corpus; without it that of the captions given here, a picture a document.
+
+    Returns:
+        The mean over pictures, and each picture's.
+
+    Raises:
+        UsageError: A picture has fewer than two captions, or something is not a string.
+
+    >>> sets = [["a dog runs", "a dog runs"], ["a red car", "two birds sing"], ["a cat", "the cat"]]
+    >>> self_cider(sets).per_item.round(4).tolist()
+    [0.0, 1.0, 0.7579]
+    """
+    check_pairs([""] * len(caption_sets), caption_sets)
+    for number, captions in enumerate(caption_sets):
+        if len(captions) < 2:
+            raise UsageError(f"self_cider: expected two captions or more of picture {number}, found {len(captions)}")
+    known = (frequency or document_frequency(caption_sets)).remembered
+    numbers = known.numbers(list(chain.from_iterable(caption_sets)))
+    ends = list(accumulate(map(len, caption_sets)))
+    arrays = (known.words, known.nodes, known.bounds, known.norms, known.weights)
+    kernels = (_similarities(numbers[a:b], *arrays) for a, b in zip([0, *ends], ends, strict=False))
+    per_item = np.array([_spread(kernel) for kernel in kernels])
+    return Score(float(per_item.mean()), per_item)
+
+
+def _spread(kernel: np.ndarray) -> float:
+    roots = np.sqrt(np.maximum(np.linalg.eigvalsh(kernel), 0.0))
+    if roots.sum() == 0:
+        return 0.0
+    return float(np.clip(np.log(roots.sum() / roots.max()) / np.log(len(kernel)), 0.0, 1.0))
+
+
+@njit(cache=True)
+def _similarities(numbers, words, nodes, bounds, norms, weights):
+    """Mean cosine of every two texts: a pair of places with the same n-gram adds its squared weight to the product."""
+    kernel = np.zeros((len(numbers), len(numbers)))
+    for i in range(len(numbers)):
+        for j in range(i + 1):
+            start, end = bounds[numbers[i]]
+            begin, stop = bounds[numbers[j]]
+            products = np.zeros(ORDER)
+            for place in range(begin, stop):
+                for other in range(start, end):
+                    for n in range(shared_length(words, other, end, place, stop)):
+                        products[n] += weights[nodes[place, n]]
+            for n in range(ORDER):
+                if products[n] > 0:
+                    kernel[i, j] += products[n] / (norms[numbers[i], n] * norms[numbers[j], n] * ORDER)
+            kernel[j, i] = kernel[i, j]
+    return kernel

@@ -1,0 +1,106 @@
+"""All caption scores of one set of predictions, in a form from which resampled corpora can be scored too.
+
+    measures, missing = measure(candidates, references)
+    {name: measure.corpus for name, measure in measures.items()}
+
+Every corpus score here is a function of sums over items: of n-gram counts for BLEU, of match counts for METEOR, of the
+items' scores for the others. A bootstrap sample is then a weighting of the items and costs one matrix product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from ofakit.scores.consensus import cider, cider_d
+from ofakit.scores.document_frequencies import DocumentFrequency
+from ofakit.scores.java import MissingScoreError, meteor_from_statistics, meteor_statistics, spice
+from ofakit.scores.ngrams import ORDER
+from ofakit.scores.precision import bleu_from_statistics, bleu_statistics
+from ofakit.scores.score import check_pairs
+from ofakit.scores.subsequence import rouge_l
+
+__all__ = ["MEASURES", "Measure", "measure"]
+
+MEASURES = ("bleu1", "bleu2", "bleu3", "bleu4", "rouge_l", "cider", "cider_d", "meteor", "spice")
+
+
+class Measure(NamedTuple):
+    """A score as a function of sums over items.
+
+    Attributes:
+        statistics: Float64, shape (items, k): what is summed.
+        combine: Sums, shape (rows, k) → scores, shape (rows,).
+    """
+
+    statistics: np.ndarray
+    combine: Callable[[np.ndarray], np.ndarray]
+
+    @property
+    def corpus(self) -> float:
+        """The corpus score."""
+        return float(self.combine(self.statistics.sum(axis=0, keepdims=True))[0])
+
+    @property
+    def per_item(self) -> np.ndarray:
+        """The score of each item, shape (items,)."""
+        return self.combine(self.statistics)
+
+
+def measure(
+    candidates: Sequence[str],
+    references: Sequence[Sequence[str]],
+    document_frequency: DocumentFrequency | None = None,
+    java: bool = True,
+) -> tuple[dict[str, Measure], dict[str, str]]:
+    """Score captions with everything there is.
+
+    Args:
+        candidates: Tokenized strings, one an item.
+        references: Tokenized strings, at least one an item.
+        document_frequency: Of a corpus, for CIDEr-D; without it the references given here are the corpus. CIDEr
+            itself always takes these, as pycocoevalcap does.
+        java: Whether to compute METEOR and SPICE.
+
+    Returns:
+        The measures by name, in the order of `MEASURES`, and for each that is missing the reason.
+
+    Raises:
+        UsageError: The lists do not fit together, or something in them is not a string.
+
+    >>> measures, missing = measure(["a dog runs off"], [["a dog runs off"]], java=False)
+    >>> round(measures["bleu4"].corpus, 4), measures["rouge_l"].corpus, sorted(missing)
+    (1.0, 1.0, ['meteor', 'spice'])
+    """
+    check_pairs(candidates, references)
+    counts = bleu_statistics(candidates, references)
+    found = {f"bleu{n + 1}": Measure(counts, partial(_bleu_of_order, n)) for n in range(ORDER)}
+    found["rouge_l"] = _mean_of(rouge_l(candidates, references).per_item)
+    found["cider"] = _mean_of(cider(candidates, references).per_item)
+    found["cider_d"] = _mean_of(cider_d(candidates, references, document_frequency).per_item)
+    missing = {} if java else dict.fromkeys(("meteor", "spice"), "not asked for")
+    if java:
+        try:
+            found["meteor"] = Measure(meteor_statistics(candidates, references), meteor_from_statistics)
+        except MissingScoreError as error:
+            missing["meteor"] = str(error)
+        try:
+            found["spice"] = _mean_of(spice(candidates, references).per_item)
+        except MissingScoreError as error:
+            missing["spice"] = str(error)
+    return found, missing
+
+
+def _mean_of(per_item: np.ndarray) -> Measure:
+    return Measure(np.column_stack((per_item, np.ones(len(per_item)))), _mean)
+
+
+def _mean(sums: np.ndarray) -> np.ndarray:
+    return sums[:, 0] / sums[:, 1]
+
+
+def _bleu_of_order(n: int, sums: np.ndarray) -> np.ndarray:
+    return bleu_from_statistics(sums)[:, n]
