@@ -13,6 +13,7 @@ eos do, and rounding never adds a word to the budget or an insertion.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -65,9 +66,9 @@ def mask_whole_words(
     >>> ids = [0, 10, 11, 12, 13, 14, 2]
     >>> starts = [False, True, True, False, True, True, False]
     >>> mask_whole_words(ids, starts, mask_id=99, ratio=0.5, poisson_lambda=0, replace_length=-1, generator=3)
-    [0, 10, 11, 12, 99, 99, 2]
+    [0, 99, 99, 99, 13, 14, 2]
     >>> mask_whole_words(ids, starts, mask_id=99, ratio=0.5, poisson_lambda=0, replace_length=1, generator=3)
-    [0, 10, 11, 12, 99, 99, 2]
+    [0, 99, 99, 13, 14, 2]
     """
     (masked,) = mask_whole_words_batch(
         [ids],
@@ -157,14 +158,23 @@ def mask_whole_words_packed(
     if ratio == 0 or not len(tokens):
         return tokens.copy(), lengths.copy()
     low, high = vocab_range or (0, 1)
-    rng = _numpy_generator(generator)
-    spans, counts, inserts = _draw_spans(flags, lengths, ratio, _cumulative_lengths(poisson_lambda), rng)
-    how = (mask_id, replace_length, random_ratio, low, high)
-    return _mask(tokens, flags, lengths, spans, counts, inserts, how, rng)
+    how = (int(mask_id), int(replace_length), float(random_ratio), int(low), int(high))
+    cumulative = _cumulative_lengths(float(poisson_lambda))
+    return _mask(tokens, flags, lengths, float(ratio), cumulative, how, _random_state(generator))
 
 
 @njit(cache=True)
-def _draw_spans(flags, lengths, ratio, cumulative, rng):
+def _uniform(state):
+    """A number in [0, 1) from a state of one uint64. SplitMix64: Steele, Lea and Flood, OOPSLA 2014."""
+    state[0] += np.uint64(0x9E3779B97F4A7C15)
+    mixed = state[0]
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return ((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53
+
+
+@njit(cache=True)
+def _draw_spans(flags, lengths, ratio, cumulative, state):
     """Draw span lengths until they reach the budget of each of N sentences.
 
     Returns (S,) positive lengths in words, and for each sentence how many of them are its own and how many were zero.
@@ -180,7 +190,7 @@ def _draw_spans(flags, lengths, ratio, cumulative, rng):
         start += lengths[n]
         left = math.ceil(words * ratio - ROUNDING)
         while left > 0:
-            u = rng.random()
+            u = _uniform(state)
             length = 0
             while cumulative[length] <= u:
                 length += 1
@@ -195,8 +205,9 @@ def _draw_spans(flags, lengths, ratio, cumulative, rng):
 
 
 @njit(cache=True)
-def _mask(tokens, flags, lengths, spans, counts, inserts, how, rng):
-    """Put the drawn spans at random words: (T,) tokens of N sentences -> (T',), (N,)."""
+def _mask(tokens, flags, lengths, ratio, cumulative, how, state):
+    """Draw spans and put them at random words: (T,) tokens of N sentences -> (T',), (N,)."""
+    spans, counts, inserts = _draw_spans(flags, lengths, ratio, cumulative, state)
     longest = lengths.max()
     words = np.empty(longest, np.int64)
     owner = np.empty(longest, np.int64)
@@ -210,29 +221,29 @@ def _mask(tokens, flags, lengths, spans, counts, inserts, how, rng):
         own = spans[first : first + counts[n]]
         start += lengths[n]
         first += counts[n]
-        _cover(marks, own, how[2], words, owner, is_random, rng)
-        kept = _replace(sentence, owner, is_random, how, rng, result[end:])
+        _cover(marks, own, how[2], words, owner, is_random, state)
+        kept = _replace(sentence, owner, is_random, how, state, result[end:])
         if inserts[n]:
-            _insert(result[end : end + kept + inserts[n]], kept, how, rng)
+            _insert(result[end : end + kept + inserts[n]], kept, how, state)
         new_lengths[n] = kept + inserts[n]
         end += new_lengths[n]
-    return result[:end].copy(), new_lengths
+    return result[:end], new_lengths
 
 
 @njit(cache=True)
-def _cover(marks, spans, random_ratio, words, owner, is_random, rng):
+def _cover(marks, spans, random_ratio, words, owner, is_random, state):
     """Write to `owner` where the first span begins that covers a token, or -1; and which beginnings are random."""
     last = len(marks) - 1
     found = 0
     for i in range(len(marks)):
         owner[i] = -1
         words[found] = i
-        found += (marks[i] == 1) & (0 < i) & (i < last)
+        found += (marks[i] == 1) & (i > 0) & (i < last)
     for s in range(len(spans)):
-        swap = s + int(rng.random() * (found - s))
+        swap = s + int(_uniform(state) * (found - s))
         words[s], words[swap] = words[swap], words[s]
         begin = words[s]
-        is_random[begin] = random_ratio > 0 and rng.random() < random_ratio
+        is_random[begin] = random_ratio > 0 and _uniform(state) < random_ratio
         left = spans[s]
         i = begin
         while i < last and marks[i] >= 0:
@@ -245,7 +256,7 @@ def _cover(marks, spans, random_ratio, words, owner, is_random, rng):
 
 
 @njit(cache=True)
-def _replace(sentence, owner, is_random, how, rng, result):
+def _replace(sentence, owner, is_random, how, state, result):
     """Write what remains of a sentence to `result`; say how much."""
     mask_id, replace_length, _, low, high = how
     kept = 0
@@ -253,13 +264,13 @@ def _replace(sentence, owner, is_random, how, rng, result):
         begin = owner[i]
         result[kept] = sentence[i] if begin == -1 else mask_id
         if begin >= 0 and is_random[begin]:
-            result[kept] = low + int(rng.random() * (high - low))
+            result[kept] = low + int(_uniform(state) * (high - low))
         kept += (begin == -1) | (replace_length == -1) | ((replace_length == 1) & (begin == i))
     return kept
 
 
 @njit(cache=True)
-def _insert(result, kept, how, rng):
+def _insert(result, kept, how, state):
     """Spread the first `kept` tokens of `result` over all of it, with masks at random places between bos and eos.
 
     Every choice of places is equally likely. ceil(n * random_ratio) of the n masks are random tokens.
@@ -270,16 +281,17 @@ def _insert(result, kept, how, rng):
     result[-1] = result[kept - 1]
     kept -= 2
     for place in range(len(result) - 2, 0, -1):
-        if rng.random() * place >= left:
+        if _uniform(state) * place >= left:
             result[place] = result[kept]
             kept -= 1
             continue
-        becomes_random = random_left > 0 and rng.random() * left < random_left
+        becomes_random = random_left > 0 and _uniform(state) * left < random_left
         random_left -= becomes_random
         left -= 1
-        result[place] = low + int(rng.random() * (high - low)) if becomes_random else mask_id
+        result[place] = low + int(_uniform(state) * (high - low)) if becomes_random else mask_id
 
 
+@functools.lru_cache(maxsize=16)
 def _cumulative_lengths(mean: float) -> np.ndarray:
     """Probability of a span of at most 0, 1, 2, … words; the last is 1. A mean of 0 stands for single words."""
     if mean == 0:
@@ -313,14 +325,14 @@ def _check(
 def _joined(rows: Sequence[Any], dtype: type) -> tuple[np.ndarray, np.ndarray]:
     """Rows end to end, and the length of each."""
     lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
-    flat = np.concatenate([np.asarray(row, dtype=dtype) for row in rows]) if len(rows) else np.zeros(0, dtype)
+    flat = np.concatenate(rows, dtype=dtype, casting="unsafe") if len(rows) else np.zeros(0, dtype)
     return flat, lengths
 
 
-def _numpy_generator(generator: Any) -> np.random.Generator:
-    """A NumPy generator; a torch one gives its seed, and moves on."""
+def _random_state(generator: Any) -> np.ndarray:
+    """A state of the compiled code's own randomness, (1,) uint64. A generator that is given moves on."""
     if hasattr(generator, "initial_seed"):
         import torch
 
         generator = int(torch.randint(2**63 - 1, (1,), generator=generator, device=generator.device))
-    return np.random.default_rng(generator)
+    return np.random.default_rng(generator).integers(2**64, size=1, dtype=np.uint64, endpoint=False)
