@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 
 from ofakit.config.schema import ExperimentConfig
 from ofakit.data import READERS, Example, expand
-from ofakit.errors import UsageError
+from ofakit.errors import UsageError, did_you_mean
 from ofakit.hub import ModelBundle, load_bundle, resolve_model
 from ofakit.models.ofa import OFAConfig, OFAModel, load_checkpoint
 from ofakit.models.ofa.checkpoints import config_of
@@ -97,6 +98,10 @@ def _continued(config: ExperimentConfig, bundle: ModelBundle) -> ModelBundle:
 
 def _network(config: ExperimentConfig, vocab_size: int) -> OFAConfig:
     """The network's configuration: that of a fairseq file or a released size, with the overrides on top."""
+    known = [field.name for field in dataclasses.fields(OFAConfig)]
+    for key in config.model.config:
+        if key not in known:
+            raise UsageError(f"unknown key 'model.config.{key}': {did_you_mean(key, known)}")
     if config.model.path is not None:
         return config_of(config.model.path).replace(**config.model.config)
     return OFAConfig.from_size(config.model.size, **{"vocab_size": vocab_size, **config.model.config})

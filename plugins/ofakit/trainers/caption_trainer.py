@@ -406,17 +406,19 @@ class CaptionTrainer(EpochBasedTrainer):
         """Write everything a resumed run needs.
 
         Args:
-            epoch_is_over: Whether the next step belongs to the next epoch.
+            epoch_is_over: Whether this is the end of the epoch's loop.
 
         Returns:
             The snapshot's folder.
         """
-        step = self._iter if epoch_is_over else self._iter + 1
+        after_loop = 0 if epoch_is_over else 1  # within the loop the counters still name the step that was just made
+        step, done = self._iter + after_loop, self._inner_iter + after_loop
+        whole_epoch = epoch_is_over and done >= self.iters_per_epoch  # not so where max_steps or a hook ended it
         folder = snapshot_folder(Path(self.work_dir), step)
         rest = {
-            "epoch": self._epoch + 1 if epoch_is_over else self._epoch,
+            "epoch": self._epoch + 1 if whole_epoch else self._epoch,
             "iter": step,
-            "inner_iter": 0 if epoch_is_over else self._inner_iter + 1,
+            "inner_iter": 0 if whole_epoch else done,
             "stopped_early": self._stop_training and step < self.max_iters,
             "evaluations": self.evaluations,
             "metric_values": self._metric_values,

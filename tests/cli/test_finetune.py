@@ -1,0 +1,81 @@
+"""tools/finetune.py: its last line, its exit codes, resume, evaluation, and what becomes of an earlier run."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ofakit.cli import evaluate, finetune
+
+from .conftest import QUICKSTART, last_line, overrides
+
+
+def test_last_line_and_run_directory(run, tmp_path, capsys):
+    assert finetune.main(["--conf", str(run / "conf.json"), "--set", f"work_dir={tmp_path / 'again'}"]) == 0
+    result = last_line(capsys.readouterr().out)
+    assert {"work_dir", "cider", "style_accuracy", "cider_shuffled", "steps", "seconds"} <= set(result)
+    assert result["work_dir"] == str(tmp_path / "again") and result["steps"] == 6
+    first = json.loads((run / "eval" / "test.json").read_text())
+    assert first == json.loads((tmp_path / "again" / "eval" / "test.json").read_text())
+    for name in ("conf.json", "train.log", "metrics.jsonl", "tensorboard", "best", "output", "eval/test.html"):
+        assert (run / name).exists(), name
+
+
+def test_evaluation_of_the_best_model_repeats_its_scores(run, capsys):
+    test = json.loads((run / "eval" / "test.json").read_text())
+    assert finetune.main(["eval", "--conf", str(run / "conf.json"), "--checkpoint", str(run / "best")]) == 0
+    assert last_line(capsys.readouterr().out)["rouge_l"] == test["rouge_l"]
+    assert evaluate.main(["--conf", str(run / "conf.json")]) == 0
+    assert last_line(capsys.readouterr().out)["rouge_l"] == test["rouge_l"]
+
+
+def test_finished_run_can_be_resumed_with_more_epochs(run, tmp_path, capsys):
+    work_dir = tmp_path / "more"
+    start = ["--conf", str(QUICKSTART), *overrides(work_dir)]
+    assert finetune.main(start) == 0
+    assert finetune.main([*start, "--resume", "--set", "train.max_steps=8"]) == 0
+    assert last_line(capsys.readouterr().out)["steps"] == 8
+    lines = [json.loads(line) for line in (work_dir / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "evaluation/cider" in line] == [6, 8]
+
+
+def test_earlier_run_is_moved_aside(run, capsys):
+    before = (run / "eval" / "test.json").read_text()
+    assert finetune.main(["--conf", str(run / "conf.json"), "--max_epoches", "1", "--batch_size", "4"]) == 0
+    assert (run / "earlier" / "1" / "eval" / "test.json").read_text() == before
+    assert json.loads((run / "conf.json").read_text())["train"]["dataloader"]["batch_size_per_gpu"] == 4
+
+
+def test_start_from_a_model_directory_keeps_what_it_was_taught(run, tmp_path, capsys):
+    arguments = [*overrides(tmp_path / "next"), "--set", f"model.path={run / 'output'}", "--set", "train.max_steps=1"]
+    assert finetune.main(["--conf", str(QUICKSTART), *arguments]) == 0
+    conf = json.loads((tmp_path / "next" / "conf.json").read_text())
+    assert conf["preprocessor"]["patch_image_size"] == 64
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"trian": {}}, ["'trian'", "did you mean 'train'"]),
+        ({"objectives": [{"type": "crossentropy"}]}, ["crossentropy", "did you mean 'cross_entropy'"]),
+        ({"objectives": [{"type": "cross_entropy", "smoothing": 1}]}, ["smoothing", "label_smoothing"]),
+        ({"data": {"reader": {"type": "scene"}}}, ["did you mean 'scenes'"]),
+        ({"data": {"reader": {"type": "scenes", "picturs": 3}}}, ["picturs", "pictures"]),
+        ({"data": {"reader": {"type": "flickrstyle"}, "root": "nowhere"}}, ["nowhere"]),
+        ({"model": {"path": "no/such/place"}}, ["no model directory"]),
+        ({"model": {"tokenizer": {"train_vocab_size": None}}}, ["model.tokenizer.path"]),
+        ({"model": {"config": {"d_modell": 3}}}, ["d_modell"]),
+        ({"model": {"config": {"use_ofasys": True}}}, ["use_ofasys"]),
+    ],
+)
+def test_bad_configuration_ends_with_2_and_says_what_would_do(tmp_path, capsys, change, words):
+    conf = tmp_path / "bad.json"
+    conf.write_text(json.dumps({"extends": str(QUICKSTART), "work_dir": str(tmp_path / "run"), **change}))
+    small = ["--set", "train.max_steps=1"]
+    if "data" not in change:
+        small += ["--set", "data.reader.pictures=4", "--set", "data.reader.val=4", "--set", "data.reader.test=4"]
+    assert finetune.main(["--conf", str(conf), *small]) == 2
+    message = capsys.readouterr().err
+    assert "Traceback" not in message
+    for word in words:
+        assert word in message
