@@ -9,12 +9,13 @@ from ofakit.errors import UsageError
 from ofakit.files import replace_folder
 from ofakit.hub.bundle import CONFIGURATION, ModelBundle, stock_model_section
 from ofakit.models.ofa.checkpoints import save_modelscope
+from ofakit.text.prompts import STYLE_PROMPT, build_prompt
 
 __all__ = ["export_plain"]
 
 
 def export_plain(bundle: ModelBundle, folder: str | Path, style: str | None = None) -> Path:
-    """Write a directory for the stock code, which knows no styles.
+    """Write a directory for the stock code, which knows no styles and cuts no centre out of a picture.
 
     Args:
         bundle: The model.
@@ -33,7 +34,7 @@ def export_plain(bundle: ModelBundle, folder: str | Path, style: str | None = No
             )
         if style is None:
             raise UsageError(f"the stock code has one prompt: choose a style, one of {', '.join(bundle.styles.names)}")
-        prompt = (prompt or "").replace("{}", bundle.styles.text(style))
+        prompt = build_prompt(prompt or STYLE_PROMPT, bundle.styles.text(style))
     section = {"type": "ofa", **stock_model_section(bundle)}
     if prompt:
         section["prompt"] = prompt

@@ -367,7 +367,7 @@ class CaptionTrainer(EpochBasedTrainer):
         self._mode = ModeKeys.EVAL
         predictions = self.predict(self.examples[split])
         if self.judge is None:
-            self.judge = style_judge(self.reader, self.examples)
+            self.judge = style_judge(self.reader, self.examples, Path(self.work_dir))
         scores = score_predictions(predictions, self.judge, self.experiment.seed)
         if self.processes.is_main:
             write_evaluation(Path(self.work_dir) / "eval", split, scores, predictions)

@@ -23,7 +23,8 @@ from ofakit.models.ofa.generation import Hypothesis, generate
 from ofakit.models.ofa.precision import autocast
 from ofakit.preprocessors.image import normalize
 from ofakit.reports.gallery import gallery
-from ofakit.scores import bleu, cider, ptb_tokenize, rouge_l
+from ofakit.scores import StyleClassifier, bleu, cider, ptb_tokenize, rouge_l
+from ofakit.text.styles import same_style
 
 __all__ = ["Prediction", "caption_batches", "score_predictions", "shuffled", "write_evaluation"]
 
@@ -42,19 +43,37 @@ class StyleJudge:
     human_accuracy: float
 
 
-def style_judge(reader: Any, examples: Mapping[str, Sequence[Example]]) -> StyleJudge | None:
+def style_judge(reader: Any, examples: Mapping[str, Sequence[Example]], work_dir: Path) -> StyleJudge | None:
     """The judge of a data set: its own rule, or else a classifier trained on its training captions.
 
     Args:
         reader: Has a method `obeys_style(caption, style)` where the data set knows a rule.
         examples: The examples of every split, by name.
+        work_dir: A classifier that is trained is saved here as `style_classifier.npz`.
 
     Returns:
         None where fewer than two styles are known.
     """
     if hasattr(reader, "obeys_style"):
         return StyleJudge(lambda captions, styles: [*map(reader.obeys_style, captions, styles)], 1.0)
-    return None
+    captions, styles = _styled_captions(examples.get("train", ()))
+    if len(set(styles)) < 2:
+        return None
+    held_out = _styled_captions(examples.get("test") or examples.get("val") or ())
+    classifier = StyleClassifier.train(captions, styles, *(held_out if held_out[0] else ()))
+    classifier.save(work_dir / "style_classifier.npz")
+
+    def obeys(captions: Sequence[str], styles: Sequence[str]) -> list[bool]:
+        heard = classifier.predict(ptb_tokenize(list(captions)))
+        return [found == same_style(style) for found, style in zip(heard, styles, strict=True)]
+
+    return StyleJudge(obeys, classifier.human_accuracy)
+
+
+def _styled_captions(examples: Iterable[Example]) -> tuple[list[str], list[str]]:
+    """Tokenized captions by people and the style of each."""
+    pairs = [(text, e.style) for e in examples if e.style for text in (e.references or (e.text,)) if text]
+    return ptb_tokenize([text for text, _ in pairs]), [same_style(style) for _, style in pairs]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,130 @@
+"""`tools/checkpoint.py`: look into a checkpoint, convert it, take it out of a tar archive, average several."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ofakit.cli._common import run_tool, tool_parser
+from ofakit.errors import UsageError
+
+if TYPE_CHECKING:
+    from ofakit.hub import ModelBundle
+
+__all__ = ["main"]
+
+EXAMPLES = """examples:
+  python tools/checkpoint.py inspect ofa_base.pt
+  python tools/checkpoint.py convert ofa_base.pt ofa-base --to modelscope --tokenizer BPE_DIR
+  python tools/checkpoint.py convert work_dir/run/best plain --to plain --style humorous
+  python tools/checkpoint.py extract download.tar checkpoint_best.pt --out models/
+  python tools/checkpoint.py average work_dir/a/best work_dir/b/best --out averaged
+
+Formats: ofakit (styles and all), plain or modelscope (a directory for ModelScope's own OFA), huggingface, fairseq (.pt)."""
+
+FORMATS = ("ofakit", "plain", "modelscope", "huggingface", "fairseq")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool.
+
+    Args:
+        argv: The arguments; None takes those of the process.
+
+    Returns:
+        The exit code.
+    """
+    parser = tool_parser("Look into, convert, extract and average checkpoints.", EXAMPLES)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    inspect = commands.add_parser("inspect", help="what a checkpoint is", allow_abbrev=False)
+    inspect.add_argument("path", help="model directory or file")
+    convert = commands.add_parser("convert", help="write it in another format", allow_abbrev=False)
+    convert.add_argument("path", help="model directory or file")
+    convert.add_argument("out", help="directory, or .pt file for fairseq")
+    convert.add_argument("--to", choices=FORMATS, required=True, help="the format to write")
+    convert.add_argument("--tokenizer", metavar="DIR", help="vocabulary for a file that has none")
+    convert.add_argument("--style", metavar="NAME", help="style of the one prompt of a plain directory")
+    convert.add_argument("--allow-partial", action="store_true", help="accept missing or unexpected weights")
+    extract = commands.add_parser("extract", help="take a checkpoint out of a tar archive", allow_abbrev=False)
+    extract.add_argument("archive")
+    extract.add_argument("member", help="path in the archive, or the end of it")
+    extract.add_argument("--out", default=".", metavar="PATH", help="file or folder to write; default: here")
+    average = commands.add_parser("average", help="the mean of several checkpoints of one model", allow_abbrev=False)
+    average.add_argument("paths", nargs="+", metavar="path", help="model directories; all else is the first one's")
+    average.add_argument("--out", required=True, metavar="DIR")
+    return run_tool(parser, run, argv)
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Do what the subcommand says.
+
+    Args:
+        args: The parsed arguments.
+    """
+    return {"inspect": _inspect, "convert": _convert, "extract": _extract, "average": _average}[args.command](args)
+
+
+def _inspect(args: argparse.Namespace) -> dict[str, Any]:
+    from ofakit.models.ofa.checkpoints import describe
+
+    return {"path": args.path, **describe(args.path)}
+
+
+def _convert(args: argparse.Namespace) -> dict[str, Any]:
+    from pathlib import Path
+
+    from ofakit.hub import export_plain, save_bundle
+    from ofakit.models.ofa.checkpoints import save_fairseq, save_huggingface
+
+    bundle = _bundle(args)
+    out = Path(args.out)
+    if args.to == "ofakit":
+        save_bundle(bundle, out)
+    elif args.to in ("plain", "modelscope"):
+        export_plain(bundle, out, args.style)
+    elif args.to == "huggingface":
+        save_huggingface(bundle.model, out)
+        bundle.tokenizer.save_pretrained(out)
+    else:
+        save_fairseq(bundle.model, out)
+    return {"out": str(out), "format": args.to, "parameters": sum(p.numel() for p in bundle.model.parameters())}
+
+
+def _bundle(args: argparse.Namespace) -> ModelBundle:
+    """The checkpoint with a tokenizer: its own, or the one that was named."""
+    from pathlib import Path
+
+    from ofakit.hub import ModelBundle, load_bundle, resolve_model
+    from ofakit.models.ofa import OFAModel, load_checkpoint
+    from ofakit.models.ofa.checkpoints import config_of
+    from ofakit.text import OFATokenizer
+
+    path = resolve_model(args.path)
+    if path.is_dir() and args.tokenizer is None:
+        return load_bundle(path, allow_partial=args.allow_partial)
+    if args.tokenizer is None and args.to != "fairseq":
+        raise UsageError(f"{path} is a file without a vocabulary: give --tokenizer DIR (vocab.json and merges.txt)")
+    model = OFAModel(config_of(path))
+    load_checkpoint(model, path, allow_partial=args.allow_partial)
+    tokenizer = None if args.tokenizer is None else OFATokenizer.from_pretrained(Path(args.tokenizer))
+    if tokenizer is not None and len(tokenizer) > model.config.vocab_size:
+        raise UsageError(
+            f"the vocabulary of {args.tokenizer} has {len(tokenizer)} entries, the model only {model.config.vocab_size}"
+        )
+    return ModelBundle(model, tokenizer)
+
+
+def _extract(args: argparse.Namespace) -> dict[str, Any]:
+    from ofakit.models.ofa.checkpoints import extract_from_tar
+
+    return {"out": str(extract_from_tar(args.archive, args.member, args.out))}
+
+
+def _average(args: argparse.Namespace) -> dict[str, Any]:
+    from ofakit.hub import load_bundle, save_bundle
+    from ofakit.models.ofa.checkpoints import average
+
+    bundle = load_bundle(args.paths[0])
+    bundle.model.load_stock_state_dict(average(args.paths))
+    return {"out": str(save_bundle(bundle, args.out)), "averaged": len(args.paths)}

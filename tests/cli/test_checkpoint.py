@@ -1,0 +1,84 @@
+"""tools/checkpoint.py: every format there and back, archives, averages."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+
+import pytest
+import torch
+from ofakit.cli import caption, checkpoint
+from ofakit.hub import load_bundle
+
+from .conftest import last_line
+
+
+def same_weights(one, other):
+    one, other = one.state_dict(), other.state_dict()
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_inspect_says_what_it_is(run, capsys):
+    assert checkpoint.main(["inspect", str(run / "best")]) == 0
+    found = last_line(capsys.readouterr().out)
+    assert found["config"]["d_model"] == 32 and found["parameters"] > 10_000
+
+
+@pytest.mark.parametrize("there, back", [("huggingface", "ofakit"), ("plain", "huggingface"), ("fairseq", "ofakit")])
+def test_formats_there_and_back_keep_every_weight(run, tmp_path, capsys, there, back):
+    middle = tmp_path / ("model.pt" if there == "fairseq" else "middle")
+    assert checkpoint.main(["convert", str(run / "best"), str(middle), "--to", there, "--style", "pirate"]) == 0
+    tokenizer = ["--tokenizer", str(run / "best")] if there == "fairseq" else []
+    assert checkpoint.main(["convert", str(middle), str(tmp_path / "end"), "--to", back, *tokenizer]) == 0
+    assert same_weights(load_bundle(run / "best").model, load_bundle(tmp_path / "end").model)
+
+
+def test_plain_directory_asks_for_its_style_in_the_prompt(run, tmp_path, capsys):
+    assert checkpoint.main(["convert", str(run / "best"), str(tmp_path / "a"), "--to", "plain"]) == 2
+    assert "choose a style" in capsys.readouterr().err
+    assert (
+        checkpoint.main(["convert", str(run / "best"), str(tmp_path / "a"), "--to", "plain", "--style", "robot"]) == 0
+    )
+    configuration = json.loads((tmp_path / "a" / "configuration.json").read_text())
+    code = load_bundle(run / "best").styles.text("robot")
+    assert configuration["model"]["type"] == "ofa" and code in configuration["model"]["prompt"]
+    image = str(next(run.glob("scenes/*/images/test_*.png")))
+    capsys.readouterr()
+    assert caption.main(["--model", str(tmp_path / "a"), "--image", image]) == 0
+    plain = json.loads(capsys.readouterr().out.splitlines()[0])["caption"]
+    assert caption.main(["--model", str(run / "best"), "--image", image, "--style", "robot"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[0])["caption"] == plain
+
+
+def test_file_without_vocabulary_asks_for_one(run, tmp_path, capsys):
+    assert checkpoint.main(["convert", str(run / "best"), str(tmp_path / "m.pt"), "--to", "fairseq"]) == 0
+    assert checkpoint.main(["convert", str(tmp_path / "m.pt"), str(tmp_path / "d"), "--to", "ofakit"]) == 2
+    assert "--tokenizer" in capsys.readouterr().err
+
+
+def test_extract_refuses_an_archive_that_leaves_its_folder(tmp_path, capsys):
+    for name, code in (("models/ok.pt", 0), ("../evil.pt", 2)):
+        with tarfile.open(tmp_path / "a.tar", "w") as tar:
+            info = tarfile.TarInfo(name)
+            info.size = 3
+            tar.addfile(info, io.BytesIO(b"abc"))
+        assert (
+            checkpoint.main(["extract", str(tmp_path / "a.tar"), name.split("/")[-1], "--out", str(tmp_path)]) == code
+        )
+    assert (tmp_path / "ok.pt").read_bytes() == b"abc"
+    assert not (tmp_path.parent / "evil.pt").exists()
+    assert "leaves the folder" in capsys.readouterr().err
+
+
+def test_average_is_the_mean(run, tmp_path, capsys):
+    bundle = load_bundle(run / "best")
+    from ofakit.hub import save_bundle
+
+    with torch.no_grad():
+        bundle.model.encoder.image_proj.bias.add_(1.0)
+    save_bundle(bundle, tmp_path / "other")
+    paths = [str(run / "best"), str(tmp_path / "other")]
+    assert checkpoint.main(["average", *paths, "--out", str(tmp_path / "mean")]) == 0
+    expected = bundle.model.encoder.image_proj.bias - 0.5
+    torch.testing.assert_close(load_bundle(tmp_path / "mean").model.encoder.image_proj.bias, expected)
