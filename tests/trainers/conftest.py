@@ -24,7 +24,10 @@ SMALL = {
         "gradient_accumulation": 2,
         "dataloader": {"batch_size_per_gpu": 8},
         "optimizer": {"lr": 1e-3},
-        "hooks": [{"type": "MetricsFileHook", "interval": 1}, {"type": "SnapshotHook", "save_strategy": "by_step", "interval": 3}],
+        "hooks": [
+            {"type": "MetricsFileHook", "interval": 1},
+            {"type": "SnapshotHook", "save_strategy": "by_step", "interval": 3},
+        ],
     },
     "generation": {"num_beams": 2, "max_length": 6},
 }  # fmt: skip

@@ -21,7 +21,8 @@ EXAMPLES = """examples:
   python tools/checkpoint.py extract download.tar checkpoint_best.pt --out models/
   python tools/checkpoint.py average work_dir/a/best work_dir/b/best --out averaged
 
-Formats: ofakit (styles and all), plain or modelscope (a directory for ModelScope's own OFA), huggingface, fairseq (.pt)."""
+Formats: ofakit (styles and all), plain or modelscope (a directory for ModelScope's own OFA), huggingface,
+fairseq (one .pt file)."""
 
 FORMATS = ("ofakit", "plain", "modelscope", "huggingface", "fairseq")
 

@@ -94,7 +94,7 @@ def stock_generation(configuration: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _column_map(configuration: Mapping[str, Any]) -> dict[str, str]:
-    """Columns that have another name than their field; ModelScope lists the others, too, whether or not they are there."""
+    """Columns named otherwise than their field; ModelScope lists the rest, too, whether or not they are there."""
     columns = configuration.get("dataset", {}).get("column_map", {})
     return {field: column for field, column in columns.items() if field != column}
 
