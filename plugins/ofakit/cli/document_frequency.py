@@ -1,0 +1,78 @@
+"""`tools/data.py document-frequency`: count once in how many pictures' captions each n-gram occurs, for CIDEr-D."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ofakit.errors import UsageError
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the subcommand takes.
+
+    Args:
+        parser: Gets the arguments.
+    """
+    parser.add_argument("--conf", metavar="FILE", help="experiment whose training captions are counted")
+    parser.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides",
+        help="override a key of the file, dotted (repeatable)",
+    )  # fmt: skip
+    parser.add_argument("--split", default="train", help="split of the experiment (default: train)")
+    parser.add_argument("--references", metavar="FILE", help="instead of --conf: COCO annotations JSON or JSONL")
+    parser.add_argument("--output", metavar="FILE", required=True, help="where to write it, such as train.df.npz")
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Count and save.
+
+    Args:
+        args: The parsed arguments.
+
+    Returns:
+        `output`, `documents`, `ngrams`, and `skipped`: captions without a word.
+
+    Raises:
+        UsageError: Neither or both sources were given, one cannot be read, or the file cannot be written.
+    """
+    from ofakit.scores import document_frequency, ptb_tokenize
+
+    if (args.conf is None) == (args.references is None):
+        raise UsageError("give either --conf FILE or --references FILE")
+    lists = _of_file(Path(args.references)) if args.references else _of_experiment(args)
+    tokenized = [ptb_tokenize(texts) for texts in lists]
+    kept = [[text for text in texts if text] for texts in tokenized]
+    kept = [texts for texts in kept if texts]
+    if not kept:
+        raise UsageError(f"{args.references or args.conf}: there are no captions to count")
+    frequency = document_frequency(kept)
+    output = Path(args.output)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        frequency.save(output)
+    except OSError as error:
+        raise UsageError(f"--output: cannot write {output}: {error}") from error
+    skipped = sum(map(len, tokenized)) - sum(map(len, kept))
+    return {"output": str(output), "documents": frequency.documents, "ngrams": len(frequency), "skipped": skipped}
+
+
+def _of_file(path: Path) -> list[list[str]]:
+    from ofakit.cli.evaluate_predictions import read_references
+
+    return list(read_references(path).values())
+
+
+def _of_experiment(args: argparse.Namespace) -> list[list[str]]:
+    """The references of a split: a picture in one style is a document, as it is when captions are scored."""
+    from ofakit.config import load_config
+    from ofakit.data import READERS
+
+    config = load_config(args.conf, args.overrides)
+    spec = config.data.reader.model_dump()
+    root = config.data.root or str(Path(config.work_dir) / spec["type"])
+    reader = READERS.build(spec) if "root" in spec else READERS.build(spec, root=root)
+    return [list(example.references) for example in reader.read(args.split)]

@@ -1,0 +1,125 @@
+"""Caption scores as a ModelScope metric: BLEU, ROUGE-L, CIDEr, CIDEr-D, and on demand METEOR, SPICE, style accuracy.
+
+    "evaluation": {"metrics": [{"type": "caption", "style_classifier": "work_dir/run/style_classifier.npz"}]}
+
+`add` takes a batch: outputs {"captions": [str, ...]} and inputs {"references": [[str, ...], ...]}, and where there are
+any "ids" and "styles", a list each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from modelscope.metrics.base import Metric
+
+from ofakit.errors import UsageError
+from ofakit.scores import DocumentFrequency, StyleClassifier, measure, ptb_tokenize, style_accuracy
+
+__all__ = ["CaptionMetric"]
+
+
+class _Row(NamedTuple):
+    id: str | None
+    style: str | None
+    caption: str
+    references: tuple[str, ...]
+
+
+class CaptionMetric(Metric):
+    """Collects captions with their references and scores them all at the end.
+
+    Args:
+        document_frequency: File of document frequencies for CIDEr-D; without it those of the references.
+        style_classifier: File of a style classifier; with it style accuracy is given, beside the human one.
+        java: Whether to compute METEOR and SPICE; where one is missing it is left out.
+    """
+
+    def __init__(
+        self,
+        document_frequency: str | Path | None = None,
+        style_classifier: str | Path | None = None,
+        java: bool = False,
+    ) -> None:
+        super().__init__()
+        self.document_frequency = document_frequency
+        self.style_classifier = style_classifier
+        self.java = java
+        self._rows: list[_Row] = []
+
+    def add(self, outputs: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
+        """Add a batch.
+
+        Args:
+            outputs: `captions`, one string an item.
+            inputs: `references`, a list of strings for each item; optionally `ids` and `styles`.
+
+        Raises:
+            UsageError: A list is missing, is of another length, or holds something else.
+        """
+        captions, references = _column(outputs, "captions"), _column(inputs, "references")
+        columns = {"references": references}
+        for name in ("ids", "styles"):
+            columns[name] = inputs[name] if inputs.get(name) is not None else [None] * len(captions)
+        for name, column in columns.items():
+            if len(column) != len(captions):
+                raise UsageError(f"expected as many {name} as captions, found {len(column)} and {len(captions)}")
+        for caption, texts, name, style in zip(captions, *columns.values(), strict=True):
+            if not isinstance(caption, str) or isinstance(texts, str):
+                raise UsageError(f"expected a caption and its list of references, found {caption!r} and {texts!r}")
+            self._rows.append(_Row(None if name is None else str(name), style, caption, tuple(texts)))
+
+    def evaluate(self) -> dict[str, float]:
+        """Score everything that was added.
+
+        Returns:
+            The corpus scores by name, `captions` (how many were scored) and `skipped` (how many were not, because an
+            id came twice, the caption was empty, or it had no reference).
+
+        Raises:
+            UsageError: There is nothing to score.
+        """
+        rows = self._unique()
+        candidates = ptb_tokenize([row.caption for row in rows])
+        references = [[text for text in ptb_tokenize(row.references) if text] for row in rows]
+        kept = [i for i in range(len(rows)) if candidates[i] and references[i]]
+        if not kept:
+            raise UsageError(f"nothing to score: {len(self._rows)} captions were added, none with words and references")
+        frequency = DocumentFrequency.load(self.document_frequency) if self.document_frequency else None
+        candidates = [candidates[i] for i in kept]
+        measures, _ = measure(candidates, [references[i] for i in kept], frequency, self.java)
+        scores = {name: found.corpus for name, found in measures.items()}
+        if self.style_classifier:
+            found = style_accuracy(
+                candidates, [rows[i].style or "" for i in kept], StyleClassifier.load(self.style_classifier)
+            )
+            scores |= {"style_accuracy": found.corpus, "style_accuracy_of_people": found.human}
+        return {**scores, "captions": len(kept), "skipped": len(self._rows) - len(kept)}
+
+    def merge(self, other: CaptionMetric) -> None:
+        """Take over what another process added.
+
+        Args:
+            other: Its metric.
+        """
+        self._rows += other._rows
+
+    def _unique(self) -> Sequence[_Row]:
+        """The rows without those whose id came before: a sampler may fill its last batch up with repeats."""
+        seen: set[str] = set()
+        return [row for row in self._rows if row.id is None or not (row.id in seen or seen.add(row.id))]
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self.document_frequency, self.style_classifier, self.java, self._rows
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.__init__(*state[:3])
+        self._rows = list(state[3])
+
+
+def _column(batch: Mapping[str, Any], name: str) -> Sequence[Any]:
+    column = batch.get(name)
+    if not isinstance(column, (list, tuple)):
+        raise UsageError(f"expected {name!r} as a list in the batch, found {column!r}; it has {sorted(batch)}")
+    return column

@@ -1,0 +1,6 @@
+"""Compare predictions of two systems or more, with a paired significance test and tables."""
+
+from ofakit.cli.compare import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())
