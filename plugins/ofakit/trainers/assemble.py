@@ -111,11 +111,17 @@ def _tokenizer(config: ExperimentConfig, examples: Sequence[Example]) -> OFAToke
     """The tokenizer of a directory, or one trained on the captions and the prompt."""
     section = config.model.tokenizer
     if section.path is not None:
-        return OFATokenizer.from_pretrained(section.path)
-    if section.train_vocab_size is None:
+        tokenizer = OFATokenizer.from_pretrained(section.path)
+        if tokenizer.language != config.model.language:
+            raise UsageError(
+                f"model.language is {config.model.language!r}, but the vocabulary in {section.path} is "
+                f"{tokenizer.language!r}"
+            )
+        return tokenizer
+    if section.train_vocab_size is None or config.model.language == "zh":
         raise UsageError(
             "a model that starts from scratch needs a vocabulary: give model.tokenizer.path (a directory with "
-            "vocab.json and merges.txt) or model.tokenizer.train_vocab_size"
+            "vocab.json and merges.txt, or vocab.txt for Chinese) or, in English, model.tokenizer.train_vocab_size"
         )
     texts = [" " + example.text.lower() for example in expand(examples)]
     prompt = config.preprocessor.prompt or " what does the image describe? reply in personality ."

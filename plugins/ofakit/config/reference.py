@@ -1,0 +1,70 @@
+"""The page of every configuration key, made from the schema.
+
+    python -m ofakit.config.reference > docs/configuration.md
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from ofakit.config.schema import ExperimentConfig
+
+__all__ = ["reference_page"]
+
+HEAD = """# Configuration
+
+One JSON file is one experiment. `"extends": "base.json"` lays the file over another one (paths are relative to the
+file); `--set a.b=c` overrides a key from the command line, the value being JSON or else text. An unknown key is an
+error that names the nearest valid one. An object with a `type` names a file of a room (a reader, an objective, a
+hook), and its other keys are that member's arguments.
+
+Only `data.reader` is required. This page is made from the schema by `python -m ofakit.config.reference`.
+"""
+
+
+def reference_page() -> str:
+    """The page as Markdown."""
+    return HEAD + "".join(_tables(ExperimentConfig, ""))
+
+
+def _tables(section: type[BaseModel], prefix: str) -> list[str]:
+    """A section's table, then those of its own sections."""
+    rows, below = [], []
+    for name, field in section.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel) and inner.model_config.get("extra") == "forbid":
+            below += _tables(inner, f"{prefix}{name}.")
+        else:
+            rows.append(f"| `{prefix}{name}` | {_default(field)} | {_about(field)} |\n")
+    title = prefix.rstrip(".") or "the experiment"
+    about = (section.__doc__ or "").strip().splitlines()[0]
+    return [f"\n## {title}\n\n{about}\n\n| key | default | |\n|---|---|---|\n", *rows, *below]
+
+
+def _default(field: Any) -> str:
+    if field.is_required():
+        return "required"
+    value = field.default if field.default is not PydanticUndefined else field.default_factory()
+    if isinstance(value, list) and value and isinstance(value[0], BaseModel):
+        value = [item.model_dump() for item in value]
+    return f"`{value}`".replace("|", "\\|") if value not in ("", [], {}) else ""
+
+
+def _about(field: Any) -> str:
+    """What the key means and what it may be."""
+    limits = [
+        f"{words} {getattr(rule, name)}"
+        for rule in field.metadata
+        for name, words in (("ge", "at least"), ("gt", "over"), ("le", "at most"), ("multiple_of", "a multiple of"))
+        if getattr(rule, name, None) is not None
+    ]
+    choices = [f"`{choice}`" for choice in getattr(field.annotation, "__args__", ()) if isinstance(choice, str)]
+    parts = [field.description or "", ", ".join(limits), " or ".join(choices)]
+    return "; ".join(part for part in parts if part).replace("<", "&lt;")
+
+
+if __name__ == "__main__":
+    print(reference_page(), end="")
