@@ -118,14 +118,19 @@ EOF
 }
 
 finished=$(read_results | jq -c --argjson header "$header" '.parameters as $p | [$header[] | $p[.]]')
-rows=$(tail -n +2 "$table" | jq -Rc "$cells select(test(\"[^\\\\s]\")) | cells")
+rows=$(tail -n +2 "$table" | jq -Rc "$cells select(test(\"[^\\\\s]\")) | cells" | awk '!seen[$0]++')
 width=$(jq -n --argjson header "$header" '$header | length')
-printf '%s\n' "$rows" | while IFS= read -r row; do
+while IFS= read -r row; do
     [ -n "$row" ] || continue
     [ "$(jq -n --argjson row "$row" '$row | length')" = "$width" ] || fail "$table: expected $width cells, found $row"
     printf '%s\n' "$finished" | grep -Fxq -- "$row" || run_row "$row"
-done || exit $?
+done <<EOF
+$rows
+EOF
 drop_the_others
 best=$(best_run)
-read_results | jq -sc --argjson best "$best" --arg dir "$out" '{work_dir: $dir, runs: ., best: $best}'
+read_results | jq -sc --argjson best "$best" --arg dir "$out" '
+    # A cell stands for the JSON value that --set makes of it.
+    def typed: .parameters |= with_entries(.value as $cell | .value = ([$cell | fromjson?] + [$cell])[0]);
+    {work_dir: $dir, runs: map(typed), best: ($best | if . == null then . else typed end)}'
 [ "$best" != null ] || exit 1

@@ -69,14 +69,18 @@ def check_on_base(config: SweepConfig) -> None:
 
 
 def settings(config: SweepConfig, parameters: dict[str, Any]) -> list[str]:
-    """The `--set` texts of a run, without its work_dir.
+    """The `--set` texts of a run, without its work_dir. "{sweep}" in a text is the sweep's directory.
 
     Args:
         config: The sweep.
         parameters: The run's own.
     """
-    chosen = {**flatten(config.overrides), **parameters}
-    return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in chosen.items()]
+    texts = []
+    for key, value in {**flatten(config.overrides), **parameters}.items():
+        if isinstance(value, str):
+            value = value.replace("{sweep}", config.work_dir)
+        texts.append(f"{key}={json.dumps(value, ensure_ascii=False)}")
+    return texts
 
 
 def _folder_of_base(files: Sequence[Path], overrides: Sequence[str]) -> Path:

@@ -56,7 +56,7 @@ class RunProcess:
                     cwd=directory,
                     # Its own group, so that it can be ended with everything it starts.
                     start_new_session=True,
-                    # The lock is held for as long as any process of the run lives.
+                    # The lock is held for as long as the process lives, or one that it has forked.
                     pass_fds=(lock,),
                     preexec_fn=_die_with_parent(os.getpid()),
                 )

@@ -32,7 +32,9 @@ class SweepConfig(Section):
     work_dir: str = Field("work_dir/sweep", description="the sweep's directory; its runs lie in runs/<number> below")
     base: str = Field(description="configuration of every run; a relative path starts at the file that names it")
     overrides: dict[str, Any] = Field(
-        default_factory=dict, alias="set", description="keys of the base that every run overrides, dotted"
+        default_factory=dict,
+        alias="set",
+        description="keys of the base that every run overrides, dotted; {sweep} is work_dir",
     )
     parameters: dict[str, Parameter] = Field(min_length=1, description="dotted keys of the base that vary, and how")
     search: SerializeAsAny[Search] = Field(description="how the runs' parameters are chosen: a type and its keys")

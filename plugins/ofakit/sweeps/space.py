@@ -42,10 +42,10 @@ class Parameter(Section):
 
     @model_validator(mode="after")
     def _is_one_of_the_two(self) -> Parameter:
-        range_keys = {"low", "high", "log", "integer", "step", "points"} & self.model_fields_set
         if self.choices is not None:
-            if range_keys:
-                raise ValueError(f"choices and {sorted(range_keys)[0]} exclude each other; give a list or a range")
+            for key in ("low", "high", "log", "integer", "step", "points"):
+                if getattr(self, key) not in (None, False):
+                    raise ValueError(f"choices and {key} exclude each other; give a list or a range")
             return self
         if self.low is None or self.high is None:
             raise ValueError("a range needs both low and high")
