@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ofakit.models.ofa.recompute import biased_attention
+
 __all__ = ["Attention", "attend", "padding_bias"]
 
 
@@ -44,6 +46,9 @@ def attend(
     Returns:
         `(B, H, Q, h)`.
     """
+    learns = torch.is_grad_enabled() and bias is not None and bias.requires_grad
+    if learns and bias.dim() == 3 and query.device.type == "cpu" and dropout == 0:
+        return biased_attention(query, key, value, bias, padding, scale)
     mask = bias if bias is None or bias.dim() == 4 else bias[None]
     if padding is not None:
         mask = padding if mask is None else mask + padding
@@ -97,13 +102,18 @@ class Attention(nn.Module):
     def combine(self, heads: Tensor) -> Tensor:
         """Weigh the heads by their gains and project, `(B, H, T, d / H) -> (B, T, d)`.
 
-        The gains are folded into the projection, which is smaller than the states.
+        The gains are multiplied into what is smaller, the projection or the states; none means that they are already
+        in the projection.
 
         Args:
             heads: What `attend` gave.
         """
         x = heads.transpose(1, 2).flatten(2)
+        if self.c_attn is None:
+            return self.out_proj(x)
         gains = self.c_attn.repeat_interleave(x.shape[-1] // self.heads)
+        if x.shape[0] * x.shape[1] < x.shape[2]:
+            return self.out_proj(x * gains)
         return F.linear(x, self.out_proj.weight * gains, self.out_proj.bias)
 
     def forward(

@@ -92,7 +92,8 @@ def generate(
     seeds = picture_seeds(seed, pictures) if do_sample else []
     with _inference(model):
         embedding = model.output_embedding
-        vocabulary = Vocabulary(embedding, _special(model), _compute_dtype(embedding), allowed_tokens, temperature)
+        dtype, project = _compute_dtype(embedding), getattr(model, "packed_projection", None)
+        vocabulary = Vocabulary(embedding, _special(model), dtype, allowed_tokens, temperature, project)
         rows = num_return_sequences if do_sample else num_beams
         encoded = model.encode(**encoder_inputs)
         decoder = _Decoder(model, encoded, rows, max_length + 1)

@@ -8,7 +8,7 @@ computed again in fp32, since a bf16 logit has three digits and would tie often.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -35,6 +35,7 @@ class Vocabulary:
         allowed_tokens: Ids that may be produced beside eos, or none for all but pad. Probabilities are then
             normalised over these and eos only, and nothing is computed for the others.
         temperature: Divides the logits.
+        project: Computes the logits of the whole vocabulary in its own way, or none.
 
     Raises:
         UsageError: `allowed_tokens` is empty or holds what is no token id.
@@ -47,11 +48,13 @@ class Vocabulary:
         dtype: torch.dtype,
         allowed_tokens: Sequence[int] | None = None,
         temperature: float = 1.0,
+        project: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.ids = None if allowed_tokens is None else _row_ids(allowed_tokens, special, embedding)
         rows = embedding if self.ids is None else embedding.index_select(0, self.ids)
         self.exact = rows
         self.weight = rows.to(dtype)
+        self.project = project if project is not None and self.ids is None else self.product
         self.temperature = temperature
         self.special = special
         self.never: list[int] = []
@@ -94,12 +97,22 @@ class Vocabulary:
         Returns:
             `(rows, V)`, fp32, contiguous, divided by the temperature.
         """
-        logits = _project(hidden.to(self.weight.dtype), self.weight).float().contiguous()
+        logits = self.project(hidden.to(self.weight.dtype)).float().contiguous()
         if self.temperature != 1.0:
             logits = logits.div_(self.temperature)
         if self.never:
             logits[:, self.never] = NEGATIVE
         return logits
+
+    def product(self, hidden: Tensor) -> Tensor:
+        """hidden weight^T; in half precision on a CPU the large factor stands first, which spares packing it.
+
+        Args:
+            hidden: `(rows, d)`, of the weight's type.
+        """
+        if hidden.device.type == "cpu" and hidden.dtype != torch.float32:
+            return torch.mm(self.weight, hidden.t()).t()
+        return F.linear(hidden, self.weight)
 
     def exact_logits(self, hidden: Tensor, local: Tensor) -> Tensor:
         """Logits of some tokens in fp32.
@@ -198,18 +211,6 @@ def largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
         column = torch.cat([column, rest], 1)
     top, place = inside.topk(count)
     return top, column.gather(1, place)
-
-
-def _project(hidden: Tensor, weight: Tensor) -> Tensor:
-    """hidden weight^T; in half precision on a CPU the large factor stands first, which spares packing it.
-
-    Args:
-        hidden: `(rows, d)`.
-        weight: `(V, d)`.
-    """
-    if hidden.device.type == "cpu" and hidden.dtype != torch.float32:
-        return torch.mm(weight, hidden.t()).t()
-    return F.linear(hidden, weight)
 
 
 def _row_ids(allowed_tokens: Sequence[int], special: SpecialTokens, embedding: Tensor) -> Tensor:
