@@ -269,8 +269,9 @@ class Decoder(nn.Module):
         length = input_ids.shape[1]
         positions = self.embed_positions.weight[:length]
         x = self._embed(input_ids, positions)
-        bias_of = self._bias_maker(positions)
-        memory_bias = self._memory_bias(positions, encoder_outputs.position_embedding)
+        with torch.autocast(x.device.type, enabled=False):
+            bias_of = self._bias_maker(positions)
+            memory_bias = self._memory_bias(positions, encoder_outputs.position_embedding)
         padded = input_ids.eq(self.config.pad_token_id)
         padding = padding_bias(padded, torch.float32) if bool(padded.any()) else None
         memory_padding = None

@@ -182,7 +182,8 @@ class Encoder(nn.Module):
         if has_padding:
             x = x.masked_fill(padding[..., None], 0)
         mask = padding_bias(padding, torch.float32) if has_padding else None
-        bias_of = self._bias_maker(positions, input_ids.shape[1], grid)
+        with torch.autocast(x.device.type, enabled=False):
+            bias_of = self._bias_maker(positions, input_ids.shape[1], grid)
         states = [x]
         for index, layer in surviving_layers(self.layers, self.config.encoder_layerdrop, self.training):
             x = layer(x, bias_of(0 if self.config.share_attn_bias else index), mask)

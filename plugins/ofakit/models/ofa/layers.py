@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from ofakit.models.ofa.attention import Attention
 from ofakit.models.ofa.configuration import OFAConfig
+from ofakit.models.ofa.recompute import norm_linear
 
 __all__ = ["ResidualLayer", "drop_path", "initialize", "surviving_layers"]
 
@@ -151,9 +152,15 @@ class ResidualLayer(nn.Module):
         Args:
             x: Normalised states.
         """
-        y = self.activation(self.fc1(x))
-        if self.training and self.activation_dropout > 0:
-            y = F.dropout(y, self.activation_dropout)
-        if self.ffn_layer_norm is not None:
-            y = self.ffn_layer_norm(y)
-        return self.fc2(y)
+        y = self.fc1(x)
+        dropout = self.activation_dropout if self.training else 0.0
+        norm = self.ffn_layer_norm
+        if torch.is_grad_enabled() and y.requires_grad and dropout == 0:
+            parameters = () if norm is None else (norm.weight, norm.bias)
+            return norm_linear(y, self._activate, parameters, self.fc2.weight, self.fc2.bias)
+        y = F.dropout(self.activation(y), dropout)
+        return self.fc2(y if norm is None else norm(y))
+
+    def _activate(self, x: Tensor, *norm: Tensor) -> Tensor:
+        y = self.activation(x)
+        return F.layer_norm(y, y.shape[-1:], *norm) if norm else y

@@ -10,8 +10,10 @@ from __future__ import annotations
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ofakit.models.ofa.configuration import RESNET_BLOCKS, drop_path_rates
+from ofakit.models.ofa.recompute import finish_bottleneck, norm_relu_convolution, recomputed
 
 __all__ = ["JoinedBatchNorm2d", "VISUAL_WIDTH", "build_resnet", "joined_processes", "visual_features"]
 
@@ -138,5 +140,54 @@ def visual_features(resnet: nn.Module, images: Tensor) -> Tensor:
     half = images.dtype != torch.float32 or torch.is_autocast_enabled(images.device.type)
     if half or max(images.shape[-2:]) > SMALL_PICTURE:
         images = images.contiguous(memory_format=torch.channels_last)
+    if _keeps_little(resnet, images):
+        return _thrifty_features(resnet, images)
     x = resnet.maxpool(resnet.act1(resnet.bn1(resnet.conv1(images))))
     return resnet.layer3(resnet.layer2(resnet.layer1(x)))
+
+
+def _keeps_little(resnet: nn.Module, images: Tensor) -> bool:
+    """Whether to train with the steps of `recompute`: on a CPU, where they cost little, with plain batch norms."""
+    learns = resnet.conv1.weight.requires_grad and torch.is_grad_enabled() and resnet.training
+    return learns and images.device.type == "cpu" and joined_processes() == 1
+
+
+def _thrifty_features(resnet: nn.Module, images: Tensor) -> Tensor:
+    kind = images.device.type
+    x = images.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else images
+    norm = resnet.bn1
+
+    def stem(pixels: Tensor, weight: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
+        z = F.conv2d(pixels, weight.to(pixels.dtype), None, 2, 3)
+        y, mean, scale = torch.native_batch_norm(z, gain, shift, None, None, True, 0.0, norm.eps)
+        if not torch.is_grad_enabled():
+            _follow(norm, mean, scale, z)
+        return F.max_pool2d(F.relu_(y), 3, 2, 1)
+
+    x = recomputed(stem, x, resnet.conv1.weight, norm.weight, norm.bias)
+    for stage in (resnet.layer1, resnet.layer2, resnet.layer3):
+        for block in stage:
+            x = block(x) if block.drop_path is not None else _thrifty_bottleneck(block, x)
+    return x
+
+
+def _thrifty_bottleneck(block: nn.Module, x: Tensor) -> Tensor:
+    """What the block itself computes, with less kept for the backward pass."""
+    first, second, third = block.bn1, block.bn2, block.bn3
+    z1 = block.conv1(x)
+    z2, *statistics = norm_relu_convolution(
+        z1, first.weight, first.bias, block.conv2.weight, block.conv2.stride[0], first.eps
+    )
+    _follow(first, *statistics, z1)
+    shortcut = x if block.downsample is None else block.downsample(x)
+    norms = (second.weight, second.bias), (third.weight, third.bias)
+    out, *statistics = finish_bottleneck(z2, shortcut, norms[0], block.conv3.weight, norms[1], second.eps)
+    _follow(second, *statistics[:2], z2)
+    _follow(third, *statistics[2:], out)
+    return out
+
+
+def _follow(norm: JoinedBatchNorm2d, mean: Tensor, scale: Tensor, like: Tensor) -> None:
+    """Move a norm's running statistics towards a batch's, given its inverse standard deviation."""
+    total = torch.tensor(like.numel() / like.shape[1])
+    norm.update_statistics(mean, scale.detach().double().pow(-2) - norm.eps, total)

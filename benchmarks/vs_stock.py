@@ -1,0 +1,120 @@
+"""This project's OFA beside ModelScope's at the same work on the same machine, in one run.
+
+    python benchmarks/vs_stock.py --stock-python STOCK_ENV/bin/python [--sizes tiny base] [--json FILE]
+
+Checks first that both give the same loss from the same weights and batch, then times a training step (forward, loss,
+backward, AdamW) in fp32 and in bf16 and takes its peak memory. Every measurement has a process of its own; the sides
+take turns, so that another load on the machine meets both. Prints a table and, last, one JSON line with the ratios:
+stock over ours for seconds, ours over stock for bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+from ofakit.models.ofa import OFAConfig, OFAModel
+from ofakit.models.ofa.checkpoints import save_modelscope
+
+WORKER = Path(__file__).with_name("vs_stock_worker.py")
+
+
+def make_model(directory: Path, size: str) -> None:
+    """Write a model of a released size with random weights."""
+    torch.manual_seed(0)
+    save_modelscope(OFAModel(OFAConfig.from_size(size)), directory)
+
+
+def make_batch(path: Path, size: int, pixels: int = 224) -> None:
+    """Write a batch of random pictures, the usual prompt's length, and captions of 8 to 14 tokens with padding."""
+    generator = torch.Generator().manual_seed(1)
+    ids = torch.randint(4, 50000, (size, 9), generator=generator)
+    lengths = torch.randint(8, 15, (size,), generator=generator)
+    target = torch.randint(4, 50000, (size, int(lengths.max())), generator=generator)
+    target[torch.arange(target.shape[1]) >= lengths[:, None]] = 1
+    previous = torch.cat([torch.zeros(size, 1, dtype=torch.int64), target[:, :-1]], 1)
+    images = torch.randn(size, 3, pixels, pixels, generator=generator)
+    masks = torch.ones(size, dtype=torch.bool)
+    batch = {"input_ids": ids, "patch_images": images, "patch_masks": masks}
+    torch.save({**batch, "decoder_input_ids": previous, "target": target}, path)
+
+
+class Bench:
+    """Runs workers of both sides for one model."""
+
+    def __init__(self, options: argparse.Namespace, directory: Path, batch: Path) -> None:
+        self.options, self.paths = options, (str(directory), str(batch))
+        self.pythons = {"ours": sys.executable, "stock": options.stock_python}
+
+    def run(self, side: str, measure: str, precision: str) -> dict:
+        options = ["--precision", precision, "--threads", str(self.options.threads)]
+        options += ["--repeats", str(self.options.repeats)]
+        command = [self.pythons[side], str(WORKER), side, measure, *self.paths, *options]
+        environment = {**os.environ, "OMP_NUM_THREADS": str(self.options.threads)}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        if done.returncode:
+            raise SystemExit(f"{side} {measure} {precision} failed:\n{done.stderr[-3000:]}")
+        return json.loads(done.stdout.strip().splitlines()[-1])
+
+    def both(
+        self, measure: str, precision: str, stock_precision: str, field: str, rounds: int = 1
+    ) -> tuple[float, float]:
+        found: dict[str, list[float]] = {"ours": [], "stock": []}
+        for _ in range(rounds):
+            found["stock"].append(self.run("stock", measure, stock_precision)[field])
+            found["ours"].append(self.run("ours", measure, precision)[field])
+        return statistics.median(found["ours"]), statistics.median(found["stock"])
+
+
+def compare(bench: Bench, size: str, rounds: int) -> dict:
+    """All rows of one model size; the stock code's own precision is fp32 whatever is asked, so bf16 meets that."""
+    ours, stock = bench.both("loss", "fp32", "fp32", "loss")
+    if abs(ours - stock) > 1e-4 * abs(stock):
+        raise SystemExit(f"{size}: the losses differ, ours {ours}, stock {stock}; nothing was timed")
+    row = {"loss": {"ours": ours, "stock": stock}}
+    for precision in ("fp32", "bf16"):
+        seconds = bench.both("train", precision, "fp32", "seconds", rounds)
+        row[f"train_{precision}_s"] = {"ours": seconds[0], "stock": seconds[1], "ratio": seconds[1] / seconds[0]}
+        held = bench.both("memory", precision, "fp32", "bytes")
+        row[f"memory_{precision}_bytes"] = {"ours": held[0], "stock": held[1], "ratio": held[0] / held[1]}
+    return row
+
+
+def show(size: str, row: dict) -> None:
+    for name, cell in row.items():
+        unit, scale = ("GiB", 2**30) if name.endswith("bytes") else ("s" if name.endswith("_s") else "", 1)
+        numbers = f"ours {cell['ours'] / scale:9.4f}   stock {cell['stock'] / scale:9.4f} {unit:3}"
+        ratio = f"   ratio {cell['ratio']:.2f}" if "ratio" in cell else ""
+        print(f"{size:7} {name.rsplit('_', 1)[0] if unit else name:12} {numbers}{ratio}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stock-python", required=True, help="the Python of an environment with the stock OFA")
+    parser.add_argument("--sizes", nargs="+", default=["tiny", "base"])
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=1, help="how often the sides take turns")
+    options = parser.parse_args()
+    result: dict[str, dict] = {}
+    for size in options.sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            directory, batch = Path(folder) / size, Path(folder) / "batch.pt"
+            make_model(directory, size)
+            make_batch(batch, options.batch)
+            result[size] = compare(Bench(options, directory, batch), size, options.rounds)
+        show(size, result[size])
+    settings = {"batch": options.batch, "threads": options.threads, "torch": torch.__version__}
+    print(json.dumps({**settings, **result}))
+
+
+if __name__ == "__main__":
+    main()

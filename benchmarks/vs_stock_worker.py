@@ -1,0 +1,155 @@
+"""One measurement of one side of `vs_stock.py`, in a process of its own; prints one JSON line.
+
+    python vs_stock_worker.py {ours,stock} {loss,train,memory} MODEL_DIR BATCH_FILE [--precision bf16] ...
+
+`ours` runs with this project's Python, `stock` with the Python of the stock environment; neither imports the other's
+code. Both get the same weights, the same batch and the same optimizer settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+
+class Ours:
+    """This project's model, objective and settings."""
+
+    def __init__(self, directory: str, precision: str) -> None:
+        from ofakit.models.ofa import OFAModel, autocast
+        from ofakit.objectives.cross_entropy import CrossEntropy
+
+        self.model = OFAModel.from_pretrained(directory)
+        self.objective = CrossEntropy()
+        self.context = lambda: autocast("cpu", precision)
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(self.model.parameters(), lr=1e-5, fused=True)
+
+    def loss(self, batch: dict, step: int = 0) -> torch.Tensor:
+        with self.context():
+            return self.objective(self.model, batch, self.objective.normalizer(batch), step)[0]
+
+
+class Stock:
+    """ModelScope's model and criterion; its own mixed precision has no effect, so bf16 is put around its forward."""
+
+    def __init__(self, directory: str, precision: str) -> None:
+        from modelscope.models.multi_modal.ofa.modeling_ofa import OFAModel
+        from modelscope.trainers.multi_modal.ofa.ofa_trainer_utils import AdjustLabelSmoothedCrossEntropyCriterion
+        from modelscope.utils.config import ConfigDict
+
+        class Tokenizer:
+            pad_token_id = 1
+
+        class Wrapper(torch.nn.Module):
+            def __init__(self, model: torch.nn.Module) -> None:
+                super().__init__()
+                self.model = model
+
+        self.model = OFAModel.from_pretrained(directory)
+        self.wrapper = Wrapper(self.model)
+        self.criterion = AdjustLabelSmoothedCrossEntropyCriterion(
+            ConfigDict({"label_smoothing": 0.1, "tokenizer": Tokenizer()})
+        )
+        half = precision == "bf16"
+        self.context = lambda: torch.autocast("cpu", torch.bfloat16) if half else contextlib.nullcontext()
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(self.model.parameters(), lr=1e-5)
+
+    def loss(self, batch: dict, step: int = 0) -> torch.Tensor:
+        names = ("input_ids", "patch_images", "patch_masks", "decoder_input_ids")
+        tokens = int((batch["target"] != 1).sum())
+        sample = {"net_input": {name: batch[name] for name in names}, "target": batch["target"], "ntokens": tokens}
+        with self.context():
+            return self.criterion(self.wrapper, {**sample, "nsentences": len(batch["target"])}, update_num=step)[0]
+
+
+def train_step(side: Ours | Stock, batch: dict) -> Callable[[], None]:
+    """Forward, loss, backward, AdamW, and freeing the gradients, in train mode with the model's own dropout."""
+    side.model.train()
+    optimizer = side.optimizer()
+
+    def step() -> None:
+        side.loss(batch).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def measure_loss(side: Ours | Stock, batch: dict, _: argparse.Namespace) -> dict:
+    """The loss in eval mode."""
+    side.model.eval()
+    with torch.no_grad():
+        return {"loss": side.loss(batch).item()}
+
+
+def measure_train(side: Ours | Stock, batch: dict, options: argparse.Namespace) -> dict:
+    """Median seconds of a training step after two for warming up."""
+    step = train_step(side, batch)
+    step(), step()
+    seconds = []
+    for _ in range(options.repeats):
+        start = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - start)
+    return {"seconds": statistics.median(seconds), "all": [round(s, 4) for s in seconds]}
+
+
+def resident(field: str) -> int:
+    with open("/proc/self/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith(field + ":"))
+
+
+def measure_memory(side: Ours | Stock, batch: dict, options: argparse.Namespace) -> dict:
+    """Peak resident bytes during the third training step, less what the process held after its imports.
+
+    The peak is the kernel's high-water mark (VmHWM), set back before the step; it counts weights, gradients, optimizer
+    state, activations and everything temporary.
+    """
+    step = train_step(side, batch)
+    step(), step()
+    with open("/proc/self/clear_refs", "w", encoding="ascii") as peak:
+        peak.write("5")
+    step()
+    return {"bytes": resident("VmHWM") - options.baseline}
+
+
+MEASURES = {"loss": measure_loss, "train": measure_train, "memory": measure_memory}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("side", choices=["ours", "stock"])
+    parser.add_argument("measure", choices=list(MEASURES))
+    parser.add_argument("directory")
+    parser.add_argument("batch")
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    if options.side == "ours":
+        import ofakit.models.ofa.model
+        import ofakit.objectives.cross_entropy  # noqa: F401
+        import timm.models.resnet  # noqa: F401
+    else:
+        import modelscope.models.multi_modal.ofa.modeling_ofa
+        import modelscope.trainers.multi_modal.ofa.ofa_trainer_utils  # noqa: F401
+    options.baseline = resident("VmRSS")
+    side = (Ours if options.side == "ours" else Stock)(options.directory, options.precision)
+    batch = torch.load(options.batch, weights_only=True)
+    print(json.dumps(MEASURES[options.measure](side, batch, options)))
+
+
+if __name__ == "__main__":
+    main()
