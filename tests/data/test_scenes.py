@@ -91,7 +91,7 @@ def test_pictures_follow_from_their_seed_and_keep_off_the_edge(scene, seed):
     assert first.shape == (48, 48, 3)
     np.testing.assert_array_equal(first, np.asarray(draw_scene(scene, 48, np.random.default_rng(seed))))
     border = np.concatenate([first[0], first[-1], first[:, 0], first[:, -1]])
-    assert (border.astype(int).min(axis=1) > 150).mean() > 0.97
+    assert border.min() > 200
 
 
 def painted(scene):

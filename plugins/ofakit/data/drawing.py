@@ -23,8 +23,8 @@ RGB = {
     "black": (25, 25, 28),
 }
 # Lengths are shares of the canvas.
-RADIUS = {"small": 0.065, "large": 0.11, None: 0.14}
-CENTRE = {"left": -0.24, "right": 0.24, "top": -0.24, "bottom": 0.24}
+RADIUS = {"small": 0.065, "large": 0.105, None: 0.14}
+CENTRE = {"left": -0.22, "right": 0.22, "top": -0.22, "bottom": 0.22}
 LAYOUTS: dict[int, tuple[tuple[float, float], ...]] = {
     1: ((0, 0),),
     2: ((-1, 0), (1, 0)),

@@ -30,7 +30,7 @@ from ofakit.errors import UsageError, did_you_mean
 
 __all__ = ["Scenes"]
 
-VERSION = 1
+VERSION = 2
 
 
 class Scenes(FileReader):
