@@ -44,7 +44,7 @@ class Parameter(Section):
     def _is_one_of_the_two(self) -> Parameter:
         if self.choices is not None:
             for key in ("low", "high", "log", "integer", "step", "points"):
-                if getattr(self, key) not in (None, False):
+                if getattr(self, key) is not None and getattr(self, key) is not False:
                     raise ValueError(f"choices and {key} exclude each other; give a list or a range")
             return self
         if self.low is None or self.high is None:

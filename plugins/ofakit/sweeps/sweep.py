@@ -30,7 +30,7 @@ def run_sweep(
         retry_failed: Whether runs that failed in an earlier session go on from their last snapshot.
 
     Returns:
-        `runs`, a list of every run's parameters, metric, work_dir, status and seconds; `best`, one of them or None;
+        `runs`, a list of every run's parameters, metric, work_dir, status and seconds; `best`, one of them;
         and what they were judged by.
 
     Raises:
@@ -49,12 +49,17 @@ def run_sweep(
         ledger.write()
         config.search.begin(config.parameters, config.seed, config.rule)
         start_runs(Sweep(config, folder, ledger, Launcher(config, folder, config.command or finetune)))
+    return _summary(config, ledger)
+
+
+def _summary(config: SweepConfig, ledger: Ledger) -> dict[str, Any]:
+    """The last line of the tool."""
     best = ledger.best()
     if best is None:
-        errors = {record.error for record in ledger}
-        raise OfakitError(f"none of {len(ledger)} runs was done to its end: {'; '.join(str(e) for e in errors)}")
+        errors = "; ".join(dict.fromkeys(str(record.error) for record in ledger))
+        raise OfakitError(f"none of {len(ledger)} runs was done to its end: {errors}")
     return {
-        "work_dir": str(folder.path),
+        "work_dir": config.work_dir,
         "metric": config.metric,
         "rule": config.rule,
         "runs": [record.summary(config.metric) for record in ledger],

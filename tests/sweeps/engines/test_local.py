@@ -140,6 +140,12 @@ def test_an_engine_that_is_not_there_and_a_search_that_does_not_go_with_it(run):
         run(search={"type": "asha", "runs": 2, "max_steps": 3, "grace_steps": 1})
 
 
+def test_without_optuna_the_cure_is_named(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(UsageError, match=r'needs Optuna.*pip install "ofakit\[sweeps\]"'):
+        run(search={"type": "tpe", "runs": 2})
+
+
 def test_a_run_that_is_ended_from_outside_has_not_failed(run, tmp_path, starts_of):
     code = "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"
     with pytest.raises(OfakitError, match="run 0 was ended from outside"):

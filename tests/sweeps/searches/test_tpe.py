@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -119,12 +118,6 @@ def test_a_hopeless_run_is_ended_while_it_trains(run, tmp_path, starts_of):
         assert json.loads(lines[-1])["step"] < 6
         assert ended["cider"] < result["best"]["cider"]
     assert result["best"]["status"] == "done"
-
-
-def test_without_optuna_the_cure_is_named(run, monkeypatch):
-    monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(UsageError, match=r'needs Optuna.*pip install "ofakit\[sweeps\]"'):
-        run(search={"type": "tpe", "runs": 2})
 
 
 def test_the_metric_of_a_search_that_learns_cannot_change(run):
