@@ -17,7 +17,7 @@ from ofakit.data import BadPicture, Example, load_square
 from ofakit.errors import UsageError
 from ofakit.hub import ModelBundle, load_bundle
 from ofakit.models.ofa.generation import generate
-from ofakit.models.ofa.precision import autocast
+from ofakit.models.ofa.inference import prepare_for_inference
 from ofakit.preprocessors import CaptionPreprocessor, Collate
 from ofakit.preprocessors.image import normalize
 
@@ -65,10 +65,9 @@ class Captioner:
     ) -> None:
         name = (device or ("cuda" if torch.cuda.is_available() else "cpu")).replace("gpu", "cuda")
         self.device = torch.device(name)
-        self.precision = precision
         self.bundle = bundle
         self.settings = {**bundle.generation.model_dump(), **(generation or {})}
-        bundle.model.to(self.device).eval()
+        self.model = prepare_for_inference(bundle.model.to(self.device), precision)
         self.preprocessor = CaptionPreprocessor.from_section(
             bundle.preprocessor, bundle.tokenizer, bundle.styles, mode="inference"
         )
@@ -137,8 +136,7 @@ class Captioner:
             "patch_images": normalize(batch["patch_images"], self.bundle.preprocessor.mean_std, device=self.device),
             "patch_masks": batch["patch_masks"].to(self.device),
         }
-        with autocast(self.device.type, self.precision):
-            found = generate(self.bundle.model, inputs, **self.settings)
+        found = generate(self.model, inputs, **self.settings)
         decode = self.bundle.tokenizer.decode
         return [[(decode(h.tokens).strip(), float(h.score)) for h in hypotheses] for hypotheses in found]
 

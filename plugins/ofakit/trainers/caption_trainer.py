@@ -217,6 +217,8 @@ class CaptionTrainer(EpochBasedTrainer):
         torch.manual_seed(self.experiment.seed + self.processes.rank)
         self.model = self.bundle.model.to(self.device)
         freeze(self.model, self.experiment.train.freeze)
+        if self.bundle.styles is not None:
+            self.bundle.styles.check(e.style for examples in self.examples.values() for e in examples)
 
     def _build_hooks(self, callbacks: Sequence[Any] | None) -> None:
         """The configuration's hooks, or the usual ones where it names none."""

@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from ofakit.config.schema import GenerationSection
 from ofakit.data import Example
 from ofakit.files import write_text
 from ofakit.hub import ModelBundle
 from ofakit.models.ofa.generation import Hypothesis, generate
-from ofakit.models.ofa.precision import autocast
+from ofakit.models.ofa.inference import prepare_for_inference
 from ofakit.preprocessors.image import normalize
 from ofakit.reports.gallery import gallery
 from ofakit.scores import StyleClassifier, bleu, cider, ptb_tokenize, rouge_l
@@ -111,28 +110,19 @@ def caption_batches(
     Yields:
         The example's position in its data set, the caption and its score.
     """
-    settings = generation_arguments(bundle.generation)
+    settings = bundle.generation.model_dump()
+    model = prepare_for_inference(bundle.model, precision)
     for batch in batches:
         inputs = {
             "input_ids": batch["input_ids"].to(device),
             "patch_images": normalize(batch["patch_images"], bundle.preprocessor.mean_std, device=device),
             "patch_masks": batch["patch_masks"].to(device),
         }
-        with autocast(device.type, precision):
-            hypotheses = generate(bundle.model, inputs, **settings)
+        hypotheses = generate(model, inputs, **settings)
         best = [found[0] if found else Hypothesis([], float("-inf")) for found in hypotheses]
         captions = bundle.tokenizer.decode_batch([hypothesis.tokens for hypothesis in best])
         for index, caption, hypothesis in zip(batch["index"].tolist(), captions, best, strict=True):
             yield index, caption.strip(), float(hypothesis.score)
-
-
-def generation_arguments(section: GenerationSection) -> dict[str, Any]:
-    """The arguments of `generate` from the configuration.
-
-    Args:
-        section: `generation`.
-    """
-    return section.model_dump()
 
 
 def score_predictions(predictions: Sequence[Prediction], judge: StyleJudge | None, seed: int = 0) -> dict[str, float]:
