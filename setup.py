@@ -36,5 +36,9 @@ setup(
         "tensorboard",
         "pycocoevalcap>=1.2",
     ],
-    extras_require={"dev": ["pytest>=8", "pytest-xdist", "hypothesis", "ruff"]},
+    extras_require={
+        "sweeps": ["optuna>=3.6"],
+        "ray": ["ray[tune]>=2.40"],
+        "dev": ["pytest>=8", "pytest-xdist", "hypothesis", "ruff", "optuna>=3.6"],
+    },
 )

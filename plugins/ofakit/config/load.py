@@ -8,14 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from ofakit.config.schema import Component, ExperimentConfig
+from ofakit.config.schema import ExperimentConfig
 from ofakit.errors import UsageError, did_you_mean
 
-__all__ = ["load_config", "parse_config", "json_schema"]
+__all__ = ["checked", "json_schema", "load_config", "parse_config", "place_of", "read_values"]
+
+Schema = TypeVar("Schema", bound=BaseModel)
 
 
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> ExperimentConfig:
@@ -28,10 +30,8 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> ExperimentCo
     Raises:
         UsageError: A file is missing or no JSON, a key is unknown, or a value is out of its range.
     """
-    values, files = _read_chain(Path(path), ())
     overrides = list(overrides)
-    for override in overrides:
-        _apply_override(values, override)
+    values, files = read_values(path, overrides)
     return parse_config(values, files, overrides)
 
 
@@ -48,10 +48,46 @@ def parse_config(
     Raises:
         UsageError: A key is unknown or a value out of its range.
     """
+    return checked(ExperimentConfig, values, files, overrides)
+
+
+def read_values(path: str | Path, overrides: Iterable[str] = ()) -> tuple[dict[str, Any], list[Path]]:
+    """The values of a JSON file over the files it extends, with `--set` on top; not checked yet.
+
+    Args:
+        path: The file.
+        overrides: `key=value` texts.
+
+    Returns:
+        The values, and the files they came from, the base last.
+
+    Raises:
+        UsageError: A file is missing or no JSON, or an override cannot be applied.
+    """
+    values, files = _read_chain(Path(path), ())
+    for override in overrides:
+        _apply_override(values, override)
+    return values, files
+
+
+def checked(
+    schema: type[Schema], values: Mapping[str, Any], files: Sequence[Path] = (), overrides: Sequence[str] = ()
+) -> Schema:
+    """Check values against a schema.
+
+    Args:
+        schema: What they must be; an unknown key of a section that forbids such is an error.
+        values: From `read_values`.
+        files: The files they came from; only for messages.
+        overrides: The `--set` texts that were applied; only for messages.
+
+    Raises:
+        UsageError: A key is unknown or a value out of its range; one line a fault.
+    """
     try:
-        return ExperimentConfig.model_validate(values)
+        return schema.model_validate(values)
     except ValidationError as error:
-        raise UsageError(_explain(error, files, overrides)) from None
+        raise UsageError(_explain(error, schema, files, overrides)) from None
 
 
 def json_schema() -> dict[str, Any]:
@@ -140,15 +176,16 @@ def _position(items: list[Any], key: str, override: str) -> int:
     return int(key)
 
 
-def _explain(error: ValidationError, files: Sequence[Path], overrides: Sequence[str]) -> str:
+def _explain(error: ValidationError, schema: type[BaseModel], files: Sequence[Path], overrides: Sequence[str]) -> str:
     """One line a fault: the key, what is wrong, the nearest valid key, and where it stands."""
     lines = []
     for fault in error.errors():
-        keys = [str(part) for part in fault["loc"]]
-        dotted = ".".join(keys)
-        where = _place_of(fault["loc"], files, overrides)
+        location = tuple(fault["loc"])
+        dotted = ".".join(str(part) for part in location)
+        where = place_of(location, files, overrides)
         if fault["type"] == "extra_forbidden":
-            lines.append(f"unknown key {dotted!r}{where}: {did_you_mean(keys[-1], _valid_keys(fault['loc'][:-1]))}")
+            near = did_you_mean(str(location[-1]), _valid_keys(schema, location[:-1]))
+            lines.append(f"unknown key {dotted!r}{where}: {near}")
         elif fault["type"] == "missing":
             lines.append(f"missing key {dotted!r}{where}")
         else:
@@ -158,21 +195,26 @@ def _explain(error: ValidationError, files: Sequence[Path], overrides: Sequence[
     return "\n".join(lines)
 
 
-def _valid_keys(location: Sequence[str | int]) -> list[str]:
-    """The keys of the section at `location`."""
-    section: type[BaseModel] = ExperimentConfig
+def _valid_keys(schema: type[BaseModel], location: Sequence[str | int]) -> list[str]:
+    """The keys of the section at `location`; a name of the user's own, such as a parameter's, leads no deeper."""
+    section = schema
     for part in location:
-        if isinstance(part, int):
-            continue
-        annotation = section.model_fields[part].annotation
-        inner = [t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, BaseModel)]
-        section = inner[0] if inner else Component
-    keys = list(section.model_fields)
-    return ["extends", *keys] if section is ExperimentConfig else keys
+        if part in section.model_fields:
+            annotation = section.model_fields[part].annotation
+            inner = [t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, BaseModel)]
+            section = inner[0] if inner else section
+    keys = [field.alias or name for name, field in section.model_fields.items()]
+    return ["extends", *keys] if section is schema else keys
 
 
-def _place_of(location: Sequence[str | int], files: Sequence[Path], overrides: Sequence[str]) -> str:
-    """Which `--set` or file holds a key, as a clause; the one read last wins."""
+def place_of(location: Sequence[str | int], files: Sequence[Path], overrides: Sequence[str]) -> str:
+    """Which `--set` or file holds a key, as a clause for a message; the one read last wins.
+
+    Args:
+        location: The key's parts.
+        files: The files that were read, the base last.
+        overrides: The `--set` texts that were applied.
+    """
     dotted = ".".join(str(part) for part in location)
     for override in reversed(overrides):
         key = override.partition("=")[0]

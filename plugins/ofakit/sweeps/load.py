@@ -8,12 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
-
-from ofakit.config.load import _apply_override, _place_of, _read_chain, load_config
-from ofakit.errors import UsageError, did_you_mean
+from ofakit.config.load import checked, load_config, place_of, read_values
+from ofakit.errors import UsageError
 from ofakit.sweeps.schema import SweepConfig, flatten
 
 __all__ = ["check_on_base", "load_sweep", "settings"]
@@ -29,22 +27,17 @@ def load_sweep(path: str | Path, overrides: Iterable[str] = ()) -> SweepConfig:
     Raises:
         UsageError: A file is missing or no JSON, a key is unknown, or a value is out of its range.
     """
-    values, files = _read_chain(Path(path), ())
     overrides = list(overrides)
-    for override in overrides:
-        _apply_override(values, override)
+    values, files = read_values(path, overrides)
     try:
         schema = SweepConfig.for_search(values["search"]) if "search" in values else SweepConfig
     except UsageError as error:
-        raise UsageError(f"{error}{_place_of(('search', 'type'), files, overrides)}") from None
-    try:
-        config = schema.model_validate(values)
-    except ValidationError as error:
-        raise UsageError(_explain(error, schema, files, overrides)) from None
+        raise UsageError(f"{error}{place_of(('search', 'type'), files, overrides)}") from None
+    config = checked(schema, values, files, overrides)
     base = _folder_of_base(files, overrides) / config.base
     if not base.is_file():
         raise UsageError(
-            f"base: no configuration file {base}{_place_of(('base',), files, overrides)}; "
+            f"base: no configuration file {base}{place_of(('base',), files, overrides)}; "
             "a relative path starts at the file that names it"
         )
     return config.model_copy(update={"base": str(base.resolve())})
@@ -88,34 +81,3 @@ def _folder_of_base(files: Sequence[Path], overrides: Sequence[str]) -> Path:
     if any(override.startswith("base=") for override in overrides):
         return Path.cwd()
     return next((file.parent for file in files if "base" in json.loads(file.read_text(encoding="utf-8"))), Path.cwd())
-
-
-def _explain(error: ValidationError, schema: type[BaseModel], files: Sequence[Path], overrides: Sequence[str]) -> str:
-    """One line a fault: the key, what is wrong, the nearest valid key, and where it stands."""
-    lines = []
-    for fault in error.errors():
-        location = tuple(fault["loc"])
-        dotted = ".".join(str(part) for part in location)
-        where = _place_of(location, files, overrides)
-        if fault["type"] == "extra_forbidden":
-            near = did_you_mean(str(location[-1]), _valid_keys(schema, location[:-1]))
-            lines.append(f"unknown key {dotted!r}{where}: {near}")
-        elif fault["type"] == "missing":
-            lines.append(f"missing key {dotted!r}{where}")
-        else:
-            found = "" if fault["type"] == "value_error" else f", found {fault['input']!r}"
-            message = fault["msg"].removeprefix("Value error, ")
-            lines.append(f"{dotted + ': ' if dotted else ''}{message}{found}{where}")
-    return "\n".join(lines)
-
-
-def _valid_keys(schema: type[BaseModel], location: Sequence[str | int]) -> list[str]:
-    """The keys of the section at `location`; a name of the user's own, such as a parameter's, leads no deeper."""
-    section = schema
-    for part in location:
-        if part in section.model_fields:
-            annotation = section.model_fields[part].annotation
-            inner = [t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, BaseModel)]
-            section = inner[0] if inner else section
-    keys = [field.alias or name for name, field in section.model_fields.items()]
-    return ["extends", *keys] if section is schema else keys
