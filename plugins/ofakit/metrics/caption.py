@@ -1,6 +1,6 @@
 """Caption scores as a ModelScope metric: BLEU, ROUGE-L, CIDEr, CIDEr-D, and on demand METEOR, SPICE, style accuracy.
 
-    "evaluation": {"metrics": [{"type": "caption", "style_classifier": "work_dir/run/style_classifier.npz"}]}
+    "evaluation": {"metrics": [{"type": "ofakit-caption", "style_classifier": "work_dir/run/style_classifier.npz"}]}
 
 `add` takes a batch: outputs {"captions": [str, ...]} and inputs {"references": [[str, ...], ...]}, and where there are
 any "ids" and "styles", a list each.
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from modelscope.metrics.base import Metric
+from modelscope.metrics.builder import METRICS
 
 from ofakit.errors import UsageError
 from ofakit.scores import DocumentFrequency, StyleClassifier, measure, ptb_tokenize, style_accuracy
@@ -27,6 +28,7 @@ class _Row(NamedTuple):
     references: tuple[str, ...]
 
 
+@METRICS.register_module(module_name="ofakit-caption")
 class CaptionMetric(Metric):
     """Collects captions with their references and scores them all at the end.
 

@@ -1,0 +1,94 @@
+"""The ModelScope metric gives the scores of `ofakit.scores`, however its batches were spread over processes."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from modelscope.metrics.builder import build_metric
+from ofakit.errors import UsageError
+from ofakit.metrics.caption import CaptionMetric
+from ofakit.scores import DocumentFrequency, StyleClassifier, cider, cider_d, document_frequency, ptb_tokenize
+
+CAPTIONS = ["A dog runs.", "Two red cars!", "A cat sleeps on the mat", "The sea."]
+REFERENCES = [["A dog runs fast.", "The dog runs."], ["Two cars."], ["A cat on a mat."], ["The sea at night.", "Sea"]]
+IDS = ["a", "b", "c", "d"]
+
+
+def filled(order, **settings):
+    metric = CaptionMetric(**settings)
+    for i in order:
+        metric.add({"captions": [CAPTIONS[i]]}, {"references": [REFERENCES[i]], "ids": [IDS[i]], "styles": ["s"]})
+    return metric
+
+
+def test_it_is_built_by_name_and_gives_the_scores():
+    metric = build_metric({"type": "ofakit-caption"})
+    assert isinstance(metric, CaptionMetric)
+    metric.add({"captions": CAPTIONS}, {"references": REFERENCES})
+    found = metric.evaluate()
+    expected = cider(ptb_tokenize(CAPTIONS), [ptb_tokenize(texts) for texts in REFERENCES]).corpus
+    assert found["cider"] == pytest.approx(expected)
+    assert {"bleu1", "bleu2", "bleu3", "bleu4", "rouge_l", "cider_d"} < set(found)
+    assert (found["captions"], found["skipped"]) == (4, 0)
+
+
+def test_two_processes_with_a_repeated_item_score_like_one():
+    first, second = filled([0, 2]), filled([1, 3, 0])
+    first.merge(pickle.loads(pickle.dumps(second)))
+    together = first.evaluate()
+    alone = filled([0, 1, 2, 3]).evaluate()
+    assert together.pop("skipped") == 1
+    assert alone.pop("skipped") == 0
+    assert together == pytest.approx(alone)
+
+
+def test_pickling_keeps_settings_and_captions(tmp_path):
+    path = tmp_path / "df.npz"
+    document_frequency([["a dog"], ["a cat"], ["the sea"]]).save(path)
+    metric = filled(range(4), document_frequency=path)
+    again = pickle.loads(pickle.dumps(metric))
+    assert again.evaluate() == metric.evaluate()
+    tokens = ptb_tokenize(CAPTIONS), [ptb_tokenize(texts) for texts in REFERENCES]
+    assert again.evaluate()["cider_d"] == pytest.approx(cider_d(*tokens, DocumentFrequency.load(path)).corpus)
+
+
+def test_style_accuracy_stands_beside_that_of_people(tmp_path):
+    path = tmp_path / "style_classifier.npz"
+    classifier = StyleClassifier.train(["a sunny day", "a dark night"] * 4, ["happy", "gloomy"] * 4)
+    classifier.save(path)
+    metric = CaptionMetric(style_classifier=path)
+    references = {"references": [["x"], ["x"]], "styles": ["happy", "happy"]}
+    metric.add({"captions": ["a sunny dog", "a dark dog"]}, references)
+    found = metric.evaluate()
+    assert found["style_accuracy"] == 0.5
+    assert found["style_accuracy_of_people"] == classifier.human_accuracy
+
+
+def test_empty_captions_and_references_are_skipped_and_counted():
+    metric = filled([0, 1])
+    metric.add({"captions": ["...", "A bird"]}, {"references": [["A bird"], ["", "!"]]})
+    found = metric.evaluate()
+    assert (found["captions"], found["skipped"]) == (2, 2)
+    assert found["cider"] == pytest.approx(filled([0, 1]).evaluate()["cider"])
+
+
+@pytest.mark.parametrize(
+    ("outputs", "inputs", "message"),
+    [
+        ({}, {"references": [["a"]]}, "expected 'captions' as a list in the batch, found None"),
+        ({"captions": ["a"]}, {}, "expected 'references' as a list"),
+        ({"captions": ["a", "b"]}, {"references": [["a"]]}, "as many references as captions, found 1 and 2"),
+        ({"captions": ["a"]}, {"references": [["a"]], "ids": ["x", "y"]}, "as many ids as captions"),
+        ({"captions": [3]}, {"references": [["a"]]}, "found 3"),
+        ({"captions": ["a"]}, {"references": ["a"]}, "its list of references"),
+    ],
+)
+def test_batches_that_do_not_fit_are_named(outputs, inputs, message):
+    with pytest.raises(UsageError, match=message):
+        CaptionMetric().add(outputs, inputs)
+
+
+def test_nothing_to_score_is_an_error():
+    with pytest.raises(UsageError, match="nothing to score: 0 captions"):
+        CaptionMetric().evaluate()

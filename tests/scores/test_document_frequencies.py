@@ -1,0 +1,131 @@
+"""Document frequencies: counted right, the same after saving, and never read from what is none."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ofakit.errors import UsageError
+from ofakit.scores import DocumentFrequency, cider_d, document_frequency, remembered
+
+WORDS = st.sampled_from(["a", "dog", "cat", "runs", "é", "😀"])
+LISTS = st.lists(st.lists(st.lists(WORDS, max_size=8).map(" ".join), min_size=1, max_size=3), min_size=1, max_size=8)
+REFERENCES = [["a dog runs", "the dog runs fast"], ["a red car"], ["a cat sleeps", "cat"]]
+
+
+@settings(max_examples=80, deadline=None)
+@given(lists=LISTS)
+def test_counts_as_counted_by_hand(lists):
+    frequency = document_frequency(lists)
+    grams = [
+        {" ".join(w[i : i + n]) for w in (t.split() for t in texts) for n in range(1, 5) for i in range(len(w) - n + 1)}
+        for texts in lists
+    ]
+    everything = set().union(*grams)
+    assert len(frequency) == len(everything)
+    assert {gram: frequency[gram] for gram in everything} == {g: sum(g in one for one in grams) for g in everything}
+    assert frequency.documents == len(lists)
+    assert frequency["zebra"] == frequency["a zebra"] == frequency[""] == 0
+
+
+@settings(max_examples=20, deadline=None)
+@given(lists=LISTS)
+def test_saved_and_loaded_it_gives_the_same_rewards(lists, tmp_path_factory):
+    path = tmp_path_factory.mktemp("frequency") / "train.df.npz"
+    frequency = document_frequency(lists)
+    frequency.save(path)
+    loaded = DocumentFrequency.load(path)
+    candidates, references = [texts[0] for texts in lists], lists
+    expected = cider_d(candidates, references, frequency).per_item
+    assert (loaded.documents, len(loaded)) == (frequency.documents, len(frequency))
+    assert np.array_equal(cider_d(candidates, references, loaded).per_item, expected)
+    assert [entry.name for entry in path.parent.iterdir()] == ["train.df.npz"]
+
+
+def test_it_can_be_pickled_without_what_it_remembers():
+    frequency = document_frequency(REFERENCES)
+    before = len(pickle.dumps(frequency))
+    expected = cider_d(["a dog"] * 200, [[f"a dog {n}"] for n in range(200)], frequency).per_item
+    assert len(pickle.dumps(frequency)) == before
+    again = pickle.loads(pickle.dumps(frequency))
+    assert np.array_equal(cider_d(["a dog"] * 200, [[f"a dog {n}"] for n in range(200)], again).per_item, expected)
+
+
+def test_words_nobody_counted_are_told_apart():
+    frequency = document_frequency(REFERENCES)
+    scores = cider_d(["zebra", "zebra"], [["zebra"], ["gnu"]], frequency).per_item
+    assert scores[0] > 0
+    assert scores[1] == 0
+
+
+def test_rewards_stay_the_same_while_texts_are_forgotten(monkeypatch):
+    frequency = document_frequency(REFERENCES)
+    batches = [[f"a dog {n} runs {n + k}" for k in range(5)] for n in range(40)]
+    expected = [cider_d(batch, [REFERENCES[0]] * 5, frequency).per_item for batch in batches]
+    monkeypatch.setattr(remembered, "_MAX_WORDS", 60)
+    fresh = document_frequency(REFERENCES)
+    found = [cider_d(batch, [REFERENCES[0]] * 5, fresh).per_item for batch in batches]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+    assert fresh.remembered._used < 200
+
+
+@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 half a zip"])
+def test_a_broken_file_is_refused(tmp_path, content):
+    path = tmp_path / "broken.npz"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=r"broken\.npz: expected a file of kind"):
+        DocumentFrequency.load(path)
+
+
+def test_a_missing_file_and_a_foreign_one_are_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"no\.npz.*make one with"):
+        DocumentFrequency.load(tmp_path / "no.npz")
+    np.savez(tmp_path / "other.npz", kind="something else 7")
+    with pytest.raises(UsageError, match="something else 7"):
+        DocumentFrequency.load(tmp_path / "other.npz")
+
+
+def test_pickled_arrays_are_never_loaded(tmp_path):
+    np.savez(tmp_path / "evil.npz", kind="ofakit document frequency 1", words=np.array([{}], dtype=object))
+    with pytest.raises(UsageError, match="expected a file of kind"):
+        DocumentFrequency.load(tmp_path / "evil.npz")
+
+
+def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "df.npz"
+    document_frequency(REFERENCES).save(path)
+    before = path.read_bytes()
+
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    with pytest.raises(OSError, match="No space left"):
+        document_frequency([["another"]]).save(path)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["df.npz"]
+
+
+def test_from_a_file_on_the_command_line(tmp_path, capsys):
+    from ofakit.cli.data import main
+
+    lines = [json.dumps({"id": str(n), "captions": texts}) for n, texts in enumerate(REFERENCES)]
+    (tmp_path / "train.jsonl").write_text("\n".join([*lines, '{"id": "9", "captions": ["..."]}']))
+    output = tmp_path / "deep" / "train.df.npz"
+    assert main(["document-frequency", "--references", str(tmp_path / "train.jsonl"), "--output", str(output)]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (result["documents"], result["skipped"]) == (3, 1)
+    loaded = DocumentFrequency.load(output)
+    assert (loaded["a"], loaded["dog runs"], len(loaded)) == (3, 1, result["ngrams"])
+
+
+@pytest.mark.parametrize("arguments", [[], ["--conf", "a.json", "--references", "b.json"]])
+def test_one_source_is_needed(arguments, tmp_path, capsys):
+    from ofakit.cli.data import main
+
+    assert main(["document-frequency", *arguments, "--output", str(tmp_path / "x.npz")]) == 2
+    assert "either --conf FILE or --references FILE" in capsys.readouterr().err

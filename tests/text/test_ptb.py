@@ -1,0 +1,184 @@
+"""The tokenizer gives what the Java tokenizer of the COCO evaluation gives.
+
+`ptb_cases.jsonl` holds made-up texts, each with what the Java tokenizer answered; where Java is there, it is asked
+again on texts made up by chance.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import random
+import shutil
+import subprocess
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from ofakit.errors import UsageError
+from ofakit.text import ptb
+from ofakit.text.ptb import ptb_tokenize
+from ofakit.text.ptb_automaton import Automaton, CharacterSet, Rule
+
+CASES = [json.loads(line) for line in (Path(__file__).parent / "ptb_cases.jsonl").read_text("utf-8").splitlines()]
+PUNCTUATION = {"''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"}
+LINE_BREAKS = "\n\r\x0b\x0c\x85\u2028\u2029"
+PIECES = [piece for case in CASES for piece in case["text"].split(" ")] + list("'\".,;:!?()[]{}<>&/\\-_@#$%*+=|~^` ")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["text"][:30])
+def test_made_up_texts(case):
+    assert ptb_tokenize([case["text"]]) == [case["tokens"]]
+
+
+def test_every_golden_text(shared):
+    with open(shared / "golden" / "ptb" / "captions.jsonl", encoding="utf-8") as file:
+        golden = [json.loads(line) for line in file]
+    assert len(golden) == 31_467
+    found = ptb_tokenize([row["text"] for row in golden])
+    assert [(row["text"], tokens) for row, tokens in zip(golden, found, strict=True) if tokens != row["tokens"]] == []
+
+
+def chance_texts(number: int, seed: int) -> list[str]:
+    """Pieces of the cases, cut, joined and with their case changed, so that rules meet that never met."""
+    generator = random.Random(seed)
+    texts = []
+    for _ in range(number):
+        parts = generator.choices(PIECES, k=generator.randint(1, 9))
+        parts = [generator.choice([str.upper, str.lower, str, str, str])(part) for part in parts]
+        parts = [part[: generator.randint(1, 8)] if generator.random() < 0.2 else part for part in parts]
+        texts.append("".join(part + generator.choice(["", " ", " "]) for part in parts))
+    return texts
+
+
+def test_chance_texts_as_java():
+    package = importlib.util.find_spec("pycocoevalcap")
+    if shutil.which("java") is None or package is None:
+        pytest.skip("asks the Java tokenizer in pycocoevalcap; there is no Java here, or no pycocoevalcap")
+    texts = [text for text in chance_texts(6000, seed=11) if "Σ" not in text]
+    lines = "".join(f"{text}\nzz\n" for text in texts)
+    command = ["java", "-cp", "stanford-corenlp-3.4.1.jar", "edu.stanford.nlp.process.PTBTokenizer"]
+    answer = subprocess.run(
+        [*command, "-preserveLines", "-lowerCase"], input=lines.encode(), capture_output=True, timeout=120,
+        cwd=Path(package.submodule_search_locations[0], "tokenizer"),
+    ).stdout.decode()  # fmt: skip
+    expected = [
+        " ".join(word for word in line.rstrip().split(" ") if word not in PUNCTUATION)
+        for line in answer.split("\n")[: 2 * len(texts) : 2]
+    ]
+    found = ptb_tokenize(texts)
+    assert len(expected) == len(texts)
+    assert [(t, e, f) for t, e, f in zip(texts, expected, found, strict=True) if e != f] == []
+
+
+TEXTS = st.one_of(
+    st.text(max_size=40),
+    st.lists(st.sampled_from(PIECES), max_size=8).map(" ".join),
+    st.lists(st.sampled_from(PIECES), max_size=8).map("".join),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@example("foo@b.c\u3000 ")
+@example("a \u3000a.com")
+@example("1 \n1/2")
+@given(TEXTS)
+def test_reading_chunk_by_chunk_equals_reading_the_whole(text):
+    assert ptb_tokenize([text]) == [ptb._read(text.replace("\n", " ") + "\n")[0]]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(TEXTS, max_size=5))
+def test_a_text_does_not_depend_on_the_others(texts):
+    assert ptb_tokenize(texts) == [ptb_tokenize([text])[0] for text in texts]
+
+
+@settings(max_examples=200, deadline=None)
+@given(TEXTS)
+def test_tokens_are_lower_case_one_space_apart_and_no_punctuation(text):
+    tokens = ptb_tokenize([text])[0]
+    words = tokens.split(" ") if tokens else []
+    assert "" not in words
+    assert not PUNCTUATION.intersection(words)
+    assert all(word == word.lower() for word in words if word.isascii())
+
+
+@pytest.mark.parametrize("text", ["", " ", "...", "\n", "\t \n", "😀", "\ud800", "\x00", "|||", "a" * 5000, "(" * 500])
+def test_odd_texts_get_an_answer(text):
+    assert len(ptb_tokenize([text])) == 1
+
+
+@pytest.mark.parametrize("character", LINE_BREAKS)
+def test_a_line_break_is_a_space(character):
+    assert ptb_tokenize([f"a dog{character}runs"]) == ["a dog runs"]
+
+
+def test_the_memory_of_chunks_is_bounded(monkeypatch):
+    monkeypatch.setattr(ptb, "_MEMORY", 50)
+    ptb._CHUNKS.clear()
+    texts = [f"word{number} another{number}" for number in range(400)]
+    assert ptb_tokenize(texts) == texts
+    assert len(ptb._CHUNKS) <= 50
+
+
+def test_ten_thousand_captions_need_little_memory():
+    tracemalloc.start()
+    ptb_tokenize([f"a dog number {number} runs" for number in range(10_000)])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000
+
+
+@pytest.mark.parametrize("texts", ["a dog", ["a dog", None], [3], [["a dog"]]])
+def test_what_is_not_a_list_of_strings_is_refused(texts):
+    with pytest.raises(UsageError, match="expected a"):
+        ptb_tokenize(texts)
+
+
+def automaton(*rules: Rule) -> Automaton:
+    return Automaton(list(rules), {"vowel": CharacterSet(((97, 97), (101, 101)))})
+
+
+def test_the_longest_match_wins_and_the_first_on_a_tie():
+    lexer = automaton(Rule("a", "ab"), Rule("b", "[a-z]+"), Rule("c", "abc"))
+    assert lexer.longest("ab ", 0) == (0, 2, False)
+    assert lexer.longest("abc ", 0) == (1, 3, False)
+
+
+def test_what_must_follow_counts_but_is_not_part_of_the_token():
+    lexer = automaton(Rule("a", "{vowel}+", "e[0-9]"), Rule("b", "[a-z]+"))
+    number, end, _ = lexer.longest("aee7", 0)
+    assert (number, end, lexer.token_end(number, "aee7", 0, end)) == (0, 4, 2)
+
+
+def test_it_says_whether_more_text_could_matter():
+    lexer = automaton(Rule("a", "a( b)?"))
+    assert lexer.longest("a", 0) == (0, 1, True)
+    assert lexer.longest("ac", 0) == (0, 1, False)
+    assert lexer.longest("a b", 0) == (0, 3, False)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fits", "not_"),
+    [
+        ("a{2,3}", ["aa", "aaa"], ["a", "aaaa"]),
+        ("a{2}b?", ["aa", "aab"], ["ab"]),
+        ("(ab|c)*d", ["d", "ababcd"], ["abd d"]),
+        ("[^a-c]", ["d", "-"], ["a", "c"]),
+        (r"\[[\]\-]", ["[]", "[-"], ["[a"]),
+        ("Q", ["q", "Q"], ["p"]),
+    ],
+)
+def test_expressions(pattern, fits, not_):
+    for text in fits:
+        assert automaton(Rule("", pattern)).longest(text, 0)[:2] == (0, len(text))
+    for text in not_:
+        assert automaton(Rule("", pattern)).longest(text, 0)[:2] != (0, len(text))
+
+
+@pytest.mark.parametrize("pattern", ["(a", "a)"])
+def test_unbalanced_expressions_are_refused(pattern):
+    with pytest.raises(ValueError, match=r"unbalanced|missing"):
+        automaton(Rule("", pattern))
