@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ofakit.models.ofa.search import CHECK_EVERY, NEGATIVE, Hypothesis, SearchSettings, Stepper, banned_after
-from ofakit.models.ofa.search_vocabulary import Vocabulary, finite, largest
+from ofakit.models.ofa.search_vocabulary import Vocabulary, finite, largest, log_total
 
 __all__ = ["Sampling", "draw", "nucleus"]
 
@@ -75,7 +75,7 @@ class Sampling:
         """
         special = self.vocabulary.special
         logits = self.vocabulary.logits(hidden)
-        total = logits.logsumexp(-1, keepdim=True)
+        total = log_total(logits)
         banned_after(self.tokens, step, self.settings, special).apply(logits)
         logits = finite(logits)
         values, columns = self.shortlist(logits)

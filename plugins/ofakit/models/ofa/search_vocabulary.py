@@ -17,9 +17,10 @@ from torch.nn import functional as F
 from ofakit.errors import UsageError
 from ofakit.models.ofa.search import NEGATIVE, Banned, SpecialTokens
 
-__all__ = ["Vocabulary", "finite", "largest"]
+__all__ = ["Vocabulary", "finite", "largest", "log_total"]
 
 BLOCK = 64
+ROWS_IN_CACHE = 4
 SPARE = 6  # candidates beyond those asked for, since rounded logits may change places
 
 
@@ -139,7 +140,7 @@ class Vocabulary:
             Log-probabilities, best first, and local tokens, both `(rows, count)`; -inf where there are no more.
         """
         logits = self.logits(hidden)
-        total = logits.logsumexp(-1, keepdim=True)
+        total = log_total(logits)
         banned.apply(logits)
         values, local = largest(logits, min(count + SPARE * self.rounded, logits.shape[1]))
         if self.rounded:
@@ -163,13 +164,32 @@ class Vocabulary:
             `(rows,)`.
         """
         logits = self.logits(hidden)
-        total = logits.logsumexp(-1)
+        total = log_total(logits)[:, 0]
         values = logits.gather(1, tokens[:, None])[:, 0]
         if self.rounded:
             exact = self.exact_logits(hidden, tokens[:, None])[:, 0]
             total = total + torch.log1p((exact - total).exp() - (values - total).exp())
             values = exact
         return finite(values - total)
+
+
+def log_total(logits: Tensor) -> Tensor:
+    """Logarithm of the sum of exponentials of every row; a few rows at a time on a CPU, where they stay in its cache.
+
+    Args:
+        logits: `(rows, n)`.
+
+    Returns:
+        `(rows, 1)`; NaN where all logits are -inf or one is not a number.
+
+    >>> log_total(torch.zeros(1, 8)).exp()
+    tensor([[8.]])
+    """
+    if logits.device.type != "cpu":
+        return logits.logsumexp(-1, keepdim=True)
+    highest = logits.amax(-1, keepdim=True)
+    parts = zip(logits.split(ROWS_IN_CACHE), highest.split(ROWS_IN_CACHE), strict=True)
+    return torch.cat([(part - top).exp_().sum(-1, keepdim=True) for part, top in parts]).log_() + highest
 
 
 def finite(scores: Tensor) -> Tensor:
