@@ -1,5 +1,6 @@
 """The model's variants, its vocabulary, its configuration and what can be frozen."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -222,6 +223,33 @@ def test_a_model_in_bf16_computes():
     model, batch = build().eval().bfloat16(), inputs()
     with torch.no_grad():
         assert model(**batch).logits.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_gradient_of_the_token_embedding_is_dense_and_right(tied):
+    model, batch = build(share_decoder_input_output_embed=tied), inputs()
+    model = copy.deepcopy(model)
+    batch["input_ids"][0, 2:] = 1
+    weight = model.encoder.embed_tokens.weight
+    for decoded in (False, True, True):
+        before = 0 if weight.grad is None else weight.grad.clone()
+        run = model(**batch).logits if decoded else model.encode(batch["input_ids"]).last_hidden_state
+        run.square().sum().backward()
+        assert not weight.grad.is_sparse
+        change = weight.grad - before
+        expected = plain_gradient(model, batch, decoded)
+        torch.testing.assert_close(change, expected, atol=1e-3, rtol=1e-3)
+
+
+def plain_gradient(model, batch, decoded):
+    model = copy.deepcopy(model)
+    model.zero_grad()
+    with pytest.MonkeyPatch.context() as patch:
+        for room in ("encoder", "decoder"):
+            patch.setattr(f"ofakit.models.ofa.{room}.look_up", lambda embedding, ids: embedding(ids))
+        run = model(**batch).logits if decoded else model.encode(batch["input_ids"]).last_hidden_state
+        run.square().sum().backward()
+    return model.encoder.embed_tokens.weight.grad
 
 
 def test_importing_the_room_loads_no_torch():

@@ -29,7 +29,7 @@ from ofakit.errors import UsageError
 from ofakit.models.ofa.attention import Attention, attend, padding_bias
 from ofakit.models.ofa.configuration import OFAConfig, drop_path_rates
 from ofakit.models.ofa.encoder import EncoderOutput
-from ofakit.models.ofa.layers import ResidualLayer, surviving_layers
+from ofakit.models.ofa.layers import ResidualLayer, look_up, surviving_layers
 from ofakit.models.ofa.positions import image_distances, position_bias, relative_bias, token_buckets
 
 __all__ = ["Decoder", "DecoderState"]
@@ -345,7 +345,7 @@ class Decoder(nn.Module):
         return (self.layer_norm(x) if self.layer_norm is not None else x).flatten(0, 1)
 
     def _embed(self, input_ids: Tensor, positions: Tensor) -> Tensor:
-        x = self.embed_tokens(input_ids)
+        x = look_up(self.embed_tokens, input_ids)
         if self.embed_scale != 1.0:
             x = x * self.embed_scale
         if self.config.entangle_position_embedding and not self.config.disable_entangle:

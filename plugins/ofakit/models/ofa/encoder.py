@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from ofakit.errors import UsageError
 from ofakit.models.ofa.attention import padding_bias
 from ofakit.models.ofa.configuration import OFAConfig, drop_path_rates
-from ofakit.models.ofa.layers import ResidualLayer, surviving_layers
+from ofakit.models.ofa.layers import ResidualLayer, look_up, surviving_layers
 from ofakit.models.ofa.positions import (
     image_buckets,
     image_distances,
@@ -204,7 +204,7 @@ class Encoder(nn.Module):
         return features.flatten(2).transpose(1, 2), grid, missing.expand(-1, grid[0] * grid[1])
 
     def _embed_tokens(self, input_ids: Tensor, positions: Tensor) -> Tensor:
-        x = self.embed_tokens(input_ids)
+        x = look_up(self.embed_tokens, input_ids)
         return self._finish(x, positions, 0, self.layernorm_embedding)
 
     def _embed_patches(self, patches: Tensor, positions: Tensor) -> Tensor:

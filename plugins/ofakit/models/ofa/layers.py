@@ -6,16 +6,18 @@ Source: ModelScope 1.40.2, `models/multi_modal/ofa/modeling_ofa.py`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.hooks import unserializable_hook
 
 from ofakit.models.ofa.attention import Attention
 from ofakit.models.ofa.configuration import OFAConfig
 from ofakit.models.ofa.recompute import norm_linear
 
-__all__ = ["ResidualLayer", "drop_path", "initialize", "surviving_layers"]
+__all__ = ["ResidualLayer", "drop_path", "initialize", "look_up", "surviving_layers"]
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
@@ -37,6 +39,51 @@ def drop_path(x: Tensor, rate: float) -> Tensor:
     keep = 1 - rate
     kept = torch.rand((len(x),) + (1,) * (x.dim() - 1), dtype=torch.float32, device=x.device) < keep
     return x * (kept.to(x.dtype) / keep)
+
+
+class _LookUp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, ids: Tensor, weight: Tensor, padding: int | None) -> Tensor:
+        ctx.save_for_backward(ids)
+        ctx.shape, ctx.padding = weight.shape, padding
+        return F.embedding(ids, weight)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, None]:
+        ids = ctx.saved_tensors[0].flatten()
+        rows = grad.flatten(0, -2)
+        if ctx.padding is not None:
+            kept = ids != ctx.padding
+            ids, rows = ids[kept], rows[kept]
+        return None, torch.sparse_coo_tensor(ids[None], rows, ctx.shape, check_invariants=False), None
+
+
+@unserializable_hook
+def _keep_gradient_dense(weight: Tensor) -> None:
+    if weight.grad.is_sparse:
+        weight.grad = weight.grad.to_dense()
+
+
+def look_up(embedding: nn.Embedding, ids: Tensor) -> Tensor:
+    """The embeddings of tokens, with a gradient of the size of the tokens instead of the vocabulary.
+
+    Encoder, decoder and output projection share one weight: two of its three gradients are then added row by row to
+    that of the projection. The weight's own gradient is dense in any case.
+
+    Args:
+        embedding: A token embedding; its padding row learns nothing.
+        ids: Integers of any shape.
+
+    Returns:
+        `(*ids.shape, d)`.
+    """
+    weight = embedding.weight
+    if not (weight.requires_grad and torch.is_grad_enabled()):
+        return F.embedding(ids, weight)
+    if not hasattr(weight, "gradient_is_dense"):
+        weight.register_post_accumulate_grad_hook(_keep_gradient_dense)
+        weight.gradient_is_dense = True
+    return _LookUp.apply(ids, weight, embedding.padding_idx)
 
 
 def surviving_layers(layers: nn.ModuleList, rate: float, training: bool) -> list[tuple[int, nn.Module]]:
