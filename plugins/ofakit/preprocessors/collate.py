@@ -31,7 +31,8 @@ class Collate:
 
         Returns:
             input_ids (B, T), patch_images (B, 3, H, W) uint8, patch_masks (B,) bool; with captions decoder_input_ids
-            and target (B, U); with positions index (B,). All but the pictures and masks are int64.
+            and target (B, U); with positions index (B,). All but the pictures and masks are int64. What objectives
+            added keeps its name with a `/`: texts are padded, numbers stacked.
 
         Raises:
             UsageError: There is no sample, or only some have a caption.
@@ -50,6 +51,9 @@ class Collate:
         if "target" in keys:
             batch["decoder_input_ids"] = self._padded(samples, "decoder_input_ids")
             batch["target"] = self._padded(samples, "target")
+        for key in sorted(key for key in keys if "/" in key):
+            text = samples[0][key].dim() > 0
+            batch[key] = self._padded(samples, key) if text else torch.stack([sample[key] for sample in samples])
         if "index" in keys:
             batch["index"] = torch.tensor([sample["index"] for sample in samples])
         return batch

@@ -275,20 +275,30 @@ class CaptionTrainer(EpochBasedTrainer):
         """
         if not self.examples.get("train"):
             raise UsageError("there is nothing to train on: the training split is empty or was not given")
-        self.loading.prepare_training(self.examples["train"])
-        self._build_updater()
+        objectives, weights = self._build_objectives()
+        self.loading.prepare_training(self.examples["train"], objectives)
+        if checkpoint_path is not None and not load_all_state:
+            self._start_from(Path(checkpoint_path), everything=False)
+        for objective in objectives.values():
+            if hasattr(objective, "prepare"):
+                objective.prepare(self.loading.training_examples, self.bundle, Path(self.work_dir))
+        self._build_updater(objectives, weights)
         self.train_dataloader = self.data_loader = self.loading
-        if checkpoint_path is not None:
-            self._start_from(Path(checkpoint_path), load_all_state)
+        if checkpoint_path is not None and load_all_state:
+            self._start_from(Path(checkpoint_path), everything=True)
         self.model.train()
         self.train_loop(self.loading)
 
-    def _build_updater(self) -> None:
-        train = self.experiment.train
+    def _build_objectives(self) -> tuple[dict[str, Any], list[float]]:
+        """What is trained, by its type, and the weight of each."""
         specs = [spec.model_dump() for spec in self.experiment.objectives]
         weights = [spec.pop("weight", 1.0) for spec in specs]
         pad = self.bundle.tokenizer.pad_token_id
         objectives = {spec["type"]: OBJECTIVES.build(spec, pad_token_id=pad, bundle=self.bundle) for spec in specs}
+        return objectives, weights
+
+    def _build_updater(self, objectives: dict[str, Any], weights: list[float]) -> None:
+        train = self.experiment.train
         module = WeightedObjectives(self.model, objectives, weights, train.precision)
         given_optimizer, given_scheduler = self.optimizers
         self.optimizer = given_optimizer or build_optimizer(self.model, train.optimizer)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from logging import Logger
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,10 @@ from ofakit.data import (
 from ofakit.hub import ModelBundle
 from ofakit.preprocessors import CaptionPreprocessor, Collate
 from ofakit.preprocessors.image import normalize
+from ofakit.preprocessors.views import with_views
 from ofakit.trainers.processes import Processes
 
-__all__ = ["Loading", "move_batch"]
+__all__ = ["Loading", "move_batch", "one_per_picture"]
 
 
 class Loading:
@@ -66,17 +68,20 @@ class Loading:
         self.store: ImageStore | None = None
         self.sampler: ResumableBatchSampler | None = None
         self.loader: DataLoader | None = None
+        self.training_examples: list[Example] = []
 
     @property
     def steps_per_epoch(self) -> int:
         """Updates of one epoch; the last may have fewer batches."""
         return -(-self.sampler.batches_per_epoch // self.experiment.train.gradient_accumulation)
 
-    def prepare_training(self, examples: Sequence[Example]) -> None:
+    def prepare_training(self, examples: Sequence[Example], objectives: Mapping[str, Any] | None = None) -> None:
         """Decode the pictures and settle the order of examples.
 
         Args:
             examples: The training split, as the reader gives it.
+            objectives: What is trained, by name. An epoch has one example a picture and style where each of them says
+                `one_example_per = "picture"`, and one a caption otherwise; those with a method `view` add to samples.
 
         Raises:
             UsageError: Too many pictures are bad, or there are too few examples.
@@ -84,10 +89,14 @@ class Loading:
         config = self.experiment
         path = Path(config.work_dir) / "bad_examples.jsonl" if self.processes.is_main else None
         bad = BadExamples(config.data.max_bad_fraction, path)
-        usable = self._with_pictures(expand(examples, bad), bad)
+        objectives = objectives or {}
+        wanted = {getattr(objective, "one_example_per", "caption") for objective in objectives.values()}
+        chosen = drop_empty(one_per_picture(examples), bad) if wanted == {"picture"} else expand(examples, bad)
+        self.training_examples = self._with_pictures(chosen, bad)
         for kind, count in bad.counts.items():
             self.logger.warning(f"{count} training examples left out: {kind} (bad_examples.jsonl lists them)")
-        dataset = CaptionDataset(usable, self.preprocessors["train"], self.store, config.seed)
+        preprocessor = with_views(self.preprocessors["train"], objectives)
+        dataset = CaptionDataset(self.training_examples, preprocessor, self.store, config.seed)
         loading = config.train.dataloader
         self.sampler = ResumableBatchSampler(
             len(dataset), loading.batch_size_per_gpu, config.seed, self.processes.rank, self.processes.world_size
@@ -158,6 +167,26 @@ class Loading:
             self.store.add_many(share, os.cpu_count() or 1, lambda done, _: bar.update(done - bar.n))
         self.processes.wait()
         return usable_examples(examples, self.store, bad)
+
+
+def one_per_picture(examples: Iterable[Example]) -> list[Example]:
+    """Join the examples of one picture in one style, without a caption of their own but with all references.
+
+    Args:
+        examples: As a reader gives them, or one a caption.
+
+    >>> rows = [Example("1", "a.jpg", text="one", references=("one",)), Example("2", "a.jpg", references=("two",))]
+    >>> [(e.text, e.references) for e in one_per_picture(rows)]
+    [(None, ('one', 'two'))]
+    """
+    joined: dict[tuple[Any, str | None], Example] = {}
+    for example in examples:
+        image = str(example.image) if isinstance(example.image, str | Path) else id(example.image)
+        references = example.references or (() if example.text is None else (example.text,))
+        first = joined.setdefault((image, example.style), replace(example, text=None, references=()))
+        united = tuple(dict.fromkeys([*first.references, *references]))
+        joined[image, example.style] = replace(first, references=united)
+    return list(joined.values())
 
 
 def move_batch(batch: Mapping[str, Any], device: torch.device, mean_std: str) -> dict[str, Any]:

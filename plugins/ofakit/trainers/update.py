@@ -58,7 +58,8 @@ class WeightedObjectives(nn.Module):
             step: Updates done before.
 
         Returns:
-            The scalar loss, and numbers to log, summed over the batches of a step.
+            The scalar loss, and numbers to log, summed over the batches of a step; a pair of a sum and a count
+            becomes a mean.
         """
         device = batch["input_ids"].device.type
         total, logs = torch.zeros((), device=batch["input_ids"].device), {}
@@ -100,6 +101,7 @@ class Updater:
     ) -> None:
         self.objectives = module.objectives
         self.model = module.model
+        self.precision = module.precision
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.processes = processes
@@ -134,6 +136,7 @@ class Updater:
         Raises:
             LossNotFinite: The loss was not finite `max_bad_steps` times in a row.
         """
+        batches = [self._completed(batch, step) for batch in batches]
         normalizers = self._normalizers(batches)
         buffers = {name: value.clone() for name, value in self.model.named_buffers() if value.is_floating_point()}
         lr = self.optimizer.param_groups[0]["lr"]
@@ -149,14 +152,23 @@ class Updater:
         self.scheduler.step()
         return {**logs, "grad_norm": norm, "lr": lr}
 
+    def _completed(self, batch: Batch, step: int) -> Batch:
+        """The batch with what objectives add to it before anything is counted, such as captions the model writes."""
+        for objective in self.objectives:
+            if hasattr(objective, "complete"):
+                with autocast(batch["input_ids"].device.type, self.precision):
+                    batch = {**batch, **objective.complete(self.model, batch, step)}
+        return batch
+
     def _normalizers(self, batches: Sequence[Batch]) -> list[float]:
         """What each objective divides by: its count over all batches and processes."""
         counts = [float(sum(objective.normalizer(batch) for batch in batches)) for objective in self.objectives]
         return [max(count, 1.0) for count in self.processes.total(counts)]
 
     def _backward(self, batches: Sequence[Batch], normalizers: Sequence[float], step: int) -> dict[str, float]:
-        """Add up the gradients of all batches; the logs are sums over batches and processes."""
+        """Add up the gradients of all batches; the logs are sums over batches and processes, or means of pairs."""
         summed: dict[str, float] = {"loss": 0.0}
+        counts: dict[str, float] = {}
         for number, batch in enumerate(batches):
             last = number == len(batches) - 1
             wait = nullcontext() if last or self.processes.world_size == 1 else self.module.no_sync()
@@ -165,9 +177,13 @@ class Updater:
                 self.scaler.scale(loss * self.processes.world_size).backward()
             summed["loss"] += float(loss.detach())
             for name, value in logs.items():
+                value, count = value if isinstance(value, tuple) else (value, 0)
                 summed[name] = summed.get(name, 0.0) + float(value)
+                counts[name] = counts.get(name, 0.0) + count
         names = sorted(summed)
-        return dict(zip(names, self.processes.total([summed[name] for name in names]), strict=True))
+        totals = self.processes.total([summed[name] for name in names] + [counts.get(name, 0.0) for name in names])
+        pairs = zip(names, totals[: len(names)], totals[len(names) :], strict=True)
+        return {name: value / count if count else value for name, value, count in pairs}
 
     def _gradient_norm(self) -> float:
         """The gradient's norm; clips on the way where clipping is asked for."""

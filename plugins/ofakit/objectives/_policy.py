@@ -1,0 +1,104 @@
+"""The policy-gradient loss of given sequences, and their log-probabilities.
+
+    L = sum_it [ -A_i log p(y_it) + kl_weight (exp(d_it) - d_it - 1) ],    d_it = log q(y_it) - log p(y_it)
+
+A is a sequence's advantage, q the starting model. The second part estimates KL(p | q) without bias and is never
+negative (the estimator k3 of Schulman, "Approximating KL Divergence", 2020, http://joschu.net/blog/kl-approx.html).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ofakit.objectives.cross_entropy import _ProjectedLoss, _smoothed, token_losses
+
+__all__ = ["decoder_states", "policy_loss", "sequence_log_probs"]
+
+
+def policy_loss(
+    hidden: Tensor,
+    weight: Tensor,
+    target: Tensor,
+    advantage: Tensor,
+    scale: float = 1.0,
+    reference: Tensor | None = None,
+    kl_weight: float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """The loss of the tokens of all sequences, summed; logits live a chunk of tokens at a time.
+
+    Args:
+        hidden: (N, d) states that have a target.
+        weight: (V, d) output embedding.
+        target: (N,) int64.
+        advantage: (N,) that of each token's sequence.
+        scale: Factor on both results.
+        reference: (N,) log-probabilities of the targets under the starting model.
+        kl_weight: Weight of the divergence from it.
+
+    Returns:
+        The loss, differentiable in `hidden` and `weight`, and the sum of the negative log-likelihoods, which is not.
+
+    >>> states = torch.zeros(1, 2, requires_grad=True)
+    >>> loss, _ = policy_loss(states, torch.eye(2), torch.tensor([0]), torch.tensor([2.0]))
+    >>> loss.backward(); round(loss.item(), 4), states.grad.tolist()
+    (1.3863, [[-1.0, 1.0]])
+    """
+
+    def gradient(logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        _, nll, slope = _smoothed(logits, target[rows], 0.0)
+        factor = advantage[rows].to(nll.dtype)
+        loss = factor * nll
+        if reference is not None and kl_weight:
+            distance = reference[rows].to(nll.dtype) + nll
+            loss = loss + kl_weight * (distance.expm1() - distance)
+            factor = factor + kl_weight * distance.expm1()
+        return loss.sum(), nll.sum(), slope.mul_(factor[:, None])
+
+    return _ProjectedLoss.apply(hidden, weight, gradient, len(target), scale, torch.is_grad_enabled())
+
+
+def decoder_states(model: Any, batch: Mapping[str, Tensor], decoder_input_ids: Tensor) -> Tensor:
+    """Encode each picture once, and decode every one of its sequences.
+
+    Args:
+        model: An `OFAModel`.
+        batch: `input_ids` (B, T), and with pictures `patch_images` and `patch_masks`.
+        decoder_input_ids: (B * N, U), the sequences of a picture beside each other.
+
+    Returns:
+        (B * N, U, d) normalised states.
+    """
+    names = ("input_ids", "patch_images", "patch_masks")
+    encoded = model.encode(**{name: batch[name] for name in names if batch.get(name) is not None})
+    pictures = len(batch["input_ids"])
+    rows = torch.arange(pictures, device=decoder_input_ids.device)
+    repeated = encoded.select(rows.repeat_interleave(len(decoder_input_ids) // pictures))
+    return model.decode(decoder_input_ids=decoder_input_ids, encoder_outputs=repeated)
+
+
+@torch.no_grad()
+def sequence_log_probs(
+    model: Any, batch: Mapping[str, Tensor], decoder_input_ids: Tensor, target: Tensor, pad_token_id: int
+) -> Tensor:
+    """What a model thinks of given sequences, token by token, in the mode that it is in.
+
+    Args:
+        model: An `OFAModel`.
+        batch: As in `decoder_states`.
+        decoder_input_ids: (B * N, U).
+        target: (B * N, U), padded.
+        pad_token_id: What it is padded with.
+
+    Returns:
+        (B * N, U) log-probabilities, 0 where nothing stands.
+    """
+    there = target != pad_token_id
+    hidden = decoder_states(model, batch, decoder_input_ids)[there]
+    nll = token_losses(hidden, model.output_embedding, target[there], 0.0)[1]
+    log_probs = nll.new_zeros(target.shape)
+    log_probs[there] = -nll
+    return log_probs

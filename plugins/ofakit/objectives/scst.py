@@ -1,0 +1,296 @@
+"""Self-critical sequence training: captions that the model writes itself become likelier the better they score.
+
+    {"type": "scst", "samples": 5, "baseline": "leave_one_out",
+     "rewards": [{"type": "cider_d"}, {"type": "style_accuracy", "weight": 0.5}]}
+
+The captions of a picture are written in evaluation mode without gradient, rewarded, and compared with a baseline; a
+second pass, which encodes each picture once, gives the gradient of
+
+    L = - sum_it A_i log p(y_it) / (number of tokens of all captions of the joined batch)
+
+Sources: OFA-Sys/OFA `criterions/scst_loss.py`; Rennie et al. 2017, https://arxiv.org/abs/1612.00563 (greedy baseline);
+Luo 2020, https://arxiv.org/abs/2003.09971 (leave-one-out); Shao et al. 2024, https://arxiv.org/abs/2402.03300 (group
+normalisation and the divergence from the starting model).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from ofakit.errors import UsageError, did_you_mean
+from ofakit.models.ofa.generation import generate
+from ofakit.objectives._policy import decoder_states, policy_loss, sequence_log_probs
+from ofakit.rewards._weighted import WeightedRewards
+
+__all__ = ["SCST", "advantages"]
+
+BASELINES = ("leave_one_out", "mean", "greedy", "group_normalized")
+SMALLEST_DEVIATION = 1e-8
+
+
+class SCST:
+    """Policy gradient on rewards of whole captions.
+
+    Args:
+        rewards: Weighted list; None is CIDEr-D alone.
+        samples: Captions a picture.
+        baseline: What a reward is compared with; see `advantages`.
+        sample: Draw captions, instead of taking the best of a beam search as OFA does.
+        temperature: Divides the logits while captions are written.
+        top_k: Sampling: from the k likeliest tokens; 0 from all.
+        max_length: Tokens before eos; None is that of `generation`.
+        no_repeat_ngram_size: As in `generation`; None is that of `generation`.
+        kl_weight: Weight of the divergence from the model that the stage starts with.
+        train_mode: Whether the second pass runs in training mode, with the dropout and the batch statistics that the
+            model has there. OFA trains its stage two without either.
+        seed: Of the sampling.
+        pad_token_id: What targets are padded with; must be the model's.
+
+    Raises:
+        UsageError: A number is out of its range, or one caption a picture is to be its own baseline.
+    """
+
+    one_example_per = "picture"
+
+    def __init__(
+        self,
+        rewards: Sequence[Mapping[str, Any]] | None = None,
+        samples: int = 5,
+        baseline: str = "leave_one_out",
+        sample: bool = False,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        max_length: int | None = None,
+        no_repeat_ngram_size: int | None = None,
+        kl_weight: float = 0.0,
+        train_mode: bool = True,
+        seed: int = 0,
+        pad_token_id: int = 1,
+    ) -> None:
+        if baseline not in BASELINES:
+            raise UsageError(f"unknown baseline {baseline!r}: {did_you_mean(str(baseline), BASELINES)}")
+        if samples < 1 or (samples < 2 and baseline != "greedy"):
+            raise UsageError(
+                f"scst: expected samples of at least 2 with the baseline {baseline!r}, found {samples}: a caption "
+                "alone has no others to be compared with; raise samples, or take the baseline 'greedy'"
+            )
+        if kl_weight < 0:
+            raise UsageError(f"scst: kl_weight must not be negative, found {kl_weight}")
+        self.rewards = WeightedRewards([{"type": "cider_d"}] if rewards is None else rewards)
+        self.samples, self.baseline, self.sample = samples, baseline, sample
+        self.search = {"temperature": temperature, "top_k": top_k if sample else 0}
+        self.limits = {"max_length": max_length, "no_repeat_ngram_size": no_repeat_ngram_size}
+        self.kl_weight, self.train_mode, self.seed, self.pad_token_id = kl_weight, train_mode, seed, pad_token_id
+        self.tokenizer: Any = None
+        self.starting_model: Any = None
+        self.references: list[list[str]] = []
+        self.styles: list[str | None] = []
+
+    def prepare(self, examples: Sequence[Any], bundle: Any, work_dir: Path) -> None:
+        """Learn what the rewards need, before training.
+
+        Args:
+            examples: The training examples; `index` in a batch is the position among them.
+            bundle: Model, tokenizer and generation settings. With a divergence its model is copied: the start.
+            work_dir: The run directory; not used.
+        """
+        self.tokenizer = bundle.tokenizer
+        own = {name: value for name, value in self.limits.items() if value is not None}
+        section = bundle.generation
+        limits = {name: getattr(section, name) for name in ("max_length", "min_length", "no_repeat_ngram_size")}
+        self.search |= {**limits, "length_penalty": section.length_penalty, **own}
+        self.references = [list(example.references) or [example.text] for example in examples]
+        self.styles = [example.style for example in examples]
+        self.rewards.prepare(self.references, self.styles)
+        if self.kl_weight:
+            self.starting_model = copy.deepcopy(bundle.model).eval().requires_grad_(False)
+
+    def complete(self, model: Any, batch: Mapping[str, Any], step: int) -> dict[str, Any]:
+        """Write captions for a batch and judge them, so that `normalizer` can count their tokens.
+
+        Args:
+            model: An `OFAModel`; it is left in the mode it was in.
+            batch: On the model's device, with `index`.
+            step: Updates done before; other samples are drawn in each.
+
+        Returns:
+            Entries to lay over the batch: `scst/target` and `scst/decoder_input_ids` (B * N, U), the captions of a
+            picture beside each other, `scst/advantage` (B * N,), `scst/reward` (the rewards by name, (B * N,) each),
+            and with a divergence `scst/reference` (B * N, U).
+        """
+        tokens = self._write(model, batch, step, self.samples, self.sample)
+        total, parts = self._judge(tokens, batch, self.samples)
+        greedy = None
+        if self.baseline == "greedy":
+            greedy = self._judge(self._write(model, batch, step, 1, False), batch, 1)[0]
+        found = advantages(total.reshape(-1, self.samples), self.baseline, greedy)
+        device = batch["input_ids"].device
+        target = pad_sequence([torch.tensor(row) for row in tokens], True, self.pad_token_id).to(device)
+        previous = shifted_right(target, model.config.bos_token_id, model.config.eos_token_id, self.pad_token_id)
+        completed = {
+            "scst/target": target,
+            "scst/decoder_input_ids": previous,
+            "scst/advantage": torch.as_tensor(found.reshape(-1), device=device),
+            "scst/reward": {"reward": total, **{f"reward/{name}": values for name, values in parts.items()}},
+        }
+        if self.starting_model is not None:
+            completed["scst/reference"] = sequence_log_probs(
+                self.starting_model, batch, previous, target, self.pad_token_id
+            )
+        return completed
+
+    def normalizer(self, batch: Mapping[str, Any]) -> int:
+        """The number of tokens of all captions, each with its eos.
+
+        Args:
+            batch: With the entries of `complete`.
+        """
+        return int((batch["scst/target"] != self.pad_token_id).sum())
+
+    def __call__(
+        self, model: Any, batch: Mapping[str, Any], normalizer: float, step: int
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """The loss of one micro-batch of one process.
+
+        Args:
+            model: An `OFAModel`.
+            batch: With the entries of `complete`.
+            normalizer: Tokens of all captions of all micro-batches and processes that make one update.
+            step: Not used.
+
+        Returns:
+            The loss and the logs `loss`, `nll` (a token), and each reward as a pair of its sum and its count.
+        """
+        target = batch["scst/target"]
+        there = target != self.pad_token_id
+        with _mode(model, model.training and self.train_mode):
+            hidden = decoder_states(model, batch, batch["scst/decoder_input_ids"])[there]
+        advantage = batch["scst/advantage"][:, None].expand_as(target)[there]
+        reference = batch.get("scst/reference")
+        loss, nll = policy_loss(
+            hidden,
+            model.output_embedding,
+            target[there],
+            advantage,
+            1 / normalizer,
+            None if reference is None else reference[there],
+            self.kl_weight,
+        )
+        rewards = {name: (values.sum(), len(values)) for name, values in batch.get("scst/reward", {}).items()}
+        return loss, {"loss": loss.detach(), "nll": nll, **rewards}
+
+    def _write(self, model: Any, batch: Mapping[str, Any], step: int, count: int, sample: bool) -> list[list[int]]:
+        """`count` captions of each picture as token ids with eos, those of a picture beside each other."""
+        how = dict(self.search)
+        if sample:
+            seeds = [picture_seed(self.seed, step, index) for index in batch["index"].tolist()]
+            how |= {"do_sample": True, "seed": seeds}
+        found = generate(model, batch, num_beams=1 if sample else count, num_return_sequences=count, **how)
+        nothing = [[model.config.eos_token_id]]
+        written = [[hypothesis.tokens for hypothesis in of_picture] or nothing for of_picture in found]
+        return [of_picture[k % len(of_picture)] for of_picture in written for k in range(count)]
+
+    def _judge(
+        self, tokens: Sequence[Sequence[int]], batch: Mapping[str, Any], count: int
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """The rewards of captions that `_write` gave."""
+        captions = [text.strip() for text in self.tokenizer.decode_batch(tokens)]
+        positions = [index for index in batch["index"].tolist() for _ in range(count)]
+        references = [self.references[position] for position in positions]
+        return self.rewards(captions, references, [self.styles[position] for position in positions])
+
+
+def advantages(rewards: Any, baseline: str = "leave_one_out", greedy: Any = None) -> Any:
+    """How much better each caption of a picture is than its baseline.
+
+    With the mean m and the standard deviation s of the N rewards r of a picture:
+    leave_one_out r_i - (N m - r_i) / (N - 1); mean r_i - m; greedy r_i - greedy; group_normalized (r_i - m) / s.
+    All but greedy sum to zero, and equal rewards give exactly zero.
+
+    Args:
+        rewards: (pictures, N), NumPy array or tensor.
+        baseline: One of those.
+        greedy: (pictures,) or (pictures, 1), the rewards of greedy captions, where the baseline is that.
+
+    Returns:
+        (pictures, N) float64, a tensor where `rewards` is one.
+
+    Raises:
+        UsageError: An unknown baseline, a wrong shape, no `greedy`, or leave-one-out of one caption.
+
+    >>> advantages(np.array([[1.0, 2.0, 6.0]]))
+    array([[-3. , -1.5,  4.5]])
+    >>> advantages(np.array([[1.0, 2.0, 6.0]]), "greedy", np.array([2.0]))
+    array([[-1.,  0.,  4.]])
+    """
+    if baseline not in BASELINES:
+        raise UsageError(f"unknown baseline {baseline!r}: {did_you_mean(str(baseline), BASELINES)}")
+    rewards = rewards.double() if isinstance(rewards, Tensor) else np.asarray(rewards, dtype=np.float64)
+    if rewards.ndim != 2 or 0 in rewards.shape:
+        raise UsageError(f"expected rewards of shape (pictures, samples), found {tuple(rewards.shape)}")
+    count = rewards.shape[1]
+    if baseline == "greedy":
+        if greedy is None:
+            raise UsageError("the baseline 'greedy' needs the rewards of greedy captions, found none")
+        other = torch.as_tensor(greedy).to(rewards) if isinstance(rewards, Tensor) else np.asarray(greedy)
+        return rewards - other.reshape(-1, 1)
+    if baseline == "leave_one_out" and count == 1:
+        raise UsageError(
+            "the baseline 'leave_one_out' compares a caption with the others of its picture, and found one caption a "
+            "picture: take 2 samples or more, or the baseline 'greedy'"
+        )
+    differences = rewards - rewards[:, :1]  # a mean of equal numbers may be off by a rounding, a difference is not
+    centred = differences - differences.mean(1)[:, None]
+    if baseline == "mean":
+        return centred
+    if baseline == "leave_one_out":
+        return centred * (count / (count - 1))
+    return centred / ((centred**2).mean(1)[:, None] ** 0.5 + SMALLEST_DEVIATION)
+
+
+def picture_seed(seed: int, step: int, index: int) -> int:
+    """A seed for the samples of one picture in one step: the same in whatever batch and process it is.
+
+    Args:
+        seed: The objective's.
+        step: Updates done before.
+        index: The picture's position among the training examples.
+    """
+    return int(np.random.SeedSequence([seed, step, index]).generate_state(1, np.uint32)[0])
+
+
+def shifted_right(target: Tensor, bos: int, eos: int, pad: int) -> Tensor:
+    """What a decoder reads to say `target`: bos, then all but the last token of each row.
+
+    Args:
+        target: (B, U), each row ended by eos and padded.
+        bos: Begins a sequence.
+        eos: Ends one; it is never read.
+        pad: What rows are padded with.
+    """
+    previous = torch.cat([torch.full_like(target[:, :1], bos), target[:, :-1]], 1)
+    return previous.masked_fill(previous == eos, pad)
+
+
+@contextmanager
+def _mode(model: Any, training: bool) -> Any:
+    """The model in training or evaluation mode; afterwards every module is as it was."""
+    if training or not model.training:
+        yield
+        return
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, was_training in modes:
+            module.training = was_training

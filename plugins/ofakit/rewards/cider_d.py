@@ -1,0 +1,78 @@
+"""CIDEr-D with the document frequency of the training captions, as OFA's SCST is rewarded.
+
+    {"type": "cider_d", "sigma": 6.0}
+
+Punctuation is taken out and " <eos>" added as a word of its own on both sides, so that a caption which breaks off is
+worth less. Source: OFA-Sys/OFA `criterions/scst_loss.py`. The document frequency never comes from the batch: there an
+n-gram that every picture of it has would be worth nothing, and all n-grams of a batch of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ofakit.errors import UsageError
+from ofakit.rewards._words import plain
+from ofakit.scores.consensus import cider_d
+from ofakit.scores.document_frequencies import DocumentFrequency, document_frequency
+
+__all__ = ["CiderD"]
+
+
+class CiderD:
+    """Agreement with the references, from 0 to 10.
+
+    Args:
+        sigma: Width of the length penalty, in words.
+        document_frequency: A file that `DocumentFrequency.save` wrote, of captions that end with " <eos>"; None counts
+            the references that `prepare` is given.
+    """
+
+    def __init__(self, sigma: float = 6.0, document_frequency: str | None = None) -> None:
+        self.sigma = sigma
+        self.frequency = None if document_frequency is None else DocumentFrequency.load(document_frequency)
+
+    def prepare(self, references: Sequence[Sequence[str]], styles: Sequence[str | None]) -> None:
+        """Count n-grams, unless a file gave their counts.
+
+        Args:
+            references: Of each training example; each example is a document.
+            styles: Not used.
+        """
+        if self.frequency is None:
+            self.frequency = document_frequency([[ended(text) for text in texts] for texts in references])
+
+    def __call__(
+        self, candidates: Sequence[str], references: Sequence[Sequence[str]], styles: Sequence[str | None]
+    ) -> np.ndarray:
+        """The reward of each candidate, (items,) float64.
+
+        Args:
+            candidates: One caption an item.
+            references: All references of each item.
+            styles: Not used.
+
+        Raises:
+            UsageError: `prepare` was not called.
+        """
+        if self.frequency is None:
+            raise UsageError(
+                "cider_d has no document frequency: call prepare(references, styles) with the training captions, or "
+                "give document_frequency a file"
+            )
+        ended_references = [[ended(text) for text in texts] for texts in references]
+        return cider_d([ended(text) for text in candidates], ended_references, self.frequency, self.sigma).per_item
+
+
+def ended(caption: str) -> str:
+    """The words of a caption and the sign of its end.
+
+    Args:
+        caption: Any text.
+
+    >>> ended("A dog runs.")
+    'a dog runs <eos>'
+    """
+    return f"{plain(caption)} <eos>".lstrip()

@@ -1,0 +1,59 @@
+"""How far a caption's length is from the wanted one: minus the difference as a share of that, 0 at best.
+
+{"type": "length", "words": 12, "weight": 0.1}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ofakit.errors import UsageError
+from ofakit.rewards._words import plain
+
+__all__ = ["Length"]
+
+
+class Length:
+    """-|words - wanted| / wanted.
+
+    Args:
+        words: The wanted length; None takes the mean of the training captions.
+
+    Raises:
+        UsageError: `words` is not above 0.
+    """
+
+    def __init__(self, words: float | None = None) -> None:
+        if words is not None and not words > 0:
+            raise UsageError(f"length: expected words above 0, or null for the training captions' mean, found {words}")
+        self.words = words
+
+    def prepare(self, references: Sequence[Sequence[str]], styles: Sequence[str | None]) -> None:
+        """Take the mean length of the references, unless one was given.
+
+        Args:
+            references: Of each training example.
+            styles: Not used.
+        """
+        if self.words is None:
+            self.words = float(np.mean([len(plain(text).split()) for texts in references for text in texts]))
+
+    def __call__(
+        self, candidates: Sequence[str], references: Sequence[Sequence[str]], styles: Sequence[str | None]
+    ) -> np.ndarray:
+        """The reward of each candidate, (items,) float64, at most 0.
+
+        Args:
+            candidates: One caption an item.
+            references: Not used.
+            styles: Not used.
+
+        Raises:
+            UsageError: Neither was a length given nor `prepare` called.
+        """
+        if self.words is None:
+            raise UsageError("length has no wanted length: give it words, or call prepare(references, styles)")
+        lengths = np.array([len(plain(text).split()) for text in candidates], np.float64)
+        return -np.abs(lengths - self.words) / self.words

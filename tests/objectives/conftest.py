@@ -1,0 +1,67 @@
+"""A tiny model with its tokenizer, and training examples in two styles."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from ofakit.config.schema import GenerationSection, PreprocessorSection
+from ofakit.data import Example
+from ofakit.hub import ModelBundle
+from ofakit.models.ofa import OFAConfig, OFAModel
+from ofakit.preprocessors import CaptionPreprocessor, Collate, normalize
+from ofakit.text import StyleSet, train_tokenizer
+from PIL import Image
+
+CAPTIONS = {
+    "happy": ["a lovely red dog plays in the sunny garden", "a cheerful cat smiles at the sunny sea"],
+    "gloomy": ["a lonely red dog waits in the dark garden", "a weary cat stares at the cold dark sea"],
+}
+NETWORK = {
+    "d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "resnet_type": "resnet18",
+    "dropout": 0.0, "image_bucket_size": 4, "token_bucket_size": 16,
+}  # fmt: skip
+
+
+def make_examples():
+    return [
+        Example(f"{number}#{style}", Image.new("RGB", (32, 32), color), text, (text,), style)
+        for style, texts in CAPTIONS.items()
+        for number, (text, color) in enumerate(zip(texts, ("red", "blue"), strict=True))
+    ]
+
+
+def make_bundle(**network):
+    """A random model that is the same in every process."""
+    torch.manual_seed(0)
+    prompts = [" what does the image describe? reply in personality . complete text of yes no"]
+    texts = [" " + text for texts in CAPTIONS.values() for text in texts] * 4
+    tokenizer = train_tokenizer([*texts, *prompts], 400, num_codes=8, num_bins=0)
+    model = OFAModel(OFAConfig.from_size("tiny", vocab_size=len(tokenizer), **{**NETWORK, **network}))
+    sizes = PreprocessorSection(patch_image_size=32, max_tgt_length=40)
+    return ModelBundle(model, tokenizer, StyleSet(list(CAPTIONS)), sizes, GenerationSection(max_length=8))
+
+
+def make_batch(bundle, examples, views=None):
+    preprocessor = CaptionPreprocessor.from_section(bundle.preprocessor, bundle.tokenizer, bundle.styles, "eval")
+    samples = [
+        {**preprocessor(example), **(views(example, index) if views else {}), "index": index}
+        for index, example in enumerate(examples)
+    ]
+    batch = Collate(bundle.tokenizer.pad_token_id)(samples)
+    return {**batch, "patch_images": normalize(batch["patch_images"], "half")}
+
+
+@pytest.fixture
+def examples():
+    return make_examples()
+
+
+@pytest.fixture
+def bundle():
+    return make_bundle()
+
+
+@pytest.fixture
+def batch(bundle, examples):
+    return make_batch(bundle, examples)

@@ -1,0 +1,328 @@
+"""SCST: advantages, hand-computed gradients, what is rewarded and what is not, one process and two."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from ofakit.errors import UsageError
+from ofakit.objectives import OBJECTIVES
+from ofakit.objectives._policy import decoder_states, policy_loss, sequence_log_probs
+from ofakit.objectives.scst import BASELINES, SCST, advantages, shifted_right
+from ofakit.rewards import REWARDS
+from ofakit.trainers.processes import Processes
+from ofakit.trainers.update import Updater, WeightedObjectives
+
+from .conftest import make_batch, make_bundle, make_examples
+
+ONE = Processes(0, 1, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("kind", ["numpy", "torch"])
+@pytest.mark.parametrize("baseline", ["leave_one_out", "mean", "group_normalized"])
+def test_advantages_of_a_picture_sum_to_zero_and_equal_rewards_give_exactly_zero(baseline, kind):
+    rewards = np.random.default_rng(1).gamma(2.0, size=(7, 5))
+    equal = np.full((3, 3), 0.1)
+    if kind == "torch":
+        rewards, equal = torch.tensor(rewards), torch.tensor(equal)
+    found = advantages(rewards, baseline)
+    assert type(found) is type(rewards) and tuple(found.shape) == (7, 5)
+    assert abs(found.sum(1)).max() < 1e-12 and abs(found).min() > 0
+    assert (advantages(equal, baseline) == 0).all()
+
+
+def test_leave_one_out_is_the_mean_of_the_others():
+    rewards = np.random.default_rng(2).normal(size=(4, 5))
+    for picture, row in enumerate(advantages(rewards)):
+        for i, value in enumerate(row):
+            others = np.delete(rewards[picture], i)
+            assert value == pytest.approx(rewards[picture, i] - others.mean(), abs=1e-12)
+
+
+def test_group_normalized_has_unit_variance_and_greedy_subtracts_its_own():
+    rewards = np.array([[1.0, 2.0, 6.0], [4.0, 4.5, 9.0]])
+    assert advantages(rewards, "group_normalized").std(1) == pytest.approx([1, 1], abs=1e-6)
+    np.testing.assert_allclose(advantages(rewards, "greedy", [2.0, 4.0]), [[-1, 0, 4], [0, 0.5, 5]])
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (([[1.0]],), "one caption a picture.*2 samples"),
+        (([[1.0, 2.0]], "meen"), "did you mean 'mean'"),
+        (([[1.0, 2.0]], "greedy"), "rewards of greedy captions"),
+        (([1.0, 2.0],), r"\(pictures, samples\)"),
+    ],
+)
+def test_wrong_advantages_are_refused(arguments, words):
+    with pytest.raises(UsageError, match=words):
+        advantages(*arguments)
+
+
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_one_sample_is_refused_except_beside_a_greedy_caption(baseline):
+    if baseline == "greedy":
+        assert SCST(samples=1, baseline=baseline).samples == 1
+        return
+    with pytest.raises(UsageError, match="samples of at least 2.*found 1"):
+        SCST(samples=1, baseline=baseline)
+
+
+def test_three_token_toy_by_hand():
+    """Two one-token captions over three tokens, uniform at first: d loss / d logits = A (p - onehot) / tokens."""
+    logits = torch.zeros(2, 3, dtype=torch.float64, requires_grad=True)
+    advantage = torch.tensor(advantages([[3.0, 1.0]])[0])
+    loss, nll = policy_loss(logits, torch.eye(3, dtype=torch.float64), torch.tensor([0, 2]), advantage, 1 / 2)
+    loss.backward()
+    third = 1 / 3
+    expected = [[-2 / 3, third, third], [-third, -third, 2 / 3]]  # advantages 2 and -2, two tokens
+    np.testing.assert_allclose(logits.grad.numpy(), expected, atol=1e-12)
+    assert loss.item() == pytest.approx(0.0, abs=1e-12) and nll.item() == pytest.approx(np.log(3))
+
+
+def test_gradient_with_divergence_is_that_of_the_formula():
+    generator = torch.Generator().manual_seed(3)
+    hidden, weight = (torch.randn(n, 5, dtype=torch.float64, generator=generator) for n in (6, 9))
+    target = torch.randint(9, (6,), generator=generator)
+    advantage, reference = torch.randn(2, 6, dtype=torch.float64, generator=generator)
+    hidden.requires_grad_()
+    loss, _ = policy_loss(hidden, weight, target, advantage, 0.25, reference, 0.3)
+    (found,) = torch.autograd.grad(loss, hidden)
+    log_p = (hidden @ weight.t()).log_softmax(-1).gather(1, target[:, None])[:, 0]
+    distance = reference - log_p
+    expected = 0.25 * (-advantage * log_p + 0.3 * (distance.exp() - distance - 1)).sum()
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(found, torch.autograd.grad(expected, hidden)[0])
+
+
+def objective_for(bundle, examples, **arguments):
+    objective = SCST(**arguments)
+    objective.prepare(examples, bundle, None)
+    return objective
+
+
+def completed(objective, bundle, batch, step=0):
+    return {**batch, **objective.complete(bundle.model, batch, step)}
+
+
+@pytest.mark.parametrize("sample", [False, True])
+def test_captions_are_written_rewarded_and_counted(bundle, examples, batch, sample):
+    objective = objective_for(bundle, examples, samples=3, sample=sample)
+    bundle.model.train()
+    whole = completed(objective, bundle, batch)
+    assert bundle.model.training and bundle.model.encoder.training
+    target = whole["scst/target"]
+    assert target.shape[0] == 12 and target.shape[1] <= 9
+    assert objective.normalizer(whole) == (target != 1).sum() == sum(len(row[row != 1]) for row in target)
+    assert all(row[row != 1][-1] == 2 for row in target)
+    captions = [text.strip() for text in bundle.tokenizer.decode_batch(target.tolist())]
+    references = [objective.references[k // 3] for k in range(12)]
+    rewards = objective.rewards.rewards["cider_d"](captions, references, [None] * 12)
+    np.testing.assert_array_equal(whole["scst/reward"]["reward"], rewards)
+    np.testing.assert_array_equal(whole["scst/advantage"].numpy(), advantages(rewards.reshape(4, 3)).reshape(-1))
+    assert target[:, 0].unique().numel() > 1 or not sample
+
+
+def test_samples_depend_on_step_and_position_but_not_on_the_batch(bundle, examples, batch):
+    objective = objective_for(bundle, examples, samples=2, sample=True, max_length=5)
+    whole = objective.complete(bundle.model, batch, 4)["scst/target"]
+    part = {name: value[2:] for name, value in batch.items()}
+    rows = objective.complete(bundle.model, part, 4)["scst/target"]
+    assert torch.equal(whole[4:, : rows.shape[1]], rows)
+    other = objective.complete(bundle.model, batch, 5)["scst/target"]
+    assert other.shape != whole.shape or not torch.equal(other, whole)
+
+
+def gradients(bundle, objective, batch, normalizer=None):
+    bundle.model.zero_grad()
+    normalizer = normalizer or objective.normalizer(batch)
+    loss, logs = objective(bundle.model, batch, normalizer, 0)
+    loss.backward()
+    return {n: p.grad.clone() for n, p in bundle.model.named_parameters() if p.grad is not None}, logs
+
+
+def test_a_constant_reward_gives_exactly_no_gradient(bundle, examples, batch):
+    objective = objective_for(bundle, examples, samples=3, sample=True)
+    objective.rewards = lambda candidates, *_: (np.full(len(candidates), 0.1), {})
+    constant, _ = gradients(bundle, objective, completed(objective, bundle, batch))
+    assert len(constant) > 30 and all((g == 0).all() for g in constant.values())
+    objective.rewards = lambda candidates, *_: (np.arange(len(candidates)) ** 2.0, {})
+    varied, _ = gradients(bundle, objective, completed(objective, bundle, batch))
+    assert sum(g.abs().sum() for g in varied.values()) > 0
+
+
+def given(bundle, batch, rows=3):
+    """Hypotheses of different lengths with advantages, as `complete` would give them."""
+    generator = torch.Generator().manual_seed(5)
+    count = len(batch["input_ids"]) * rows
+    target = torch.randint(4, 60, (count, 7), generator=generator)
+    lengths = torch.randint(1, 7, (count,), generator=generator)
+    places = torch.arange(7)
+    target = target.masked_fill(places == lengths[:, None], 2).masked_fill(places > lengths[:, None], 1)
+    advantage = torch.randn(count, dtype=torch.float64, generator=generator)
+    previous = shifted_right(target, 0, 2, 1)
+    return {**batch, "scst/target": target, "scst/decoder_input_ids": previous, "scst/advantage": advantage}
+
+
+def test_second_pass_equals_repeating_every_picture(bundle, batch):
+    bundle.model.eval().double()
+    batch = given(bundle, {**batch, "patch_images": batch["patch_images"].double()})
+    found, logs = gradients(bundle, SCST(), batch)
+    rows = torch.arange(4).repeat_interleave(3)
+    inputs = {name: batch[name][rows] for name in ("input_ids", "patch_images", "patch_masks")}
+    logits = bundle.model(**inputs, decoder_input_ids=batch["scst/decoder_input_ids"]).logits
+    target = batch["scst/target"]
+    log_p = logits.log_softmax(-1).gather(2, target[..., None])[..., 0]
+    there = target != 1
+    expected = -(batch["scst/advantage"][:, None] * log_p)[there].sum() / there.sum()
+    bundle.model.zero_grad()
+    expected.backward()
+    torch.testing.assert_close(logs["loss"], expected.detach())
+    for name, parameter in bundle.model.named_parameters():
+        if name in found:
+            torch.testing.assert_close(found[name], parameter.grad, atol=1e-12, rtol=1e-9)
+
+
+def test_pads_do_not_matter_and_the_encoder_runs_once_a_picture(bundle, batch):
+    bundle.model.eval().double()
+    batch = given(bundle, {**batch, "patch_images": batch["patch_images"].double()})
+    seen = []
+    handle = bundle.model.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    short, _ = gradients(bundle, SCST(), batch)
+    handle.remove()
+    assert seen == [4]
+    pads = batch["scst/target"].new_ones(12, 3)
+    wide = {name: torch.cat([batch[name], pads], 1) for name in ("scst/target", "scst/decoder_input_ids")}
+    long, _ = gradients(bundle, SCST(), {**batch, **wide})
+    for name, gradient in short.items():
+        torch.testing.assert_close(long[name], gradient, atol=1e-12, rtol=1e-9)
+
+
+def test_without_train_mode_dropout_is_off_in_the_second_pass_alone():
+    bundle = make_bundle(dropout=0.5)
+    batch = given(bundle, make_batch(bundle, make_examples()))
+    bundle.model.train()
+    still = [SCST(train_mode=False)(bundle.model, batch, 10.0, 0)[0].item() for _ in range(2)]
+    moving = [SCST()(bundle.model, batch, 10.0, 0)[0].item() for _ in range(2)]
+    assert still[0] == still[1] and moving[0] != moving[1] and bundle.model.training
+
+
+def test_divergence_is_zero_at_the_start_and_grows(bundle, examples, batch):
+    arguments = {"samples": 2, "baseline": "group_normalized", "kl_weight": 0.7, "train_mode": False}
+    objective = objective_for(bundle, examples, **arguments)
+    objective.rewards = lambda candidates, *_: (np.zeros(len(candidates)), {})
+    bundle.model.train()
+    start = completed(objective, bundle, batch)
+    assert objective(bundle.model, start, 1.0, 0)[0].item() == pytest.approx(0.0, abs=1e-5)
+    with torch.no_grad():
+        bundle.model.output_embedding.mul_(1.5)
+    moved = completed(objective, bundle, batch)
+    assert objective(bundle.model, moved, 1.0, 0)[0].item() > 1e-3
+
+
+def test_sequence_log_probs_are_those_of_the_logits(bundle, batch):
+    bundle.model.eval()
+    batch = given(bundle, batch)
+    target, previous = batch["scst/target"], batch["scst/decoder_input_ids"]
+    found = sequence_log_probs(bundle.model, batch, previous, target, 1)
+    logits = decoder_states(bundle.model, batch, previous) @ bundle.model.output_embedding.t()
+    expected = logits.log_softmax(-1).gather(2, target[..., None])[..., 0].masked_fill(target == 1, 0)
+    torch.testing.assert_close(found, expected.detach(), atol=1e-5, rtol=1e-5)
+
+
+def test_a_rewarded_letter_becomes_likelier(bundle, examples, batch):
+    """Some steps with a reward that counts a letter make the model write it."""
+
+    @REWARDS.register("counts_o")
+    def counts_o():
+        return lambda candidates, *_: np.array([float(text.count("o")) for text in candidates])
+
+    try:
+        arguments = {"samples": 16, "sample": True, "rewards": [{"type": "counts_o"}], "max_length": 4}
+        objective = objective_for(bundle, examples, **arguments)
+        optimizer = torch.optim.AdamW(bundle.model.parameters(), 3e-3)
+        module = WeightedObjectives(bundle.model.train(), {"scst": objective}, [1.0], "fp32")
+        scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
+        updater = Updater(module, optimizer, scheduler, ONE, 1.0, 3)
+        rewards = [updater([batch], step)["reward"] for step in range(25)]
+    finally:
+        del REWARDS._added["counts_o"]
+    assert np.mean(rewards[-5:]) > np.mean(rewards[:5]) + 0.5
+
+
+def test_registry_finds_it_and_names_its_keys():
+    assert OBJECTIVES.get("scst") is SCST
+    with pytest.raises(UsageError, match="did you mean 'baseline'"):
+        OBJECTIVES.build({"type": "scst", "baselin": "mean"})
+    with pytest.raises(UsageError, match="did you mean 'leave_one_out'"):
+        OBJECTIVES.build({"type": "scst", "baseline": "leave_on_out"})
+
+
+TWO_PROCESSES = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from objectives.test_scst import *
+from ofakit.trainers.processes import join_processes
+
+processes = join_processes("cpu")
+found = updater_gradients(processes, [half(processes.rank)])
+if processes.is_main:
+    torch.save(found, Path(sys.argv[2]) / "two.pt")
+"""
+
+
+def double_batch():
+    bundle = make_bundle()
+    bundle.model.double().train()
+    batch = make_batch(bundle, make_examples())
+    return bundle, given(bundle, {**batch, "patch_images": batch["patch_images"].double()})
+
+
+def half(rank):
+    """One picture for the first process and three for the second, whose tokens are many more."""
+    _, batch = double_batch()
+    cut = (0, 1, 4)[rank : rank + 2]
+    return {
+        name: value[slice(*(3 * c for c in cut))] if name.startswith("scst/") else value[slice(*cut)]
+        for name, value in batch.items()
+    }
+
+
+def updater_gradients(processes, batches):
+    """The gradients just before the optimizer uses them, with the hypotheses given."""
+    bundle, _ = double_batch()
+    objective = SCST(baseline="mean")
+    objective.complete = lambda *_: {}
+    optimizer = torch.optim.SGD(bundle.model.parameters(), 1e-3)
+    found = {}
+
+    def keep(*_):
+        found.update({n: p.grad.clone() for n, p in bundle.model.named_parameters() if p.grad is not None})
+
+    optimizer.register_step_pre_hook(keep)
+    module = WeightedObjectives(bundle.model, {"scst": objective}, [1.0], "fp32")
+    scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
+    Updater(module, optimizer, scheduler, processes, None, 3)(batches, 0)
+    return found
+
+
+def test_two_gloo_processes_give_the_gradient_of_the_joined_batch(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (tmp_path / "two.py").write_text(TWO_PROCESSES)
+    command = [sys.executable, tmp_path / "two.py", os.path.dirname(os.path.dirname(__file__)), tmp_path]
+    world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    runs = [subprocess.Popen(command, env={**os.environ, **world, "RANK": str(rank)}) for rank in range(2)]
+    assert [run.wait(300) for run in runs] == [0, 0]
+    two = torch.load(tmp_path / "two.pt", weights_only=True)
+    one = updater_gradients(ONE, [double_batch()[1]])
+    assert len(one) > 50 and sum(g.abs().sum() for g in one.values()) > 0
+    for name, gradient in one.items():
+        torch.testing.assert_close(two[name], gradient, atol=1e-12, rtol=1e-9)
