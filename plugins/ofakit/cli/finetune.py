@@ -23,9 +23,10 @@ EXAMPLES = """examples:
   python tools/finetune.py eval --conf work_dir/run/conf.json --checkpoint work_dir/run/best
   torchrun --nproc_per_node 2 tools/finetune.py --conf configs/quickstart.json
 
-The last line of stdout is one JSON object with work_dir, the scores of the test split, steps and seconds."""
+The last line of stdout is one JSON object with work_dir, the scores of the test split, steps and seconds; where the
+configuration has stages these are the last one's, and `stages` lists name and scores of each."""
 
-OUTPUTS = ("checkpoints", "best", "output", "eval", "tensorboard", "metrics.jsonl", "train.log", "conf.json")
+OUTPUTS = ("stages", "checkpoints", "best", "output", "eval", "tensorboard", "metrics.jsonl", "train.log", "conf.json")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,21 +81,35 @@ def _shorthands(args: argparse.Namespace) -> list[str]:
 
 
 def _train(config: ExperimentConfig, args: argparse.Namespace) -> dict[str, Any]:
-    """Train, then evaluate the best model on the test split."""
+    """Train in one or several stages, then evaluate the best model on the test split."""
+    from pathlib import Path
+
+    if not args.resume:
+        _move_earlier_run(Path(config.work_dir))
+    if not config.stages:
+        return _train_one(config, args, args.checkpoint)
+    from ofakit.trainers.stages import train_stages
+
+    def train_one(experiment: ExperimentConfig, is_first: bool) -> dict[str, Any]:
+        return _train_one(experiment, args, args.checkpoint if is_first else None)
+
+    return train_stages(config, train_one, resume=args.resume)
+
+
+def _train_one(config: ExperimentConfig, args: argparse.Namespace, checkpoint: str | None) -> dict[str, Any]:
+    """Train one stage, or the only one, from its newest snapshot where there is one to resume."""
     from pathlib import Path
 
     from ofakit.trainers.state import latest_snapshot
 
     work_dir = Path(config.work_dir)
     snapshot = latest_snapshot(work_dir) if args.resume else None
-    if not args.resume:
-        _move_earlier_run(work_dir)
     trainer = _trainer(config, args)
     trainer.save_configuration()
     if snapshot is not None:
         trainer.train(str(snapshot))
     else:
-        trainer.train(args.checkpoint, load_all_state=False)
+        trainer.train(checkpoint, load_all_state=False)
     return _final_scores(trainer, work_dir / "best" if (work_dir / "best").exists() else None)
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from ofakit.config.schema import ExperimentConfig
 from ofakit.errors import UsageError, did_you_mean
 
-__all__ = ["checked", "json_schema", "load_config", "parse_config", "place_of", "read_values"]
+__all__ = ["checked", "json_schema", "laid_over", "load_config", "parse_config", "place_of", "read_values"]
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -116,7 +116,7 @@ def _read_chain(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], li
     if not isinstance(base, str):
         raise UsageError(f"{path}: 'extends' must be the name of a file, found {base!r}")
     base_values, base_files = _read_chain(path.parent / base, (*above, path))
-    return _merge(base_values, values), [path, *base_files]
+    return laid_over(base_values, values), [path, *base_files]
 
 
 def _json_files_beside(path: Path) -> str:
@@ -125,14 +125,22 @@ def _json_files_beside(path: Path) -> str:
     return f": {did_you_mean(path.name, beside)}" if beside else ""
 
 
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`over` laid on `base`; objects are merged, except that one with another `type` replaces the base's."""
+def laid_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """One configuration over another; objects are merged, except that one with another `type` replaces the base's.
+
+    Args:
+        base: What lies below.
+        over: What is laid on it.
+
+    >>> laid_over({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}})
+    {'a': {'b': 3, 'c': 2}}
+    """
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
         both_objects = isinstance(old, dict) and isinstance(value, dict)
         if both_objects and value.get("type", old.get("type")) == old.get("type"):
-            merged[key] = _merge(old, value)
+            merged[key] = laid_over(old, value)
         else:
             merged[key] = value
     return merged

@@ -168,6 +168,14 @@ class EvaluationSection(Section):
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="type that generation computes in")
 
 
+class StageSection(Section):
+    """One of several trainings, each of which starts from the best model of the one before."""
+
+    name: str = Field(pattern=r"^[\w-]+$", description="also names its folder, stages/<number>_<name>")
+    objectives: list[Component] | None = Field(None, min_length=1, description="instead of the experiment's")
+    train: dict[str, Any] = Field(default_factory=dict, description="keys of `train` that differ in this stage")
+
+
 class ExperimentConfig(Section):
     """One experiment. `extends` names a base file, relative to the file itself."""
 
@@ -181,6 +189,10 @@ class ExperimentConfig(Section):
     preprocessor: PreprocessorSection = Field(default_factory=PreprocessorSection)
     objectives: list[Component] = Field(default_factory=lambda: [Component(type="cross_entropy")], min_length=1)
     train: TrainSection = Field(default_factory=TrainSection)
+    stages: list[StageSection] = Field(
+        default_factory=list,
+        description="trainings in turn, each with `name`, and `objectives` and keys of `train` that differ in it",
+    )
     generation: GenerationSection = Field(default_factory=GenerationSection)
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
 

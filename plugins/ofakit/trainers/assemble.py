@@ -17,7 +17,7 @@ from ofakit.models.ofa import OFAConfig, OFAModel, load_checkpoint
 from ofakit.models.ofa.checkpoints import config_of
 from ofakit.text import OFATokenizer, StyleSet, train_tokenizer
 
-__all__ = ["build_bundle", "build_reader", "choose_styles"]
+__all__ = ["build_bundle", "build_reader", "choose_styles", "data_root"]
 
 
 def build_reader(config: ExperimentConfig) -> Any:
@@ -30,10 +30,19 @@ def build_reader(config: ExperimentConfig) -> Any:
     spec = config.data.reader.model_dump()
     if spec["type"] == "given":
         return None
-    root = config.data.root
-    if root is None and getattr(READERS.get(spec["type"]), "generates", False):
-        root = str(Path(config.work_dir) / spec["type"])
-    return READERS.build({"root": root, **spec})
+    return READERS.build({"root": data_root(config), **spec})
+
+
+def data_root(config: ExperimentConfig) -> str | None:
+    """The folder of the data: `data.root`, or one in the run directory for a reader that generates its pictures.
+
+    Args:
+        config: The experiment.
+    """
+    reader = config.data.reader.type
+    if config.data.root is None and reader != "given" and getattr(READERS.get(reader), "generates", False):
+        return str(Path(config.work_dir) / reader)
+    return config.data.root
 
 
 def choose_styles(config: ExperimentConfig, examples: Sequence[Example]) -> StyleSet | None:

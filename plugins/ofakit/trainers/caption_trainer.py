@@ -275,6 +275,8 @@ class CaptionTrainer(EpochBasedTrainer):
         """
         if not self.examples.get("train"):
             raise UsageError("there is nothing to train on: the training split is empty or was not given")
+        if self.experiment.stages:
+            raise UsageError("an experiment with stages is trained by ofakit.trainers.stages or tools/finetune.py")
         objectives, weights = self._build_objectives()
         self.loading.prepare_training(self.examples["train"], objectives)
         if checkpoint_path is not None and not load_all_state:

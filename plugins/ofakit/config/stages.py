@@ -1,0 +1,36 @@
+"""One experiment a stage: what `stages` says laid over the rest of the file.
+
+"stages": [{"name": "cross_entropy"},
+           {"name": "scst", "objectives": [{"type": "scst"}], "train": {"optimizer": {"lr": 1e-5}}}]
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ofakit.config.load import checked, laid_over
+from ofakit.config.schema import ExperimentConfig
+from ofakit.errors import UsageError
+
+__all__ = ["stage_experiments"]
+
+
+def stage_experiments(config: ExperimentConfig) -> list[ExperimentConfig]:
+    """The experiment of each stage, in order; its run directory is `<work_dir>/stages/<number>_<name>`.
+
+    Args:
+        config: With `stages`.
+
+    Raises:
+        UsageError: A stage's `train` has an unknown key, or a value out of its range.
+    """
+    values = config.model_dump(exclude_unset=True, exclude={"stages"})
+    experiments = []
+    for number, stage in enumerate(config.stages, start=1):
+        own = stage.model_dump(exclude_none=True, exclude={"name"})
+        own["work_dir"] = str(Path(config.work_dir) / "stages" / f"{number}_{stage.name}")
+        try:
+            experiments.append(checked(ExperimentConfig, laid_over(values, own)))
+        except UsageError as error:
+            raise UsageError(f"stage {number}, {stage.name!r}: {error}") from None
+    return experiments

@@ -1,0 +1,102 @@
+"""Several trainings in turn, each from the best model of the one before, such as cross entropy and then SCST.
+
+    <work_dir>/stages/1_cross_entropy/  stages/2_scst/    a run directory each, and `result.json` once it is done
+    <work_dir>/best/  output/  eval/                      those of the last stage
+
+A stage that was interrupted goes on from its own snapshots; one that is done is not run again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ofakit.config.schema import ExperimentConfig
+from ofakit.config.stages import stage_experiments
+from ofakit.errors import UsageError
+from ofakit.files import replace_folder, write_text
+from ofakit.trainers.assemble import data_root
+
+__all__ = ["train_stages"]
+
+RESULT = "result.json"
+
+
+def train_stages(
+    config: ExperimentConfig, train_one: Callable[[ExperimentConfig, bool], dict[str, Any]], resume: bool = False
+) -> dict[str, Any]:
+    """Train every stage.
+
+    Args:
+        config: With `stages`.
+        train_one: Trains one experiment, from its newest snapshot if the run is resumed, and gives its scores; it is
+            told whether this is the first stage.
+        resume: Leave out stages that are done.
+
+    Returns:
+        What `train_one` gave for the last stage, `work_dir` and the sums of `steps` and `seconds` being those of the
+        whole run, and `stages`: name and scores of each.
+
+    Raises:
+        UsageError: A stage's keys are wrong, or one left no model.
+    """
+    experiments = stage_experiments(config)
+    work_dir, is_main = Path(config.work_dir), int(os.environ.get("RANK", "0")) == 0
+    if is_main:
+        write_text(work_dir / "conf.json", config.model_dump_json(indent=1) + "\n")
+    shared = {
+        "root": data_root(config),
+        "image_store": config.data.image_store or str(work_dir / "image_store"),
+    }
+    results: list[dict[str, Any]] = []
+    for stage, experiment in zip(config.stages, experiments, strict=True):
+        experiment.data = experiment.data.model_copy(update=shared)
+        if results:
+            experiment.model = experiment.model.model_copy(update={"path": str(best_model(results[-1]["work_dir"]))})
+        file = Path(experiment.work_dir) / RESULT
+        if resume and file.exists():
+            results.append(json.loads(file.read_text(encoding="utf-8")))
+            continue
+        results.append({"name": stage.name, **train_one(experiment, not results)})
+        if is_main:
+            write_text(file, json.dumps(results[-1], indent=1) + "\n")
+    if is_main:
+        _publish(Path(results[-1]["work_dir"]), work_dir)
+    return _joined(results, work_dir)
+
+
+def best_model(work_dir: str | Path) -> Path:
+    """The model directory that the next stage starts from: the best of a run, or its last where none was chosen.
+
+    Args:
+        work_dir: A run directory.
+
+    Raises:
+        UsageError: It has neither.
+    """
+    for name in ("best", "output"):
+        if (Path(work_dir) / name).is_dir():
+            return Path(work_dir) / name
+    raise UsageError(
+        f"the stage in {work_dir} left no model to go on from: expected best/ or output/; give train.hooks a "
+        "BestSnapshotHook or a SnapshotHook"
+    )
+
+
+def _publish(stage: Path, work_dir: Path) -> None:
+    """Copy the last stage's models and evaluations to where those of a run are looked for."""
+    for name in ("best", "output", "eval"):
+        if (stage / name).is_dir():
+            with replace_folder(work_dir / name) as new:
+                shutil.copytree(stage / name, new, dirs_exist_ok=True)
+
+
+def _joined(results: list[dict[str, Any]], work_dir: Path) -> dict[str, Any]:
+    """The last stage's result as the run's, with those of all stages in it."""
+    totals = {key: round(sum(result[key] for result in results), 1) for key in ("steps", "seconds")}
+    last = {key: value for key, value in results[-1].items() if key != "name"}
+    return {**last, **totals, "work_dir": str(work_dir), "stages": results}
