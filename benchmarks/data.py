@@ -31,7 +31,7 @@ from ofakit.text import StyleSet, train_tokenizer
 from PIL import Image
 from torchvision import transforms
 
-BATCH = 16
+BATCH = 8
 CAPTIONS = ["two dogs run over the green grass .", "a child in a red jacket laughs ."]
 
 STOCK_SCRIPT = """
@@ -104,11 +104,14 @@ def measure(name: str, paths: list[str], size: int, folder: Path, args: argparse
         Path(path).read_bytes()
     store = ImageStore(folder, size)
     ours = Ours(paths, store)
-    first = seconds_of(lambda repeat: ours.epoch(0), 1)
+    first = seconds_of(lambda: ours.epoch(0))
     assert_equal(paths[:BATCH], store, size)
-    later = seconds_of(lambda repeat: ours.epoch(repeat + 1), args.repeats)
     pieces = [paths[k : k + BATCH] for k in range(0, len(paths), BATCH)]
-    stock = seconds_of(lambda repeat: [peer_batch(piece, size) for piece in pieces], args.repeats)
+    seconds: dict[str, list[float]] = {"later": [], "stock": []}
+    for repeat in range(args.repeats):  # turn and turn about, so that another load on the machine slows both
+        seconds["later"].append(seconds_of(lambda: ours.epoch(repeat + 1)))  # noqa: B023
+        seconds["stock"].append(seconds_of(lambda: [peer_batch(piece, size) for piece in pieces]))
+    later, stock = (statistics.median(seconds[name]) for name in ("later", "stock"))
     row = {"case": name, "size": size, "stock": len(paths) / stock}
     if args.stock_python:
         command = [args.stock_python, "-c", STOCK_SCRIPT, args.stock_model, str(size), str(BATCH), str(args.repeats)]
@@ -119,14 +122,11 @@ def measure(name: str, paths: list[str], size: int, folder: Path, args: argparse
     return {key: round(value, 2) if isinstance(value, float) else value for key, value in row.items()}
 
 
-def seconds_of(work: Callable[[int], Any], repeats: int) -> float:
-    """Median of the time that `work` takes; it is given the repeat's number."""
-    seconds = []
-    for repeat in range(repeats):
-        start = time.perf_counter()
-        work(repeat)
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
+def seconds_of(work: Callable[[], Any]) -> float:
+    """How long `work` takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
 
 
 class Ours:

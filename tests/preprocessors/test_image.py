@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from ofakit.errors import UsageError
+from ofakit.models.ofa.vision import SMALL_PICTURE
 from ofakit.preprocessors.image import MEAN_STD, crop_and_flip, normalize
 from PIL import Image
 from torchvision import transforms
@@ -40,14 +41,19 @@ def test_a_picture_smaller_than_the_cut_is_refused():
         crop_and_flip(PIXELS, 11)
 
 
+@pytest.mark.parametrize("size", [16, 144])
 @pytest.mark.parametrize("mean_std", sorted(MEAN_STD))
-def test_equals_torchvision(mean_std):
+def test_equals_torchvision(mean_std, size):
     mean, std = MEAN_STD[mean_std]
-    pixels = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
+    pixels = np.random.default_rng(0).permutation(np.resize(np.arange(256, dtype=np.uint8), size * size * 3))
+    pixels = pixels.reshape(size, size, 3)
     stock = transforms.Compose([transforms.ToTensor(), transforms.Normalize(mean, std)])(Image.fromarray(pixels))
-    ours = normalize(crop_and_flip(pixels, 16)[None], mean_std)[0]
-    assert torch.equal(ours, stock)
-    assert ours.is_contiguous()
+    bytes_ = crop_and_flip(pixels, size)[None]
+    for layout in (bytes_, bytes_.contiguous()):
+        ours = normalize(layout, mean_std)
+        assert torch.equal(ours[0], stock)
+        wanted = torch.contiguous_format if size <= SMALL_PICTURE else torch.channels_last
+        assert ours.is_contiguous(memory_format=wanted)
 
 
 def test_floats_count_as_normalised():

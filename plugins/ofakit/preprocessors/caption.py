@@ -31,6 +31,7 @@ __all__ = ["CaptionPreprocessor"]
 MODES = ("train", "eval", "inference")
 FIELDS = ("id", "image", "text", "references", "style")
 NO_STYLE = "unknown"
+WITH_PICTURE, WITHOUT_PICTURE = torch.tensor(True), torch.tensor(False)
 
 
 class CaptionPreprocessor:
@@ -134,7 +135,7 @@ class CaptionPreprocessor:
         sample = {
             "input_ids": self.source(example.style),
             "patch_image": image if image is not None else self._no_image(),
-            "patch_mask": torch.tensor(image is not None),
+            "patch_mask": WITHOUT_PICTURE if image is None else WITH_PICTURE,
         }
         if example.text is not None:
             sample |= self.target(example.text)
@@ -167,10 +168,9 @@ class CaptionPreprocessor:
         """
         caption = clean_caption(text, keep_punctuation=not self.strip_punctuation, lower_case=self.lowercase)
         ids = self.tokenizer.encode(f" {caption}" if self.leading_space else caption)[: self.max_tgt_length - 1]
-        return {
-            "target": torch.tensor([*ids, self.tokenizer.eos_token_id]),
-            "decoder_input_ids": torch.tensor([self.tokenizer.bos_token_id, *ids]),
-        }
+        # NumPy takes a short list to memory in a tenth of the time of torch.tensor.
+        whole = torch.from_numpy(np.array([self.tokenizer.bos_token_id, *ids, self.tokenizer.eos_token_id], np.int64))
+        return {"target": whole[1:], "decoder_input_ids": whole[:-1]}
 
     def _image(
         self, example: Example, rng: np.random.Generator | None, pixels: np.ndarray | None

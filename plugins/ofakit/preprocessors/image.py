@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ofakit.errors import UsageError, did_you_mean
+from ofakit.models.ofa.vision import SMALL_PICTURE
 
 __all__ = ["MEAN_STD", "crop_and_flip", "normalize"]
 
@@ -63,7 +64,8 @@ def normalize(
         device: Where the result goes; the bytes are moved, not the floats.
 
     Returns:
-        (B, 3, H, W), contiguous.
+        (B, 3, H, W), in the memory layout in which the model takes pictures of that size: plain up to `SMALL_PICTURE`
+        pixels a side, channels last above. The bytes of a batch lie channels last, so large ones are not reordered.
 
     Raises:
         UsageError: There are no such mean and std.
@@ -76,8 +78,20 @@ def normalize(
     moved = patch_images.to(device=device, non_blocking=True)
     if moved.is_floating_point():
         return moved.to(dtype)
+    if max(moved.shape[-2:]) <= SMALL_PICTURE:
+        return _normalized(moved.contiguous(), mean_std, (3, 1, 1)).to(dtype)
+    # A row of pixels, colours interleaved, is one run of numbers; (…, 3) alone would be too short to be fast.
+    rows = moved.permute(0, 2, 3, 1).flatten(2)
+    pixels = _normalized(rows, mean_std, (-1,)).to(dtype).unflatten(2, (-1, 3))
+    return pixels.permute(0, 3, 1, 2)
+
+
+def _normalized(values: torch.Tensor, mean_std: str, shape: tuple[int, ...]) -> torch.Tensor:
+    """(values / 255 - mean) / std as fp32, mean and std repeated to the last dimension and viewed as `shape`."""
+    floats = values.to(torch.float32)
     if mean_std == "half":
         # Doubling is exact in floating point, so this is (x / 255 - 0.5) / 0.5 to the last bit, in fewer passes.
-        return moved.contiguous().to(torch.float32).div_(127.5).sub_(1).to(dtype)
-    mean, std = (torch.tensor(value, device=moved.device).view(3, 1, 1) for value in MEAN_STD[mean_std])
-    return moved.contiguous().to(torch.float32).div_(255).sub_(mean).div_(std).to(dtype)
+        return floats.div_(127.5).sub_(1)
+    repeats = values.shape[-1] // 3 if shape == (-1,) else 1
+    mean, std = (torch.tensor(value, device=values.device).repeat(repeats).view(shape) for value in MEAN_STD[mean_std])
+    return floats.div_(255).sub_(mean).div_(std)
