@@ -63,10 +63,11 @@ class WeightedObjectives(nn.Module):
         """
         device = batch["input_ids"].device.type
         total, logs = torch.zeros((), device=batch["input_ids"].device), {}
+        model = _EncodeOnce(self.model) if len(self.objectives) > 1 else self.model
         with autocast(device, self.precision):
             parts = zip(self.names, self.objectives, self.weights, normalizers, strict=True)
             for name, objective, weight, normalizer in parts:
-                loss, numbers = objective(self.model, batch, normalizer, step)
+                loss, numbers = objective(model, batch, normalizer, step)
                 total = total + weight * loss.float()
                 logs |= self._named(name, numbers)
         return total, logs
@@ -76,6 +77,35 @@ class WeightedObjectives(nn.Module):
         if len(self.names) > 1:
             return {f"{name}/{key}": value for key, value in numbers.items()}
         return {key: value for key, value in numbers.items() if key != "loss"}
+
+
+class _EncodeOnce:
+    """The model of one batch, whose encoder runs once for objectives that give it the very same tensors.
+
+    Args:
+        model: The model; everything but `encode` is its own.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._encoded: list[tuple[bool, dict[str, Any], Any]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def encode(self, **inputs: Any) -> Any:
+        """What the model's own gives, or gave before.
+
+        Args:
+            **inputs: The model's.
+        """
+        for training, known, encoded in self._encoded:
+            same = training == self._model.training and known.keys() == inputs.keys()
+            if same and all(known[name] is value for name, value in inputs.items()):
+                return encoded
+        encoded = self._model.encode(**inputs)
+        self._encoded.append((self._model.training, inputs, encoded))
+        return encoded
 
 
 class Updater:
