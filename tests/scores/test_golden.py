@@ -146,3 +146,15 @@ def test_cider_d_as_published():
     found = cider_d([candidate], [references], document_frequency(corpus), sigma=sigma)
     assert found.corpus == pytest.approx(expected, abs=1e-12)
     assert expected > 1
+
+
+def test_a_word_like_the_mark_between_texts_is_a_word():
+    """Also next to others made of it, and in a document frequency that meets it in another call."""
+    candidates = ["\u241e", "a \u241e", "\u241e\u241e", "x\u241ey", "a"]
+    references = [["\u241e"], ["\u241e\u241e", "a"], ["\u241e"], ["x\u241ey"], ["a", "\u241e \u241e"]]
+    assert_equal_to_peer(candidates, references)
+    frequency = document_frequency(references)
+    together = cider_d(candidates, references, frequency).per_item
+    alone = [cider_d([c], [r], frequency).corpus for c, r in zip(candidates, references, strict=True)]
+    np.testing.assert_allclose(alone, together, rtol=0, atol=1e-12)
+    assert frequency["\u241e"] == 3

@@ -81,23 +81,23 @@ def cider_d(
         known = document_frequency.remembered
         numbers = known.numbers([*candidates, *chain.from_iterable(references)])
         last_reference = np.fromiter(accumulate(map(len, references)), np.int64, len(references)) + len(candidates)
-        arrays = (known.words, known.nodes, known.bounds, known.norms, known.weights)
+        arrays = known.arrays
     per_item = _similarities(numbers, last_reference, *arrays, float(sigma))
     return Score(float(per_item.mean()), per_item)
 
 
 def _own_vectors(corpus: Corpus) -> tuple[np.ndarray, ...]:
-    """Words, nodes, bounds, norms and weights of a corpus whose references are its documents."""
+    """Words, weights, bounds and norms, as in `RememberedTexts`, of a corpus whose references are its documents."""
     nodes, node_count, _ = corpus.trie
     counts = count_documents(nodes, corpus.bounds, len(corpus.sizes), corpus.last_reference, node_count)
-    weights = squared_weights(counts, len(corpus.sizes))
+    weights = squared_weights(len(corpus.sizes))[counts][nodes]
     norms = np.empty((len(corpus.bounds), ORDER))
-    vector_norms(corpus.words, corpus.bounds, nodes, weights, norms)
-    return corpus.words, nodes, corpus.bounds, norms, weights
+    vector_norms(corpus.words, weights, corpus.bounds, norms)
+    return corpus.words, weights, corpus.bounds, norms
 
 
 @njit(cache=True)
-def _similarities(numbers, last_reference, words, nodes, bounds, norms, weights, sigma):
+def _similarities(numbers, last_reference, words, weights, bounds, norms, sigma):
     scores = np.zeros(len(last_reference))
     products, ours, theirs = np.zeros(ORDER), np.zeros(ORDER, np.int64), np.zeros(ORDER, np.int64)
     first = len(last_reference)
@@ -107,7 +107,7 @@ def _similarities(numbers, last_reference, words, nodes, bounds, norms, weights,
         for place in range(first, last_reference[item]):
             reference = numbers[place]
             begin, stop = bounds[reference]
-            _add_products(words, nodes, weights, start, end, begin, stop, products, ours, theirs)
+            _add_products(words, weights, start, end, begin, stop, products, ours, theirs)
             penalty = np.exp(-(((end - start) - (stop - begin)) ** 2) / (2 * sigma**2))
             for n in range(ORDER):
                 if products[n] > 0:
@@ -119,7 +119,7 @@ def _similarities(numbers, last_reference, words, nodes, bounds, norms, weights,
 
 
 @njit(cache=True)
-def _add_products(words, nodes, weights, start, end, begin, stop, products, ours, theirs):
+def _add_products(words, weights, start, end, begin, stop, products, ours, theirs):
     """Add min(g_c, g_s) . g_s of each order, for the candidate from start to end and the reference from begin to stop.
 
     One more of an n-gram that was k times in the reference and is c times in the candidate adds
@@ -135,7 +135,7 @@ def _add_products(words, nodes, weights, start, end, begin, stop, products, ours
                 break
             k = theirs[n]
             times = min(ours[n], k + 1) * (k + 1) - min(ours[n], k) * k
-            products[n] += times * weights[nodes[place, n]]
+            products[n] += times * weights[place, n]
 
 
 @njit(cache=True)

@@ -96,8 +96,7 @@ def self_cider(caption_sets: Sequence[Sequence[str]], frequency: DocumentFrequen
     known = (frequency or document_frequency(caption_sets)).remembered
     numbers = known.numbers(list(chain.from_iterable(caption_sets)))
     ends = list(accumulate(map(len, caption_sets)))
-    arrays = (known.words, known.nodes, known.bounds, known.norms, known.weights)
-    kernels = (_similarities(numbers[a:b], *arrays) for a, b in zip([0, *ends], ends, strict=False))
+    kernels = (_similarities(numbers[a:b], *known.arrays) for a, b in zip([0, *ends], ends, strict=False))
     per_item = np.array([_spread(kernel) for kernel in kernels])
     return Score(float(per_item.mean()), per_item)
 
@@ -110,7 +109,7 @@ def _spread(kernel: np.ndarray) -> float:
 
 
 @njit(cache=True)
-def _similarities(numbers, words, nodes, bounds, norms, weights):
+def _similarities(numbers, words, weights, bounds, norms):
     """Mean cosine of every two texts: a pair of places with the same n-gram adds its squared weight to the product."""
     kernel = np.zeros((len(numbers), len(numbers)))
     for i in range(len(numbers)):
@@ -121,7 +120,7 @@ def _similarities(numbers, words, nodes, bounds, norms, weights):
             for place in range(begin, stop):
                 for other in range(start, end):
                     for n in range(shared_length(words, other, end, place, stop)):
-                        products[n] += weights[nodes[place, n]]
+                        products[n] += weights[place, n]
             for n in range(ORDER):
                 if products[n] > 0:
                     kernel[i, j] += products[n] / (norms[numbers[i], n] * norms[numbers[j], n] * ORDER)

@@ -17,22 +17,14 @@ import numpy as np
 from numba import njit
 
 from ofakit.scores.array_files import load_arrays, pack_strings, save_arrays, unpack_strings
-from ofakit.scores.ngrams import (
-    ORDER,
-    Table,
-    build_trie,
-    encode_texts,
-    free_slot,
-    new_table,
-    new_vocabulary,
-    trie_child,
-)
+from ofakit.scores.ngrams import ORDER, build_trie, encode_texts, new_table, new_vocabulary, slot_of, trie_edge
 from ofakit.scores.remembered import RememberedTexts
 from ofakit.scores.score import check_pairs
 
 __all__ = ["DocumentFrequency", "document_frequency"]
 
 _KIND = "ofakit document frequency 1"
+_CHILD = 0xFFFFFFFF
 
 
 class DocumentFrequency:
@@ -40,37 +32,36 @@ class DocumentFrequency:
 
     Args:
         vocabulary: Word → id, from 1.
-        table: The edges of the n-gram trie.
-        counts: Int32, shape (nodes,): in how many documents the n-gram of a node occurs.
+        table: The edges of the n-gram trie, as in `ngrams.Trie`; beside each child, in the upper half, in how many
+            documents its n-gram occurs.
         documents: Number of documents, that is, of pictures.
     """
 
-    def __init__(self, vocabulary: dict[str, int], table: Table, counts: np.ndarray, documents: int) -> None:
+    def __init__(self, vocabulary: dict[str, int], table: np.ndarray, documents: int) -> None:
         self.vocabulary = vocabulary
         self.table = table
-        self.counts = counts
         self.documents = documents
 
     @cached_property
     def remembered(self) -> RememberedTexts:
         """The texts scored with this object so far."""
-        return RememberedTexts(self.vocabulary, self.table, squared_weights(self.counts, self.documents))
+        return RememberedTexts(self.vocabulary, self.table, squared_weights(self.documents))
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "remembered"}
 
     def __len__(self) -> int:
         """Number of different n-grams."""
-        return len(self.counts) - 1
+        return int(np.count_nonzero(self.table[:, 0]))
 
     def __getitem__(self, ngram: str) -> int:
         """Number of documents that have `ngram`, 1 to 4 words with spaces between them; 0 where none has."""
-        node = 0
-        for word in ngram.split():
-            node = trie_child(*self.table, node, self.vocabulary[word]) if word in self.vocabulary else -1
-            if node < 0:
+        edge = 0
+        for word in encode_texts([ngram], new_vocabulary(self.vocabulary))[0]:
+            edge = int(trie_edge(self.table, edge & _CHILD, word))
+            if not edge:
                 return 0
-        return int(self.counts[node]) if node else 0
+        return edge >> 32
 
     def __repr__(self) -> str:
         return f"DocumentFrequency(documents={self.documents}, ngrams={len(self)})"
@@ -81,10 +72,12 @@ class DocumentFrequency:
         Args:
             path: The file; its folder must exist.
         """
-        taken = self.table.keys != 0
-        edges = self.table.keys[taken][np.argsort(self.table.children[taken])]
+        taken = self.table[self.table[:, 0] != 0]
+        taken = taken[np.argsort(taken[:, 1] & np.uint64(_CHILD))]
         words = pack_strings(sorted(self.vocabulary, key=self.vocabulary.__getitem__))
-        save_arrays(path, _KIND, documents=self.documents, words=words, edges=edges, counts=self.counts)
+        save_arrays(
+            path, _KIND, documents=self.documents, words=words, edges=taken[:, 0], counts=taken[:, 1] >> np.uint64(32)
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> DocumentFrequency:
@@ -99,8 +92,8 @@ class DocumentFrequency:
         stored = load_arrays(path, _KIND, "make one with: python tools/data.py document-frequency")
         vocabulary = {word: number for number, word in enumerate(unpack_strings(stored["words"]), start=1)}
         table = new_table(len(stored["edges"]))
-        _fill(stored["edges"], *table)
-        return cls(vocabulary, table, stored["counts"], int(stored["documents"]))
+        _fill(stored["edges"], stored["counts"], table)
+        return cls(vocabulary, table, int(stored["documents"]))
 
 
 def document_frequency(references: Sequence[Sequence[str]]) -> DocumentFrequency:
@@ -118,18 +111,18 @@ def document_frequency(references: Sequence[Sequence[str]]) -> DocumentFrequency
     """
     check_pairs([""] * len(references), references)
     vocabulary = new_vocabulary()
-    words, bounds, _ = encode_texts(list(chain.from_iterable(references)), vocabulary)
+    words, bounds = encode_texts(list(chain.from_iterable(references)), vocabulary)
     trie = build_trie(words, bounds)
     last_reference = np.fromiter(accumulate(map(len, references)), np.int64, len(references))
     counts = count_documents(trie.nodes, bounds, 0, last_reference, trie.node_count)
     plain = {word: number for word, number in vocabulary.items() if number}
-    return DocumentFrequency(plain, trie.table, counts, len(references))
+    trie.table[:, 1] |= counts[trie.table[:, 1]].astype(np.uint64) << np.uint64(32)
+    return DocumentFrequency(plain, trie.table, len(references))
 
 
-def squared_weights(counts: np.ndarray, documents: int) -> np.ndarray:
-    """Square of log(documents) - log(max(1, count)) of each node, float64, shape (nodes,)."""
-    weights = np.log(float(documents)) - np.log(np.maximum(np.arange(counts.max() + 1), 1.0))
-    return (weights**2)[counts]
+def squared_weights(documents: int) -> np.ndarray:
+    """Square of log(documents) - log(max(1, count)) for each count, float64, shape (documents + 1,)."""
+    return (np.log(float(documents)) - np.log(np.maximum(np.arange(documents + 1), 1.0))) ** 2
 
 
 @njit(cache=True)
@@ -151,9 +144,9 @@ def count_documents(nodes, bounds, first, last_reference, node_count):
 
 
 @njit(cache=True)
-def _fill(edges, keys, children):
-    """Enter `edges`, in the order of the nodes they lead to, into an empty table."""
+def _fill(edges, counts, table):
+    """Enter `edges`, in the order of the nodes they lead to, with the counts of these, into an empty table."""
     for i in range(len(edges)):
-        slot = free_slot(keys, edges[i])
-        keys[slot] = edges[i]
-        children[slot] = i + 1
+        slot = slot_of(table, edges[i])
+        table[slot, 0] = edges[i]
+        table[slot, 1] = np.uint64(i + 1) | (counts[i] << np.uint64(32))

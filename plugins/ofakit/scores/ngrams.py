@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-__all__ = ["ORDER", "Corpus", "Table", "Trie", "build_trie", "encode_corpus", "encode_texts", "new_table"]
+__all__ = ["ORDER", "Corpus", "Trie", "build_trie", "encode_corpus", "encode_texts", "new_table"]
 
 ORDER = 4
 _END = "\u241e"
@@ -24,19 +24,19 @@ _MAX_WORDS_KEPT = 2_000_000
 _last: list[Corpus] = []
 
 
-class Table(NamedTuple):
-    """The edges of a trie: `keys` uint64 and `children` int32, (slots,), a power of two; key 0 marks a free slot."""
-
-    keys: np.ndarray
-    children: np.ndarray
-
-
 class Trie(NamedTuple):
-    """The n-grams of a corpus: `nodes` int32 (words, 4), the number of nodes with root 0, and the edges."""
+    """The n-grams of a corpus.
+
+    Attributes:
+        nodes: Int32, shape (words, 4).
+        node_count: Number of nodes with the root, which is node 0.
+        table: The edges, uint64, shape (slots, 2), slots a power of two: parent and word as one key, and the child in
+            the lower half of the other. Key 0 marks a free slot.
+    """
 
     nodes: np.ndarray
     node_count: int
-    table: Table
+    table: np.ndarray
 
 
 class Corpus:
@@ -56,7 +56,9 @@ class Corpus:
 
     def __init__(self, texts: list[str], sizes: list[int]) -> None:
         self.texts, self.sizes = texts, sizes
-        self.words, self.bounds, self.regular = encode_texts(texts, new_vocabulary())
+        self.words, self.bounds = encode_texts(texts, new_vocabulary())
+        joined = " ".join(texts)
+        self.regular = joined.count(" ") == len(self.words) - len(texts) and joined.isprintable()
         self.last_reference = np.fromiter(accumulate(sizes), np.int64, len(sizes)) + len(sizes)
 
     @cached_property
@@ -91,24 +93,30 @@ def encode_texts(texts: Sequence[str], vocabulary: dict[str, int]) -> tuple[np.n
         vocabulary: What `new_vocabulary` gave; it grows.
 
     Returns:
-        `words`, `bounds` and `regular` as in `Corpus`.
+        `words` and `bounds` as in `Corpus`.
 
-    >>> words, bounds, regular = encode_texts(["a dog", "", "a"], new_vocabulary())
-    >>> words.tolist(), bounds.tolist(), regular
-    ([1, 2, 0, 0, 1], [[0, 2], [3, 3], [4, 5]], False)
+    >>> words, bounds = encode_texts(["a dog", "", "a"], new_vocabulary())
+    >>> words.tolist(), bounds.tolist()
+    ([1, 2, 0, 0, 1], [[0, 2], [3, 3], [4, 5]])
     """
-    joined = f" {_END} ".join(texts)
-    words = joined.split()
-    if words.count(_END) != len(texts) - 1:
-        marked = ([f"{word} " if word == _END else word for word in text.split()] for text in texts)
-        words = list(chain.from_iterable((*text, _END) for text in marked))[:-1]
     vocabulary[_END] = 0
+    words = f" {_END} ".join(texts).split()
     ids = np.fromiter(map(vocabulary.__getitem__, words), np.int32, len(words))
     ends = np.flatnonzero(ids == 0)
+    if len(ends) != len(texts) - 1:
+        ids = _encode_with_marks(texts, vocabulary)
+        ends = np.flatnonzero(ids == 0)
     bounds = np.empty((len(texts), 2), np.int64)
     bounds[0, 0], bounds[1:, 0] = 0, ends + 1
     bounds[:-1, 1], bounds[-1, 1] = ends, len(ids)
-    return ids, bounds, joined.count(" ") + 1 == len(words) and joined.isprintable()
+    return ids, bounds
+
+
+def _encode_with_marks(texts: Sequence[str], vocabulary: dict[str, int]) -> np.ndarray:
+    """Word ids of texts that have the mark between texts as a word; a space behind it sets the word apart."""
+    lists = ([f"{word} " if word == _END else word for word in text.split()] for text in texts)
+    words = chain.from_iterable((*one, _END) for one in lists)
+    return np.array([vocabulary[word] for word in words][:-1], np.int32)
 
 
 def encode_corpus(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Corpus:
@@ -130,53 +138,47 @@ def encode_corpus(candidates: Sequence[str], references: Sequence[Sequence[str]]
     return _last[0]
 
 
-def new_table(edges: int) -> Table:
+def new_table(edges: int) -> np.ndarray:
     """An empty table with room for `edges`."""
-    slots = 1 << max(4, (2 * edges).bit_length())
-    return Table(np.zeros(slots, np.uint64), np.zeros(slots, np.int32))
+    return np.zeros((1 << max(4, (2 * edges).bit_length()), 2), np.uint64)
 
 
 def build_trie(words: np.ndarray, bounds: np.ndarray) -> Trie:
     """The n-grams of the texts that `encode_texts` encoded."""
-    nodes, node_count, keys, children = _enter_all(words, bounds, *new_table(len(words) // 2))
-    return Trie(nodes, int(node_count), Table(keys, children))
+    nodes, node_count, table = _enter_all(words, bounds, new_table(len(words) // 2))
+    return Trie(nodes, int(node_count), table)
 
 
 @njit(cache=True, inline="always")
-def free_slot(keys, key):
+def slot_of(table, key):
     """Where `key` is, or the free place where it belongs (Fibonacci hashing, linear probing)."""
-    mask = np.uint64(len(keys) - 1)
+    mask = np.uint64(len(table) - 1)
     mixed = key * np.uint64(0x9E3779B97F4A7C15)
     slot = (mixed ^ (mixed >> np.uint64(32))) & mask
-    while keys[slot] != 0 and keys[slot] != key:
+    while table[slot, 0] != 0 and table[slot, 0] != key:
         slot = (slot + np.uint64(1)) & mask
     return slot
 
 
 @njit(cache=True, inline="always")
-def trie_child(keys, children, node, word):
-    """The child of `node` by `word`, or -1."""
-    key = (np.uint64(node) << np.uint64(32)) | np.uint64(word)
-    slot = free_slot(keys, key)
-    return children[slot] if keys[slot] == key else np.int32(-1)
+def trie_edge(table, node, word):
+    """What the table has beside the edge from `node` by `word`; 0 where there is none."""
+    return table[slot_of(table, (np.uint64(node) << np.uint64(32)) | np.uint64(word)), 1]
 
 
 @njit(cache=True)
-def _grown(keys, children):
+def _grown(table):
     """The same edges in a table four times as large."""
-    larger_keys = np.zeros(len(keys) * 4, np.uint64)
-    larger_children = np.zeros(len(keys) * 4, np.int32)
-    for i in range(len(keys)):
-        if keys[i] != 0:
-            slot = free_slot(larger_keys, keys[i])
-            larger_keys[slot] = keys[i]
-            larger_children[slot] = children[i]
-    return larger_keys, larger_children
+    larger = np.zeros((len(table) * 4, 2), np.uint64)
+    for i in range(len(table)):
+        if table[i, 0] != 0:
+            larger[slot_of(larger, table[i, 0])] = table[i]
+    return larger
 
 
 @njit(cache=True)
-def _enter_all(words, bounds, keys, children):
-    """Enter every n-gram of every text; return (nodes, node_count, keys, children)."""
+def _enter_all(words, bounds, table):
+    """Enter every n-gram of every text; return (nodes, node_count, table)."""
     nodes = np.full((len(words), ORDER), -1, np.int32)
     node_count = 1
     for text in range(len(bounds)):
@@ -184,14 +186,14 @@ def _enter_all(words, bounds, keys, children):
             node = 0
             for n in range(min(ORDER, bounds[text, 1] - start)):
                 key = (np.uint64(node) << np.uint64(32)) | np.uint64(words[start + n])
-                slot = free_slot(keys, key)
-                if keys[slot] == 0:
-                    keys[slot] = key
-                    children[slot] = node_count
+                slot = slot_of(table, key)
+                if table[slot, 0] == 0:
+                    table[slot, 0] = key
+                    table[slot, 1] = node_count
                     node_count += 1
-                    if 2 * node_count > len(keys):
-                        keys, children = _grown(keys, children)
-                        slot = free_slot(keys, key)
-                node = children[slot]
+                    if 2 * node_count > len(table):
+                        table = _grown(table)
+                        slot = slot_of(table, key)
+                node = table[slot, 1]
                 nodes[start, n] = node
-    return nodes, node_count, keys, children
+    return nodes, node_count, table

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numba import njit
 
-from ofakit.scores.ngrams import ORDER, Table, encode_texts, new_vocabulary, trie_child
+from ofakit.scores.ngrams import ORDER, encode_texts, new_vocabulary, trie_edge
 
 __all__ = ["RememberedTexts", "shared_length", "vector_norms"]
 
@@ -15,23 +15,22 @@ _MAX_WORDS = 2_000_000
 
 
 class RememberedTexts:
-    """Texts by number. Past two million words (about 50 MB) all are forgotten.
+    """Texts by number. Past two million words (about 80 MB) all are forgotten.
 
     Args:
         vocabulary: Word → id of a document frequency.
         table: The edges of its trie.
-        weights: Squared weight of each node of the trie, float64, shape (nodes,); the root's is that of an unknown
-            n-gram.
+        weights: Squared weight of an n-gram by the number of documents that have it, float64, shape (documents + 1,).
 
     Attributes:
         words: Int32, shape (room,): word ids, text after text.
-        nodes: Int32, shape (room, 4): the node of the n-grams that start at each word; 0 for an unknown one.
+        weights: Float64, shape (room, 4): squared weight of the n-grams that start at each word.
         bounds: Int64, shape (room, 2): where each text starts and ends in `words`.
         norms: Float64, shape (room, 4): length of each text's vector of n-gram counts times weights, for each order.
     """
 
-    def __init__(self, vocabulary: Mapping[str, int], table: Table, weights: np.ndarray) -> None:
-        self._frozen, self._table, self.weights = vocabulary, table, weights
+    def __init__(self, vocabulary: Mapping[str, int], table: np.ndarray, weights: np.ndarray) -> None:
+        self._frozen, self._table, self._weight_of_count = vocabulary, table, weights
         self._forget()
 
     def _forget(self) -> None:
@@ -39,9 +38,14 @@ class RememberedTexts:
         self._numbers: dict[str, int] = {}
         self._used = 0
         self.words = np.empty(0, np.int32)
-        self.nodes = np.empty((0, ORDER), np.int32)
+        self.weights = np.empty((0, ORDER))
         self.bounds = np.empty((0, 2), np.int64)
         self.norms = np.empty((0, ORDER))
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """`words`, `weights`, `bounds` and `norms`."""
+        return self.words, self.weights, self.bounds, self.norms
 
     def numbers(self, texts: Sequence[str]) -> np.ndarray:
         """Enter the texts that are new.
@@ -52,24 +56,27 @@ class RememberedTexts:
         Returns:
             The number of each text, int64, shape (texts,). Those of an earlier call may have lost their meaning.
         """
-        try:
-            return np.fromiter(map(self._numbers.__getitem__, texts), np.int64, len(texts))
-        except KeyError:
+        found = list(map(self._numbers.get, texts))
+        if None in found:
             if self._used > _MAX_WORDS:
                 self._forget()
-            self._enter([text for text in dict.fromkeys(texts) if text not in self._numbers])
-        return np.fromiter(map(self._numbers.__getitem__, texts), np.int64, len(texts))
+                found = [None] * len(texts)
+            new = dict.fromkeys(text for text, number in zip(texts, found, strict=True) if number is None)
+            self._enter(list(new))
+            found = list(map(self._numbers.__getitem__, texts))
+        return np.array(found, np.int64)
 
     def _enter(self, texts: list[str]) -> None:
-        words, bounds, _ = encode_texts(texts, self._vocabulary)
+        words, bounds = encode_texts(texts, self._vocabulary)
         first, begin = len(self._numbers), self._used
         last, end = first + len(texts), begin + len(words)
-        self.words, self.nodes = _with_room(self.words, end), _with_room(self.nodes, end)
+        self.words, self.weights = _with_room(self.words, end), _with_room(self.weights, end)
         self.bounds, self.norms = _with_room(self.bounds, last), _with_room(self.norms, last)
         self.words[begin:end] = words
         self.bounds[first:last] = bounds + begin
-        _look_up(self.words, self.bounds[first:last], *self._table, self.nodes)
-        vector_norms(self.words, self.bounds[first:last], self.nodes, self.weights, self.norms[first:last])
+        new = self.bounds[first:last]
+        _look_up(self.words, new, self._table, self._weight_of_count, self.weights)
+        vector_norms(self.words, self.weights, new, self.norms[first:last])
         self._numbers.update(zip(texts, range(first, last), strict=True))
         self._used = end
 
@@ -94,30 +101,33 @@ def shared_length(words, left, left_end, right, right_end):
 
 
 @njit(cache=True)
-def _look_up(words, bounds, keys, children, nodes):
-    """Fill `nodes`; 0 for an n-gram the trie lacks."""
-    for text in range(len(bounds)):
-        start, end = bounds[text]
-        for place in range(start, end):
-            node = np.int32(0)
-            for n in range(min(ORDER, end - place)):
-                if node >= 0:
-                    node = trie_child(keys, children, node, words[place + n])
-                nodes[place, n] = max(node, 0)
+def _look_up(words, bounds, table, weight_of_count, weights):
+    """Fill `weights`. Order by order, since look-ups that do not wait for each other overlap in the processor."""
+    begin = bounds[0, 0]
+    nodes = np.zeros(bounds[-1, 1] - begin, np.int32)
+    for n in range(ORDER):
+        for text in range(len(bounds)):
+            start, end = bounds[text]
+            for place in range(start, end - n):
+                edge = np.uint64(0)
+                if n == 0 or nodes[place - begin]:
+                    edge = trie_edge(table, nodes[place - begin], words[place + n])
+                    nodes[place - begin] = np.int32(edge & np.uint64(0xFFFFFFFF))
+                weights[place, n] = weight_of_count[edge >> np.uint64(32)]
 
 
 @njit(cache=True)
-def vector_norms(words, bounds, nodes, weights, norms):
+def vector_norms(words, weights, bounds, norms):
     """Fill `norms`. One more of an n-gram that was there k times adds 2k + 1 times its squared weight."""
     for text in range(len(bounds)):
         start, end = bounds[text]
         norms[text] = 0.0
         for place in range(start, end):
             for n in range(min(ORDER, end - place)):
-                norms[text, n] += weights[nodes[place, n]]
+                norms[text, n] += weights[place, n]
             for earlier in range(start, place):
                 if words[earlier] == words[place]:
                     for n in range(shared_length(words, earlier, end, place, end)):
-                        norms[text, n] += 2.0 * weights[nodes[place, n]]
+                        norms[text, n] += 2.0 * weights[place, n]
         for n in range(ORDER):
             norms[text, n] = np.sqrt(norms[text, n])

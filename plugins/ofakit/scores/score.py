@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -51,8 +52,9 @@ def check_pairs(candidates: Sequence[str], references: Sequence[Sequence[str]]) 
         raise UsageError("nothing to score: there are no candidates")
     if set(map(type, candidates)) != {str}:
         _check_candidates(candidates)
-    for item, strings in enumerate(references):
-        if type(strings) not in (list, tuple) or not strings or set(map(type, strings)) != {str}:
+    lists = set(map(type, references)) <= {list, tuple} and all(references)
+    if not lists or set(map(type, chain.from_iterable(references))) != {str}:
+        for item, strings in enumerate(references):
             _check_references(item, strings)
 
 
