@@ -212,3 +212,43 @@ def test_modelscope_builds_it_by_name_and_calls_cfg_modify_fn_once(experiment, t
     assert_bit_equal(weights(source), weights(trainer))
     trainer.train()
     assert trainer.iter == 2 and trainer.metric_values["captions"] == 8
+
+
+def test_full_disk_while_saving_says_so_and_leaves_the_snapshot_before_it(experiment, monkeypatch):
+    import errno
+    import os
+
+    from ofakit.files import SaveError
+    from ofakit.trainers import caption_trainer
+
+    real = caption_trainer.save_state
+
+    def full(folder, *rest):
+        real(folder, *rest)
+        if "step_6" in folder.name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    config = experiment()
+    monkeypatch.setattr(caption_trainer, "save_state", full)
+    with pytest.raises(SaveError, match="No space left.*intact"):
+        trained(config)
+    monkeypatch.setattr(caption_trainer, "save_state", real)
+    snapshot = latest_snapshot(Path(config.work_dir))
+    assert snapshot.name == "step_3"
+    resumed = CaptionTrainer(experiment=config, device="cpu")
+    resumed.train(str(snapshot))
+    assert resumed.iter == 6
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_styles_outside_the_list_are_counted_in_one_warning_or_refused(experiment, caplog, strict):
+    style = {"names": ["plain", "pirate"], "strict": strict}
+    if strict:
+        with pytest.raises(UsageError, match="robot|poetic"):
+            CaptionTrainer(experiment=experiment(style=style), device="cpu")
+        return
+    with caplog.at_level("WARNING"):
+        trainer = trained(experiment(style=style))
+    warnings = [record.message for record in caplog.records if "not in the list" in record.message]
+    assert len(warnings) == 1 and "'robot'" in warnings[0]
+    assert trainer.bundle.styles.unknown_counts["robot"] >= 3
