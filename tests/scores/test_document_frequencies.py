@@ -89,6 +89,18 @@ def test_a_missing_file_and_a_foreign_one_are_refused(tmp_path):
         DocumentFrequency.load(tmp_path / "other.npz")
 
 
+def test_a_file_that_lacks_a_part_is_refused(tmp_path):
+    path = tmp_path / "part.npz"
+    document_frequency(REFERENCES).save(path)
+    parts = dict(np.load(path))
+    np.savez(path, **{name: part for name, part in parts.items() if name != "edges"})
+    with pytest.raises(UsageError, match="found none of edges"):
+        DocumentFrequency.load(path)
+    np.savez(path, **{**parts, "counts": parts["counts"][1:]})
+    with pytest.raises(UsageError, match="a count for each"):
+        DocumentFrequency.load(path)
+
+
 def test_pickled_arrays_are_never_loaded(tmp_path):
     np.savez(tmp_path / "evil.npz", kind="ofakit document frequency 1", words=np.array([{}], dtype=object))
     with pytest.raises(UsageError, match="expected a file of kind"):

@@ -51,12 +51,13 @@ def save_arrays(path: str | Path, kind: str, **arrays: Any) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def load_arrays(path: str | Path, kind: str, cure: str) -> dict[str, np.ndarray]:
+def load_arrays(path: str | Path, kind: str, names: Iterable[str], cure: str) -> dict[str, np.ndarray]:
     """Read what `save_arrays` wrote.
 
     Args:
         path: The file.
         kind: As it was saved.
+        names: The arrays that must be there.
         cure: How to make such a file, for the message.
 
     Raises:
@@ -70,4 +71,7 @@ def load_arrays(path: str | Path, kind: str, cure: str) -> dict[str, np.ndarray]
     found = str(arrays.pop("kind", "unknown"))
     if found != kind:
         raise UsageError(f"{path}: expected a file of kind {kind!r}, found kind {found!r}; {cure}")
+    missing = sorted(set(names) - set(arrays))
+    if missing:
+        raise UsageError(f"{path}: expected the arrays {', '.join(names)}, found none of {', '.join(missing)}; {cure}")
     return arrays

@@ -20,6 +20,8 @@ from ofakit.scores.score import Score, check_pairs
 
 __all__ = ["distinct", "novel_share", "self_cider", "vocabulary_size"]
 
+_ROUNDING = 1e-13
+
 
 def distinct(candidates: Sequence[str], n: int) -> float:
     """Different n-grams of all candidates over all their n-grams, from 0 to 1; 0 where there is none.
@@ -102,8 +104,9 @@ def self_cider(caption_sets: Sequence[Sequence[str]], frequency: DocumentFrequen
 
 
 def _spread(kernel: np.ndarray) -> float:
-    roots = np.sqrt(np.maximum(np.linalg.eigvalsh(kernel), 0.0))
-    if roots.sum() == 0:
+    values = np.linalg.eigvalsh(kernel)
+    roots = np.sqrt(values[values > _ROUNDING * values.max()])
+    if not roots.size:
         return 0.0
     return float(np.clip(np.log(roots.sum() / roots.max()) / np.log(len(kernel)), 0.0, 1.0))
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from ofakit.errors import UsageError
 from ofakit.scores.array_files import load_arrays, pack_strings, save_arrays, unpack_strings
 from ofakit.scores.ngrams import ORDER, build_trie, encode_texts, new_table, new_vocabulary, slot_of, trie_edge
 from ofakit.scores.remembered import RememberedTexts
@@ -89,7 +90,10 @@ class DocumentFrequency:
         Raises:
             UsageError: It is missing or no document frequency of this version.
         """
-        stored = load_arrays(path, _KIND, "make one with: python tools/data.py document-frequency")
+        cure = "make one with: python tools/data.py document-frequency"
+        stored = load_arrays(path, _KIND, ("documents", "words", "edges", "counts"), cure)
+        if len(stored["edges"]) != len(stored["counts"]):
+            raise UsageError(f"{path}: expected a count for each of {len(stored['edges'])} n-grams; {cure}")
         vocabulary = {word: number for number, word in enumerate(unpack_strings(stored["words"]), start=1)}
         table = new_table(len(stored["edges"]))
         _fill(stored["edges"], stored["counts"], table)

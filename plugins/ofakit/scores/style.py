@@ -153,7 +153,8 @@ class StyleClassifier:
         Raises:
             UsageError: It is missing or no style classifier of this version.
         """
-        stored = load_arrays(path, _KIND, "train one with StyleClassifier.train")
+        names = ("styles", "words", "idf", "coefficients", "intercepts", "human")
+        stored = load_arrays(path, _KIND, names, "train one with StyleClassifier.train")
         accuracy, captions = stored["human"]
         styles, words = unpack_strings(stored["styles"]), unpack_strings(stored["words"])
         arrays = (stored["idf"], stored["coefficients"], stored["intercepts"])
