@@ -141,3 +141,21 @@ def test_one_source_is_needed(arguments, tmp_path, capsys):
 
     assert main(["document-frequency", *arguments, "--output", str(tmp_path / "x.npz")]) == 2
     assert "either --conf FILE or --references FILE" in capsys.readouterr().err
+
+
+def test_from_an_experiment_on_the_command_line(tmp_path, capsys):
+    """A picture in one style is a document."""
+    from ofakit.cli.data import main
+
+    rows = [
+        {"image": "1.jpg", "funny": "A dog runs.", "sad": "A dog sits."},
+        {"image": "2.jpg", "funny": "A cat!", "sad": "..."},
+    ]
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    reader = {"type": "flickrstyle", "train": "train.jsonl", "styles": ["funny", "sad"], "images": "."}
+    (tmp_path / "conf.json").write_text(json.dumps({"data": {"root": str(tmp_path), "reader": reader}}))
+    output = tmp_path / "train.df.npz"
+    assert main(["document-frequency", "--conf", str(tmp_path / "conf.json"), "--output", str(output)]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (result["documents"], result["skipped"]) == (3, 1)
+    assert DocumentFrequency.load(output)["a dog"] == 2
