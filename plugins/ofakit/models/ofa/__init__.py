@@ -21,6 +21,8 @@ _HOMES = {
     "autocast": "precision",
     "load_checkpoint": "checkpoints",
     "load_state_dict_file": "checkpoints",
+    "prepare_for_inference": "inference",
+    "score_sequences": "generation",
 }
 
 __all__ = [
@@ -35,6 +37,8 @@ __all__ = [
     "generate",
     "load_checkpoint",
     "load_state_dict_file",
+    "prepare_for_inference",
+    "score_sequences",
 ]
 
 
