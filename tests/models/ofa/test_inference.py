@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-
 from ofakit.errors import UsageError
 from ofakit.models.ofa import OFAConfig, OFAModel, generate
 from ofakit.models.ofa import inference as room
