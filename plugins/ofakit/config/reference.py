@@ -1,7 +1,4 @@
-"""The page of every configuration key, made from the schema.
-
-    python -m ofakit.config.reference > docs/configuration.md
-"""
+"""The page of every configuration key, made from the schema: docs/configuration.md is what this module prints."""
 
 from __future__ import annotations
 
