@@ -22,6 +22,9 @@ _PUNCTUATION = frozenset(["''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "-
 _MEMORY = 200_000
 _AMPERSAND = re.compile("&amp;", re.IGNORECASE)
 
+_WORDS = re.compile(
+    r"[^\W\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+(?:(?<=[^\W\d_])[-'.’\u2010\u2011](?=[^\W\d_])[^\W\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+)*"
+)
 _FRACTIONS = {"¼": "1/4", "½": "1/2", "¾": "3/4", "⅓": "1/3", "⅔": "2/3"}
 _MONEY = {"¢": "cents", "£": "#", "\u0080": "$", "¤": "$", "\u20a0": "$", "€": "$"}
 _BRACKETS = {"(": "-lrb-", ")": "-rrb-", "{": "-lcb-", "}": "-rcb-", "[": "-lsb-", "]": "-rsb-"}
@@ -148,9 +151,13 @@ def _lexer() -> Automaton:
 
 
 def _lower(token: str) -> str:
-    """Lower-case as Java does: a sigma that is the last letter with case in a token, and not the only one, is final."""
+    """Lower-case as Java does: a sigma that is the last letter with case in a word, and not the only one, is final."""
     if "Σ" not in token:
         return token.lower()
-    cased = [place for place, letter in enumerate(token) if unicodedata.category(letter) in ("Lu", "Ll", "Lt")]
-    final = cased[-1] if len(cased) > 1 and token[cased[-1]] == "Σ" else None
-    return "".join("ς" if p == final else "σ" if letter == "Σ" else letter.lower() for p, letter in enumerate(token))
+    return _WORDS.sub(lambda word: _lower_word(word[0]), token).lower()
+
+
+def _lower_word(word: str) -> str:
+    cased = [place for place, letter in enumerate(word) if unicodedata.category(letter) in ("Lu", "Ll", "Lt")]
+    final = cased[-1] if len(cased) > 1 and word[cased[-1]] == "Σ" else None
+    return "".join("ς" if p == final else "σ" if letter == "Σ" else letter.lower() for p, letter in enumerate(word))
