@@ -57,6 +57,10 @@ class TableModel(nn.Module):
 
     def step(self, tokens: Tensor, state: TableState) -> Tensor:
         self.steps += 1
+        alike = state.past.shape[1] == 0 and len(tokens) == len(state.pictures)
+        if alike:
+            state.past = tokens.repeat_interleave(state.rows)[:, None]
+            return self.table[state.pictures, -1, tokens]
         state.past = torch.cat([state.past, tokens[:, None]], 1)
         before = state.past[:, -2] if state.past.shape[1] > 1 else torch.full_like(tokens, -1)
         return self.table[state.pictures.repeat_interleave(state.rows), before, tokens]

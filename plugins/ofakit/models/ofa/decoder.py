@@ -181,17 +181,19 @@ class DecoderLayer(ResidualLayer):
             lambda y: self.cross_attn(y, memory, bias=memory_bias, padding=memory_padding),
         )
 
-    def step(self, x: Tensor, cache: LayerCache, length: int, pasts: Tensor | None, memory_mask: Tensor) -> Tensor:
+    def step(
+        self, x: Tensor, cache: LayerCache, length: int, beams: int, pasts: Tensor | None, memory_mask: Tensor
+    ) -> Tensor:
         """One layer over the beams' newest tokens, `(B, beams, d) -> (B, beams, d)`; writes the cache.
 
         Args:
-            x: States.
+            x: States; one row a picture stands for all its beams.
             cache: This layer's.
             length: Steps already in the cache.
-            pasts: What `DecoderState.hidden_pasts` gave.
+            beams: Beams a picture.
+            pasts: What `DecoderState.hidden_pasts` gave, for the rows of `x`.
             memory_mask: `(1 or B, H, 1, S)`, position bias and padding together.
         """
-        beams = x.shape[1]
         filled = (length + 1) * beams
 
         def look_back(y: Tensor) -> Tensor:
@@ -322,11 +324,12 @@ class Decoder(nn.Module):
         """Put one token into every beam.
 
         Args:
-            tokens: `(B * beams,)` int64, the newest token of every beam, the beams of a picture side by side.
+            tokens: `(B * beams,)` int64, the newest token of every beam, the beams of a picture side by side; in the
+                first step `(B,)` will do, since the beams of a picture begin alike.
             state: What `start` gave; it moves on by one step.
 
         Returns:
-            `(B * beams, d)` normalised states, to be multiplied with the output embedding.
+            Normalised states of the tokens, `(B * beams, d)` or `(B, d)`, to be multiplied with the output embedding.
 
         Raises:
             UsageError: The state has taken `max_length` tokens already.
@@ -334,13 +337,15 @@ class Decoder(nn.Module):
         if state.length >= state.max_length:
             raise UsageError(f"the decoder state was made for {state.max_length} tokens and has taken them all")
         at = state.length
-        x = self._embed(tokens.view(state.batch_size, state.num_beams), state.positions[at])
+        rows = 1 if at == 0 and len(tokens) == state.batch_size else state.num_beams
+        x = self._embed(tokens.view(state.batch_size, rows), state.positions[at])
         pasts = state.hidden_pasts(state.memory_bias.dtype)
+        pasts = pasts if pasts is None else pasts[:, :, :rows]
         memory_mask = state.memory_bias[None, :, at : at + 1]
         if state.memory_padding is not None:
             memory_mask = memory_mask + state.memory_padding
         for layer, cache in zip(self.layers, state.layers, strict=True):
-            x = layer.step(x, cache, at, pasts, memory_mask)
+            x = layer.step(x, cache, at, state.num_beams, pasts, memory_mask)
         state.length += 1
         return (self.layer_norm(x) if self.layer_norm is not None else x).flatten(0, 1)
 

@@ -63,10 +63,10 @@ class Stepper(Protocol):
         """Feed the next token of every row.
 
         Args:
-            tokens: `(rows,)` token ids.
+            tokens: `(rows,)` token ids; in the first step possibly one a picture, for all its rows.
 
         Returns:
-            `(rows, d)`.
+            `(rows, d)`, or as many rows as there are tokens.
         """
 
     def reorder(self, index: Tensor) -> None:

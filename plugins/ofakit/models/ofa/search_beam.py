@@ -59,7 +59,8 @@ class BeamSearch:
         """
         last = self.settings.max_length
         for step in range(last + 1):
-            hidden = decoder.step(self.vocabulary.to_ids(self.tokens[:, :, step].flatten()))
+            rows = self.tokens[:, :1] if step == 0 else self.tokens  # the beams of a picture begin alike
+            hidden = decoder.step(self.vocabulary.to_ids(rows[:, :, step].flatten()))
             continuations = self.closing(hidden) if step == last else self.continuations(hidden, step)
             chosen = self.finish(*continuations, step)
             live = self.count_live(step)
@@ -75,16 +76,17 @@ class BeamSearch:
         """The best 2 x `num_beams` sequences one token longer.
 
         Args:
-            hidden: `(pictures x beams, d)`.
+            hidden: `(pictures x beams, d)`, or `(pictures, d)` while the beams are alike.
             step: Tokens so far, bos not counted.
 
         Returns:
             Sum of log-probabilities, best first, beam that goes on, and local token, each `(pictures, 2 x beams)`.
         """
         pictures, beams = self.scores.shape
-        banned = banned_after(self.tokens.flatten(0, 1), step, self.settings, self.vocabulary.special)
+        rows = len(hidden) // pictures
+        banned = banned_after(self.tokens[:, :rows].flatten(0, 1), step, self.settings, self.vocabulary.special)
         scores, tokens = self.vocabulary.candidates(hidden, 2 * beams, banned)
-        scores = (scores + self.scores.view(-1, 1)).view(pictures, -1)
+        scores = (scores + self.scores[:, :rows].reshape(-1, 1)).view(pictures, -1)
         scores, place = scores.topk(2 * beams)
         return scores, place // (2 * beams), tokens.view(pictures, -1).gather(1, place)
 
@@ -92,11 +94,12 @@ class BeamSearch:
         """Every beam with eos, as `continuations` gives them, `(pictures, beams)` each.
 
         Args:
-            hidden: `(pictures x beams, d)`.
+            hidden: As in `continuations`.
         """
         eos = self.vocabulary.special.eos
         ends = torch.full((len(hidden),), eos, device=hidden.device)
-        scores = self.scores + self.vocabulary.log_probabilities(hidden, ends).view(self.scores.shape)
+        scores = self.vocabulary.log_probabilities(hidden, ends).view(len(self.scores), -1)
+        scores = scores + self.scores[:, : scores.shape[1]]
         scores, beams = scores.sort(dim=1, descending=True, stable=True)
         return scores, beams, torch.full_like(beams, eos)
 
