@@ -100,6 +100,14 @@ def test_text_alone():
     assert [one[0].tokens for one in found] == [one[0].tokens for one in wanted]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("size", [(6, 7), (1, 1), (2, 9)])
+def test_pooling_of_what_is_not_negative(dtype: torch.dtype, size: tuple[int, int]):
+    x = torch.randn(2, 5, *size).relu().to(dtype).contiguous(memory_format=torch.channels_last)
+    wanted = torch.nn.functional.max_pool2d(x, 3, 2, 1)
+    assert torch.equal(room.PositiveMaxPool()(x), wanted)
+
+
 def test_unknown_precision():
     with pytest.raises(UsageError, match="precision: found 'bf61'; did you mean 'bf16'?"):
         prepare_for_inference(random_model(), "bf61")
