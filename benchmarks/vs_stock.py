@@ -2,10 +2,11 @@
 
     python benchmarks/vs_stock.py --stock-python STOCK_ENV/bin/python [--sizes tiny base] [--json FILE]
 
-Checks first that both give the same loss from the same weights and batch, then times a training step (forward, loss,
-backward, AdamW) in fp32 and in bf16 and takes its peak memory. Every measurement has a process of its own; the sides
-take turns, so that another load on the machine meets both. Prints a table and, last, one JSON line with the ratios:
-stock over ours for seconds, ours over stock for bytes.
+Checks first that both give the same loss and the same hypotheses from the same weights and batch, then times a
+training step (forward, loss, backward, AdamW) in fp32 and in bf16 and takes its peak memory, and times beam search
+with 5 beams and at most 16 tokens (our model prepared for inference, as the tools do it). Every measurement has a
+process of its own; the sides take turns, so that another load on the machine meets both. Prints a table and, last, one
+JSON line with the ratios: stock over ours for seconds, ours over stock for bytes.
 """
 
 from __future__ import annotations
@@ -73,17 +74,36 @@ class Bench:
         return statistics.median(found["ours"]), statistics.median(found["stock"])
 
 
-def compare(bench: Bench, size: str, rounds: int) -> dict:
+def check_hypotheses(bench: Bench, size: str) -> float:
+    """The largest difference of scores; another order or other tokens are an error unless the scores are as good."""
+    ours, stock = (bench.run(side, "hypotheses", "fp32")["hypotheses"] for side in ("ours", "stock"))
+    pairs = [pair for both in zip(ours, stock, strict=True) for pair in zip(*both, strict=True)]
+    worst = max(abs(mine[1] - theirs[1]) for mine, theirs in pairs)
+    if worst > 1e-4:
+        raise SystemExit(f"{size}: the scores of hypotheses differ by {worst}; nothing was timed")
+    other = sum(mine[0] != theirs[0] for mine, theirs in pairs)
+    if other:
+        print(f"{size}: {other} of {len(pairs)} hypotheses are others of the same score", file=sys.stderr)
+    return worst
+
+
+def compare(bench: Bench, size: str, rounds: int, measures: list[str]) -> dict:
     """All rows of one model size; the stock code's own precision is fp32 whatever is asked, so bf16 meets that."""
     ours, stock = bench.both("loss", "fp32", "fp32", "loss")
     if abs(ours - stock) > 1e-4 * abs(stock):
         raise SystemExit(f"{size}: the losses differ, ours {ours}, stock {stock}; nothing was timed")
     row = {"loss": {"ours": ours, "stock": stock}}
-    for precision in ("fp32", "bf16"):
-        seconds = bench.both("train", precision, "fp32", "seconds", rounds)
-        row[f"train_{precision}_s"] = {"ours": seconds[0], "stock": seconds[1], "ratio": seconds[1] / seconds[0]}
-        held = bench.both("memory", precision, "fp32", "bytes")
-        row[f"memory_{precision}_bytes"] = {"ours": held[0], "stock": held[1], "ratio": held[0] / held[1]}
+    if "generate" in measures:
+        row["scores"] = {"ours": check_hypotheses(bench, size), "stock": 0.0}
+    for measure in measures:
+        for precision in ("fp32", "bf16"):
+            if measure == "memory":
+                held = bench.both(measure, precision, "fp32", "bytes")
+                row[f"memory_{precision}_bytes"] = {"ours": held[0], "stock": held[1], "ratio": held[0] / held[1]}
+                continue
+            seconds = bench.both(measure, precision, "fp32", "seconds", rounds)
+            cell = {"ours": seconds[0], "stock": seconds[1], "ratio": seconds[1] / seconds[0]}
+            row[f"{measure}_{precision}_s"] = cell
     return row
 
 
@@ -92,13 +112,15 @@ def show(size: str, row: dict) -> None:
         unit, scale = ("GiB", 2**30) if name.endswith("bytes") else ("s" if name.endswith("_s") else "", 1)
         numbers = f"ours {cell['ours'] / scale:9.4f}   stock {cell['stock'] / scale:9.4f} {unit:3}"
         ratio = f"   ratio {cell['ratio']:.2f}" if "ratio" in cell else ""
-        print(f"{size:7} {name.rsplit('_', 1)[0] if unit else name:12} {numbers}{ratio}", flush=True)
+        print(f"{size:7} {name.rsplit('_', 1)[0] if unit else name:14} {numbers}{ratio}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stock-python", required=True, help="the Python of an environment with the stock OFA")
     parser.add_argument("--sizes", nargs="+", default=["tiny", "base"])
+    measures = ["train", "memory", "generate"]
+    parser.add_argument("--measures", nargs="+", default=measures, choices=measures)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
@@ -110,7 +132,7 @@ def main() -> None:
             directory, batch = Path(folder) / size, Path(folder) / "batch.pt"
             make_model(directory, size)
             make_batch(batch, options.batch)
-            result[size] = compare(Bench(options, directory, batch), size, options.rounds)
+            result[size] = compare(Bench(options, directory, batch), size, options.rounds, options.measures)
         show(size, result[size])
     settings = {"batch": options.batch, "threads": options.threads, "torch": torch.__version__}
     print(json.dumps({**settings, **result}))

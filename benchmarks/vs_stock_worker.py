@@ -1,6 +1,6 @@
 """One measurement of one side of `vs_stock.py`, in a process of its own; prints one JSON line.
 
-    python vs_stock_worker.py {ours,stock} {loss,train,memory} MODEL_DIR BATCH_FILE [--precision bf16] ...
+    python vs_stock_worker.py {ours,stock} MEASURE MODEL_DIR BATCH_FILE [--precision bf16] ...
 
 `ours` runs with this project's Python, `stock` with the Python of the stock environment; neither imports the other's
 code. Both get the same weights, the same batch and the same optimizer settings.
@@ -16,6 +16,9 @@ import time
 from collections.abc import Callable
 
 import torch
+
+SEARCH = {"beam_size": 5, "max_len_b": 16, "min_len": 1, "no_repeat_ngram_size": 3}
+PICTURE_AND_TEXT = ("input_ids", "patch_images", "patch_masks")
 
 
 class Ours:
@@ -35,6 +38,16 @@ class Ours:
     def loss(self, batch: dict, step: int = 0) -> torch.Tensor:
         with self.context():
             return self.objective(self.model, batch, self.objective.normalizer(batch), step)[0]
+
+    def generator(self, precision: str) -> Callable[[dict], list[list[tuple[list[int], float]]]]:
+        """Beam search with a model prepared as the tools prepare it; preparing is not part of the work."""
+        from ofakit.models.ofa import generate, prepare_for_inference
+
+        fast = prepare_for_inference(self.model, precision)
+        names = {"num_beams": "beam_size", "max_length": "max_len_b", "min_length": "min_len"}
+        settings = {ours: SEARCH[stock] for ours, stock in names.items()}
+        settings |= {"no_repeat_ngram_size": SEARCH["no_repeat_ngram_size"], "num_return_sequences": 5}
+        return lambda batch: [[(h.tokens, h.score) for h in one] for one in generate(fast, batch, **settings)]
 
 
 class Stock:
@@ -70,6 +83,38 @@ class Stock:
         sample = {"net_input": {name: batch[name] for name in names}, "target": batch["target"], "ntokens": tokens}
         with self.context():
             return self.criterion(self.wrapper, {**sample, "nsentences": len(batch["target"])}, update_num=step)[0]
+
+    def generator(self, precision: str) -> Callable[[dict], list[list[tuple[list[int], float]]]]:
+        from modelscope.models.multi_modal.ofa.generate.sequence_generator import SequenceGenerator
+
+        search = SequenceGenerator(tokenizer=StockVocabulary(self.model.config.vocab_size), **SEARCH)
+        self.model.eval()
+
+        def generate(batch: dict) -> list[list[tuple[list[int], float]]]:
+            with self.context():
+                found = search.generate([self.model], {"net_input": {name: batch[name] for name in PICTURE_AND_TEXT}})
+            return [[(h["tokens"].tolist(), float(h["score"])) for h in one] for one in found]
+
+        return generate
+
+
+class StockVocabulary:
+    """What the stock generator asks of a tokenizer.
+
+    Args:
+        size: How many tokens there are.
+    """
+
+    bos_token_id, pad_token_id, eos_token_id, unk_token_id = 0, 1, 2, 3
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def get_vocab(self) -> dict[str, int]:
+        return {str(token): token for token in range(self.size)}
+
+    def get_added_vocab(self) -> dict[str, int]:
+        return {}
 
 
 def train_step(side: Ours | Stock, batch: dict) -> Callable[[], None]:
@@ -123,7 +168,31 @@ def measure_memory(side: Ours | Stock, batch: dict, options: argparse.Namespace)
     return {"bytes": resident("VmHWM") - options.baseline}
 
 
-MEASURES = {"loss": measure_loss, "train": measure_train, "memory": measure_memory}
+def measure_hypotheses(side: Ours | Stock, batch: dict, options: argparse.Namespace) -> dict:
+    """Every hypothesis of beam search with 5 beams."""
+    with torch.no_grad():
+        return {"hypotheses": side.generator(options.precision)(batch)}
+
+
+def measure_generate(side: Ours | Stock, batch: dict, options: argparse.Namespace) -> dict:
+    """Median seconds of beam search for the batch, pictures and texts to token ids, after two for warming up."""
+    generate = side.generator(options.precision)
+    seconds = []
+    with torch.no_grad():
+        for _ in range(options.repeats + 2):
+            start = time.perf_counter()
+            generate(batch)
+            seconds.append(time.perf_counter() - start)
+    return {"seconds": statistics.median(seconds[2:]), "all": [round(s, 4) for s in seconds]}
+
+
+MEASURES = {
+    "loss": measure_loss,
+    "train": measure_train,
+    "memory": measure_memory,
+    "hypotheses": measure_hypotheses,
+    "generate": measure_generate,
+}
 
 
 def main() -> None:
