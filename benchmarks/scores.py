@@ -139,13 +139,14 @@ def reward(captions: list[list[str]], repeats: int) -> dict[str, float]:
         batches.append((candidates, [texts[i] for i in chosen]))
     times: dict[str, list[float]] = {"first": [], "again": [], "peer": []}
     for name in ("first", "again"):
-        for candidates, references in batches:
-            fresh = [f"{text} {name}" for text in candidates]
-            given, asked = dict(enumerate(references)), {i: [text] for i, text in enumerate(fresh)}
-            times[name].append(seconds(lambda c=fresh, r=references: cider_d(c, r, frequency))[0])
-            took, (_, scores) = seconds(lambda g=given, a=asked: Cider().compute_score(g, a))
+        asked = [([f"{text} {name}" for text in candidates], references) for candidates, references in batches]
+        for candidates, references in asked:
+            times[name].append(seconds(lambda c=candidates, r=references: cider_d(c, r, frequency))[0])
+        for candidates, references in asked:
+            given, found = dict(enumerate(references)), {i: [text] for i, text in enumerate(candidates)}
+            took, (_, scores) = seconds(lambda g=given, f=found: Cider().compute_score(g, f))
             times["peer"].append(took)
-            check(cider_d(fresh, references).per_item, scores)
+            check(cider_d(candidates, references).per_item, scores)
     first, again, peer = (statistics.median(times[name]) for name in ("first", "again", "peer"))
     return {
         "reward_ours_new_pictures_ms": first * 1e3, "reward_ours_seen_pictures_ms": again * 1e3,

@@ -45,8 +45,15 @@ class DocumentFrequency:
 
     @cached_property
     def remembered(self) -> RememberedTexts:
-        """The texts scored with this object so far."""
-        return RememberedTexts(self.vocabulary, self.table, squared_weights(self.documents))
+        """The texts scored with this object so far.
+
+        An n-gram of one document weighs as much as one of none, and nine of ten are such; so are all longer ones that
+        start with it. The table of the others is small enough for the processor's cache.
+        """
+        frequent = self.table[self.table[:, 1] >= np.uint64(2 << 32)]
+        table = new_table(len(frequent))
+        _fill(frequent, table)
+        return RememberedTexts(self.vocabulary, table, squared_weights(self.documents))
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "remembered"}
@@ -96,7 +103,8 @@ class DocumentFrequency:
             raise UsageError(f"{path}: expected a count for each of {len(stored['edges'])} n-grams; {cure}")
         vocabulary = {word: number for number, word in enumerate(unpack_strings(stored["words"]), start=1)}
         table = new_table(len(stored["edges"]))
-        _fill(stored["edges"], stored["counts"], table)
+        children = np.arange(1, len(stored["edges"]) + 1, dtype=np.uint64) | stored["counts"].astype(np.uint64) << 32
+        _fill(np.column_stack((stored["edges"], children)), table)
         return cls(vocabulary, table, int(stored["documents"]))
 
 
@@ -148,9 +156,7 @@ def count_documents(nodes, bounds, first, last_reference, node_count):
 
 
 @njit(cache=True)
-def _fill(edges, counts, table):
-    """Enter `edges`, in the order of the nodes they lead to, with the counts of these, into an empty table."""
-    for i in range(len(edges)):
-        slot = slot_of(table, edges[i])
-        table[slot, 0] = edges[i]
-        table[slot, 1] = np.uint64(i + 1) | (counts[i] << np.uint64(32))
+def _fill(rows, table):
+    """Enter rows of a table into an empty one."""
+    for i in range(len(rows)):
+        table[slot_of(table, rows[i, 0])] = rows[i]

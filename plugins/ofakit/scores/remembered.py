@@ -19,7 +19,7 @@ class RememberedTexts:
 
     Args:
         vocabulary: Word → id of a document frequency.
-        table: The edges of its trie.
+        table: The edges of its trie, but for those to n-grams of a single document.
         weights: Squared weight of an n-gram by the number of documents that have it, float64, shape (documents + 1,).
 
     Attributes:
