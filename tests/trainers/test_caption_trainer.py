@@ -163,6 +163,18 @@ def test_unknown_hook_names_the_nearest(experiment):
         CaptionTrainer(experiment=experiment(train={"hooks": [{"type": "EvalutionHook"}]}), device="cpu")
 
 
+def test_without_a_split_to_evaluate_on_the_usual_hooks_do_not_evaluate(experiment):
+    config = experiment(data={"val": None}, train={"hooks": []})
+    trainer = trained(config)
+    assert trainer.iter == trainer.max_iters and trainer.evaluations == 0
+    assert latest_snapshot(Path(trainer.work_dir)) is not None
+
+
+def test_a_hook_with_nothing_to_evaluate_on_is_refused_before_training(experiment):
+    with pytest.raises(UsageError, match="EvaluationHook.*data.val"):
+        trained(experiment(data={"val": None}, train={"hooks": [{"type": "EvaluationHook"}]}))
+
+
 def test_broken_pictures_are_skipped_listed_and_refused_when_too_many(experiment, tmp_path):
     rows = [{"image": "a.png", "text": "one"}, {"image": "missing.png", "text": "two"}]
     from PIL import Image

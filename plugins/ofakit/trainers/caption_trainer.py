@@ -61,6 +61,7 @@ OURS_INSTEAD = {
     "EarlyStopHook": "ResumableEarlyStopHook",
 }
 DONE_BY_THE_TRAINER = ("OptimizerHook", "TorchAMPOptimizerHook", "LrSchedulerHook", "DDPHook", "LoadCheckpointHook")
+NEED_EVALUATION = ("EvaluationHook", "BestSnapshotHook")
 DEFAULT_HOOKS = (
     {"type": "EvaluationHook", "interval": 1},
     {"type": "BestSnapshotHook", "metric_key": "cider"},
@@ -221,9 +222,20 @@ class CaptionTrainer(EpochBasedTrainer):
             self.bundle.styles.check(e.style for examples in self.examples.values() for e in examples)
 
     def _build_hooks(self, callbacks: Sequence[Any] | None) -> None:
-        """The configuration's hooks, or the usual ones where it names none."""
-        specs = [hook.model_dump() for hook in self.experiment.train.hooks] or [dict(hook) for hook in DEFAULT_HOOKS]
-        for spec in specs:
+        """The configuration's hooks, or the usual ones where it names none.
+
+        Raises:
+            UsageError: An EvaluationHook has nothing to evaluate on.
+        """
+        specs = [hook.model_dump() for hook in self.experiment.train.hooks]
+        if not self.examples.get("val"):
+            if any(spec["type"] == "EvaluationHook" for spec in specs):
+                raise UsageError(
+                    "train.hooks has an EvaluationHook, and there are no examples to evaluate on: give data.val a "
+                    "split or an eval_dataset, or leave the hook out"
+                )
+            specs = specs or [dict(hook) for hook in DEFAULT_HOOKS if hook["type"] not in NEED_EVALUATION]
+        for spec in specs or [dict(hook) for hook in DEFAULT_HOOKS]:
             if spec["type"] in DONE_BY_THE_TRAINER:
                 self.logger.info(f"hook {spec['type']} is left out: the trainer itself does its work")
                 continue

@@ -14,45 +14,56 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["biased_attention", "finish_bottleneck", "norm_linear", "norm_relu_convolution", "recomputed"]
+__all__ = ["biased_attention", "convolve", "finish_bottleneck", "norm_linear", "norm_relu_convolution", "recomputed"]
+
+
+SCORES_AT_ONCE = 2**21
+"""Attention scores that are held at once: about what fits in a cache."""
+
+
+def _parts(q: Tensor, k: Tensor) -> list[slice]:
+    """Examples whose scores are computed together."""
+    step = max(1, SCORES_AT_ONCE // max(1, q.shape[1] * q.shape[2] * k.shape[2]))
+    return [slice(start, start + step) for start in range(0, len(q), step)]
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 class _BiasedAttention(torch.autograd.Function):
-    """Attention, one example at a time so that its scores stay in the cache; keeps queries, keys and values alone."""
+    """Attention, a few examples at a time so that their scores stay in the cache; keeps queries, keys and values."""
 
     @staticmethod
     def forward(
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, padding: Tensor | None, scale: float
     ) -> Tensor:
-        out = torch.empty(q.shape[0], q.shape[2], q.shape[1], q.shape[3], dtype=q.dtype).transpose(1, 2)
         bias = bias.to(q.dtype)
-        for b in range(len(q)):
-            mask = bias if padding is None else bias + padding[b].to(q.dtype)
-            out[b : b + 1] = F.scaled_dot_product_attention(
-                q[b : b + 1], k[b : b + 1], v[b : b + 1], attn_mask=mask[None], scale=scale
-            )
         ctx.save_for_backward(q, k, v, bias, padding)
         ctx.scale = scale
-        return out
+        attention = F.scaled_dot_product_attention
+        if padding is None:
+            return attention(q, k, v, attn_mask=bias[None].expand(len(q), -1, -1, -1), scale=scale)
+        masks = ((p, bias + padding[p].to(q.dtype)) for p in _parts(q, k))
+        return _joined([attention(q[p], k[p], v[p], attn_mask=mask, scale=scale) for p, mask in masks])
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, bias, padding = ctx.saved_tensors
-        dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
-        dbias = torch.zeros(bias.shape, dtype=torch.promote_types(bias.dtype, torch.float32))
-        wide = bias.to(dbias.dtype)
-        for b in range(len(q)):
-            mask = wide if padding is None else wide + padding[b]
-            scores = torch.matmul(q[b] * ctx.scale, k[b].transpose(-1, -2))
-            weights = (scores + mask).softmax(-1)
-            dweights = torch.matmul(grad[b], v[b].transpose(-1, -2))
-            dscores = torch.ops.aten._softmax_backward_data(dweights.to(weights.dtype), weights, -1, weights.dtype)
-            dbias += dscores
-            dv[b] = torch.matmul(weights.to(v.dtype).transpose(-1, -2), grad[b])
-            dscores = dscores.to(q.dtype)
-            dq[b] = torch.matmul(dscores, k[b]).mul_(ctx.scale)
-            dk[b] = torch.matmul(dscores.transpose(-1, -2), q[b]).mul_(ctx.scale)
-        return dq, dk, dv, dbias, None, None
+        wide = torch.promote_types(bias.dtype, torch.float32)
+        dbias = torch.zeros(bias.shape, dtype=wide)
+        gradients: list[list[Tensor]] = [[], [], []]
+        for p in _parts(q, k):
+            weights = torch.matmul(q[p], k[p].transpose(-1, -2)).to(wide).mul_(ctx.scale).add_(bias)
+            weights = (weights if padding is None else weights.add_(padding[p])).softmax(-1)
+            dscores = torch.matmul(grad[p], v[p].transpose(-1, -2)).to(wide)
+            dscores = torch.ops.aten._softmax_backward_data(dscores, weights, -1, wide)
+            dbias += dscores.sum(0)
+            dscores = dscores.mul_(ctx.scale).to(q.dtype)
+            gradients[0].append(torch.matmul(dscores, k[p]))
+            gradients[1].append(torch.matmul(dscores.transpose(-1, -2), q[p]))
+            gradients[2].append(torch.matmul(weights.to(v.dtype).transpose(-1, -2), grad[p]))
+        return *(_joined(parts) for parts in gradients), dbias, None, None
 
 
 def biased_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, padding: Tensor | None, scale: float) -> Tensor:
@@ -127,7 +138,34 @@ def _norm_gradient(grad: Tensor, z: Tensor, weight: Tensor, mean: Tensor, scale:
     return backward(grad, z, weight, None, None, mean, scale, True, eps, [True, True, True])
 
 
+def convolve(x: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
+    """A convolution without bias, padded so that stride 1 keeps the size; one of 1 x 1 is a matrix product.
+
+    Args:
+        x: `(B, C, H, W)`; a matrix product needs the channels-last layout.
+        weight: `(D, C, k, k)`, in any type.
+        stride: Of the convolution.
+
+    Returns:
+        `(B, D, H', W')` in the type and layout of x.
+    """
+    weight = weight.to(x.dtype)
+    if not _is_product(x, weight):
+        return F.conv2d(x, weight, None, stride, weight.shape[-1] // 2)
+    if stride > 1:
+        x = x[:, :, ::stride, ::stride].contiguous(memory_format=torch.channels_last)
+    return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1)).permute(0, 3, 1, 2)
+
+
+def _is_product(x: Tensor, weight: Tensor) -> bool:
+    return weight.shape[-1] == 1 and x.is_contiguous(memory_format=torch.channels_last)
+
+
 def _convolution_gradient(grad: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> tuple[Tensor, Tensor]:
+    if _is_product(x, weight):
+        rows, states = grad.permute(0, 2, 3, 1).flatten(0, 2), x.permute(0, 2, 3, 1)
+        dx = (rows @ weight.to(x.dtype).flatten(1)).view(states.shape).permute(0, 3, 1, 2)
+        return dx, (rows.t() @ states.flatten(0, 2)).view(weight.shape).to(weight.dtype)
     arguments = [0], [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], 1
     dx, dweight, _ = torch.ops.aten.convolution_backward(
         grad, x, weight.to(x.dtype), *arguments, [True, weight.requires_grad, False]
@@ -142,7 +180,7 @@ class _NormReluConvolution(torch.autograd.Function):
         ctx.save_for_backward(z, gain, shift, weight, mean, scale)
         ctx.settings = stride, weight.shape[-1] // 2, eps
         ctx.mark_non_differentiable(mean, scale)
-        return F.conv2d(y.relu_(), weight.to(y.dtype), None, stride, weight.shape[-1] // 2), mean, scale
+        return convolve(y.relu_(), weight, stride), mean, scale
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
@@ -188,7 +226,7 @@ class _FinishBottleneck(torch.autograd.Function):
         eps: float,
     ) -> tuple[Tensor, ...]:
         y, mean, scale = _batch_norm(z, gain, shift, eps)
-        y, last_mean, last_scale = _batch_norm(F.conv2d(y.relu_(), weight.to(y.dtype)), last_gain, last_shift, eps)
+        y, last_mean, last_scale = _batch_norm(convolve(y.relu_(), weight), last_gain, last_shift, eps)
         out = y.add_(shortcut).relu_()
         ctx.save_for_backward(z, out, gain, shift, weight, last_gain, last_shift, mean, scale, last_mean, last_scale)
         ctx.eps = eps
@@ -200,7 +238,7 @@ class _FinishBottleneck(torch.autograd.Function):
         z, out, gain, shift, weight, last_gain, _, mean, scale, last_mean, last_scale = ctx.saved_tensors
         dsum = torch.ops.aten.threshold_backward(grad, out, 0)
         active = _batch_norm(z, gain, shift, ctx.eps)[0].relu_()
-        last = F.conv2d(active, weight.to(active.dtype))
+        last = convolve(active, weight)
         dlast, dlast_gain, dlast_shift = _norm_gradient(dsum, last, last_gain, last_mean, last_scale, ctx.eps)
         dactive, dweight = _convolution_gradient(dlast, active, weight, 1, 0)
         dnormal = torch.ops.aten.threshold_backward(dactive, active, 0)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ofakit.models.ofa.configuration import RESNET_BLOCKS, drop_path_rates
-from ofakit.models.ofa.recompute import finish_bottleneck, norm_relu_convolution, recomputed
+from ofakit.models.ofa.recompute import convolve, finish_bottleneck, norm_relu_convolution, recomputed
 
 __all__ = ["JoinedBatchNorm2d", "VISUAL_WIDTH", "build_resnet", "joined_processes", "visual_features"]
 
@@ -174,12 +174,15 @@ def _thrifty_features(resnet: nn.Module, images: Tensor) -> Tensor:
 def _thrifty_bottleneck(block: nn.Module, x: Tensor) -> Tensor:
     """What the block itself computes, with less kept for the backward pass."""
     first, second, third = block.bn1, block.bn2, block.bn3
-    z1 = block.conv1(x)
+    z1 = convolve(x, block.conv1.weight)
     z2, *statistics = norm_relu_convolution(
         z1, first.weight, first.bias, block.conv2.weight, block.conv2.stride[0], first.eps
     )
     _follow(first, *statistics, z1)
-    shortcut = x if block.downsample is None else block.downsample(x)
+    shortcut = x
+    if block.downsample is not None:
+        convolution, norm = block.downsample
+        shortcut = norm(convolve(x, convolution.weight, convolution.stride[0]))
     norms = (second.weight, second.bias), (third.weight, third.bias)
     out, *statistics = finish_bottleneck(z2, shortcut, norms[0], block.conv3.weight, norms[1], second.eps)
     _follow(second, *statistics[:2], z2)
