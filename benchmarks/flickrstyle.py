@@ -1,0 +1,129 @@
+"""What each objective brings on FlickrStyle: same start, same number of steps, several seeds.
+
+    python tools/finetune.py --conf configs/caption/flickr8k.json --set data.root=DATA --set work_dir=START
+    python benchmarks/flickrstyle.py --data DATA --start START/best --out OUT [--seeds 1 2 3] [--jobs 2]
+
+Trains cross entropy, with style MLM, and with image-text matching (`configs/flickrstyle/`), each with every seed; then
+SCST from the models of the arm that has the best mean CIDEr on the validation split. A run whose `result.json` is
+there is not run again. Prints two Markdown tables: scores of the test split, the mean over seeds with its 95 %
+interval (Student's t), and the paired randomization test of every arm against the one it is compared with, on the
+captions of all seeds. Every process computes with one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from ofakit.scores import measure, paired_tests, ptb_tokenize
+from scipy.stats import t
+
+ROOT = Path(__file__).resolve().parents[1]
+ARMS = {"cross_entropy": "cross entropy", "style_mlm": "+ style MLM", "itm": "+ ITM"}
+STYLES = ("humorous", "romantic")
+PER_STYLE = ("bleu1", "bleu3", "cider", "cider_shuffled", "style_accuracy")
+
+
+def train(options: argparse.Namespace, arm: str, seed: int, start: Path) -> dict:
+    """One run, or what it gave when it was run before."""
+    work_dir = options.out / f"{arm}_{seed}"
+    result = work_dir / "result.json"
+    if not result.exists():
+        keys = {"work_dir": work_dir, "seed": seed, "data.root": options.data, "model.path": start}
+        keys["data.image_store"] = options.out / "image_store"
+        sets = [part for key, value in keys.items() for part in ("--set", f"{key}={value}")]
+        sets += [part for override in options.set for part in ("--set", override)]
+        command = [sys.executable, str(ROOT / "tools/finetune.py"), "--conf", f"{ROOT}/configs/flickrstyle/{arm}.json"]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run([*command, *sets], capture_output=True, text=True, env=environment)
+        if done.returncode:
+            raise SystemExit(f"{arm}, seed {seed} failed:\n{done.stderr[-3000:]}")
+        result.write_text(done.stdout.strip().splitlines()[-1])
+    print(f"{arm}, seed {seed}: {result.read_text()}", file=sys.stderr, flush=True)
+    return json.loads(result.read_text())
+
+
+def best_arm(options: argparse.Namespace) -> str:
+    """The arm with the best mean CIDEr on the validation split."""
+
+    def cider(arm: str) -> float:
+        files = [options.out / f"{arm}_{seed}" / "eval/val.json" for seed in options.seeds]
+        return statistics.mean(json.loads(file.read_text())["cider"] for file in files)
+
+    return max(ARMS, key=cider)
+
+
+def interval(values: list[float], scale: float) -> str:
+    """Mean and half width of the 95 % interval."""
+    mean = scale * statistics.mean(values)
+    if len(values) < 2:
+        return f"{mean:.1f}"
+    half = t.ppf(0.975, len(values) - 1) * scale * statistics.stdev(values) / len(values) ** 0.5
+    return f"{mean:.1f} ± {half:.1f}"
+
+
+def score_table(results: dict[str, list[dict]]) -> str:
+    """Scores of each arm and style; all times 100."""
+    lines = [
+        "| | style | BLEU-1 | BLEU-3 | CIDEr | CIDEr, shuffled | style accuracy |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for arm, runs in results.items():
+        for style in STYLES:
+            cells = [interval([run[f"{style}/{name}"] for run in runs], 100) for name in PER_STYLE]
+            lines.append("| " + " | ".join([arm, style, *cells]) + " |")
+    return "\n".join(lines)
+
+
+def captions_of(options: argparse.Namespace, arm: str) -> tuple[list[str], list[list[str]]]:
+    """Tokenized captions and references of the test split, those of all seeds after each other."""
+    candidates, references = [], []
+    for seed in options.seeds:
+        file = options.out / f"{arm}_{seed}" / "eval/test.predictions.jsonl"
+        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        rows.sort(key=lambda row: (row["id"], row["style"]))
+        candidates += ptb_tokenize([row["caption"] for row in rows])
+        references += [ptb_tokenize(row["references"]) for row in rows]
+    return candidates, references
+
+
+def test_table(options: argparse.Namespace, pairs: list[tuple[str, str]]) -> str:
+    """Differences of corpus scores over both styles, times 100, with the p of chance."""
+    lines = ["| | against | BLEU-1 | BLEU-3 | CIDEr |", "|---|---|---|---|---|"]
+    for arm, other in pairs:
+        first, second = (measure(*captions_of(options, name), java=False)[0] for name in (other, arm))
+        found = paired_tests(first, second)
+        cells = [f"{100 * found[n].difference:+.1f} (p {found[n].p:.4f})" for n in ("bleu1", "bleu3", "cider")]
+        lines.append("| " + " | ".join([arm, other, *cells]) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True, help="folder with flickr8k/ and flickrstyle/")
+    parser.add_argument("--start", required=True, help="model directory that flickr8k.json gave")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the runs")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--jobs", type=int, default=2, help="runs at once")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for every run")
+    options = parser.parse_args()
+    with ThreadPoolExecutor(options.jobs) as pool:
+        waiting = {arm: [pool.submit(train, options, arm, s, options.start) for s in options.seeds] for arm in ARMS}
+        results = {arm: [run.result() for run in runs] for arm, runs in waiting.items()}
+        best = best_arm(options)
+        starts = {seed: options.out / f"{best}_{seed}" / "output" for seed in options.seeds}
+        waiting = [pool.submit(train, options, "scst", seed, start) for seed, start in starts.items()]
+        results["scst"] = [run.result() for run in waiting]
+    print(f"SCST starts from {best}\n\n{score_table(results)}\n")
+    print(test_table(options, [*((arm, "cross_entropy") for arm in ARMS if arm != "cross_entropy"), ("scst", best)]))
+    print(json.dumps({"best": best, "seeds": options.seeds, "results": results}))
+
+
+if __name__ == "__main__":
+    main()
