@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from ofakit.errors import UsageError
 from ofakit.hub import load_bundle
 from ofakit.trainers.update import Updater
 
-from .conftest import SMALL, last_line
+from .conftest import QUICKSTART, SMALL, last_line, overrides
 
 SCST = Path(__file__).resolve().parents[2] / "configs" / "scst" / "quickstart.json"
 HOOKS = [
@@ -122,3 +123,40 @@ def test_a_wrong_key_in_a_stage_names_the_stage_before_anything_is_trained(tmp_p
 def test_a_stage_whose_name_is_no_folder_is_refused():
     with pytest.raises(UsageError, match="stages.0.name"):
         load_config(SCST, ["stages.0.name=../x"])
+
+
+def near_the_start(work_dir, checkpoint):
+    """SCST held near the weights of a checkpoint, three steps with a snapshot after each."""
+    objective = {"type": "scst", "samples": 2, "sample": True, "kl_weight": 0.5}
+    changes = [f"objectives={json.dumps([objective])}", f"train.hooks={json.dumps(HOOKS)}", "train.max_steps=3"]
+    given = ["--conf", str(QUICKSTART), "--device", "cpu", "--checkpoint", str(checkpoint / "best")]
+    return [*given, *overrides(work_dir, *changes)]
+
+
+def test_a_resumed_run_is_held_near_the_checkpoint_that_it_was_started_with(run, tmp_path, monkeypatch):
+    """--resume alone, without --checkpoint and after that is gone, ends with the bits of an undisturbed run."""
+    first = tmp_path / "first"
+    shutil.copytree(run / "stages" / "1_cross_entropy", first)
+    assert finetune.main(near_the_start(tmp_path / "whole", first)) == 0
+    update = Updater.__call__
+
+    def stops(self, batches, step):
+        if step == 1:
+            raise RuntimeError("killed")
+        return update(self, batches, step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Updater, "__call__", stops)
+        assert finetune.main(near_the_start(tmp_path / "parts", first)) == 1
+    shutil.rmtree(first)
+    conf = str(tmp_path / "parts" / "conf.json")
+    assert finetune.main(["--conf", conf, "--device", "cpu", "--resume"]) == 0
+    whole, parts = weights(tmp_path / "whole" / "output"), weights(tmp_path / "parts" / "output")
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_a_run_that_cannot_find_its_starting_model_says_so(run, tmp_path, capsys):
+    assert finetune.main(near_the_start(tmp_path / "run", run / "stages" / "1_cross_entropy")) == 0
+    shutil.rmtree(tmp_path / "run" / "starting_model")
+    assert finetune.main(["--conf", str(tmp_path / "run" / "conf.json"), "--device", "cpu", "--resume"]) == 2
+    assert "starting_model" in capsys.readouterr().err

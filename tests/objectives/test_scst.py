@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import pickle
 import socket
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
 import torch
 from ofakit.errors import UsageError
+from ofakit.models.ofa import freeze
 from ofakit.objectives import OBJECTIVES
 from ofakit.objectives._policy import decoder_states, policy_loss, sequence_log_probs
 from ofakit.objectives.scst import BASELINES, SCST, advantages, shifted_right
@@ -100,9 +105,10 @@ def test_gradient_with_divergence_is_that_of_the_formula():
     torch.testing.assert_close(found, torch.autograd.grad(expected, hidden)[0])
 
 
-def objective_for(bundle, examples, **arguments):
+def objective_for(bundle, examples, work_dir=None, **arguments):
     objective = SCST(**arguments)
     objective.prepare(examples, bundle, None)
+    objective.begin(bundle, work_dir, resumed=False)
     return objective
 
 
@@ -123,8 +129,9 @@ def test_captions_are_written_rewarded_and_counted(bundle, examples, batch, samp
     captions = [text.strip() for text in bundle.tokenizer.decode_batch(target.tolist())]
     references = [objective.references[k // 3] for k in range(12)]
     rewards = objective.rewards.rewards["cider_d"](captions, references, [None] * 12)
-    np.testing.assert_array_equal(whole["scst/reward"]["reward"], rewards)
-    np.testing.assert_array_equal(whole["scst/advantage"].numpy(), advantages(rewards.reshape(4, 3)).reshape(-1))
+    advantage, judged = whole["scst/judged"]()
+    np.testing.assert_array_equal(judged["reward"], rewards)
+    np.testing.assert_array_equal(advantage, advantages(rewards.reshape(4, 3)).reshape(-1))
     assert target[:, 0].unique().numel() > 1 or not sample
 
 
@@ -166,7 +173,13 @@ def given(bundle, batch, rows=3):
     target = target.masked_fill(places == lengths[:, None], 2).masked_fill(places > lengths[:, None], 1)
     advantage = torch.randn(count, dtype=torch.float64, generator=generator)
     previous = shifted_right(target, 0, 2, 1)
-    return {**batch, "scst/target": target, "scst/decoder_input_ids": previous, "scst/advantage": advantage}
+    judged = judgement(advantage)
+    return {**batch, "scst/target": target, "scst/decoder_input_ids": previous, "scst/judged": judged}
+
+
+def judgement(advantage):
+    """What a judge would say who is not asked for rewards."""
+    return lambda: (advantage, {})
 
 
 def test_second_pass_equals_repeating_every_picture(bundle, batch):
@@ -179,7 +192,7 @@ def test_second_pass_equals_repeating_every_picture(bundle, batch):
     target = batch["scst/target"]
     log_p = logits.log_softmax(-1).gather(2, target[..., None])[..., 0]
     there = target != 1
-    expected = -(batch["scst/advantage"][:, None] * log_p)[there].sum() / there.sum()
+    expected = -(batch["scst/judged"]()[0][:, None] * log_p)[there].sum() / there.sum()
     bundle.model.zero_grad()
     expected.backward()
     torch.testing.assert_close(logs["loss"], expected.detach())
@@ -212,9 +225,9 @@ def test_without_train_mode_dropout_is_off_in_the_second_pass_alone():
     assert still[0] == still[1] and moving[0] != moving[1] and bundle.model.training
 
 
-def test_divergence_is_zero_at_the_start_and_grows(bundle, examples, batch):
+def test_divergence_is_zero_at_the_start_and_grows(bundle, examples, batch, tmp_path):
     arguments = {"samples": 2, "baseline": "group_normalized", "kl_weight": 0.7, "train_mode": False}
-    objective = objective_for(bundle, examples, **arguments)
+    objective = objective_for(bundle, examples, tmp_path, **arguments)
     objective.rewards = lambda candidates, *_: (np.zeros(len(candidates)), {})
     bundle.model.train()
     start = completed(objective, bundle, batch)
@@ -223,6 +236,126 @@ def test_divergence_is_zero_at_the_start_and_grows(bundle, examples, batch):
         bundle.model.output_embedding.mul_(1.5)
     moved = completed(objective, bundle, batch)
     assert objective(bundle.model, moved, 1.0, 0)[0].item() > 1e-3
+
+
+class AtOnce:
+    """Does what it is asked to before it returns, as if nothing overlapped."""
+
+    def submit(self, function, *arguments):
+        done = Future()
+        done.set_result(function(*arguments))
+        return done
+
+
+@pytest.mark.parametrize("baseline", ["leave_one_out", "greedy"])
+def test_rewards_that_overlap_give_the_numbers_of_rewards_that_are_waited_for(baseline, tmp_path):
+    """Three steps of two micro-batches with a divergence; the slow judge ends long after it was asked."""
+    weights, threads = [], set()
+    for overlap in (True, False):
+        bundle, examples = make_bundle(), make_examples()
+        arguments = {"samples": 3, "sample": True, "baseline": baseline, "kl_weight": 0.1}
+        objective = objective_for(bundle, examples, tmp_path, **arguments)
+        objective.rewards = slowly(objective.rewards, threads)
+        if not overlap:
+            objective.judges = AtOnce()
+        updater = updater_of(bundle, objective)
+        whole = make_batch(bundle, examples)
+        halves = [{name: value[part] for name, value in whole.items()} for part in (slice(0, 2), slice(2, 4))]
+        logs = [updater(halves, step) for step in range(3)]
+        weights.append((logs, {n: p.detach().clone() for n, p in bundle.model.named_parameters()}))
+    (first, overlapped), (second, waited) = weights
+    assert first == second and first[0] != first[2]
+    assert all(torch.equal(overlapped[name], waited[name]) for name in waited)
+    assert threading.main_thread().name in threads and len(threads) == 2
+
+
+def slowly(rewards, threads):
+    def judge(*arguments):
+        threads.add(threading.current_thread().name)
+        time.sleep(0.1)
+        return rewards(*arguments)
+
+    return judge
+
+
+def updater_of(bundle, objective):
+    optimizer = torch.optim.AdamW(bundle.model.parameters(), 3e-3)
+    module = WeightedObjectives(bundle.model.train(), {"scst": objective}, [1.0], "fp32")
+    return Updater(module, optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0), ONE, 1.0, 3)
+
+
+def test_the_next_captions_are_written_while_rewards_are_reckoned(bundle, examples, batch):
+    objective = objective_for(bundle, examples, samples=2)
+    may_end = threading.Event()
+    rewards = objective.rewards
+    objective.rewards = lambda *arguments: may_end.wait(60) and rewards(*arguments)
+    first, second = completed(objective, bundle, batch), completed(objective, bundle, batch)
+    may_end.set()
+    advantage, rewarded = second["scst/judged"]()
+    assert len(advantage) == len(rewarded["reward/cider_d"]) == 8
+    np.testing.assert_array_equal(advantage, first["scst/judged"]()[0])
+
+
+def test_an_error_of_a_reward_ends_the_step_with_its_own_message(bundle, examples, batch):
+    objective = objective_for(bundle, examples, samples=2)
+
+    def refuses(*_):
+        raise UsageError("the judge has no dictionary for Greek; give it one")
+
+    objective.rewards = refuses
+    before = {n: p.detach().clone() for n, p in bundle.model.named_parameters()}
+    with pytest.raises(UsageError, match="no dictionary for Greek"):
+        updater_of(bundle, objective)([batch], 0)
+    assert all(torch.equal(p, before[n]) for n, p in bundle.model.named_parameters())
+
+
+def test_it_is_picklable_after_it_has_judged(bundle, examples, batch):
+    objective = objective_for(bundle, examples, samples=2)
+    objective.complete(bundle.model, batch, 0)["scst/judged"]()
+    again = pickle.loads(pickle.dumps(objective))
+    np.testing.assert_array_equal(
+        again.complete(bundle.model, batch, 0)["scst/judged"]()[0],
+        objective.complete(bundle.model, batch, 0)["scst/judged"]()[0],
+    )
+
+
+def test_a_frozen_backbone_sees_the_pictures_once_a_step_and_gives_the_same_bits(tmp_path, monkeypatch):
+    """Generation, the starting model and the second pass share what the backbone makes of a picture."""
+    found = []
+    for shared in (True, False):
+        bundle, examples = make_bundle(), make_examples()
+        freeze(bundle.model, ["visual"])
+        objective = objective_for(bundle, examples, tmp_path, samples=2, kl_weight=0.1)
+        seen = []
+        bundle.model.encoder.embed_images.conv1.register_forward_hook(lambda *_, seen=seen: seen.append(1))
+        objective.starting_model.encoder.embed_images.conv1.register_forward_hook(lambda *_, seen=seen: seen.append(1))
+        if not shared:
+            monkeypatch.setattr("ofakit.trainers.update.shown_once", lambda _, batch: batch)
+        updater, batch = updater_of(bundle, objective), make_batch(bundle, examples)
+        logs = [updater([batch], step) for step in range(2)]
+        assert len(seen) == (2 if shared else 6)
+        found.append((logs, {n: p.detach().clone() for n, p in bundle.model.named_parameters()}))
+    assert found[0][0] == found[1][0]
+    assert all(torch.equal(found[0][1][name], found[1][1][name]) for name in found[1][1])
+
+
+def test_the_starting_model_is_written_and_comes_back(bundle, examples, batch, tmp_path):
+    objective = objective_for(bundle, examples, tmp_path, samples=2, kl_weight=0.1)
+    other = make_bundle()
+    with torch.no_grad():
+        other.model.output_embedding.mul_(1.5)
+    again = SCST(samples=2, kl_weight=0.1)
+    again.prepare(examples, other, tmp_path)
+    again.begin(other, tmp_path, resumed=True)
+    start, back = objective.starting_model.state_dict(), again.starting_model.state_dict()
+    assert start.keys() == back.keys() and all(torch.equal(start[name], back[name]) for name in start)
+    assert not again.starting_model.training and not any(p.requires_grad for p in again.starting_model.parameters())
+    with pytest.raises(UsageError, match="expected in .*elsewhere.starting_model.*without --resume"):
+        again.begin(other, tmp_path / "elsewhere", resumed=True)
+
+
+def test_without_a_divergence_no_starting_model_is_written(bundle, examples, tmp_path):
+    assert objective_for(bundle, examples, tmp_path).starting_model is None and not list(tmp_path.iterdir())
 
 
 def test_sequence_log_probs_are_those_of_the_logits(bundle, batch):
@@ -245,10 +378,7 @@ def test_a_rewarded_letter_becomes_likelier(bundle, examples, batch):
     try:
         arguments = {"samples": 16, "sample": True, "rewards": [{"type": "counts_o"}], "max_length": 4}
         objective = objective_for(bundle, examples, **arguments)
-        optimizer = torch.optim.AdamW(bundle.model.parameters(), 3e-3)
-        module = WeightedObjectives(bundle.model.train(), {"scst": objective}, [1.0], "fp32")
-        scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
-        updater = Updater(module, optimizer, scheduler, ONE, 1.0, 3)
+        updater = updater_of(bundle, objective)
         rewards = [updater([batch], step)["reward"] for step in range(25)]
     finally:
         del REWARDS._added["counts_o"]
@@ -288,10 +418,10 @@ def half(rank):
     """One picture for the first process and three for the second, whose tokens are many more."""
     _, batch = double_batch()
     cut = (0, 1, 4)[rank : rank + 2]
-    return {
-        name: value[slice(*(3 * c for c in cut))] if name.startswith("scst/") else value[slice(*cut)]
-        for name, value in batch.items()
-    }
+    captions = slice(*(3 * c for c in cut))
+    judged = judgement(batch.pop("scst/judged")()[0][captions])
+    parts = {n: value[captions if n.startswith("scst/") else slice(*cut)] for n, value in batch.items()}
+    return {**parts, "scst/judged": judged}
 
 
 def updater_gradients(processes, batches):

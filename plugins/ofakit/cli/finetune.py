@@ -26,7 +26,10 @@ EXAMPLES = """examples:
 The last line of stdout is one JSON object with work_dir, the scores of the test split, steps and seconds; where the
 configuration has stages these are the last one's, and `stages` lists name and scores of each."""
 
-OUTPUTS = ("stages", "checkpoints", "best", "output", "eval", "tensorboard", "metrics.jsonl", "train.log", "conf.json")
+OUTPUTS = (
+    "stages", "checkpoints", "starting_model", "best", "output", "eval", "tensorboard", "metrics.jsonl", "train.log",
+    "conf.json",
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:

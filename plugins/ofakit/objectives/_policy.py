@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ofakit.models.ofa.inputs import picture_inputs
 from ofakit.objectives.cross_entropy import _ProjectedLoss, _smoothed, token_losses
 
 __all__ = ["decoder_states", "policy_loss", "sequence_log_probs"]
@@ -66,14 +67,13 @@ def decoder_states(model: Any, batch: Mapping[str, Tensor], decoder_input_ids: T
 
     Args:
         model: An `OFAModel`.
-        batch: `input_ids` (B, T), and with pictures `patch_images` and `patch_masks`.
+        batch: `input_ids` (B, T), and with pictures what `picture_inputs` looks for.
         decoder_input_ids: (B * N, U), the sequences of a picture beside each other.
 
     Returns:
         (B * N, U, d) normalised states.
     """
-    names = ("input_ids", "patch_images", "patch_masks")
-    encoded = model.encode(**{name: batch[name] for name in names if batch.get(name) is not None})
+    encoded = model.encode(input_ids=batch["input_ids"], **picture_inputs(batch))
     pictures = len(batch["input_ids"])
     rows = torch.arange(pictures, device=decoder_input_ids.device)
     repeated = encoded.select(rows.repeat_interleave(len(decoder_input_ids) // pictures))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ofakit.errors import UsageError
+from ofakit.models.ofa.inputs import picture_inputs
 from ofakit.objectives.cross_entropy import label_smoothed_cross_entropy
 from ofakit.text.prompts import clean_caption
 
@@ -118,7 +119,7 @@ def view_loss(
         label_smoothing: As in cross entropy.
         scale: Factor on both results.
     """
-    pictures = {key: batch[key] for key in ("patch_images", "patch_masks") if with_picture and key in batch}
+    pictures = picture_inputs(batch) if with_picture else {}
     encoded = model.encode(input_ids=batch[f"{name}/input_ids"], **pictures)
     hidden = model.decode(decoder_input_ids=batch[f"{name}/decoder_input_ids"], encoder_outputs=encoded)
     target = batch[f"{name}/target"]

@@ -18,6 +18,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from ofakit.errors import UsageError
+from ofakit.models.ofa.inputs import picture_inputs
 
 __all__ = ["CrossEntropy", "label_smoothed_cross_entropy", "r_drop_loss", "token_losses"]
 
@@ -219,8 +220,7 @@ def _gather(losses: Tensor) -> tuple[int, Tensor]:
 
 
 def _decoder_states(model: Any, batch: Mapping[str, Tensor], passes: int) -> Tensor:
-    names = ("input_ids", "patch_images", "patch_masks", "decoder_input_ids")
-    inputs = {name: batch[name] for name in names if batch.get(name) is not None}
+    inputs = {name: batch[name] for name in ("input_ids", "decoder_input_ids")} | picture_inputs(batch)
     if passes > 1:
         inputs = {name: torch.cat([value] * passes) for name, value in inputs.items()}
     decoder_input_ids = inputs.pop("decoder_input_ids")

@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from ofakit.errors import UsageError
+from ofakit.models.ofa.inputs import picture_inputs
 from ofakit.objectives._views import TextCodec, caption_of
 from ofakit.preprocessors.caption import CaptionPreprocessor
 from ofakit.preprocessors.image import normalize
@@ -144,8 +145,7 @@ class ITM:
         Returns:
             The loss, and the logs `loss` and `accuracy`.
         """
-        pictures = {name: batch[name] for name in ("patch_images", "patch_masks") if name in batch}
-        logits = answer_logits(model, {"input_ids": batch["itm/input_ids"], **pictures}, self.answers)
+        logits = answer_logits(model, {"input_ids": batch["itm/input_ids"], **picture_inputs(batch)}, self.answers)
         answer = batch["itm/answer"]
         loss = F.cross_entropy(logits, answer, reduction="sum") / normalizer
         right = (logits.argmax(-1) == answer).sum() / normalizer

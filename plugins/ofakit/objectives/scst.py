@@ -8,6 +8,9 @@ second pass, which encodes each picture once, gives the gradient of
 
     L = - sum_it A_i log p(y_it) / (number of tokens of all captions of the joined batch)
 
+Rewards are reckoned by a thread of their own while the next captions are written and while the second pass runs, up to
+where it needs them. They are those of this step's captions, so the numbers are the same as one after the other.
+
 Sources: OFA-Sys/OFA `criterions/scst_loss.py`; Rennie et al. 2017, https://arxiv.org/abs/1612.00563 (greedy baseline);
 Luo 2020, https://arxiv.org/abs/2003.09971 (leave-one-out); Shao et al. 2024, https://arxiv.org/abs/2402.03300 (group
 normalisation and the divergence from the starting model).
@@ -16,7 +19,10 @@ normalisation and the divergence from the starting model).
 from __future__ import annotations
 
 import copy
+import functools
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,12 +33,14 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from ofakit.errors import UsageError, did_you_mean
+from ofakit.hub import load_bundle, save_bundle
 from ofakit.models.ofa.generation import generate
 from ofakit.objectives._policy import decoder_states, policy_loss, sequence_log_probs
 from ofakit.rewards._weighted import WeightedRewards
 
 __all__ = ["SCST", "advantages"]
 
+STARTING_MODEL = "starting_model"
 BASELINES = ("leave_one_out", "mean", "greedy", "group_normalized")
 SMALLEST_DEVIATION = 1e-8
 
@@ -90,17 +98,21 @@ class SCST:
         self.search = {"temperature": temperature, "top_k": top_k if sample else 0}
         self.limits = {"max_length": max_length, "no_repeat_ngram_size": no_repeat_ngram_size}
         self.kl_weight, self.train_mode, self.seed, self.pad_token_id = kl_weight, train_mode, seed, pad_token_id
+        self.judges: ThreadPoolExecutor | None = None
         self.tokenizer: Any = None
         self.starting_model: Any = None
         self.references: list[list[str]] = []
         self.styles: list[str | None] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "judges": None}
 
     def prepare(self, examples: Sequence[Any], bundle: Any, work_dir: Path) -> None:
         """Learn what the rewards need, before training.
 
         Args:
             examples: The training examples; `index` in a batch is the position among them.
-            bundle: Model, tokenizer and generation settings. With a divergence its model is copied: the start.
+            bundle: Tokenizer and generation settings.
             work_dir: The run directory; not used.
         """
         self.tokenizer = bundle.tokenizer
@@ -111,8 +123,30 @@ class SCST:
         self.references = [list(example.references) or [example.text] for example in examples]
         self.styles = [example.style for example in examples]
         self.rewards.prepare(self.references, self.styles)
-        if self.kl_weight:
-            self.starting_model = copy.deepcopy(bundle.model).eval().requires_grad_(False)
+
+    def begin(self, bundle: Any, work_dir: Path, resumed: bool) -> None:
+        """With a divergence, keep the model that training starts with, also for when the run is resumed.
+
+        Args:
+            bundle: Its model has the weights that training starts with, unless the run is resumed.
+            work_dir: The run directory; the model directory `starting_model/` is written there, or read.
+            resumed: Whether the run goes on from a snapshot.
+
+        Raises:
+            UsageError: A resumed run has no `starting_model/`.
+        """
+        if not self.kl_weight:
+            return
+        folder = work_dir / STARTING_MODEL
+        if resumed and not folder.is_dir():
+            raise UsageError(
+                f"scst: kl_weight holds the model near the one that the run started with, expected in {folder}, and "
+                "that is gone; put a copy of it there, or start the run again without --resume"
+            )
+        if not resumed and int(os.environ.get("RANK", "0")) == 0:
+            save_bundle(bundle, folder)
+        start = load_bundle(folder).model if resumed else copy.deepcopy(bundle.model)
+        self.starting_model = start.to(bundle.model.output_embedding.device).eval().requires_grad_(False)
 
     def complete(self, model: Any, batch: Mapping[str, Any], step: int) -> dict[str, Any]:
         """Write captions for a batch and judge them, so that `normalizer` can count their tokens.
@@ -124,23 +158,22 @@ class SCST:
 
         Returns:
             Entries to lay over the batch: `scst/target` and `scst/decoder_input_ids` (B * N, U), the captions of a
-            picture beside each other, `scst/advantage` (B * N,), `scst/reward` (the rewards by name, (B * N,) each),
-            and with a divergence `scst/reference` (B * N, U).
+            picture beside each other; `scst/judged`, a function that waits for and gives their advantages (B * N,) and
+            the rewards by name, (B * N,) each; and with a divergence `scst/reference` (B * N, U).
         """
+        positions = batch["index"].tolist()
         tokens = self._write(model, batch, step, self.samples, self.sample)
-        total, parts = self._judge(tokens, batch, self.samples)
-        greedy = None
+        rewarded, greedy = self._ask_judge(tokens, positions), None
         if self.baseline == "greedy":
-            greedy = self._judge(self._write(model, batch, step, 1, False), batch, 1)[0]
-        found = advantages(total.reshape(-1, self.samples), self.baseline, greedy)
+            greedy = self._ask_judge(self._write(model, batch, step, 1, False), positions)
+        judged = functools.partial(self._compared, rewarded, greedy)
         device = batch["input_ids"].device
         target = pad_sequence([torch.tensor(row) for row in tokens], True, self.pad_token_id).to(device)
         previous = shifted_right(target, model.config.bos_token_id, model.config.eos_token_id, self.pad_token_id)
         completed = {
             "scst/target": target,
             "scst/decoder_input_ids": previous,
-            "scst/advantage": torch.as_tensor(found.reshape(-1), device=device),
-            "scst/reward": {"reward": total, **{f"reward/{name}": values for name, values in parts.items()}},
+            "scst/judged": judged,
         }
         if self.starting_model is not None:
             completed["scst/reference"] = sequence_log_probs(
@@ -174,7 +207,8 @@ class SCST:
         there = target != self.pad_token_id
         with _mode(model, model.training and self.train_mode):
             hidden = decoder_states(model, batch, batch["scst/decoder_input_ids"])[there]
-        advantage = batch["scst/advantage"][:, None].expand_as(target)[there]
+        advantage, rewards = batch["scst/judged"]()
+        advantage = torch.as_tensor(advantage, device=target.device)[:, None].expand_as(target)[there]
         reference = batch.get("scst/reference")
         loss, nll = policy_loss(
             hidden,
@@ -185,7 +219,7 @@ class SCST:
             None if reference is None else reference[there],
             self.kl_weight,
         )
-        rewards = {name: (values.sum(), len(values)) for name, values in batch.get("scst/reward", {}).items()}
+        rewards = {name: (values.sum(), len(values)) for name, values in rewards.items()}
         return loss, {"loss": loss.detach(), "nll": nll, **rewards}
 
     def _write(self, model: Any, batch: Mapping[str, Any], step: int, count: int, sample: bool) -> list[list[int]]:
@@ -199,14 +233,27 @@ class SCST:
         written = [[hypothesis.tokens for hypothesis in of_picture] or nothing for of_picture in found]
         return [of_picture[k % len(of_picture)] for of_picture in written for k in range(count)]
 
+    def _ask_judge(self, tokens: Sequence[Sequence[int]], positions: Sequence[int]) -> Future:
+        """Have captions that `_write` gave rewarded by the thread that does nothing else."""
+        if self.judges is None:
+            self.judges = ThreadPoolExecutor(1, "rewards")
+        return self.judges.submit(self._judge, tokens, positions)
+
     def _judge(
-        self, tokens: Sequence[Sequence[int]], batch: Mapping[str, Any], count: int
+        self, tokens: Sequence[Sequence[int]], positions: Sequence[int]
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """The rewards of captions that `_write` gave."""
+        """The rewards of captions that `_write` gave for the examples at `positions`."""
         captions = [text.strip() for text in self.tokenizer.decode_batch(tokens)]
-        positions = [index for index in batch["index"].tolist() for _ in range(count)]
+        positions = np.repeat(positions, len(captions) // len(positions)).tolist()
         references = [self.references[position] for position in positions]
         return self.rewards(captions, references, [self.styles[position] for position in positions])
+
+    def _compared(self, rewarded: Future, greedy: Future | None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Advantages (B * N,) and rewards by name, once they are there; an error of a reward is raised here."""
+        total, parts = rewarded.result()
+        other = None if greedy is None else greedy.result()[0]
+        found = advantages(total.reshape(-1, self.samples), self.baseline, other).reshape(-1)
+        return found, {"reward": total, **{f"reward/{name}": values for name, values in parts.items()}}
 
 
 def advantages(rewards: Any, baseline: str = "leave_one_out", greedy: Any = None) -> Any:

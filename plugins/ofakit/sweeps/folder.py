@@ -21,7 +21,7 @@ from ofakit.sweeps.schema import SweepConfig, flatten
 
 __all__ = ["SweepFolder"]
 
-WEIGHTS = ("checkpoints", "best", "output")
+WEIGHTS = ("checkpoints", "starting_model", "best", "output")
 IDENTITY = ("base", "set", "parameters", "search", "seed", "command")
 
 

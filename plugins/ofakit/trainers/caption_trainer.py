@@ -293,12 +293,15 @@ class CaptionTrainer(EpochBasedTrainer):
         self.loading.prepare_training(self.examples["train"], objectives)
         if checkpoint_path is not None and not load_all_state:
             self._start_from(Path(checkpoint_path), everything=False)
+        resumed = checkpoint_path is not None and load_all_state
         for objective in objectives.values():
             if hasattr(objective, "prepare"):
                 objective.prepare(self.loading.training_examples, self.bundle, Path(self.work_dir))
+            if hasattr(objective, "begin"):
+                objective.begin(self.bundle, Path(self.work_dir), resumed)
         self._build_updater(objectives, weights)
         self.train_dataloader = self.data_loader = self.loading
-        if checkpoint_path is not None and load_all_state:
+        if resumed:
             self._start_from(Path(checkpoint_path), everything=True)
         self.model.train()
         self.train_loop(self.loading)

@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ofakit.errors import OfakitError
+from ofakit.models.ofa.inputs import shown_once
 from ofakit.models.ofa.precision import autocast
 from ofakit.trainers.processes import Processes
 
@@ -183,10 +184,11 @@ class Updater:
         return {**logs, "grad_norm": norm, "lr": lr}
 
     def _completed(self, batch: Batch, step: int) -> Batch:
-        """The batch with what objectives add to it before anything is counted, such as captions the model writes."""
-        for objective in self.objectives:
-            if hasattr(objective, "complete"):
-                with autocast(batch["input_ids"].device.type, self.precision):
+        """The batch with what is added before anything is counted, such as captions the model writes."""
+        with autocast(batch["input_ids"].device.type, self.precision):
+            batch = shown_once(self.model, batch)
+            for objective in self.objectives:
+                if hasattr(objective, "complete"):
                     batch = {**batch, **objective.complete(self.model, batch, step)}
         return batch
 

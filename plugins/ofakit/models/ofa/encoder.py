@@ -153,6 +153,7 @@ class Encoder(nn.Module):
         patch_images: Tensor | None = None,
         patch_masks: Tensor | None = None,
         output_hidden_states: bool = False,
+        patch_features: Tensor | None = None,
     ) -> EncoderOutput:
         """Encode a batch.
 
@@ -161,6 +162,7 @@ class Encoder(nn.Module):
             patch_images: `(B, 3, H, W)` normalised floats, or none for text alone.
             patch_masks: `(B,)` bool, False where a picture is missing; none means that all are there.
             output_hidden_states: Keep the states of every layer.
+            patch_features: `(B, 1024, h, w)`, what `visual_features` gave for the pictures, instead of these.
 
         Raises:
             UsageError: A text or picture is too large for the position tables, or the model takes no pictures.
@@ -168,9 +170,12 @@ class Encoder(nn.Module):
         padding = input_ids.eq(self.config.pad_token_id)
         grid = None
         patches = None
-        if patch_images is not None:
-            patches, grid, missing = self._patches(patch_images, patch_masks)
-            padding = torch.cat([missing, padding], dim=1)
+        if patch_features is None and patch_images is not None:
+            patch_features = self.visual_features(patch_images)
+        if patch_features is not None:
+            grid = tuple(patch_features.shape[-2:])
+            patches = patch_features.flatten(2).transpose(1, 2)
+            padding = torch.cat([_missing_patches(patches, patch_masks), padding], dim=1)
         has_padding = bool(padding.any())
         token_positions = self.embed_positions.weight[: input_ids.shape[1]]
         x = self._embed_tokens(input_ids, token_positions)
@@ -193,15 +198,18 @@ class Encoder(nn.Module):
             x = self.layer_norm(x)
         return EncoderOutput(x, padding, positions, has_padding, tuple(states) if output_hidden_states else None)
 
-    def _patches(self, images: Tensor, masks: Tensor | None) -> tuple[Tensor, tuple[int, int], Tensor]:
+    def visual_features(self, images: Tensor) -> Tensor:
+        """Run the visual backbone, `(B, 3, H, W) -> (B, 1024, h, w)`.
+
+        Args:
+            images: Normalised floats.
+
+        Raises:
+            UsageError: The model takes no pictures.
+        """
         if not self.config.use_image_feature:
             raise UsageError("this model takes no pictures (use_image_feature=false); leave patch_images out")
-        features = visual_features(self.embed_images, images.to(self.embed_images.conv1.weight.dtype))
-        grid = tuple(features.shape[-2:])
-        missing = torch.zeros(len(images), 1, dtype=torch.bool, device=images.device)
-        if masks is not None:
-            missing = ~masks.view(-1, 1)
-        return features.flatten(2).transpose(1, 2), grid, missing.expand(-1, grid[0] * grid[1])
+        return visual_features(self.embed_images, images.to(self.embed_images.conv1.weight.dtype))
 
     def _embed_tokens(self, input_ids: Tensor, positions: Tensor) -> Tensor:
         x = look_up(self.embed_tokens, input_ids)
@@ -247,3 +255,11 @@ class Encoder(nn.Module):
             return bias
 
         return functools.cache(bias_of) if self.config.share_attn_bias else bias_of
+
+
+def _missing_patches(patches: Tensor, masks: Tensor | None) -> Tensor:
+    """`(B, patches)` bool, True where a picture is missing."""
+    missing = torch.zeros(len(patches), 1, dtype=torch.bool, device=patches.device)
+    if masks is not None:
+        missing = ~masks.view(-1, 1)
+    return missing.expand(-1, patches.shape[1])

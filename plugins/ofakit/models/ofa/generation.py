@@ -17,14 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from ofakit.errors import UsageError
+from ofakit.models.ofa.inputs import picture_inputs
 from ofakit.models.ofa.search import Hypothesis, SearchSettings, SpecialTokens, picture_seeds
 from ofakit.models.ofa.search_beam import BeamSearch
 from ofakit.models.ofa.search_sampling import Sampling
 from ofakit.models.ofa.search_vocabulary import Vocabulary
 
 __all__ = ["Hypothesis", "generate", "score_sequences"]
-
-INPUTS = ("input_ids", "patch_images", "patch_masks")
 
 
 def generate(
@@ -51,7 +50,8 @@ def generate(
     Args:
         model: An `OFAModel`, in any precision, under autocast or not; the search itself computes in fp32.
         inputs: `input_ids` `(B, T)`, and where there are pictures `patch_images` `(B, 3, H, W)` and `patch_masks`
-            `(B,)`; other keys are not looked at. A stock sample with a `net_input` will do.
+            `(B,)`, or `patch_features` instead of the pictures; other keys are not looked at. A stock sample with a
+            `net_input` will do.
         num_beams: Width of the beam; 1 is greedy search. Not used in sampling.
         max_length: At most this many tokens before eos; the stock generator's `max_len_b`.
         min_length: At least this many tokens before eos.
@@ -180,7 +180,8 @@ def _encoder_inputs(model: nn.Module, inputs: Mapping[str, Any]) -> dict[str, Te
     if inputs.get("input_ids") is None:
         raise UsageError(f"inputs: expected input_ids, patch_images and patch_masks, found {', '.join(inputs)}")
     like = model.output_embedding
-    found = {name: inputs[name].to(like.device) for name in INPUTS if inputs.get(name) is not None}
+    wanted = {"input_ids": inputs["input_ids"], **picture_inputs(inputs)}
+    found = {name: value.to(like.device) for name, value in wanted.items()}
     if "patch_images" in found and found["patch_images"].is_floating_point():
         found["patch_images"] = found["patch_images"].to(like.dtype)
     return found

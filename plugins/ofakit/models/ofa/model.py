@@ -84,6 +84,7 @@ class OFAModel(nn.Module):
         patch_images: Tensor | None = None,
         patch_masks: Tensor | None = None,
         output_hidden_states: bool = False,
+        patch_features: Tensor | None = None,
     ) -> EncoderOutput:
         """Run the encoder; its result can be decoded several times.
 
@@ -92,11 +93,31 @@ class OFAModel(nn.Module):
             patch_images: `(B, 3, H, W)` normalised floats, or none for text alone.
             patch_masks: `(B,)` bool, False where a picture is missing; none means that all are there.
             output_hidden_states: Keep the states of every layer.
+            patch_features: `(B, 1024, h, w)`, what `visual_features` gave for the pictures, instead of these.
 
         Raises:
             UsageError: A text or picture is too large for the position tables, or the model takes no pictures.
         """
-        return self.encoder(input_ids, patch_images, patch_masks, output_hidden_states)
+        return self.encoder(input_ids, patch_images, patch_masks, output_hidden_states, patch_features)
+
+    def visual_features(self, patch_images: Tensor) -> Tensor:
+        """Run the visual backbone alone; a frozen one (`visual_frozen`) gives the same in every mode.
+
+        Args:
+            patch_images: `(B, 3, H, W)` normalised floats.
+
+        Returns:
+            `(B, 1024, h, w)`, for `encode`.
+
+        Raises:
+            UsageError: The model takes no pictures.
+        """
+        return self.encoder.visual_features(patch_images)
+
+    @property
+    def visual_frozen(self) -> bool:
+        """Whether `freeze` has stopped the visual backbone from learning."""
+        return self.encoder.visual_frozen
 
     def decode(self, decoder_input_ids: Tensor, encoder_outputs: EncoderOutput) -> Tensor:
         """Run the decoder without the output projection.
