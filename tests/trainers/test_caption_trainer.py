@@ -16,9 +16,9 @@ from ofakit.trainers import CaptionTrainer
 from ofakit.trainers.state import latest_snapshot
 
 
-def trained(config, **arguments):
+def trained(config, checkpoint=None, **arguments):
     trainer = CaptionTrainer(experiment=config, device="cpu", **arguments)
-    trainer.train()
+    trainer.train(checkpoint, load_all_state=checkpoint is None)
     return trainer
 
 
@@ -161,6 +161,15 @@ def test_new_style_tokens_are_taught_saved_and_loaded(experiment):
 def test_unknown_hook_names_the_nearest(experiment):
     with pytest.raises(UsageError, match="did you mean 'EvaluationHook'"):
         CaptionTrainer(experiment=experiment(train={"hooks": [{"type": "EvalutionHook"}]}), device="cpu")
+
+
+def test_weights_of_another_vocabulary_are_refused(experiment, tmp_path):
+    first = trained(experiment("first"))
+    first.save_output()
+    trained(experiment("same"), checkpoint=Path(first.work_dir) / "output")
+    other = experiment("other", model={"tokenizer": {"num_codes": 7, "num_bins": 1}})
+    with pytest.raises(UsageError, match="--set model.path="):
+        trained(other, checkpoint=Path(first.work_dir) / "output")
 
 
 def test_without_a_split_to_evaluate_on_the_usual_hooks_do_not_evaluate(experiment):

@@ -469,9 +469,8 @@ class CaptionTrainer(EpochBasedTrainer):
     def _start_from(self, path: Path, everything: bool) -> None:
         """Go on from a snapshot, or take only the weights of a snapshot or model directory."""
         if not everything:
-            weights = load_bundle(path).model.state_dict() if (path / "config.json").exists() else None
-            if weights is not None:
-                self.model.load_state_dict(weights)
+            if (path / "config.json").exists():
+                self._take_weights(path)
             else:
                 load_state(path, self.model, None)
             return
@@ -494,6 +493,18 @@ class CaptionTrainer(EpochBasedTrainer):
                 hook.load_state_dict(memory)
         restore_random_state(state["random"][self.processes.rank])
         self.logger.info(f"going on from {path}: epoch {self._epoch + 1}, step {self._iter}")
+
+    def _take_weights(self, path: Path) -> None:
+        """Those of a model directory, whose token ids must mean the same."""
+        other = load_bundle(path)
+        vocabularies = [bundle.tokenizer for bundle in (other, self.bundle)]
+        theirs, ours = ([tokenizer.id_to_token(i) for i in range(len(tokenizer))] for tokenizer in vocabularies)
+        if theirs != ours:
+            raise UsageError(
+                f"expected a checkpoint with this run's vocabulary of {len(ours)} tokens, found another, of "
+                f"{len(theirs)} tokens, in {path}; start from that model with its own: --set model.path={path}"
+            )
+        self.model.load_state_dict(other.model.state_dict())
 
     def save_best(self, scores: Mapping[str, float]) -> None:
         """Write the model directory `best/`.
