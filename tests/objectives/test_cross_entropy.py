@@ -9,7 +9,7 @@ import pytest
 import torch
 from ofakit.errors import UsageError
 from ofakit.models.ofa import OFAConfig, OFAModel
-from ofakit.objectives import OBJECTIVES, cross_entropy
+from ofakit.objectives import OBJECTIVES, _projection
 from ofakit.objectives.cross_entropy import CrossEntropy, label_smoothed_cross_entropy, r_drop_loss, token_losses
 from safetensors.torch import load_file
 from torch.nn import functional as F
@@ -31,7 +31,7 @@ def plain(hidden, weight, target, epsilon):
 
 @pytest.fixture(params=[1, 3, 1000], ids=["a row at a time", "chunks", "whole"])
 def chunks(request, monkeypatch):
-    monkeypatch.setattr(cross_entropy, "CHUNK_NUMBERS", {"cpu": 11 * request.param})
+    monkeypatch.setattr(_projection, "CHUNK_NUMBERS", {"cpu": 11 * request.param})
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.1])

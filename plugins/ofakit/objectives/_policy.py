@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from ofakit.models.ofa.inputs import picture_inputs
-from ofakit.objectives.cross_entropy import _ProjectedLoss, _smoothed, token_losses
+from ofakit.objectives._projection import projected_loss, smoothed_loss
+from ofakit.objectives.cross_entropy import token_losses
 
 __all__ = ["decoder_states", "policy_loss", "sequence_log_probs"]
 
@@ -50,7 +51,7 @@ def policy_loss(
     """
 
     def gradient(logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        _, nll, slope = _smoothed(logits, target[rows], 0.0)
+        _, nll, slope = smoothed_loss(logits, target[rows], 0.0)
         factor = advantage[rows].to(nll.dtype)
         loss = factor * nll
         if reference is not None and kl_weight:
@@ -59,7 +60,7 @@ def policy_loss(
             factor = factor + kl_weight * distance.expm1()
         return loss.sum(), nll.sum(), slope.mul_(factor[:, None])
 
-    return _ProjectedLoss.apply(hidden, weight, gradient, len(target), scale, torch.is_grad_enabled())
+    return projected_loss(hidden, weight, gradient, len(target), scale)
 
 
 def decoder_states(model: Any, batch: Mapping[str, Tensor], decoder_input_ids: Tensor) -> Tensor:

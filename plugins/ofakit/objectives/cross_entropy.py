@@ -10,7 +10,7 @@ spread over the other V - 1 tokens; R-Drop, Liang et al. 2021, https://arxiv.org
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -19,11 +19,9 @@ from torch import Tensor
 
 from ofakit.errors import UsageError
 from ofakit.models.ofa.inputs import picture_inputs
+from ofakit.objectives._projection import chunks_of_rows, compute_dtype, project, projected_loss, smoothed_loss
 
 __all__ = ["CrossEntropy", "label_smoothed_cross_entropy", "r_drop_loss", "token_losses"]
-
-CHUNK_NUMBERS = {"cpu": 2**23}
-"""Logits that are held at once, by device; 2**26 elsewhere."""
 
 
 class CrossEntropy:
@@ -132,10 +130,10 @@ def label_smoothed_cross_entropy(
     """
 
     def gradient(logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        loss, nll, slope = _smoothed(logits, target[rows], epsilon)
+        loss, nll, slope = smoothed_loss(logits, target[rows], epsilon)
         return loss.sum(), nll.sum(), slope
 
-    return _ProjectedLoss.apply(hidden, weight, gradient, len(target), scale, torch.is_grad_enabled())
+    return projected_loss(hidden, weight, gradient, len(target), scale)
 
 
 def r_drop_loss(
@@ -157,12 +155,12 @@ def r_drop_loss(
     """
 
     def gradient(logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        loss, nll, slope = _smoothed(logits, target[rows].repeat(2), epsilon)
+        loss, nll, slope = smoothed_loss(logits, target[rows].repeat(2), epsilon)
         divergence, extra = _symmetric_divergence(logits.log_softmax(-1))
         return loss.sum() + alpha * divergence, nll.sum(), slope.add_(extra, alpha=alpha)
 
     states = torch.stack([first, second], 1).flatten(0, 1)
-    return _ProjectedLoss.apply(states, weight, gradient, len(target), scale, torch.is_grad_enabled())
+    return projected_loss(states, weight, gradient, len(target), scale)
 
 
 @torch.no_grad()
@@ -178,11 +176,11 @@ def token_losses(hidden: Tensor, weight: Tensor, target: Tensor, epsilon: float)
     Returns:
         `(N,)` each, fp32.
     """
-    projection = weight.to(_compute_dtype(hidden))
+    projection = weight.to(compute_dtype(hidden))
     parts = []
-    for rows in torch.arange(len(target), device=target.device).split(_chunk(weight)):
-        logits = _project(hidden[rows], projection)
-        parts.append(torch.stack(_smoothed(logits, target[rows], epsilon, slope=False)[:2]))
+    for rows in chunks_of_rows(len(target), weight):
+        logits = project(hidden[rows], projection)
+        parts.append(torch.stack(smoothed_loss(logits, target[rows], epsilon, slope=False)[:2]))
     losses, nll = torch.cat(parts, 1) if parts else hidden.new_zeros(2, 0, dtype=torch.float32)
     return losses, nll
 
@@ -227,25 +225,6 @@ def _decoder_states(model: Any, batch: Mapping[str, Tensor], passes: int) -> Ten
     return model.decode(decoder_input_ids=decoder_input_ids, encoder_outputs=model.encode(**inputs))
 
 
-def _smoothed(
-    logits: Tensor, target: Tensor, epsilon: float, slope: bool = True
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Loss and nll `(N,)` of fp32 logits `(N, V)`, and the gradient of the loss in the logits, which it overwrites."""
-    each = epsilon / (logits.shape[-1] - 1)
-    normal = logits.logsumexp(-1)
-    nll = normal - logits.gather(-1, target[:, None])[:, 0]
-    loss = nll
-    if epsilon:
-        loss = (1 - epsilon - each) * nll + each * (logits.shape[-1] * normal - logits.sum(-1))
-    if not slope:
-        return loss, nll, None
-    gradient = (logits - normal[:, None]).exp_()
-    if epsilon:
-        gradient -= each
-    gradient.scatter_add_(-1, target[:, None], gradient.new_full((len(target), 1), -(1 - epsilon - each)))
-    return loss, nll, gradient
-
-
 def _symmetric_divergence(log_p: Tensor) -> tuple[Tensor, Tensor]:
     """(KL(p|q) + KL(q|p)) / 2 of the two halves of `(2N, V)` log-probabilities, and its gradient in the logits."""
     p = log_p.exp()
@@ -253,68 +232,3 @@ def _symmetric_divergence(log_p: Tensor) -> tuple[Tensor, Tensor]:
     forward = (p * distance).sum(-1, keepdim=True)
     gradient = (p * (distance - forward) + p - p.roll(len(p) // 2, 0)) / 2
     return forward.sum() / 2, gradient
-
-
-def _compute_dtype(hidden: Tensor) -> torch.dtype:
-    kind = hidden.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
-
-
-def _chunk(weight: Tensor) -> int:
-    return max(1, CHUNK_NUMBERS.get(weight.device.type, 2**26) // len(weight))
-
-
-def _project(hidden: Tensor, projection: Tensor) -> Tensor:
-    with torch.autocast(hidden.device.type, enabled=False):
-        logits = hidden.to(projection.dtype) @ projection.t()
-    return logits if logits.dtype == torch.float64 else logits.float()
-
-
-class _ProjectedLoss(torch.autograd.Function):
-    """A loss of `hidden @ weight.t()` whose gradient is computed with it, a chunk of rows at a time.
-
-    `gradient(logits, rows)` gives a chunk's loss, its nll and the loss's gradient in the logits; `hidden` may hold
-    several rows for each of the `count` targets, side by side, and the chunk's logits then come pass by pass.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        hidden: Tensor,
-        weight: Tensor,
-        gradient: Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]],
-        count: int,
-        scale: float,
-        wanted: bool,
-    ) -> tuple[Tensor, Tensor]:
-        want_hidden, want_weight = (wanted and need for need in ctx.needs_input_grad[:2])
-        projection = weight.to(_compute_dtype(hidden))
-        states = hidden.detach().to(projection.dtype)
-        grad_hidden = torch.zeros_like(states) if want_hidden else None
-        grad_weight = None
-        passes = max(1, len(hidden) // max(count, 1))
-        total = hidden.new_zeros(2, dtype=torch.promote_types(hidden.dtype, torch.float32))
-        for rows in torch.arange(count, device=hidden.device).split(max(1, _chunk(weight) // passes)):
-            at = (rows[None] * passes + torch.arange(passes, device=rows.device)[:, None]).flatten()
-            loss, nll, slope = gradient(_project(states[at], projection), rows)
-            total += torch.stack([loss, nll])
-            slope = slope.mul_(scale).to(projection.dtype)
-            with torch.autocast(hidden.device.type, enabled=False):
-                if want_hidden:
-                    grad_hidden[at] = slope @ projection
-                if want_weight:
-                    part = (slope.t() @ states[at]).to(weight.dtype)
-                    grad_weight = part if grad_weight is None else grad_weight.add_(part)
-        if want_weight and grad_weight is None:
-            grad_weight = torch.zeros_like(weight)
-        ctx.save_for_backward(None if grad_hidden is None else grad_hidden.to(hidden.dtype), grad_weight)
-        loss, nll = total[0] * scale, total[1] * scale
-        ctx.mark_non_differentiable(nll)
-        return loss, nll
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None, None]:
-        gradients = ctx.saved_tensors
-        if grad.device.type != "cpu" or grad.item() != 1:
-            gradients = tuple(None if g is None else g * grad.to(g.dtype) for g in gradients)
-        return *gradients, None, None, None, None

@@ -1,0 +1,144 @@
+"""Losses of logits that are never held whole: a chunk of tokens is projected, judged and forgotten.
+
+Logits are `hidden @ weight.t()`, (N, V) with N the tokens and V the vocabulary. Their loss and its gradient are
+computed together, chunk by chunk, so that no tensor of that size outlives its chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["Judge", "chunks_of_rows", "compute_dtype", "project", "projected_loss", "smoothed_loss"]
+
+CHUNK_NUMBERS = {"cpu": 2**23}
+"""Logits that are held at once, by device; 2**26 elsewhere."""
+
+Judge = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+"""(logits of a chunk, its rows) -> (loss, a number to log, the gradient of the loss in the logits)."""
+
+
+def projected_loss(hidden: Tensor, weight: Tensor, judge: Judge, count: int, scale: float) -> tuple[Tensor, Tensor]:
+    """The loss of all tokens, summed over chunks, with its gradient.
+
+    Args:
+        hidden: (N, d) states; N may be a multiple of `count`, the states of one target beside each other.
+        weight: (V, d) output embedding.
+        judge: Is given the fp32 logits of a chunk, which it may overwrite, and the rows among `count` that they are
+            of; of several states a target those of the first come first.
+        count: Number of targets.
+        scale: Factor on both results.
+
+    Returns:
+        The loss, differentiable in `hidden` and `weight`, and the sum of the numbers to log, which is not.
+    """
+    return _ProjectedLoss.apply(hidden, weight, judge, count, scale, torch.is_grad_enabled())
+
+
+def smoothed_loss(
+    logits: Tensor, target: Tensor, epsilon: float, slope: bool = True
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Cross entropy with label smoothing: (1 - epsilon - e) nll - e sum_v log p(v), where e = epsilon / (V - 1).
+
+    Args:
+        logits: (N, V), fp32 or more.
+        target: (N,) int64.
+        epsilon: Label smoothing.
+        slope: Whether the gradient is wanted.
+
+    Returns:
+        Loss and negative log-likelihood, (N,) each, and the gradient of the loss in the logits, (N, V), or None.
+    """
+    each = epsilon / (logits.shape[-1] - 1)
+    normal = logits.logsumexp(-1)
+    nll = normal - logits.gather(-1, target[:, None])[:, 0]
+    loss = nll
+    if epsilon:
+        loss = (1 - epsilon - each) * nll + each * (logits.shape[-1] * normal - logits.sum(-1))
+    if not slope:
+        return loss, nll, None
+    gradient = (logits - normal[:, None]).exp_()
+    if epsilon:
+        gradient -= each
+    gradient.scatter_add_(-1, target[:, None], gradient.new_full((len(target), 1), -(1 - epsilon - each)))
+    return loss, nll, gradient
+
+
+def compute_dtype(hidden: Tensor) -> torch.dtype:
+    """The type that logits are computed in: autocast's where that is on, else that of the states.
+
+    Args:
+        hidden: The states.
+    """
+    kind = hidden.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+
+
+def chunks_of_rows(count: int, weight: Tensor, passes: int = 1) -> tuple[Tensor, ...]:
+    """The numbers from 0 to `count`, in chunks whose logits may be held at once.
+
+    Args:
+        count: Number of targets.
+        weight: (V, d) output embedding.
+        passes: States a target.
+
+    Returns:
+        int64 tensors on the device of `weight`.
+    """
+    rows = max(1, CHUNK_NUMBERS.get(weight.device.type, 2**26) // len(weight))
+    return torch.arange(count, device=weight.device).split(max(1, rows // passes))
+
+
+def project(hidden: Tensor, projection: Tensor) -> Tensor:
+    """Logits, computed in the type of `projection` and given in fp32, or in double where that is double.
+
+    Args:
+        hidden: (N, d).
+        projection: (V, d) output embedding, in the type of `compute_dtype`.
+    """
+    with torch.autocast(hidden.device.type, enabled=False):
+        logits = hidden.to(projection.dtype) @ projection.t()
+    return logits if logits.dtype == torch.float64 else logits.float()
+
+
+class _ProjectedLoss(torch.autograd.Function):
+    """`projected_loss` for autograd."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, judge: Judge, count: int, scale: float, wanted: bool
+    ) -> tuple[Tensor, Tensor]:
+        want_hidden, want_weight = (wanted and need for need in ctx.needs_input_grad[:2])
+        projection = weight.to(compute_dtype(hidden))
+        states = hidden.detach().to(projection.dtype)
+        grad_hidden = torch.zeros_like(states) if want_hidden else None
+        grad_weight = None
+        passes = max(1, len(hidden) // max(count, 1))
+        total = hidden.new_zeros(2, dtype=torch.promote_types(hidden.dtype, torch.float32))
+        for rows in chunks_of_rows(count, weight, passes):
+            at = (rows[None] * passes + torch.arange(passes, device=rows.device)[:, None]).flatten()
+            loss, logged, slope = judge(project(states[at], projection), rows)
+            total += torch.stack([loss, logged])
+            slope = slope.mul_(scale).to(projection.dtype)
+            with torch.autocast(hidden.device.type, enabled=False):
+                if want_hidden:
+                    grad_hidden[at] = slope @ projection
+                if want_weight:
+                    part = (slope.t() @ states[at]).to(weight.dtype)
+                    grad_weight = part if grad_weight is None else grad_weight.add_(part)
+        if want_weight and grad_weight is None:
+            grad_weight = torch.zeros_like(weight)
+        ctx.save_for_backward(None if grad_hidden is None else grad_hidden.to(hidden.dtype), grad_weight)
+        loss, logged = total[0] * scale, total[1] * scale
+        ctx.mark_non_differentiable(logged)
+        return loss, logged
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None, None]:
+        gradients = ctx.saved_tensors
+        if grad.device.type != "cpu" or grad.item() != 1:
+            gradients = tuple(None if g is None else g * grad.to(g.dtype) for g in gradients)
+        return *gradients, None, None, None, None
