@@ -80,6 +80,8 @@ def test_doctor_and_store_on_a_configuration(tmp_path, scenes, capsys):
         (["doctor", "--conf", "/nowhere.json"], "nowhere.json"),
         (["store", "--reader", '{"type": "jsonl", "train": "x"}', "--split", "trian"], "did you mean 'train'"),
         (["scenes", "--pictures", "0"], "expected pictures"),
+        (["style-words"], "--conf FILE or --reader JSON"),
+        (["style-words", "--reader", '{"type": "jsonl", "train": "x", "root": "/nowhere"}'], "nowhere"),
     ],
 )
 def test_bad_usage_ends_with_2_and_no_traceback(arguments, message, capsys):
@@ -98,3 +100,54 @@ def test_help_is_light():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
     assert "doctor" in done.stdout
+
+
+def test_style_words_are_those_that_style_mlm_masks(tmp_path, scenes, capsys):
+    from ofakit.data import READERS, expand
+    from ofakit.objectives.style_mlm import StyleMLM
+    from ofakit.text import StyleSet
+
+    spec, root = {"type": "scenes", "pictures": 8, "val": 2, "test": 2, "size": 32}, str(Path(scenes).parent)
+    conf = tmp_path / "conf.json"
+    conf.write_text(json.dumps({"data": {"reader": spec, "root": root}}))
+    report = tmp_path / "words.json"
+    asked = ["style-words", "--conf", str(conf), "--top", "7", "--min-score", "0.5", "--output", str(report)]
+    assert main(asked) == 0
+    *table, line = capsys.readouterr().out.strip().splitlines()
+    result = json.loads(line)
+
+    class Bundle:
+        tokenizer, styles = None, StyleSet(["plain", "pirate", "poetic", "robot"])
+
+        class preprocessor:
+            strip_punctuation, lowercase, leading_space = False, True, True
+
+    objective = StyleMLM(top=7, min_score=0.5)
+    objective.prepare(expand(READERS.build({**spec, "root": root}).read("train")), Bundle, tmp_path)
+    assert {style: list(found) for style, found in result["styles"].items()} == {
+        style: list(found) for style, found in objective.scores.items()
+    }
+    for style, found in result["styles"].items():
+        assert found == {word: round(score, 4) for word, score in objective.scores[style].items()}
+        assert found and len(found) <= 7 and min(found.values()) >= 0.5
+    assert [row.split()[-2:] for row in table] == [
+        [word, f"{score:.2f}"] for found in objective.scores.values() for word, score in found.items()
+    ]
+    assert json.loads(report.read_text()) == {key: value for key, value in result.items() if key != "output"}
+    assert result["captions"].keys() == {"plain", "pirate", "poetic", "robot"} and result["captions"]["robot"] >= 8
+
+
+def test_style_words_look_at_the_training_split_unless_told_otherwise(tmp_path, scenes, capsys):
+    for split, word in (("train", "matey"), ("val", "captain"), ("test", "sailor")):
+        rows = [{"image": "a.png", "captions": [f"a {w}"], "style": s} for s, w in (("pirate", word), ("plain", "dog"))]
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    reader = {"type": "jsonl", **{split: f"{split}.jsonl" for split in ("train", "val", "test")}}
+    conf = tmp_path / "conf.json"
+    conf.write_text(json.dumps({"data": {"reader": reader, "root": str(tmp_path)}}))
+    asked = ["style-words", "--conf", str(conf), "--min-score", "0"]
+    assert main(asked) == 0
+    assert list(answer(capsys)["styles"]["pirate"]) == ["matey"]
+    assert main([*asked, "--split", "val", "--split", "test"]) == 0
+    assert set(answer(capsys)["styles"]["pirate"]) == {"captain", "sailor"}
+    assert main(["style-words", "--reader", json.dumps({**reader, "root": str(tmp_path)}), "--min-score", "0"]) == 0
+    assert set(answer(capsys)["styles"]["pirate"]) == {"matey", "captain", "sailor"}

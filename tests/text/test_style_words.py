@@ -6,8 +6,9 @@ import math
 from collections import Counter
 
 import pytest
+from ofakit.data import Example
 from ofakit.errors import UsageError
-from ofakit.text.style_words import style_words, words
+from ofakit.text.style_words import captions_by_style, style_words, words
 
 CAPTIONS = {
     "humorous": ["a dog runs like a clown", "two dogs dance like a clown", "a clown eats"],
@@ -67,3 +68,20 @@ def test_impossible_requests():
     for wrong in ({"top": 0}, {"prior_words": 0}, {"min_count": 0}):
         with pytest.raises(UsageError, match="positive"):
             style_words(CAPTIONS, **wrong)
+
+
+def test_weak_words_can_be_left_out():
+    found = style_words(CAPTIONS, top=None)
+    limit = found["humorous"][1][1]
+    strong = style_words(CAPTIONS, top=None, min_score=limit)
+    assert strong == {style: [pair for pair in pairs if pair[1] >= limit] for style, pairs in found.items()}
+    assert 0 < sum(map(len, strong.values())) < sum(map(len, found.values()))
+
+
+def test_captions_are_gathered_by_style_and_those_without_one_passed_over():
+    examples = [
+        Example("1", text="one", references=("one", "other"), style="Calm"),
+        Example("2", references=("two", "three"), style=" calm "),
+        Example("3", references=("four",)),
+    ]
+    assert captions_by_style(examples) == {"calm": ["one", "two", "three"]}

@@ -1,4 +1,4 @@
-"""`tools/data.py`: look at data, draw scenes, decode pictures ahead, count document frequencies."""
+"""`tools/data.py`: look at data, draw scenes, decode pictures ahead, count document frequencies, list style words."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ EXAMPLES = """examples:
   python tools/data.py doctor --reader '{"type": "flickrstyle", "root": "DIR"}' --split train --list problems.json
   python tools/data.py scenes --root work_dir/scenes --pictures 2000 --seed 7
   python tools/data.py store --conf configs/caption/flickrstyle.json --set data.root=DIR
+  python tools/data.py style-words --conf configs/caption/flickrstyle.json --set data.root=DIR --top 10
 
-What is found is told on stderr. The last line of stdout is one JSON object."""
+What the doctor finds is told on stderr. The last line of stdout is one JSON object."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _add_scenes(commands)
     _add_store(commands)
     _add_document_frequency(commands)
+    _add_style_words(commands)
     return run_tool(parser, lambda args: args.run(args), argv)
 
 
@@ -83,14 +85,31 @@ def _add_document_frequency(commands: Any) -> None:
     parser.set_defaults(run=document_frequency.run)
 
 
+def _add_style_words(commands: Any) -> None:
+    parser = commands.add_parser(
+        "style-words", help="list the words that set each style apart, as style_mlm finds them"
+    )
+    _add_source_arguments(parser, "the training split of the configuration, or every split of the reader")
+    parser.add_argument("--top", type=int, default=20, metavar="N", help="words a style at most; default: 20")
+    parser.add_argument(
+        "--min-score", type=float, default=1.0, metavar="Z", help="smallest z-score of the log-odds; default: 1"
+    )
+    parser.add_argument("--min-count", type=int, default=1, metavar="N", help="leave out rarer words; default: 1")
+    parser.add_argument("--output", metavar="FILE", help="write the words and scores to this JSON file")
+    parser.set_defaults(run=_style_words)
+
+
 def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_source_arguments(parser, "those of the configuration, or every split of the reader")
+    parser.add_argument("--workers", type=int, metavar="N", help="threads that decode; default: one a core")
+
+
+def _add_source_arguments(parser: argparse.ArgumentParser, default_split: str) -> None:
     add_config_arguments(parser, required=False)
     parser.add_argument("--reader", metavar="JSON", help='a reader without an experiment: {"type": …, "root": …}')
     parser.add_argument(
-        "--split", action="append", metavar="NAME", help="split or slice (repeatable); default: those of the "
-        "configuration, or every split of the reader",
-    )  # fmt: skip
-    parser.add_argument("--workers", type=int, metavar="N", help="threads that decode; default: one a core")
+        "--split", action="append", metavar="NAME", help=f"split or slice (repeatable); default: {default_split}"
+    )
 
 
 def _doctor(args: argparse.Namespace) -> dict[str, Any]:
@@ -150,7 +169,25 @@ def _store(args: argparse.Namespace) -> dict[str, Any]:
     return {**done, "bad": len(bad), "bytes": store.bytes_needed(len(store))}
 
 
-def _examples(args: argparse.Namespace) -> tuple[Any, dict[str, list[Example]]]:
+def _style_words(args: argparse.Namespace) -> dict[str, Any]:
+    from pathlib import Path
+
+    from ofakit.files import write_text
+    from ofakit.text.style_words import captions_by_style, describe, style_words
+
+    _, splits = _examples(args, only_training=True)
+    captions = captions_by_style(example for examples in splits.values() for example in examples)
+    found = style_words(captions, args.top, min_score=args.min_score, min_count=args.min_count)
+    print(describe(found))
+    styles = {style: {word: round(score, 4) for word, score in pairs} for style, pairs in found.items()}
+    result = {"captions": {style: len(texts) for style, texts in captions.items()}, "styles": styles}
+    if args.output is None:
+        return result
+    write_text(Path(args.output), json.dumps(result, ensure_ascii=False, indent=1) + "\n")
+    return {**result, "output": args.output}
+
+
+def _examples(args: argparse.Namespace, only_training: bool = False) -> tuple[Any, dict[str, list[Example]]]:
     """The configuration, if one was given, and the examples of each split."""
     from ofakit.data import READERS
 
@@ -166,7 +203,8 @@ def _examples(args: argparse.Namespace) -> tuple[Any, dict[str, list[Example]]]:
 
     config = load_config(args.conf, args.overrides)
     reader = _reader_of(config)
-    wanted = args.split or [split for split in (config.data.train, config.data.val, config.data.test) if split]
+    evaluated = () if only_training else (config.data.val, config.data.test)
+    wanted = args.split or [split for split in (config.data.train, *evaluated) if split]
     return config, {split: reader.read(split) for split in wanted}
 
 

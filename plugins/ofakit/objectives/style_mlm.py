@@ -11,7 +11,6 @@ at random. The style's token stands in the prompt and is never masked.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import numpy as np
 from ofakit.errors import UsageError
 from ofakit.objectives._views import TextCodec
 from ofakit.objectives.mlm import BEFORE, MLM
-from ofakit.text.style_words import style_words, words
+from ofakit.text.style_words import captions_by_style, style_words, words
 from ofakit.text.styles import same_style
 
 __all__ = ["StyleMLM"]
@@ -76,15 +75,8 @@ class StyleMLM(MLM):
             UsageError: There are fewer than two styles.
         """
         self.codec = TextCodec(bundle)
-        captions: dict[str, list[str]] = defaultdict(list)
-        for example in examples:
-            if example.style:
-                texts = example.references if example.text is None else (example.text,)
-                captions[same_style(example.style)] += texts
-        found = style_words(captions, self.top)
-        self.scores = {
-            style: {word: score for word, score in pairs if score >= self.min_score} for style, pairs in found.items()
-        }
+        found = style_words(captions_by_style(examples), self.top, min_score=self.min_score)
+        self.scores = {style: dict(pairs) for style, pairs in found.items()}
 
     def around(self, example: Any) -> tuple[str, str]:
         """The prompt before the caption and behind it, with the style.

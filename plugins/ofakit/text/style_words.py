@@ -6,20 +6,26 @@ Source: Monroe, Colaresi and Quinn, "Fightin' Words", Political Analysis 16(4), 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ofakit.errors import UsageError
+from ofakit.text.styles import same_style
 
-__all__ = ["log_odds", "style_words", "words"]
+if TYPE_CHECKING:
+    from ofakit.data.example import Example
+
+__all__ = ["captions_by_style", "describe", "log_odds", "style_words", "words"]
 
 
 def style_words(
     captions_by_style: Mapping[str, Iterable[str]],
     top: int | None = 50,
     *,
+    min_score: float = 0.0,
     prior_words: float = 1000.0,
     min_count: int = 1,
     split: Callable[[str], list[str]] | None = None,
@@ -29,6 +35,7 @@ def style_words(
     Args:
         captions_by_style: The training captions of each style, at least two styles.
         top: At most so many words a style; None gives all with a positive score.
+        min_score: Words with a lower z-score are left out.
         prior_words: Weight of the prior, in words: the larger, the less rare words count.
         min_count: Words that occur less often in all captions are left out.
         split: Cuts a caption into words; the default is `words`.
@@ -58,9 +65,45 @@ def style_words(
     for style, counted in counts.items():
         own = np.array([counted[word] for word in vocabulary], dtype=np.float64)
         scores = log_odds(own, pooled - own, prior_words * pooled / max(pooled.sum(), 1.0))
-        best = [i for i in np.argsort(-scores, kind="stable")[:top] if scores[i] > 0]
+        best = [i for i in np.argsort(-scores, kind="stable")[:top] if scores[i] > 0 and scores[i] >= min_score]
         found[style] = [(vocabulary[i], float(scores[i])) for i in best]
     return found
+
+
+def captions_by_style(examples: Iterable[Example]) -> dict[str, list[str]]:
+    """What `style_words` takes, from examples; those without a style are passed over.
+
+    Args:
+        examples: With a caption to learn, or else with references.
+
+    Returns:
+        The captions of each style, by its name without regard to case and white space.
+    """
+    captions: dict[str, list[str]] = defaultdict(list)
+    for example in examples:
+        if example.style:
+            captions[same_style(example.style)] += example.references if example.text is None else (example.text,)
+    return dict(captions)
+
+
+def describe(found: Mapping[str, Sequence[tuple[str, float]]]) -> str:
+    """The words of each style as a table for people: style, word, z-score.
+
+    Args:
+        found: From `style_words`.
+
+    >>> print(describe({"pirate": [("matey", 12.345), ("arr", 3.0)], "plain": []}))
+    pirate  matey  12.35
+            arr     3.00
+    plain   (none)
+    """
+    room = max(map(len, found), default=0)
+    width = max((len(word) for pairs in found.values() for word, _ in pairs), default=0)
+    lines = []
+    for style, pairs in found.items():
+        rows = [f"{word:<{width}} {score:6.2f}" for word, score in pairs] or ["(none)"]
+        lines += [f"{style if k == 0 else '':<{room}}  {row}" for k, row in enumerate(rows)]
+    return "\n".join(lines)
 
 
 def log_odds(own: np.ndarray, others: np.ndarray, prior: np.ndarray) -> np.ndarray:
