@@ -17,8 +17,10 @@ EXAMPLES = """examples:
   python tools/caption.py --model work_dir/quickstart/output --image scene.png --style pirate
   python tools/caption.py --model DIR --image a.jpg --image folder/ --all-styles
   python tools/caption.py --model DIR --jsonl requests.jsonl        # {"image": "a.jpg", "style": "poetic"} a line
+  python tools/caption.py --model DIR --image a.jpg --rerank itm    # DIR was trained with the objective itm
 
-Every line of stdout is a JSON object with image, style, caption and score, or error; the last one sums up."""
+Every line of stdout is a JSON object with image, style, caption and score (with --rerank also p_yes), or error; the
+last one sums up."""
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
@@ -41,6 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--strict", action="store_true", help="a style that the model was not taught is an error")
     parser.add_argument("--num_beams", type=int, metavar="N", help="beam width; default: the model's own")
     parser.add_argument("--num_return", type=int, default=1, metavar="N", help="captions a picture and style")
+    parser.add_argument(
+        "--rerank", choices=("itm", "none"), help="itm: of the num_beams hypotheses the one that the model most surely "
+        "finds true of picture and style; none: the one with the best score; default: the model's own",
+    )  # fmt: skip
     parser.add_argument("--max_length", type=int, metavar="N", help="longest caption in tokens")
     parser.add_argument("--batch_size", type=int, default=16, metavar="N", help="pictures at once; default: 16")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
@@ -65,12 +71,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise UsageError("nothing to caption: give --image FILE, a folder with pictures, or --jsonl FILE")
     from ofakit.pipelines import Captioner
 
-    settings = {"num_beams": args.num_beams, "max_length": args.max_length, "num_return_sequences": args.num_return}
     captioner = Captioner.from_pretrained(
-        args.model,
-        device=args.device,
-        precision=args.precision,
-        generation={key: value for key, value in settings.items() if value is not None},
+        args.model, device=args.device, precision=args.precision, generation=_settings(args)
     )
     chosen = captioner.styles if args.all_styles else args.style
     wanted = [
@@ -87,6 +89,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             errors += result.error is not None
             print(json.dumps(_line(image, style, result), ensure_ascii=False), flush=True)
     return {"captions": len(wanted) - errors, "errors": errors}
+
+
+def _settings(args: argparse.Namespace) -> dict[str, Any]:
+    """What the arguments change of the model's generation settings."""
+    given = {"num_beams": args.num_beams, "max_length": args.max_length, "num_return_sequences": args.num_return}
+    settings = {key: value for key, value in given.items() if value is not None}
+    return settings if args.rerank is None else {**settings, "rerank": None if args.rerank == "none" else args.rerank}
 
 
 def _requests(args: argparse.Namespace) -> Iterator[tuple[str, str | None]]:
@@ -140,7 +149,12 @@ def _line(image: str, style: str | None, result: Any) -> dict[str, Any]:
     line: dict[str, Any] = {"image": image, "style": style}
     if result.error is not None:
         return line | {"error": result.error}
-    line |= {"caption": result.caption, "score": round(result.score, 6)}
+    line |= _said(result.caption, result.score, result.p_yes)
     if result.alternatives:
-        line["alternatives"] = [{"caption": text, "score": round(score, 6)} for text, score in result.alternatives]
+        line["alternatives"] = [_said(*caption) for caption in result.alternatives]
     return line
+
+
+def _said(caption: str, score: float, p_yes: float | None) -> dict[str, Any]:
+    said = {"caption": caption, "score": round(score, 6)}
+    return said if p_yes is None else {**said, "p_yes": round(p_yes, 6)}

@@ -157,6 +157,11 @@ class GenerationSection(Section):
     top_k: int = Field(0, ge=0, description="0: all tokens")
     top_p: float = Field(1.0, gt=0, le=1)
     temperature: float = Field(1.0, gt=0)
+    rerank: Literal["itm"] | None = Field(
+        None,
+        description="itm: of the num_beams hypotheses take the one that a model trained with itm most surely says yes "
+        "to; null: the one with the best score",
+    )
 
 
 class EvaluationSection(Section):

@@ -37,6 +37,8 @@ class ModelBundle:
         styles: The styles it was taught; None for one that knows none.
         preprocessor: Prompt, picture sizes and text cleaning.
         generation: How captions are searched for.
+        objectives: The types of the objectives it was trained with, in this run and those before; None where its
+            directory does not say.
     """
 
     model: OFAModel
@@ -44,6 +46,7 @@ class ModelBundle:
     styles: StyleSet | None = None
     preprocessor: PreprocessorSection = field(default_factory=PreprocessorSection)
     generation: GenerationSection = field(default_factory=GenerationSection)
+    objectives: tuple[str, ...] | None = None
 
 
 def resolve_model(path_or_id: str | Path) -> Path:
@@ -114,7 +117,8 @@ def load_bundle(path_or_id: str | Path, allow_partial: bool = False) -> ModelBun
     except ValidationError as error:
         raise UsageError(f"{folder / CONFIGURATION}: {error}") from None
     styles = StyleSet.from_dict(ours["style"]) if ours.get("style") else None
-    return ModelBundle(model, tokenizer, styles, preprocessor, generation)
+    taught = ours.get("objectives")
+    return ModelBundle(model, tokenizer, styles, preprocessor, generation, None if taught is None else tuple(taught))
 
 
 def _read_configuration(path: Path) -> dict[str, Any]:
@@ -141,6 +145,7 @@ def _configuration(bundle: ModelBundle, about: dict[str, Any]) -> dict[str, Any]
             "preprocessor": sizes.model_dump(),
             "generation": bundle.generation.model_dump(),
             "style": bundle.styles.to_dict() if bundle.styles else None,
+            "objectives": None if bundle.objectives is None else list(bundle.objectives),
             **about,
         },
     }

@@ -5,8 +5,8 @@
 The source is ` does the image describe " {} " in personality {}?` beside the picture. The answer is ` yes` for the
 picture's own caption in its own style, ` no` for a caption in that style of another picture, ` personality` for its
 own caption where another style is named. Only the tokens compete at which the answers part, usually their first.
-Without styles, or with one alone, ` personality` is left out and its share goes to ` no`. `rerank` asks the same at
-inference, of a beam's captions.
+Without styles, or with one alone, ` personality` is left out and its share goes to ` no`. `Reranker` and `rerank` ask
+the same at inference, of a beam's captions.
 
 Sources: OFA-Sys/OFA `data/pretrain_data/unify_dataset.py` (prompt and answers yes and no); the stylish captioning log
 (the third answer, its shares and the weight 0.6).
@@ -14,6 +14,7 @@ Sources: OFA-Sys/OFA `data/pretrain_data/unify_dataset.py` (prompt and answers y
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,14 +26,16 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from ofakit.errors import UsageError
+from ofakit.errors import UsageError, did_you_mean
 from ofakit.models.ofa.inputs import picture_inputs
 from ofakit.objectives._views import TextCodec, caption_of
 from ofakit.preprocessors.caption import CaptionPreprocessor
 from ofakit.preprocessors.image import normalize
 from ofakit.text.styles import same_style
 
-__all__ = ["ITM", "rerank"]
+__all__ = ["ITM", "Reranker", "rerank", "reranker_of"]
+
+logger = logging.getLogger(__name__)
 
 BEFORE, AFTER, AFTER_STYLED = ' does the image describe "', ' "?', ' " in personality {}?'
 YES, NO, PERSONALITY = range(3)
@@ -217,6 +220,86 @@ def answer_logits(model: Any, inputs: Mapping[str, Tensor], answers: Answers) ->
     return logits if logits.dtype == torch.float64 else logits.float()
 
 
+class Reranker:
+    """Says of captions how surely the model would answer yes; picklable.
+
+    Args:
+        bundle: A model that was trained with this objective.
+        max_length: Tokens of a caption.
+
+    Raises:
+        UsageError: The model was trained without this objective, or the answers cannot be told apart.
+    """
+
+    def __init__(self, bundle: Any, max_length: int = 60) -> None:
+        if bundle.objectives is None:
+            logger.warning("rerank: the model does not say what it was trained with; without itm its p(yes) is noise")
+        elif "itm" not in bundle.objectives:
+            raise UsageError(
+                f"rerank: expected a model that was trained with the objective itm, found one that was trained with "
+                f'{", ".join(bundle.objectives)}; add {{"type": "itm"}} to its objectives, or set '
+                "generation.rerank to null (--rerank none)"
+            )
+        self.codec, self.answers, self.max_length = TextCodec(bundle), answer_tokens(bundle.tokenizer), max_length
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        model: Any,
+        inputs: Mapping[str, Tensor],
+        styles: Sequence[str | None],
+        captions: Sequence[Sequence[str]],
+    ) -> list[list[float]]:
+        """Ask about every caption of every picture in one pass; the backbone sees each picture once.
+
+        Args:
+            model: The model, or what `prepare_for_inference` made of it; it is left in the mode it was in.
+            inputs: `patch_images` (B, 3, H, W), normalised, and `patch_masks` (B,).
+            styles: Of each picture, or None.
+            captions: Of each picture; their numbers may differ.
+
+        Returns:
+            For each picture the p(yes) of its captions, in [0, 1].
+        """
+        counts = [len(of_picture) for of_picture in captions]
+        if not sum(counts):
+            return [[] for _ in counts]
+        questions = [
+            question(self.codec, text, style, self.max_length)
+            for style, of_picture in zip(styles, captions, strict=True)
+            for text in of_picture
+        ]
+        device = inputs["patch_images"].device
+        asked = {
+            "input_ids": pad_sequence(questions, True, self.codec.tokenizer.pad_token_id).to(device),
+            "patch_images": inputs["patch_images"],
+            "patch_masks": inputs["patch_masks"],
+            "image_index": torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)).to(device),
+        }
+        was_training = model.training
+        model.eval()
+        try:
+            p_yes = answer_logits(model, asked, self.answers).softmax(-1)[:, YES]
+        finally:
+            model.train(was_training)
+        return [of_picture.tolist() for of_picture in p_yes.split(counts)]
+
+
+def reranker_of(bundle: Any, name: str | None) -> Reranker | None:
+    """What `generation.rerank` names.
+
+    Args:
+        bundle: The model.
+        name: "itm", or None for none.
+
+    Raises:
+        UsageError: Another name, or a model that was not trained for it.
+    """
+    if name not in (None, "itm"):
+        raise UsageError(f"unknown generation.rerank {name!r}: {did_you_mean(str(name), ['itm'])}")
+    return None if name is None else Reranker(bundle)
+
+
 def rerank(
     bundle: Any,
     images: Sequence[Any],
@@ -224,7 +307,7 @@ def rerank(
     hypotheses: Sequence[Sequence[str]],
     max_length: int = 60,
 ) -> list[list[tuple[str, float]]]:
-    """Order the captions of each picture by the probability that the model says yes to them.
+    """Order given captions of each picture by the probability that the model says yes to them.
 
     Args:
         bundle: A model that was trained with this objective.
@@ -237,43 +320,23 @@ def rerank(
         For each picture its captions with their p(yes), the likeliest first; of equal ones the earlier first.
 
     Raises:
-        UsageError: The lists differ in length, or the answers cannot be told apart.
+        UsageError: The lists differ in length, or as for `Reranker`.
     """
     if not len(images) == len(styles) == len(hypotheses):
         raise UsageError(
             f"rerank: expected as many images, styles and lists of captions, found {len(images)}, {len(styles)} and "
             f"{len(hypotheses)}"
         )
-    codec, answers = TextCodec(bundle), answer_tokens(bundle.tokenizer)
+    judge, device = Reranker(bundle, max_length), bundle.model.output_embedding.device
     preprocessor = CaptionPreprocessor.from_section(bundle.preprocessor, bundle.tokenizer, bundle.styles, "inference")
     ranked = []
     for image, style, captions in zip(images, styles, hypotheses, strict=True):
         pixels = preprocessor({"image": image, "style": style})["patch_image"][None]
-        found = _p_yes(bundle, codec, answers, pixels, [question(codec, text, style, max_length) for text in captions])
-        order = sorted(range(len(captions)), key=lambda k, found=found: -found[k])
-        ranked.append([(captions[k], found[k]) for k in order])
+        picture = normalize(pixels, bundle.preprocessor.mean_std, device=device)
+        there = torch.ones(1, dtype=torch.bool, device=device)
+        (found,) = judge(bundle.model, {"patch_images": picture, "patch_masks": there}, [style], [captions])
+        ranked.append(sorted(zip(captions, found, strict=True), key=lambda pair: -pair[1]))
     return ranked
-
-
-@torch.no_grad()
-def _p_yes(bundle: Any, codec: TextCodec, answers: Answers, pixels: Tensor, questions: Sequence[Tensor]) -> list[float]:
-    """The probability of yes to each question about one picture; the model is left in the mode it was in."""
-    if not questions:
-        return []
-    model, device = bundle.model, bundle.model.output_embedding.device
-    picture = normalize(pixels, bundle.preprocessor.mean_std, device=device).to(model.output_embedding.dtype)
-    ids = pad_sequence(list(questions), True, codec.tokenizer.pad_token_id).to(device)
-    inputs = {
-        "input_ids": ids,
-        "patch_images": picture.expand(len(ids), -1, -1, -1),
-        "patch_masks": torch.ones(len(ids), dtype=torch.bool, device=device),
-    }
-    was_training = model.training
-    model.eval()
-    try:
-        return answer_logits(model, inputs, answers).softmax(-1)[:, YES].tolist()
-    finally:
-        model.train(was_training)
 
 
 def _style_key(example: Any) -> str | None:

@@ -6,20 +6,20 @@ captioner.caption(["dog.jpg"], ["pirate"])[0].caption
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ofakit.captioning import Caption, write_captions
 from ofakit.data import BadPicture, Example, load_square
 from ofakit.errors import UsageError
 from ofakit.hub import ModelBundle, load_bundle
-from ofakit.models.ofa.generation import generate
 from ofakit.models.ofa.inference import prepare_for_inference
+from ofakit.objectives.itm import reranker_of
 from ofakit.preprocessors import CaptionPreprocessor, Collate
-from ofakit.preprocessors.image import normalize
 
 __all__ = ["CaptionResult", "Captioner"]
 
@@ -33,14 +33,16 @@ class CaptionResult:
         score: Its length-normalised log-probability, or None.
         style: The style asked for.
         error: Why there is no caption, or None.
-        alternatives: The further hypotheses as (caption, score), best first.
+        alternatives: The further hypotheses, best first.
+        p_yes: With reranking how sure the model is that the caption fits, in [0, 1]; else None.
     """
 
     caption: str | None
     score: float | None
     style: str | None
     error: str | None = None
-    alternatives: tuple[tuple[str, float], ...] = ()
+    alternatives: tuple[Caption, ...] = ()
+    p_yes: float | None = None
 
 
 class Captioner:
@@ -50,10 +52,10 @@ class Captioner:
         bundle: The model with what goes with it.
         device: "cpu", "cuda" or "gpu"; None takes a GPU where there is one.
         precision: "fp32", "bf16" or "fp16".
-        generation: Changes to the model's own generation settings, such as {"num_beams": 1}.
+        generation: Changes to the model's own generation settings, such as {"num_beams": 1} or {"rerank": "itm"}.
 
     Raises:
-        UsageError: A generation setting is unknown or out of its range.
+        UsageError: A generation setting is unknown or out of its range, or the model was not trained to rerank.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Captioner:
         self.device = torch.device(name)
         self.bundle = bundle
         self.settings = {**bundle.generation.model_dump(), **(generation or {})}
+        self.judge = reranker_of(bundle, self.settings.get("rerank"))
         self.model = prepare_for_inference(bundle.model.to(self.device), precision)
         self.preprocessor = CaptionPreprocessor.from_section(
             bundle.preprocessor, bundle.tokenizer, bundle.styles, mode="inference"
@@ -114,7 +117,9 @@ class Captioner:
                 results[place] = CaptionResult(None, None, style, str(error))
         for start in range(0, len(samples), batch_size):
             part = samples[start : start + batch_size]
-            found = self._search([sample for _, sample in part])
+            batch = self.collate([sample for _, sample in part])
+            asked = [styles[place] for place, _ in part]
+            found = write_captions(self.model, self.bundle, batch, self.settings, asked, self.judge)
             for (place, _), hypotheses in zip(part, found, strict=True):
                 results[place] = _result(hypotheses, styles[place])
         return results
@@ -129,19 +134,9 @@ class Captioner:
         pixels = load_square(image, sizes.max_image_size or sizes.patch_image_size)
         return {**self.preprocessor(Example(str(place), image, style=style), pixels=pixels), "index": place}
 
-    def _search(self, samples: Iterable[dict[str, Any]]) -> list[list[tuple[str, float]]]:
-        batch = self.collate(list(samples))
-        inputs = {
-            "input_ids": batch["input_ids"].to(self.device),
-            "patch_images": normalize(batch["patch_images"], self.bundle.preprocessor.mean_std, device=self.device),
-            "patch_masks": batch["patch_masks"].to(self.device),
-        }
-        found = generate(self.model, inputs, **self.settings)
-        decode = self.bundle.tokenizer.decode
-        return [[(decode(h.tokens).strip(), float(h.score)) for h in hypotheses] for hypotheses in found]
 
-
-def _result(hypotheses: list[tuple[str, float]], style: str | None) -> CaptionResult:
-    if not hypotheses:
+def _result(captions: list[Caption], style: str | None) -> CaptionResult:
+    if not captions:
         return CaptionResult(None, None, style, "no caption could be generated (the model gave NaN)")
-    return CaptionResult(*hypotheses[0], style, alternatives=tuple(hypotheses[1:]))
+    best, *others = captions
+    return CaptionResult(best.text, best.score, style, alternatives=tuple(others), p_yes=best.p_yes)

@@ -25,6 +25,7 @@ from ofakit.pipelines.captioner import Captioner
 __all__ = ["CaptionModel", "CaptionPipeline"]
 
 TASK = "image-captioning"
+OPTIONAL = ("error", "p_yes")
 
 
 @MODELS.register_module(TASK, module_name="ofakit-ofa")
@@ -119,6 +120,7 @@ class CaptionPipeline(Pipeline):
                 "caption": [] if result.caption is None else [result.caption],
                 "scores": [] if result.score is None else [result.score],
                 "style": result.style,
+                "p_yes": result.p_yes,
                 "error": result.error,
             }
             for result in results
@@ -130,12 +132,12 @@ class CaptionPipeline(Pipeline):
         return rows[0]
 
     def postprocess(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Leave out the error where there is none.
+        """Leave out the error and p(yes) where there is none.
 
         Args:
             inputs: From `forward`.
         """
-        return {name: value for name, value in inputs.items() if name != "error" or value is not None}
+        return {name: value for name, value in inputs.items() if name not in OPTIONAL or value is not None}
 
 
 def _no_preprocessor(inputs: Any) -> Any:

@@ -290,6 +290,7 @@ class CaptionTrainer(EpochBasedTrainer):
         if self.experiment.stages:
             raise UsageError("an experiment with stages is trained by ofakit.trainers.stages or tools/finetune.py")
         objectives, weights = self._build_objectives()
+        self.bundle.objectives = tuple(dict.fromkeys([*(self.bundle.objectives or ()), *objectives]))
         self.loading.prepare_training(self.examples["train"], objectives)
         if checkpoint_path is not None and not load_all_state:
             self._start_from(Path(checkpoint_path), everything=False)
@@ -414,20 +415,26 @@ class CaptionTrainer(EpochBasedTrainer):
         """
         self.model.eval()
         usable, batches = self.loading.evaluation(examples)
-        found = list(caption_batches(self.bundle, batches, self.device, self.experiment.evaluation.precision))
-        by_index = {
-            index: (caption, score) for share in self.processes.gather(found) for index, caption, score in share
-        }
-        return [
-            Prediction(
-                example.id,
-                str(example.image) if isinstance(example.image, str | Path) else None,
-                example.style,
-                *by_index[index],
-                tuple(example.references),
+        styles = [example.style for example in usable]
+        found = list(caption_batches(self.bundle, batches, styles, self.experiment.evaluation.precision))
+        by_index = {index: rest for share in self.processes.gather(found) for index, *rest in share}
+        predictions = []
+        for index, example in enumerate(usable):
+            caption, before_rerank = by_index[index]
+            image = str(example.image) if isinstance(example.image, str | Path) else None
+            predictions.append(
+                Prediction(
+                    example.id,
+                    image,
+                    example.style,
+                    caption.text,
+                    caption.score,
+                    tuple(example.references),
+                    caption.p_yes,
+                    before_rerank,
+                )
             )
-            for index, example in enumerate(usable)
-        ]
+        return predictions
 
     # Files
 

@@ -1,31 +1,34 @@
 """Caption a split and score it, each style apart, beside a control with shuffled pictures.
 
 The control asks how much of a score the picture earns: every caption is scored against the references of another
-picture in the same style. A model that looks at nothing loses nothing.
+picture in the same style. A model that looks at nothing loses nothing. Where hypotheses are reranked, what the search
+itself put first is scored beside it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
+from ofakit.captioning import Caption, write_captions
 from ofakit.data import Example
 from ofakit.files import write_text
 from ofakit.hub import ModelBundle
-from ofakit.models.ofa.generation import Hypothesis, generate
 from ofakit.models.ofa.inference import prepare_for_inference
-from ofakit.preprocessors.image import normalize
+from ofakit.objectives.itm import reranker_of
 from ofakit.reports.gallery import gallery
 from ofakit.scores import StyleClassifier, bleu, cider, ptb_tokenize, rouge_l
 from ofakit.text.styles import same_style
 
 __all__ = ["Prediction", "caption_batches", "score_predictions", "shuffled", "write_evaluation"]
+
+NOTHING = Caption("", float("-inf"))
+"""Stands for the caption of a picture for which the model gave NaN."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,8 @@ class Prediction:
         caption: What the model wrote.
         score: Its length-normalised log-probability.
         references: What people wrote.
+        p_yes: With reranking how sure the model is that the caption fits, in [0, 1]; else None.
+        before_rerank: With reranking the hypothesis with the best score; else None.
     """
 
     id: str
@@ -94,35 +99,42 @@ class Prediction:
     caption: str
     score: float
     references: tuple[str, ...]
+    p_yes: float | None = None
+    before_rerank: str | None = None
 
 
 def caption_batches(
-    bundle: ModelBundle, batches: Iterable[Mapping[str, Any]], device: torch.device, precision: str = "fp32"
-) -> Iterable[tuple[int, str, float]]:
+    bundle: ModelBundle,
+    batches: Iterable[Mapping[str, Any]],
+    styles: Sequence[str | None],
+    precision: str = "fp32",
+) -> Iterable[tuple[int, Caption, str | None]]:
     """Caption every picture of every batch.
 
     Args:
-        bundle: The model with its tokenizer and generation settings.
+        bundle: The model, on its device, with its tokenizer and generation settings.
         batches: As made by the collator.
-        device: Where the model is.
+        styles: Of each example, by its position in the data set.
         precision: What generation computes in.
 
     Yields:
-        The example's position in its data set, the caption and its score.
+        The example's position in its data set, the caption, and what would be the caption without reranking, or None
+        where nothing is reranked.
+
+    Raises:
+        UsageError: Hypotheses are to be reranked by a model that was not trained for it.
     """
     settings = bundle.generation.model_dump()
+    judge = reranker_of(bundle, bundle.generation.rerank)
+    if judge is not None:
+        settings["num_return_sequences"] = settings["num_beams"]
     model = prepare_for_inference(bundle.model, precision)
     for batch in batches:
-        inputs = {
-            "input_ids": batch["input_ids"].to(device),
-            "patch_images": normalize(batch["patch_images"], bundle.preprocessor.mean_std, device=device),
-            "patch_masks": batch["patch_masks"].to(device),
-        }
-        hypotheses = generate(model, inputs, **settings)
-        best = [found[0] if found else Hypothesis([], float("-inf")) for found in hypotheses]
-        captions = bundle.tokenizer.decode_batch([hypothesis.tokens for hypothesis in best])
-        for index, caption, hypothesis in zip(batch["index"].tolist(), captions, best, strict=True):
-            yield index, caption.strip(), float(hypothesis.score)
+        positions = batch["index"].tolist()
+        found = write_captions(model, bundle, batch, settings, [styles[index] for index in positions], judge)
+        for index, captions in zip(positions, found, strict=True):
+            captions = captions or [NOTHING]
+            yield index, captions[0], None if judge is None else max(captions, key=lambda caption: caption.score).text
 
 
 def score_predictions(predictions: Sequence[Prediction], judge: StyleJudge | None, seed: int = 0) -> dict[str, float]:
@@ -134,7 +146,9 @@ def score_predictions(predictions: Sequence[Prediction], judge: StyleJudge | Non
         seed: Of the control's permutation.
 
     Returns:
-        The scores by name: `cider` from 0 to 10, the others from 0 to 1; those of a style as `<style>/<score>`.
+        The scores by name: `cider` from 0 to 10, the others from 0 to 1; those of a style as `<style>/<score>`. Where
+        hypotheses were reranked also `p_yes`, its mean; `reranked`, the share of captions that it changed; and as
+        `without_rerank/<score>` the scores of what the search put first.
     """
     scores = _text_scores(predictions)
     control = shuffled(predictions, seed)
@@ -155,7 +169,22 @@ def score_predictions(predictions: Sequence[Prediction], judge: StyleJudge | Non
         if obeyed is not None:
             hits = [hit for p, hit in zip(styled, obeyed, strict=True) if p.style == style]
             scores[f"{style}/style_accuracy"] = float(np.mean(hits))
-    return {**scores, "captions": len(predictions)}
+    return {**scores, **_rerank_scores(predictions, judge), "captions": len(predictions)}
+
+
+def _rerank_scores(predictions: Sequence[Prediction], judge: StyleJudge | None) -> dict[str, float]:
+    """What reranking changed; nothing where it was not asked for."""
+    if any(p.before_rerank is None for p in predictions):
+        return {}
+    before = [replace(p, caption=p.before_rerank) for p in predictions]
+    scores = {f"without_rerank/{name}": value for name, value in _text_scores(before).items()}
+    styled = [p for p in before if p.style is not None]
+    if judge and styled:
+        obeyed = judge.obeys([p.caption for p in styled], [p.style for p in styled])
+        scores["without_rerank/style_accuracy"] = float(np.mean(obeyed))
+    sure = [p.p_yes for p in predictions if p.p_yes is not None]
+    changed = [p.caption != p.before_rerank for p in predictions]
+    return {**scores, "p_yes": float(np.mean(sure)) if sure else 0.0, "reranked": float(np.mean(changed))}
 
 
 def _text_scores(predictions: Sequence[Prediction]) -> dict[str, float]:
@@ -194,9 +223,7 @@ def shuffled(predictions: Sequence[Prediction], seed: int) -> list[Prediction] |
         order = random.permutation(places).tolist()
         for place, source in zip(order, order[1:] + order[:1], strict=True):
             own = predictions[place]
-            moved[place] = Prediction(
-                own.id, own.image, own.style, predictions[source].caption, own.score, own.references
-            )
+            moved[place] = replace(own, caption=predictions[source].caption)
     return moved
 
 
@@ -209,7 +236,13 @@ def write_evaluation(folder: Path, split: str, scores: Mapping[str, Any], predic
         scores: What was measured.
         predictions: The captions.
     """
-    lines = (json.dumps(asdict(p), ensure_ascii=False) for p in predictions)
+    lines = (json.dumps(_row(p), ensure_ascii=False) for p in predictions)
     write_text(folder / f"{split}.predictions.jsonl", "".join(line + "\n" for line in lines))
     write_text(folder / f"{split}.html", gallery(f"{folder.parent.name}: {split}", scores, predictions))
     write_text(folder / f"{split}.json", json.dumps(dict(scores), indent=1, ensure_ascii=False) + "\n")
+
+
+def _row(prediction: Prediction) -> dict[str, Any]:
+    """A prediction for JSON; what only reranking gives is left out without it."""
+    row = asdict(prediction)
+    return {key: value for key, value in row.items() if value is not None or key not in ("p_yes", "before_rerank")}

@@ -75,6 +75,17 @@ def test_variants_train_and_step(keys):
     torch.testing.assert_close(steps, whole, atol=2e-5, rtol=1e-4)
 
 
+def test_several_texts_about_one_picture_equal_the_picture_repeated():
+    model, batch = build().eval(), inputs()
+    index = torch.tensor([1, 0, 1])
+    ids = torch.randint(4, 60, (3, 6), generator=torch.Generator().manual_seed(2))
+    pictures = {"patch_images": batch["patch_images"], "patch_masks": torch.tensor([True, False])}
+    repeated = model.encode(ids, **{name: value[index] for name, value in pictures.items()})
+    found = model.encode(ids, **pictures, image_index=index)
+    torch.testing.assert_close(found.last_hidden_state, repeated.last_hidden_state, atol=1e-5, rtol=1e-5)
+    assert torch.equal(found.padding_mask, repeated.padding_mask) and found.padding_mask[0].any()
+
+
 def test_text_only_model():
     model, batch = build(use_image_feature=False), inputs()
     del batch["patch_masks"]

@@ -154,6 +154,7 @@ class Encoder(nn.Module):
         patch_masks: Tensor | None = None,
         output_hidden_states: bool = False,
         patch_features: Tensor | None = None,
+        image_index: Tensor | None = None,
     ) -> EncoderOutput:
         """Encode a batch.
 
@@ -163,6 +164,8 @@ class Encoder(nn.Module):
             patch_masks: `(B,)` bool, False where a picture is missing; none means that all are there.
             output_hidden_states: Keep the states of every layer.
             patch_features: `(B, 1024, h, w)`, what `visual_features` gave for the pictures, instead of these.
+            image_index: `(B,)` int64, which of the pictures each text is about: the backbone sees a picture once,
+                however many texts there are. None: there is one picture a text.
 
         Raises:
             UsageError: A text or picture is too large for the position tables, or the model takes no pictures.
@@ -175,7 +178,10 @@ class Encoder(nn.Module):
         if patch_features is not None:
             grid = tuple(patch_features.shape[-2:])
             patches = patch_features.flatten(2).transpose(1, 2)
-            padding = torch.cat([_missing_patches(patches, patch_masks), padding], dim=1)
+            missing = _missing_patches(patches, patch_masks)
+            if image_index is not None:
+                patches, missing = patches.index_select(0, image_index), missing.index_select(0, image_index)
+            padding = torch.cat([missing, padding], dim=1)
         has_padding = bool(padding.any())
         token_positions = self.embed_positions.weight[: input_ids.shape[1]]
         x = self._embed_tokens(input_ids, token_positions)

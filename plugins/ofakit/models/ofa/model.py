@@ -85,6 +85,7 @@ class OFAModel(nn.Module):
         patch_masks: Tensor | None = None,
         output_hidden_states: bool = False,
         patch_features: Tensor | None = None,
+        image_index: Tensor | None = None,
     ) -> EncoderOutput:
         """Run the encoder; its result can be decoded several times.
 
@@ -94,11 +95,12 @@ class OFAModel(nn.Module):
             patch_masks: `(B,)` bool, False where a picture is missing; none means that all are there.
             output_hidden_states: Keep the states of every layer.
             patch_features: `(B, 1024, h, w)`, what `visual_features` gave for the pictures, instead of these.
+            image_index: `(B,)` int64, which of the pictures each text is about; none: one picture a text.
 
         Raises:
             UsageError: A text or picture is too large for the position tables, or the model takes no pictures.
         """
-        return self.encoder(input_ids, patch_images, patch_masks, output_hidden_states, patch_features)
+        return self.encoder(input_ids, patch_images, patch_masks, output_hidden_states, patch_features, image_index)
 
     def visual_features(self, patch_images: Tensor) -> Tensor:
         """Run the visual backbone alone; a frozen one (`visual_frozen`) gives the same in every mode.
