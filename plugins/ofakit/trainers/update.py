@@ -64,7 +64,7 @@ class WeightedObjectives(nn.Module):
         """
         device = batch["input_ids"].device.type
         total, logs = torch.zeros((), device=batch["input_ids"].device), {}
-        model = _EncodeOnce(self.model) if len(self.objectives) > 1 else self.model
+        model = _RunOnce(self.model) if len(self.objectives) > 1 else self.model
         with autocast(device, self.precision):
             parts = zip(self.names, self.objectives, self.weights, normalizers, strict=True)
             for name, objective, weight, normalizer in parts:
@@ -80,16 +80,16 @@ class WeightedObjectives(nn.Module):
         return {key: value for key, value in numbers.items() if key != "loss"}
 
 
-class _EncodeOnce:
-    """The model of one batch, whose encoder runs once for objectives that give it the very same tensors.
+class _RunOnce:
+    """The model of one batch, whose encoder and decoder run once for objectives that give them the very same tensors.
 
     Args:
-        model: The model; everything but `encode` is its own.
+        model: The model; everything but `encode` and `decode` is its own.
     """
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model
-        self._encoded: list[tuple[bool, dict[str, Any], Any]] = []
+        self._made: list[tuple[str, bool, dict[str, Any], Any]] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
@@ -100,13 +100,25 @@ class _EncodeOnce:
         Args:
             **inputs: The model's.
         """
-        for training, known, encoded in self._encoded:
-            same = training == self._model.training and known.keys() == inputs.keys()
+        return self._once("encode", inputs)
+
+    def decode(self, **inputs: Any) -> Any:
+        """What the model's own gives, or gave before.
+
+        Args:
+            **inputs: The model's.
+        """
+        return self._once("decode", inputs)
+
+    def _once(self, method: str, inputs: dict[str, Any]) -> Any:
+        asked = method, self._model.training
+        for known_method, training, known, made in self._made:
+            same = (known_method, training) == asked and known.keys() == inputs.keys()
             if same and all(known[name] is value for name, value in inputs.items()):
-                return encoded
-        encoded = self._model.encode(**inputs)
-        self._encoded.append((self._model.training, inputs, encoded))
-        return encoded
+                return made
+        made = getattr(self._model, method)(**inputs)
+        self._made.append((*asked, inputs, made))
+        return made
 
 
 class Updater:

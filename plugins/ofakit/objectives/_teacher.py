@@ -1,0 +1,120 @@
+"""What objectives that learn from another model share: the model, frozen, and whether it speaks the same language."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from ofakit.errors import UsageError
+from ofakit.hub import ModelBundle, load_bundle, resolve_model
+from ofakit.preprocessors.caption import CaptionPreprocessor
+
+__all__ = ["find_teacher", "load_teacher", "refuse_other_inputs", "refuse_other_vocabulary"]
+
+
+def find_teacher(objective: str, teacher: str | None) -> Path:
+    """The directory of a teacher, before anything long begins.
+
+    Args:
+        objective: The type of the objective, for messages.
+        teacher: A model directory or hub id.
+
+    Raises:
+        UsageError: None is named, or there is no such model.
+    """
+    if not teacher:
+        raise UsageError(f"{objective}: expected a model directory or hub id as 'teacher', found {teacher!r}")
+    try:
+        path = resolve_model(teacher)
+    except UsageError as error:
+        raise UsageError(f"{objective}: the teacher cannot be had: {error}") from None
+    if not (path / "config.json").is_file():
+        raise UsageError(f"{objective}: the teacher {path} is no model directory: it has no config.json")
+    return path
+
+
+def load_teacher(path: Path, device: torch.device) -> ModelBundle:
+    """A frozen model; the global random generators stay as they are.
+
+    Args:
+        path: Its directory.
+        device: Where it is put.
+
+    Raises:
+        UsageError: Something is missing or does not fit.
+    """
+    with torch.random.fork_rng(devices=[]):
+        bundle = load_bundle(path)
+    bundle.model.to(device).eval().requires_grad_(False)
+    return bundle
+
+
+def refuse_other_vocabulary(student: ModelBundle, teacher: ModelBundle, path: Path) -> None:
+    """See that an id is the same token to both.
+
+    Args:
+        student: What is trained.
+        teacher: What it learns from.
+        path: The teacher's directory.
+
+    Raises:
+        UsageError: A token differs; the message names the first.
+    """
+    ours, theirs = student.tokenizer, teacher.tokenizer
+    sizes = len(student.model.output_embedding), len(teacher.model.output_embedding)
+    for token_id in range(max(*sizes, len(ours), len(theirs))):
+        own, other = ours.id_to_token(token_id), theirs.id_to_token(token_id)
+        if own != other or (token_id < sizes[0]) != (token_id < sizes[1]):
+            raise UsageError(
+                f"expected a teacher with the student's vocabulary, found {_named(token_id, own, sizes[0])} in the "
+                f"student ({len(ours)} tokens) and {_named(token_id, other, sizes[1])} in {path} ({len(theirs)} "
+                f"tokens); start the student with model.tokenizer.path={path} and the same style.mode, or learn from "
+                "the teacher's captions alone (sequence_distillation), which may have any vocabulary"
+            )
+
+
+def _named(token_id: int, token: str | None, size: int) -> str:
+    return f"token {token_id} = {token!r}" if token is not None or token_id < size else f"no token {token_id}"
+
+
+def refuse_other_inputs(student: ModelBundle, teacher: ModelBundle, path: Path, styles: Iterable[str | None]) -> None:
+    """See that the teacher understands what the student is given: prompts, styles and pictures.
+
+    Args:
+        student: What is trained.
+        teacher: What it learns from.
+        path: The teacher's directory.
+        styles: Those of the training examples.
+
+    Raises:
+        UsageError: A prompt or the normalisation differs, or the pictures are too large for the teacher.
+    """
+    ours, theirs = student.preprocessor, teacher.preprocessor
+    if ours.mean_std != theirs.mean_std:
+        raise UsageError(
+            f"expected pictures normalised as the teacher in {path} knows them, {theirs.mean_std!r}, found "
+            f"{ours.mean_std!r}; set preprocessor.mean_std to {theirs.mean_std!r}"
+        )
+    pair = [CaptionPreprocessor.from_section(b.preprocessor, b.tokenizer, b.styles, "eval") for b in (student, teacher)]
+    for style in dict.fromkeys(styles):
+        own, other = (preprocessor.source(style) for preprocessor in pair)
+        if own.tolist() != other.tolist():
+            asked, known = (student.tokenizer.decode(ids) for ids in (own, other))
+            raise UsageError(
+                f"expected the prompt for the style {style!r} that the teacher in {path} was taught, {known!r}, found "
+                f"{asked!r}; give both the same style.names, style.mode and preprocessor.prompt"
+            )
+    _refuse_large_pictures(teacher, path, ours.patch_image_size)
+
+
+def _refuse_large_pictures(teacher: ModelBundle, path: Path, side: int) -> None:
+    """See by trying that the teacher takes square pictures of `side` pixels."""
+    like = teacher.model.output_embedding
+    ids = torch.tensor([[teacher.tokenizer.bos_token_id, teacher.tokenizer.eos_token_id]], device=like.device)
+    try:
+        with torch.no_grad():
+            teacher.model.encode(ids, torch.zeros(1, 3, side, side, device=like.device, dtype=like.dtype))
+    except UsageError as error:
+        raise UsageError(f"the teacher in {path} cannot take pictures of {side} pixels a side: {error}") from None

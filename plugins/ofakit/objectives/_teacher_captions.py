@@ -1,0 +1,198 @@
+"""What a teacher writes for the training pictures: once, shared out over the processes, and kept on disk.
+
+teacher_captions.jsonl      first the teacher, its files and how it searched; then a line a picture and style
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from ofakit.captioning import write_captions
+from ofakit.data.caption_dataset import CaptionDataset
+from ofakit.data.expansion import is_empty
+from ofakit.errors import UsageError
+from ofakit.files import write_text
+from ofakit.hub import ModelBundle
+from ofakit.models.ofa.inference import prepare_for_inference
+from ofakit.objectives._teacher import load_teacher
+from ofakit.objectives.itm import reranker_of
+from ofakit.preprocessors import CaptionPreprocessor, Collate
+from ofakit.text.styles import same_style
+
+__all__ = ["FILE", "teacher_captions"]
+
+FILE = "teacher_captions.jsonl"
+
+logger = logging.getLogger(__name__)
+
+
+def teacher_captions(
+    path: Path,
+    examples: Sequence[Any],
+    work_dir: Path,
+    device: torch.device,
+    search: Mapping[str, Any],
+    batch_size: int = 16,
+    precision: str = "fp32",
+    workers: int = 0,
+) -> list[str]:
+    """The teacher's caption of every example; examples of one picture in one style have the same.
+
+    The captions do not depend on the number of processes: those share out whole batches.
+
+    Args:
+        path: The teacher's directory.
+        examples: The training examples.
+        work_dir: Where the captions are kept; those of the same teacher, search and pictures are not written again.
+        device: Where it writes.
+        search: Changes to its own settings of `generation`; None leaves one as it is.
+        batch_size: Pictures at once.
+        precision: What it computes in.
+        workers: Loading processes beside each process.
+
+    Raises:
+        UsageError: It does not know a style, or wrote nothing for any picture.
+    """
+    place: dict[Any, int] = {}
+    rows = [place.setdefault(_key(example), len(place)) for example in examples]
+    first = {row: example for row, example in zip(reversed(rows), reversed(examples), strict=True)}
+    pictures = [replace(first[row], text=None) for row in range(len(place))]
+    about = _about(path, search, precision)
+    captions = _of_the_first_process(_read(work_dir / FILE, about, pictures))
+    if captions is None:
+        captions = _write_all(path, pictures, device, search, batch_size, precision, workers)
+        if _rank() == 0:
+            _keep(work_dir / FILE, about, pictures, captions)
+    silent = sum(map(is_empty, captions))
+    if silent == len(captions):
+        raise UsageError(f"the teacher {path} wrote nothing for any of {len(captions)} pictures; look at its captions")
+    if silent:
+        logger.warning("the teacher wrote nothing for %d of %d pictures; they teach nothing", silent, len(captions))
+    return [captions[row] for row in rows]
+
+
+def _write_all(
+    path: Path,
+    pictures: Sequence[Any],
+    device: torch.device,
+    search: Mapping[str, Any],
+    batch_size: int,
+    precision: str,
+    workers: int,
+) -> list[str]:
+    """This process's share of the captions, and then those of all; the global random generators stay as they are."""
+    with torch.random.fork_rng(devices=[]):
+        teacher = load_teacher(path, device)
+        _refuse_unknown_styles(teacher, path, pictures)
+        preprocessor = CaptionPreprocessor.from_section(
+            teacher.preprocessor, teacher.tokenizer, teacher.styles, "inference"
+        )
+        starts = range(0, len(pictures), batch_size)
+        batches = [list(range(start, min(start + batch_size, len(pictures)))) for start in starts]
+        loader = DataLoader(
+            CaptionDataset(pictures, preprocessor),
+            batch_sampler=batches[_rank() :: _world_size()],
+            collate_fn=Collate(teacher.tokenizer.pad_token_id),
+            num_workers=workers,
+        )
+        own = {name: value for name, value in search.items() if value is not None}
+        settings = {**teacher.generation.model_dump(), **own, "do_sample": False}
+        judge, model = reranker_of(teacher, settings["rerank"]), prepare_for_inference(teacher.model, precision)
+        mine: dict[int, str] = {}
+        for batch in tqdm(loader, "teacher's captions", leave=False, disable=None if _rank() == 0 else True):
+            positions = batch["index"].tolist()
+            styles = [pictures[position].style for position in positions]
+            found = write_captions(model, teacher, batch, settings, styles, judge)
+            mine |= {p: captions[0].text if captions else "" for p, captions in zip(positions, found, strict=True)}
+    everybodys = {position: text for share in _gathered(mine) for position, text in share.items()}
+    return [everybodys[position] for position in range(len(pictures))]
+
+
+def _refuse_unknown_styles(teacher: ModelBundle, path: Path, pictures: Sequence[Any]) -> None:
+    """A teacher that does not know a style would write in none, and the student would learn that as the style."""
+    known = teacher.styles
+    unknown = sorted({e.style for e in pictures if e.style and (known is None or e.style not in known)})
+    if unknown:
+        taught = "no styles" if known is None else ", ".join(known.names)
+        raise UsageError(
+            f"expected a teacher that knows the styles of the training examples, found {path}, which was not taught "
+            f"{', '.join(map(repr, unknown[:5]))}; it knows {taught}"
+        )
+
+
+def _about(path: Path, search: Mapping[str, Any], precision: str) -> dict[str, Any]:
+    """What captions depend on beside the pictures: the teacher's files, and how it searches."""
+    files = {
+        str(file.relative_to(path)): [file.stat().st_size, file.stat().st_mtime_ns]
+        for file in sorted(path.rglob("*"))
+        if file.is_file()
+    }
+    return {"teacher": str(path.resolve()), "files": files, "search": dict(search), "precision": precision}
+
+
+def _read(file: Path, about: Mapping[str, Any], pictures: Sequence[Any]) -> list[str] | None:
+    """The captions that were kept; None where there are none, or those of others."""
+    if not file.is_file():
+        return None
+    try:
+        header, *rows = (json.loads(line) for line in file.read_text(encoding="utf-8").splitlines())
+        kept = {"about": header, "ids": [row["id"] for row in rows], "captions": [row["caption"] for row in rows]}
+    except (ValueError, KeyError, TypeError):
+        return None
+    same = kept["about"] == about and kept["ids"] == [picture.id for picture in pictures]
+    return kept["captions"] if same else None
+
+
+def _keep(file: Path, about: Mapping[str, Any], pictures: Sequence[Any], captions: Sequence[str]) -> None:
+    """Write the captions, whole or not at all."""
+    rows = [
+        {"id": p.id, "image": str(p.image) if isinstance(p.image, str | Path) else None, "style": p.style, "caption": c}
+        for p, c in zip(pictures, captions, strict=True)
+    ]
+    write_text(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in (about, *rows)))
+
+
+def _key(example: Any) -> tuple[Any, str | None]:
+    """What tells pictures and styles apart."""
+    image = str(example.image) if isinstance(example.image, str | Path) else id(example.image)
+    return image, same_style(example.style) if example.style else None
+
+
+def _together() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def _rank() -> int:
+    return dist.get_rank() if _together() else 0
+
+
+def _world_size() -> int:
+    return dist.get_world_size() if _together() else 1
+
+
+def _of_the_first_process(item: Any) -> Any:
+    """The first process's item, in every process."""
+    if not _together():
+        return item
+    items = [item]
+    dist.broadcast_object_list(items, src=0)
+    return items[0]
+
+
+def _gathered(item: Any) -> list[Any]:
+    """Every process's item, by rank."""
+    if not _together():
+        return [item]
+    items: list[Any] = [None] * _world_size()
+    dist.all_gather_object(items, item)
+    return items

@@ -1,0 +1,150 @@
+"""Distillation, token by token: at every place of a caption the student learns the teacher's whole distribution.
+
+    {"type": "token_distillation", "teacher": "work_dir/large/best", "weight": 0.5, "temperature": 2.0}
+
+With z and t the logits of student and teacher, T the temperature and n the target tokens of the joined batch,
+
+    L = T^2 / n  sum_tokens KL(softmax(t / T) | softmax(z / T)),    dL / dz = T / n (softmax(z / T) - softmax(t / T))
+
+T^2 keeps the gradient's size while T grows. Beside `cross_entropy` the two weights mix what people wrote with what the
+teacher thinks of it, and both share the student's one forward pass. The teacher reads the same batch, in evaluation
+mode and without gradient; it is frozen, no parameter of the run, and in none of its snapshots.
+
+Sources: Hinton, Vinyals and Dean 2015, https://arxiv.org/abs/1503.02531, section 2; Kim and Rush 2016,
+https://arxiv.org/abs/1606.07947, section 3.1 (word level).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ofakit.errors import UsageError
+from ofakit.objectives._projection import compute_dtype, project, projected_loss
+from ofakit.objectives._teacher import find_teacher, load_teacher, refuse_other_inputs, refuse_other_vocabulary
+
+__all__ = ["TokenDistillation", "distillation_loss"]
+
+SOURCE = ("input_ids", "patch_images", "patch_masks")
+
+
+class TokenDistillation:
+    """Divergence of the student's distributions from the teacher's, along the captions of the data.
+
+    Args:
+        teacher: A model directory or hub id, with the student's vocabulary, styles and prompt.
+        temperature: Divides the logits of both, over 0.
+        pad_token_id: What targets are padded with; must be the model's.
+
+    Raises:
+        UsageError: There is no such teacher, or the temperature is out of its range.
+    """
+
+    def __init__(self, teacher: str | None = None, temperature: float = 2.0, pad_token_id: int = 1) -> None:
+        if not temperature > 0:
+            raise UsageError(f"token_distillation: expected a temperature over 0, found {temperature}")
+        self.path = find_teacher("token_distillation", teacher)
+        self.temperature, self.pad_token_id = temperature, pad_token_id
+        self.teacher: Any = None
+
+    def prepare(self, examples: Sequence[Any], bundle: Any, work_dir: Path) -> None:
+        """Load the teacher and see that it understands what the student is given.
+
+        Args:
+            examples: The training examples.
+            bundle: The student.
+            work_dir: Not used.
+
+        Raises:
+            UsageError: Vocabulary, prompts or picture normalisation differ, or the pictures are too large for it.
+        """
+        teacher = load_teacher(self.path, bundle.model.output_embedding.device)
+        refuse_other_vocabulary(bundle, teacher, self.path)
+        refuse_other_inputs(bundle, teacher, self.path, (example.style for example in examples))
+        self.teacher = teacher.model
+
+    def normalizer(self, batch: Mapping[str, Tensor]) -> int:
+        """The number of target tokens.
+
+        Args:
+            batch: With `target` (B, U).
+        """
+        return int((batch["target"] != self.pad_token_id).sum())
+
+    def __call__(
+        self, model: Any, batch: Mapping[str, Tensor], normalizer: float, step: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of one micro-batch of one process.
+
+        Args:
+            model: An `OFAModel`, the student.
+            batch: `input_ids`, `decoder_input_ids`, `target`, and with pictures `patch_images` (floats), `patch_masks`.
+            normalizer: Target tokens of all micro-batches and processes that make one update.
+            step: Not used.
+
+        Returns:
+            The loss, and the logs `loss` and `agreement`: the share of the tokens at which both models' first choice
+            is the same.
+        """
+        there = batch["target"] != self.pad_token_id
+        hidden = _decoder_states(model, batch)[there]
+        with torch.no_grad():
+            taught = _decoder_states(self.teacher, batch)[there]
+        loss, agreement = distillation_loss(
+            hidden,
+            model.output_embedding,
+            taught,
+            self.teacher.output_embedding,
+            self.temperature,
+            1 / normalizer,
+        )
+        return loss, {"loss": loss.detach(), "agreement": agreement}
+
+
+def distillation_loss(
+    hidden: Tensor,
+    weight: Tensor,
+    teacher_hidden: Tensor,
+    teacher_weight: Tensor,
+    temperature: float,
+    scale: float = 1.0,
+) -> tuple[Tensor, Tensor]:
+    """T^2 KL(teacher | student) at temperature T, summed over tokens; both models' logits live a chunk at a time.
+
+    Args:
+        hidden: (N, d) states of the student.
+        weight: (V, d) its output embedding.
+        teacher_hidden: (N, D) states of the teacher at the same places.
+        teacher_weight: (V, D) its output embedding.
+        temperature: Divides the logits of both, over 0.
+        scale: Factor on both results.
+
+    Returns:
+        The loss, differentiable in `hidden` and `weight`, and the number of tokens at which both prefer the same, not.
+
+    >>> states = torch.zeros(1, 2, requires_grad=True)
+    >>> loss, _ = distillation_loss(states, torch.eye(2), torch.tensor([[3.0, 0.0]]), torch.eye(2), 1.0)
+    >>> loss.backward(); round(loss.item(), 4), [round(slope, 4) for slope in states.grad[0].tolist()]
+    (0.5023, [-0.4526, 0.4526])
+    """
+    projection = teacher_weight.detach().to(compute_dtype(teacher_hidden))
+
+    def judge(logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        taught = project(teacher_hidden[rows], projection).to(logits.dtype)
+        agreement = (logits.argmax(-1) == taught.argmax(-1)).sum()
+        log_p, log_q = logits.div_(temperature).log_softmax(-1), taught.div_(temperature).log_softmax(-1)
+        q = log_q.exp()
+        divergence = (q * log_q.sub_(log_p)).sum()
+        return temperature**2 * divergence, agreement.to(logits.dtype), log_p.exp_().sub_(q).mul_(temperature)
+
+    return projected_loss(hidden, weight, judge, len(hidden), scale)
+
+
+def _decoder_states(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
+    """(B, U, d) normalised states along the captions of a batch."""
+    encoded = model.encode(**{name: batch[name] for name in SOURCE if batch.get(name) is not None})
+    return model.decode(decoder_input_ids=batch["decoder_input_ids"], encoder_outputs=encoded)
