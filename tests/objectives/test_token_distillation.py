@@ -165,6 +165,18 @@ def test_beside_cross_entropy_the_student_runs_once(bundle, examples, batch, tmp
     torch.testing.assert_close(bundle.model.decoder.layers[0].fc1.weight.grad, expected, atol=1e-7, rtol=1e-5)
 
 
+def test_in_bf16_the_loss_is_nearly_the_same(bundle, examples, batch, tmp_path):
+    bundle.model.eval()
+    objective = prepared(bundle, examples, teacher_directory(tmp_path, **LARGER))
+    losses = []
+    for precision in ("fp32", "bf16"):
+        bundle.model.zero_grad()
+        loss = WeightedObjectives(bundle.model, {"kd": objective}, [1.0], precision)(batch, [10.0], 0)[0]
+        loss.backward()
+        losses.append((loss.item(), bundle.model.output_embedding.grad.norm().item()))
+    assert losses[1] == pytest.approx(losses[0], rel=0.05) and losses[1] != losses[0]
+
+
 def test_a_student_learns_what_its_teacher_prefers(bundle, examples, batch, tmp_path):
     with torch.no_grad():
         taught = make_bundle()
