@@ -8,10 +8,19 @@ import tarfile
 
 import pytest
 import torch
-from ofakit.cli import caption, checkpoint
+from ofakit.cli import caption, checkpoint, finetune
 from ofakit.hub import load_bundle
 
-from .conftest import last_line
+from .conftest import QUICKSTART, last_line, overrides
+
+
+@pytest.fixture(scope="module")
+def full_run(tmp_path_factory):
+    """A run whose vocabulary has all the codes and bins of OFA, so that it can become plain."""
+    work_dir = tmp_path_factory.mktemp("runs") / "full"
+    sizes = ("model.tokenizer.num_codes=8192", "model.tokenizer.num_bins=1000", "train.max_steps=2")
+    assert finetune.main(["--conf", str(QUICKSTART), "--device", "cpu", *overrides(work_dir, *sizes)]) == 0
+    return work_dir
 
 
 def same_weights(one, other):
@@ -26,29 +35,36 @@ def test_inspect_says_what_it_is(run, capsys):
 
 
 @pytest.mark.parametrize("there, back", [("huggingface", "ofakit"), ("plain", "huggingface"), ("fairseq", "ofakit")])
-def test_formats_there_and_back_keep_every_weight(run, tmp_path, capsys, there, back):
+def test_formats_there_and_back_keep_every_weight(full_run, tmp_path, capsys, there, back):
     middle = tmp_path / ("model.pt" if there == "fairseq" else "middle")
-    assert checkpoint.main(["convert", str(run / "best"), str(middle), "--to", there, "--style", "pirate"]) == 0
-    tokenizer = ["--tokenizer", str(run / "best")] if there == "fairseq" else []
+    assert checkpoint.main(["convert", str(full_run / "best"), str(middle), "--to", there, "--style", "pirate"]) == 0
+    tokenizer = ["--tokenizer", str(full_run / "best")] if there == "fairseq" else []
     assert checkpoint.main(["convert", str(middle), str(tmp_path / "end"), "--to", back, *tokenizer]) == 0
-    assert same_weights(load_bundle(run / "best").model, load_bundle(tmp_path / "end").model)
+    assert same_weights(load_bundle(full_run / "best").model, load_bundle(tmp_path / "end").model)
 
 
-def test_plain_directory_asks_for_its_style_in_the_prompt(run, tmp_path, capsys):
-    assert checkpoint.main(["convert", str(run / "best"), str(tmp_path / "a"), "--to", "plain"]) == 2
+def test_plain_directory_asks_for_its_style_in_the_prompt(full_run, tmp_path, capsys):
+    assert checkpoint.main(["convert", str(full_run / "best"), str(tmp_path / "a"), "--to", "plain"]) == 2
     assert "choose a style" in capsys.readouterr().err
     assert (
-        checkpoint.main(["convert", str(run / "best"), str(tmp_path / "a"), "--to", "plain", "--style", "robot"]) == 0
+        checkpoint.main(["convert", str(full_run / "best"), str(tmp_path / "a"), "--to", "plain", "--style", "robot"])
+        == 0
     )
     configuration = json.loads((tmp_path / "a" / "configuration.json").read_text())
-    code = load_bundle(run / "best").styles.text("robot")
+    code = load_bundle(full_run / "best").styles.text("robot")
     assert configuration["model"]["type"] == "ofa" and code in configuration["model"]["prompt"]
-    image = str(next(run.glob("scenes/*/images/test_*.png")))
+    image = str(next(full_run.glob("scenes/*/images/test_*.png")))
     capsys.readouterr()
     assert caption.main(["--model", str(tmp_path / "a"), "--image", image]) == 0
     plain = json.loads(capsys.readouterr().out.splitlines()[0])["caption"]
-    assert caption.main(["--model", str(run / "best"), "--image", image, "--style", "robot"]) == 0
+    assert caption.main(["--model", str(full_run / "best"), "--image", image, "--style", "robot"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[0])["caption"] == plain
+
+
+def test_plain_directory_without_the_stock_tokens_is_refused(run, tmp_path, capsys):
+    arguments = ["convert", str(run / "best"), str(tmp_path / "a"), "--to", "plain", "--style", "robot"]
+    assert checkpoint.main(arguments) == 2 and not (tmp_path / "a").exists()
+    assert "num_codes=8192" in capsys.readouterr().err
 
 
 def test_file_without_vocabulary_asks_for_one(run, tmp_path, capsys):

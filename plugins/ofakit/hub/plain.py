@@ -10,6 +10,7 @@ from ofakit.files import replace_folder
 from ofakit.hub.bundle import CONFIGURATION, ModelBundle, stock_model_section
 from ofakit.models.ofa.checkpoints import save_modelscope
 from ofakit.text.prompts import STYLE_PROMPT, build_prompt
+from ofakit.text.tokenizer import NUM_BINS, NUM_CODES
 
 __all__ = ["export_plain"]
 
@@ -23,8 +24,10 @@ def export_plain(bundle: ModelBundle, folder: str | Path, style: str | None = No
         style: The style that the stock's one prompt asks for; needed where the prompt has a place for one.
 
     Raises:
-        UsageError: The styles are new tokens, which the stock tokenizer does not know, or the style is not given.
+        UsageError: The styles are new tokens, which the stock tokenizer does not know; the style is not given; or the
+            vocabulary lacks tokens that the stock tokenizer always adds.
     """
+    _refuse_small_vocabulary(bundle)
     prompt = bundle.preprocessor.prompt
     if bundle.styles is not None:
         if bundle.styles.mode == "new":
@@ -51,3 +54,15 @@ def export_plain(bundle: ModelBundle, folder: str | Path, style: str | None = No
         bundle.tokenizer.save_pretrained(new)
         (new / CONFIGURATION).write_text(json.dumps(configuration, indent=1, ensure_ascii=False), encoding="utf-8")
     return Path(folder)
+
+
+def _refuse_small_vocabulary(bundle: ModelBundle) -> None:
+    """The stock tokenizer adds all its codes and bins to any vocabulary, and the stock model then lacks their rows."""
+    wanted = [f"<code_{i}>" for i in range(NUM_CODES)] + [f"<bin_{i}>" for i in range(NUM_BINS)]
+    lacking = [token for token in wanted if bundle.tokenizer.token_to_id(token) is None]
+    if lacking:
+        raise UsageError(
+            f"the stock tokenizer adds {NUM_CODES} codes and {NUM_BINS} bins to every vocabulary, found one of "
+            f"{len(bundle.tokenizer)} tokens without {len(lacking)} of them, such as {lacking[0]}; train with "
+            f"model.tokenizer.num_codes={NUM_CODES} and model.tokenizer.num_bins={NUM_BINS} (the defaults) to export"
+        )
