@@ -25,7 +25,7 @@ from modelscope.preprocessors.multi_modal import OfaPreprocessor
 
 model, preprocessor = OfaForAllTasks(sys.argv[1]).eval(), OfaPreprocessor(sys.argv[1])
 with torch.no_grad():
-    print(json.dumps([model.inference(preprocessor({"image": image}))["caption"][0] for image in sys.argv[2:]]))
+    print(json.dumps([model.inference(preprocessor({"image": image}))["caption"][0][0] for image in sys.argv[2:]]))
 """
 
 

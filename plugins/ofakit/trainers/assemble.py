@@ -81,7 +81,7 @@ def build_bundle(config: ExperimentConfig, examples: Sequence[Example]) -> Model
         bundle = _continued(config, load_bundle(resolve_model(path), allow_partial=config.model.allow_partial))
     else:
         tokenizer = _tokenizer(config, examples)
-        model = OFAModel(_network(config, len(tokenizer)))
+        model = OFAModel(_network(config, tokenizer))
         if path is not None:
             load_checkpoint(model, path, allow_partial=config.model.allow_partial)
         bundle = ModelBundle(model, tokenizer, None, config.preprocessor, config.generation)
@@ -105,15 +105,21 @@ def _continued(config: ExperimentConfig, bundle: ModelBundle) -> ModelBundle:
     return bundle
 
 
-def _network(config: ExperimentConfig, vocab_size: int) -> OFAConfig:
-    """The network's configuration: that of a fairseq file or a released size, with the overrides on top."""
+def _network(config: ExperimentConfig, tokenizer: OFATokenizer) -> OFAConfig:
+    """The network's configuration: that of a fairseq file or a released size, with the overrides on top.
+
+    Where the special tokens stand is the vocabulary's: bos 0, pad 1, eos 2 in OFA's English one, elsewhere in others.
+    """
     known = [field.name for field in dataclasses.fields(OFAConfig)]
     for key in config.model.config:
         if key not in known:
             raise UsageError(f"unknown key 'model.config.{key}': {did_you_mean(key, known)}")
+    bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
+    ids = {"bos_token_id": bos, "decoder_start_token_id": bos, "pad_token_id": tokenizer.pad_token_id}
+    ids |= {"eos_token_id": eos, "forced_eos_token_id": eos}
     if config.model.path is not None:
-        return config_of(config.model.path).replace(**config.model.config)
-    return OFAConfig.from_size(config.model.size, **{"vocab_size": vocab_size, **config.model.config})
+        return config_of(config.model.path).replace(**{**ids, **config.model.config})
+    return OFAConfig.from_size(config.model.size, **{"vocab_size": len(tokenizer), **ids, **config.model.config})
 
 
 def _tokenizer(config: ExperimentConfig, examples: Sequence[Example]) -> OFATokenizer:
