@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -27,15 +28,18 @@ from ofakit.models.ofa.checkpoints import save_modelscope
 WORKER = Path(__file__).with_name("vs_stock_worker.py")
 
 
-def make_model(directory: Path, size: str) -> None:
-    """Write a model of a released size with random weights."""
+def make_model(directory: Path, size: str, words: int | None = None) -> None:
+    """Write a model of a released size with random weights; ids from `words` on are never among the likeliest."""
     torch.manual_seed(0)
-    save_modelscope(OFAModel(OFAConfig.from_size(size)), directory)
+    model = OFAModel(OFAConfig.from_size(size))
+    with torch.no_grad():
+        model.output_embedding[words or model.config.vocab_size :] = 0
+    save_modelscope(model, directory)
 
 
-def make_batch(path: Path, size: int, pixels: int = 224) -> None:
-    """Write a batch of random pictures, the usual prompt's length, and captions of 8 to 14 tokens with padding."""
-    generator = torch.Generator().manual_seed(1)
+def random_batch(size: int, seed: int = 1, pixels: int = 224) -> dict[str, torch.Tensor]:
+    """A batch of random pictures, the usual prompt's length, and captions of 8 to 14 tokens with padding."""
+    generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(4, 50000, (size, 9), generator=generator)
     lengths = torch.randint(8, 15, (size,), generator=generator)
     target = torch.randint(4, 50000, (size, int(lengths.max())), generator=generator)
@@ -44,20 +48,22 @@ def make_batch(path: Path, size: int, pixels: int = 224) -> None:
     images = torch.randn(size, 3, pixels, pixels, generator=generator)
     masks = torch.ones(size, dtype=torch.bool)
     batch = {"input_ids": ids, "patch_images": images, "patch_masks": masks}
-    torch.save({**batch, "decoder_input_ids": previous, "target": target}, path)
+    return {**batch, "decoder_input_ids": previous, "target": target}
 
 
 class Bench:
-    """Runs workers of both sides for one model."""
+    """Runs workers of both sides for one model; `more` are further options of the worker."""
 
-    def __init__(self, options: argparse.Namespace, directory: Path, batch: Path) -> None:
-        self.options, self.paths = options, (str(directory), str(batch))
+    def __init__(
+        self, options: argparse.Namespace, directory: Path, batch: Path, worker: Path = WORKER, more: Sequence[str] = ()
+    ) -> None:
+        self.options, self.paths, self.worker, self.more = options, (str(directory), str(batch)), worker, more
         self.pythons = {"ours": sys.executable, "stock": options.stock_python}
 
     def run(self, side: str, measure: str, precision: str) -> dict:
         options = ["--precision", precision, "--threads", str(self.options.threads)]
-        options += ["--repeats", str(self.options.repeats)]
-        command = [self.pythons[side], str(WORKER), side, measure, *self.paths, *options]
+        options += ["--repeats", str(self.options.repeats), *self.more]
+        command = [self.pythons[side], str(self.worker), side, measure, *self.paths, *options]
         environment = {**os.environ, "OMP_NUM_THREADS": str(self.options.threads)}
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
         if done.returncode:
@@ -131,7 +137,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             directory, batch = Path(folder) / size, Path(folder) / "batch.pt"
             make_model(directory, size)
-            make_batch(batch, options.batch)
+            torch.save(random_batch(options.batch), batch)
             result[size] = compare(Bench(options, directory, batch), size, options.rounds, options.measures)
         show(size, result[size])
     settings = {"batch": options.batch, "threads": options.threads, "torch": torch.__version__}

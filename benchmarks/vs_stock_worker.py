@@ -24,13 +24,13 @@ PICTURE_AND_TEXT = ("input_ids", "patch_images", "patch_masks")
 class Ours:
     """This project's model, objective and settings."""
 
-    def __init__(self, directory: str, precision: str) -> None:
+    def __init__(self, directory: str, precision: str, device: str = "cpu") -> None:
         from ofakit.models.ofa import OFAModel, autocast
         from ofakit.objectives.cross_entropy import CrossEntropy
 
-        self.model = OFAModel.from_pretrained(directory)
+        self.model = OFAModel.from_pretrained(directory).to(device)
         self.objective = CrossEntropy()
-        self.context = lambda: autocast("cpu", precision)
+        self.context = lambda: autocast(device, precision)
 
     def optimizer(self) -> torch.optim.Optimizer:
         return torch.optim.AdamW(self.model.parameters(), lr=1e-5, fused=True)
@@ -53,7 +53,7 @@ class Ours:
 class Stock:
     """ModelScope's model and criterion; its own mixed precision has no effect, so bf16 is put around its forward."""
 
-    def __init__(self, directory: str, precision: str) -> None:
+    def __init__(self, directory: str, precision: str, device: str = "cpu") -> None:
         from modelscope.models.multi_modal.ofa.modeling_ofa import OFAModel
         from modelscope.trainers.multi_modal.ofa.ofa_trainer_utils import AdjustLabelSmoothedCrossEntropyCriterion
         from modelscope.utils.config import ConfigDict
@@ -66,13 +66,13 @@ class Stock:
                 super().__init__()
                 self.model = model
 
-        self.model = OFAModel.from_pretrained(directory)
+        self.model = OFAModel.from_pretrained(directory).to(device)
         self.wrapper = Wrapper(self.model)
         self.criterion = AdjustLabelSmoothedCrossEntropyCriterion(
             ConfigDict({"label_smoothing": 0.1, "tokenizer": Tokenizer()})
         )
         half = precision == "bf16"
-        self.context = lambda: torch.autocast("cpu", torch.bfloat16) if half else contextlib.nullcontext()
+        self.context = lambda: torch.autocast(device, torch.bfloat16) if half else contextlib.nullcontext()
 
     def optimizer(self) -> torch.optim.Optimizer:
         return torch.optim.AdamW(self.model.parameters(), lr=1e-5)
