@@ -1,6 +1,7 @@
 """Stands for tools/finetune.py in the tests of sweeps: no model, the same arguments, files and last line.
 
-Every step adds `gain` to the level and evaluates it; the level is the metric, and what a snapshot holds.
+Every step adds `gain` to the level and evaluates it; the level is the metric, and what a snapshot holds. With
+`first_stage` the steps up to that one are a stage of their own, and those behind it a second one.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 
 def settings(texts: list[str]) -> dict:
     found = {"gain": 1.0, "train.max_steps": 3, "seconds_a_step": 0.0, "fail": None, "fail_at": None}
+    found["first_stage"] = None
     for text in texts:
         key, _, value = text.partition("=")
         try:
@@ -43,6 +45,18 @@ def start(folder: Path, resume: bool, checkpoint: str | None) -> tuple[int, floa
     return 0, json.loads((Path(checkpoint) / "state.json").read_text())["level"] if checkpoint else 0.0
 
 
+def metrics_of(folder: Path, step: int, first_stage: int | None) -> tuple[Path, int]:
+    """Where a step is written down, and its number there."""
+    if first_stage is None:
+        return folder / "metrics.jsonl", step
+    first, second = folder / "stages" / "1_first", folder / "stages" / "2_second"
+    stage = first if step <= first_stage else second
+    stage.mkdir(parents=True, exist_ok=True)
+    if stage == second:
+        write(first / "result.json", {"steps": first_stage})
+    return stage / "metrics.jsonl", step - (first_stage if stage == second else 0)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--conf", required=True)
@@ -62,9 +76,10 @@ def main() -> None:
         if given["fail"] is not None and step == given["fail_at"]:
             raise RuntimeError(given["fail"])
         level += given["gain"]
-        with open(folder / "metrics.jsonl", "a") as file:
-            file.write(json.dumps({"step": step, "epoch": step, "loss": 1 / step}) + "\n")
-            file.write(json.dumps({"step": step, "epoch": step, "evaluation/cider": level}) + "\n")
+        metrics, counted = metrics_of(folder, step, given["first_stage"])
+        with open(metrics, "a") as file:
+            file.write(json.dumps({"step": counted, "epoch": step, "loss": 1 / step}) + "\n")
+            file.write(json.dumps({"step": counted, "epoch": step, "evaluation/cider": level}) + "\n")
         write(folder / "checkpoints" / f"step_{step}" / "state.json", {"step": step, "level": level})
     for name in ("best", "output"):
         write(folder / name / "config.json", {"level": level})

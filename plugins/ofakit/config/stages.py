@@ -12,7 +12,11 @@ from ofakit.config.load import checked, laid_over
 from ofakit.config.schema import ExperimentConfig
 from ofakit.errors import UsageError
 
-__all__ = ["stage_experiments"]
+__all__ = ["RESULT", "stage_experiments", "stage_folders"]
+
+FOLDER = "stages"
+RESULT = "result.json"
+"""What a stage leaves in its run directory once it is done: its scores and its `steps`."""
 
 
 def stage_experiments(config: ExperimentConfig) -> list[ExperimentConfig]:
@@ -28,9 +32,19 @@ def stage_experiments(config: ExperimentConfig) -> list[ExperimentConfig]:
     experiments = []
     for number, stage in enumerate(config.stages, start=1):
         own = stage.model_dump(exclude_none=True, exclude={"name"})
-        own["work_dir"] = str(Path(config.work_dir) / "stages" / f"{number}_{stage.name}")
+        own["work_dir"] = str(Path(config.work_dir) / FOLDER / f"{number}_{stage.name}")
         try:
             experiments.append(checked(ExperimentConfig, laid_over(values, own)))
         except UsageError as error:
             raise UsageError(f"stage {number}, {stage.name!r}: {error}") from None
     return experiments
+
+
+def stage_folders(work_dir: Path) -> list[Path]:
+    """The run directories of the stages that have begun, in order; none for an experiment without stages.
+
+    Args:
+        work_dir: The run directory of the whole experiment.
+    """
+    numbered = {path: path.name.partition("_")[0] for path in (work_dir / FOLDER).glob("*_*")}
+    return sorted((path for path, number in numbered.items() if number.isdigit()), key=lambda p: int(numbered[p]))

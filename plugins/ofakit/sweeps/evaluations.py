@@ -1,49 +1,67 @@
-"""What a run says of itself while it trains: the lines of `metrics.jsonl` that hold one number."""
+"""What a run says of itself while it trains: the lines of `metrics.jsonl` that hold one number.
+
+An experiment with stages has such a file for each of them; its steps are counted through all stages.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
+
+from ofakit.config.stages import RESULT, stage_folders
 
 __all__ = ["EvaluationReader"]
 
 
 class EvaluationReader:
-    """Reads a number of `metrics.jsonl` as it comes.
+    """Reads a number of a run's `metrics.jsonl` as it comes.
 
     Args:
-        path: The file; it may not be there yet. A resumed run may write it anew.
+        folder: The run directory; its files may not be there yet. A resumed run may write them anew.
         key: The number, such as "evaluation/cider".
     """
 
-    def __init__(self, path: Path, key: str) -> None:
-        self.path, self.key = path, key
+    def __init__(self, folder: Path, key: str) -> None:
+        self.folder, self.key = folder, key
         self.seen: dict[int, float] = {}
-        self._state: tuple[int, int, int] | None = None
+        self._states: dict[Path, tuple[int, int, int]] = {}
 
     def new(self) -> list[tuple[int, float]]:
         """Pairs of updates done and the number that were not there before, in order."""
-        try:
-            stat = self.path.stat()
-        except FileNotFoundError:
-            return []
-        state = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
-        if state == self._state:
-            return []
-        self._state = state
         found = []
-        for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
-            pair = self._read(line)
-            if pair is not None and pair[0] not in self.seen:
-                self.seen[pair[0]] = pair[1]
-                found.append(pair)
+        for path, steps_before in self._files():
+            try:
+                stat = path.stat()
+            except FileNotFoundError:
+                continue
+            state = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+            if state == self._states.get(path):
+                continue
+            self._states[path] = state
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+                pair = self._read(line)
+                if pair is not None and steps_before + pair[0] not in self.seen:
+                    self.seen[steps_before + pair[0]] = pair[1]
+                    found.append((steps_before + pair[0], pair[1]))
         return sorted(found)
 
     def all(self) -> tuple[tuple[int, float], ...]:
         """Every pair so far, those that have come since the last look too."""
         self.new()
         return tuple(sorted(self.seen.items()))
+
+    def _files(self) -> Iterator[tuple[Path, int]]:
+        """Each file, and the updates of the stages before it; a stage begins when the one before is done."""
+        yield self.folder / "metrics.jsonl", 0
+        steps_before = 0
+        for stage in stage_folders(self.folder):
+            yield stage / "metrics.jsonl", steps_before
+            try:
+                steps_before += int(json.loads((stage / RESULT).read_text(encoding="utf-8"))["steps"])
+            except FileNotFoundError:
+                return
 
     def _read(self, line: str) -> tuple[int, float] | None:
         """The pair of a line; None for one of something else, or one that is only half written."""

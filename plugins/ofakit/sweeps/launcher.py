@@ -63,7 +63,7 @@ class Launcher:
         Args:
             number: The run's number.
         """
-        return EvaluationReader(self.folder.run(number) / "metrics.jsonl", self.config.watched)
+        return EvaluationReader(self.folder.run(number), self.config.watched)
 
     def conclude(
         self, number: int, parameters: dict[str, Any], process: RunProcess, evaluations: EvaluationReader, pruned: bool

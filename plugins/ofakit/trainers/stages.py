@@ -16,14 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from ofakit.config.schema import ExperimentConfig
-from ofakit.config.stages import stage_experiments
+from ofakit.config.stages import RESULT, stage_experiments
 from ofakit.errors import UsageError
 from ofakit.files import replace_folder, write_text
 from ofakit.trainers.assemble import data_root
 
 __all__ = ["train_stages"]
-
-RESULT = "result.json"
 
 
 def train_stages(

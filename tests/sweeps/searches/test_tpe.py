@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 from ofakit.errors import OfakitError, UsageError
+from ofakit.sweeps.evaluations import EvaluationReader
 from ofakit.sweeps.record import Record
 from ofakit.sweeps.searches.tpe import TPESearch
 from ofakit.sweeps.space import Parameter
@@ -105,17 +105,17 @@ def test_a_run_far_below_the_others_is_hopeless(pruning):
     assert not verdicts[0]
 
 
-def test_a_hopeless_run_is_ended_while_it_trains(run, tmp_path, starts_of):
+@pytest.mark.parametrize("first_stage", [None, 2])
+def test_a_hopeless_run_is_ended_while_it_trains(run, first_stage):
     result = run(
         parameters={"gain": {"low": 0.5, "high": 2}},
-        set={"train.max_steps": 6, "seconds_a_step": 0.12},
+        set={"train.max_steps": 6, "seconds_a_step": 0.12, "first_stage": first_stage},
         search={"type": "tpe", "runs": 5, "startup_runs": 5, "pruning": {"type": "median", "startup_runs": 1}},
     )
     pruned = [r for r in result["runs"] if r["status"] == "pruned"]
     assert pruned
     for ended in pruned:
-        lines = (Path(ended["work_dir"]) / "metrics.jsonl").read_text().splitlines()
-        assert json.loads(lines[-1])["step"] < 6
+        assert EvaluationReader(Path(ended["work_dir"]), "evaluation/cider").all()[-1][0] < 6
         assert ended["cider"] < result["best"]["cider"]
     assert result["best"]["status"] == "done"
 

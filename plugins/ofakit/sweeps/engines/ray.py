@@ -198,7 +198,7 @@ def _keeper(tune: Any, sweep: Sweep) -> Any:
                 sweep.keep(Record.from_line(line).scored_by(sweep.config.metric))
                 return
             folder = sweep.folder.run(number)
-            evaluations = EvaluationReader(folder / "metrics.jsonl", sweep.config.watched).all()
+            evaluations = EvaluationReader(folder, sweep.config.watched).all()
             ended = Record(
                 number=number,
                 parameters=trial.config["run"]["parameters"],
