@@ -165,6 +165,25 @@ def test_beside_cross_entropy_the_student_runs_once(bundle, examples, batch, tmp
     torch.testing.assert_close(bundle.model.decoder.layers[0].fc1.weight.grad, expected, atol=1e-7, rtol=1e-5)
 
 
+def test_features_of_a_frozen_backbone_are_for_the_student_alone(bundle, examples, batch, tmp_path):
+    teacher = make_bundle(**LARGER)
+    with torch.no_grad():
+        teacher.model.encoder.embed_images.conv1.weight.mul_(-1)
+    objective = prepared(bundle, examples, str(save_bundle(teacher, tmp_path / "teacher")))
+    bundle.model.eval()
+    expected = objective(bundle.model, batch, 10.0, 0)[0].item()
+    features = bundle.model.visual_features(batch["patch_images"]).detach()
+    assert not torch.allclose(features, objective.teacher.visual_features(batch["patch_images"]), atol=1e-3)
+    shown = {**batch, "patch_features": features}
+    assert objective(bundle.model, shown, 10.0, 0)[0].item() == pytest.approx(expected, rel=1e-6)
+    seen = []
+    backbone = bundle.model.encoder.embed_images.conv1
+    handle = backbone.register_forward_pre_hook(lambda *_: seen.append("student"))
+    objective(bundle.model, shown, 10.0, 0)
+    handle.remove()
+    assert seen == []
+
+
 def test_in_bf16_the_loss_is_nearly_the_same(bundle, examples, batch, tmp_path):
     bundle.model.eval()
     objective = prepared(bundle, examples, teacher_directory(tmp_path, **LARGER))

@@ -24,12 +24,11 @@ import torch
 from torch import Tensor
 
 from ofakit.errors import UsageError
+from ofakit.models.ofa.inputs import picture_inputs
 from ofakit.objectives._projection import compute_dtype, project, projected_loss
 from ofakit.objectives._teacher import find_teacher, load_teacher, refuse_other_inputs, refuse_other_vocabulary
 
 __all__ = ["TokenDistillation", "distillation_loss"]
-
-SOURCE = ("input_ids", "patch_images", "patch_masks")
 
 
 class TokenDistillation:
@@ -82,7 +81,8 @@ class TokenDistillation:
 
         Args:
             model: An `OFAModel`, the student.
-            batch: `input_ids`, `decoder_input_ids`, `target`, and with pictures `patch_images` (floats), `patch_masks`.
+            batch: `input_ids`, `decoder_input_ids`, `target`, and with pictures `patch_images` (floats), `patch_masks`;
+                `patch_features`, what a frozen backbone of the student made of them, are for the student alone.
             normalizer: Target tokens of all micro-batches and processes that make one update.
             step: Not used.
 
@@ -93,7 +93,8 @@ class TokenDistillation:
         there = batch["target"] != self.pad_token_id
         hidden = _decoder_states(model, batch)[there]
         with torch.no_grad():
-            taught = _decoder_states(self.teacher, batch)[there]
+            pixels = {name: value for name, value in batch.items() if name != "patch_features"}
+            taught = _decoder_states(self.teacher, pixels)[there]
         loss, agreement = distillation_loss(
             hidden,
             model.output_embedding,
@@ -146,5 +147,5 @@ def distillation_loss(
 
 def _decoder_states(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
     """(B, U, d) normalised states along the captions of a batch."""
-    encoded = model.encode(**{name: batch[name] for name in SOURCE if batch.get(name) is not None})
+    encoded = model.encode(input_ids=batch["input_ids"], **picture_inputs(batch))
     return model.decode(decoder_input_ids=batch["decoder_input_ids"], encoder_outputs=encoded)
