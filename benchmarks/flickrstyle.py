@@ -1,13 +1,13 @@
 """What each objective brings on FlickrStyle: same start, same number of steps, several seeds.
 
-    python tools/finetune.py --conf configs/caption/flickr8k.json --set data.root=DATA --set work_dir=START
+    python tools/finetune.py --conf configs/caption/flickrstyle.json --set data.root=DATA --set work_dir=START
     python benchmarks/flickrstyle.py --data DATA --start START/best --out OUT [--seeds 1 2 3] [--jobs 2]
 
-Trains cross entropy, with style MLM, and with image-text matching (`configs/flickrstyle/`), each with every seed; then
-SCST from the models of the arm that has the best mean CIDEr on the validation split. A run whose `result.json` is
-there is not run again. Prints two Markdown tables: scores of the test split, the mean over seeds with its 95 %
-interval (Student's t), and the paired randomization test of every arm against the one it is compared with, on the
-captions of all seeds. Every process computes with one thread.
+Trains a model of that start further: with cross entropy, with style MLM beside it, and with image-text matching beside
+it (`configs/flickrstyle/`), each with every seed; then SCST from the models of the arm that has the best mean CIDEr on
+the validation split. A run whose `result.json` is there is not run again. Prints two Markdown tables: scores of the
+test split, the mean over seeds with its 95 % interval (Student's t), and the paired randomization test of every arm
+against the one it is compared with, on the captions of all seeds. Every process computes with one thread.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def test_table(options: argparse.Namespace, pairs: list[tuple[str, str]]) -> str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="folder with flickr8k/ and flickrstyle/")
-    parser.add_argument("--start", required=True, help="model directory that flickr8k.json gave")
+    parser.add_argument("--start", required=True, help="model directory that all arms start from")
     parser.add_argument("--out", type=Path, required=True, help="folder for the runs")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--jobs", type=int, default=2, help="runs at once")
