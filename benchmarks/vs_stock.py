@@ -1,6 +1,6 @@
 """This project's OFA beside ModelScope's at the same work on the same machine, in one run.
 
-    python benchmarks/vs_stock.py --stock-python STOCK_ENV/bin/python [--sizes tiny base] [--json FILE]
+    python benchmarks/vs_stock.py --stock-python STOCK_ENV/bin/python [--sizes tiny base] [--measures train …]
 
 Checks first that both give the same loss and the same hypotheses from the same weights and batch, then times a
 training step (forward, loss, backward, AdamW) in fp32 and in bf16 and takes its peak memory, and times beam search
