@@ -74,7 +74,7 @@ class OurSCST(Ours):
 
     def step(self) -> Callable[[dict], None]:
         """The update, timed inside."""
-        from ofakit.trainers.processes import Processes
+        from ofakit.processes import Processes
         from ofakit.trainers.update import Updater, WeightedObjectives
 
         objective, shares = self.objective, self.shares

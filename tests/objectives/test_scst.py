@@ -19,8 +19,8 @@ from ofakit.models.ofa import freeze
 from ofakit.objectives import OBJECTIVES
 from ofakit.objectives._policy import decoder_states, policy_loss, sequence_log_probs
 from ofakit.objectives.scst import BASELINES, SCST, advantages, shifted_right
+from ofakit.processes import Processes
 from ofakit.rewards import REWARDS
-from ofakit.trainers.processes import Processes
 from ofakit.trainers.update import Updater, WeightedObjectives
 
 from .conftest import make_batch, make_bundle, make_examples
@@ -398,7 +398,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from objectives.test_scst import *
-from ofakit.trainers.processes import join_processes
+from ofakit.processes import join_processes
 
 processes = join_processes("cpu")
 found = updater_gradients(processes, [half(processes.rank)])

@@ -18,7 +18,7 @@ from ofakit.objectives._teacher_captions import FILE
 from ofakit.objectives.cross_entropy import CrossEntropy, label_smoothed_cross_entropy
 from ofakit.objectives.sequence_distillation import SequenceDistillation
 from ofakit.preprocessors import CaptionPreprocessor
-from ofakit.trainers.processes import Processes
+from ofakit.processes import Processes
 from ofakit.trainers.update import Updater, WeightedObjectives
 
 from .conftest import make_batch, make_bundle, make_examples
@@ -202,7 +202,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from objectives.test_sequence_distillation import *
-from ofakit.trainers.processes import join_processes
+from ofakit.processes import join_processes
 
 processes, folder = join_processes("cpu"), Path(sys.argv[2])
 found = updater_gradients(processes, (0, 1, 4)[processes.rank : processes.rank + 2], folder, folder / "two")

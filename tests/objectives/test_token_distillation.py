@@ -18,8 +18,8 @@ from ofakit.models.ofa import OFAModel
 from ofakit.objectives import OBJECTIVES, _projection
 from ofakit.objectives.cross_entropy import CrossEntropy
 from ofakit.objectives.token_distillation import TokenDistillation, distillation_loss
+from ofakit.processes import Processes
 from ofakit.text import StyleSet
-from ofakit.trainers.processes import Processes
 from ofakit.trainers.update import Updater, WeightedObjectives
 from torch.nn import functional as F
 
@@ -273,7 +273,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from objectives.test_token_distillation import *
-from ofakit.trainers.processes import join_processes
+from ofakit.processes import join_processes
 
 processes = join_processes("cpu")
 bounds = (0, 1, 4)[processes.rank : processes.rank + 2]

@@ -13,8 +13,8 @@ import torch
 from ofakit.config.schema import OptimizerSection, SchedulerSection
 from ofakit.models.ofa import OFAConfig, OFAModel, freeze
 from ofakit.objectives.cross_entropy import CrossEntropy
+from ofakit.processes import Processes
 from ofakit.trainers.optimization import build_optimizer, build_scheduler
-from ofakit.trainers.processes import Processes
 from ofakit.trainers.update import LossNotFinite, Updater, WeightedObjectives
 from safetensors.torch import load_file
 
@@ -100,7 +100,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_update import *
-from ofakit.trainers.processes import join_processes
+from ofakit.processes import join_processes
 
 shared, folder = Path(sys.argv[2]), Path(sys.argv[3])
 processes = join_processes("cpu")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -65,10 +64,11 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
         The result for the last line of stdout; None in processes other than the first.
     """
     from ofakit.config import load_config
+    from ofakit.processes import launched_rank
 
     config = load_config(args.conf, [*args.overrides, *_shorthands(args)])
     result = _train(config, args) if args.mode == "train" else _evaluate(config, args)
-    return result if int(os.environ.get("RANK", "0")) == 0 else None
+    return result if launched_rank() == 0 else None
 
 
 def _shorthands(args: argparse.Namespace) -> list[str]:
@@ -142,7 +142,9 @@ def _trainer(config: ExperimentConfig, args: argparse.Namespace, model: str | No
 
 def _move_earlier_run(work_dir: Path) -> None:
     """Put what an earlier run left aside, so that nothing of it is lost or mistaken for the new one's."""
-    if int(os.environ.get("RANK", "0")) != 0 or not work_dir.is_dir():
+    from ofakit.processes import launched_rank
+
+    if launched_rank() != 0 or not work_dir.is_dir():
         return
     left = [work_dir / name for name in OUTPUTS if (work_dir / name).exists()]
     if not left:

@@ -57,8 +57,8 @@ class BadExamples:
             kind: "bad picture", "empty caption" or "empty reference".
             reason: Why.
         """
-        image = str(example.image) if isinstance(example.image, str | Path) else None
-        self.rows.append({"id": example.id, "image": image, "style": example.style, "kind": kind, "reason": reason})
+        row = {"id": example.id, "image": example.image_path, "style": example.style, "kind": kind, "reason": reason}
+        self.rows.append(row)
 
     def check(self, total: int) -> None:
         """Refuse to go on with too many bad pictures.
@@ -114,12 +114,12 @@ def usable_examples(
     Raises:
         UsageError: Too many are bad, or the disk has no room for the store.
     """
-    paths = [example.image for example in examples if isinstance(example.image, str | Path)]
+    paths = [example.image_path for example in examples if example.image_path]
     reasons = store.add_many(paths, workers, progress)
     usable = []
     for example in examples:
-        on_disk = isinstance(example.image, str | Path)
-        reason = reasons.get(str(example.image)) if on_disk else _reason_in_memory(example.image)
+        path = example.image_path
+        reason = reasons.get(path) if path else _reason_in_memory(example.image)
         if reason is None:
             usable.append(example)
         else:

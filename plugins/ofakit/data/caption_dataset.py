@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,7 +67,7 @@ class CaptionDataset:
         """
         epoch, position = key if isinstance(key, tuple) else (self.epoch, key)
         example = self.examples[position]
-        in_store = self.store is not None and isinstance(example.image, str | Path)
+        in_store = self.store is not None and example.image_path is not None
         pixels = self.store[example.image] if in_store else None
         rng = np.random.Generator(np.random.PCG64([self.seed, epoch, position]))
         return {**self.preprocessor(example, rng=rng, pixels=pixels), "index": position}

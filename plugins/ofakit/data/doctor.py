@@ -10,7 +10,6 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from ofakit.data.example import Example
@@ -80,7 +79,7 @@ def _bad_pictures(
     splits: Mapping[str, Sequence[Example]], workers: int, progress: Callable[[int, int], None] | None
 ) -> dict[Any, str]:
     """The reason for each picture that cannot be decoded, by path, or by identity for pictures in memory."""
-    images = {_key(e.image): e.image for examples in splits.values() for e in examples if e.image is not None}
+    images = {e.picture_key: e.image for examples in splits.values() for e in examples if e.image is not None}
 
     def reason(image: Any) -> str | None:
         try:
@@ -103,7 +102,7 @@ def _examine_split(
     examples: Sequence[Example], known_style: Callable[[str], bool] | None, reasons: Mapping[Any, str]
 ) -> dict[str, Any]:
     captions = [(example, text) for example in examples for text in _captions(example)]
-    pictures = {_key(example.image): example.id for example in examples if example.image is not None}
+    pictures = {example.picture_key: example.id for example in examples if example.image is not None}
     bad = [{"image": str(key), "id": pictures[key], "reason": reasons[key]} for key in pictures if key in reasons]
     styles = Counter(example.style for example in examples if example.style is not None)
     missing = [row for row in bad if row["reason"] == "no such file"]
@@ -127,10 +126,6 @@ def _captions(example: Example) -> tuple[str, ...]:
     return example.references or (() if example.text is None else (example.text,))
 
 
-def _key(image: Any) -> Any:
-    return str(image) if isinstance(image, str | Path) else id(image)
-
-
 def _duplicates(captions: Sequence[tuple[Example, str]]) -> dict[str, Any]:
     """Texts that one example has twice, and how many captions repeat a text of another picture."""
     said: Counter[tuple[str, str]] = Counter()
@@ -141,7 +136,7 @@ def _duplicates(captions: Sequence[tuple[Example, str]]) -> dict[str, Any]:
         if is_empty(text):
             continue
         said[example.id, text] += 1
-        pictures.setdefault(text, set()).add(_key(example.image))
+        pictures.setdefault(text, set()).add(example.picture_key)
         uses[text] += 1
     return {
         "duplicate_captions": [{"id": name, "caption": text} for (name, text), times in said.items() if times > 1],
@@ -166,9 +161,7 @@ def _word_counts(captions: Sequence[str]) -> dict[str, Any]:
 
 
 def _shared_pictures(splits: Mapping[str, Sequence[Example]]) -> dict[str, int]:
-    paths = {
-        name: {str(e.image) for e in examples if isinstance(e.image, str | Path)} for name, examples in splits.items()
-    }
+    paths = {name: {e.image_path for e in examples} - {None} for name, examples in splits.items()}
     names = list(paths)
     pairs = [(one, two) for k, one in enumerate(names) for two in names[k + 1 :]]
     return {f"{one} and {two}": len(paths[one] & paths[two]) for one, two in pairs if paths[one] & paths[two]}

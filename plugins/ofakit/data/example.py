@@ -35,3 +35,14 @@ class Example:
     text: str | None = None
     references: tuple[str, ...] = ()
     style: str | None = None
+
+    @property
+    def image_path(self) -> str | None:
+        """The picture's path; None where it is in memory, or there is none."""
+        return str(self.image) if isinstance(self.image, str | Path) else None
+
+    @property
+    def picture_key(self) -> str | int:
+        """What tells pictures apart: the path, or else the identity of the object in memory."""
+        path = self.image_path
+        return id(self.image) if path is None else path

@@ -64,15 +64,16 @@ def refuse_other_vocabulary(student: ModelBundle, teacher: ModelBundle, path: Pa
     """
     ours, theirs = student.tokenizer, teacher.tokenizer
     sizes = len(student.model.output_embedding), len(teacher.model.output_embedding)
-    for token_id in range(max(*sizes, len(ours), len(theirs))):
-        own, other = ours.id_to_token(token_id), theirs.id_to_token(token_id)
-        if own != other or (token_id < sizes[0]) != (token_id < sizes[1]):
-            raise UsageError(
-                f"expected a teacher with the student's vocabulary, found {_named(token_id, own, sizes[0])} in the "
-                f"student ({len(ours)} tokens) and {_named(token_id, other, sizes[1])} in {path} ({len(theirs)} "
-                f"tokens); start the student with model.tokenizer.path={path} and the same style.mode, or learn from "
-                "the teacher's captions alone (sequence_distillation), which may have any vocabulary"
-            )
+    different = {ours.first_difference(theirs), None if sizes[0] == sizes[1] else min(sizes)} - {None}
+    if not different:
+        return
+    token_id = min(different)
+    own, other = (_named(token_id, v.id_to_token(token_id), n) for v, n in zip((ours, theirs), sizes, strict=True))
+    raise UsageError(
+        f"expected a teacher with the student's vocabulary, found {own} in the student ({len(ours)} tokens) and "
+        f"{other} in {path} ({len(theirs)} tokens); start the student with model.tokenizer.path={path} and the same "
+        "style.mode, or learn from the teacher's captions alone (sequence_distillation), which may have any vocabulary"
+    )
 
 
 def _named(token_id: int, token: str | None, size: int) -> str:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -27,6 +26,7 @@ from ofakit.models.ofa.inference import prepare_for_inference
 from ofakit.objectives._teacher import load_teacher
 from ofakit.objectives.itm import reranker_of
 from ofakit.preprocessors import CaptionPreprocessor, Collate
+from ofakit.processes import joined_processes
 from ofakit.text.styles import same_style
 
 __all__ = ["FILE", "teacher_captions"]
@@ -68,10 +68,11 @@ def teacher_captions(
     first = {row: example for row, example in zip(reversed(rows), reversed(examples), strict=True)}
     pictures = [replace(first[row], text=None) for row in range(len(place))]
     about = _about(path, search, precision)
-    captions = _of_the_first_process(_read(work_dir / FILE, about, pictures))
+    processes = joined_processes(device)
+    captions = processes.gather(_read(work_dir / FILE, about, pictures))[0]
     if captions is None:
         captions = _write_all(path, pictures, device, search, batch_size, precision, workers)
-        if _rank() == 0:
+        if processes.is_main:
             _keep(work_dir / FILE, about, pictures, captions)
     silent = sum(map(is_empty, captions))
     if silent == len(captions):
@@ -91,6 +92,7 @@ def _write_all(
     workers: int,
 ) -> list[str]:
     """This process's share of the captions, and then those of all; the global random generators stay as they are."""
+    processes = joined_processes(device)
     with torch.random.fork_rng(devices=[]):
         teacher = load_teacher(path, device)
         _refuse_unknown_styles(teacher, path, pictures)
@@ -101,7 +103,7 @@ def _write_all(
         batches = [list(range(start, min(start + batch_size, len(pictures)))) for start in starts]
         loader = DataLoader(
             CaptionDataset(pictures, preprocessor),
-            batch_sampler=batches[_rank() :: _world_size()],
+            batch_sampler=batches[processes.rank :: processes.world_size],
             collate_fn=Collate(teacher.tokenizer.pad_token_id),
             num_workers=workers,
         )
@@ -109,12 +111,12 @@ def _write_all(
         settings = {**teacher.generation.model_dump(), **own, "do_sample": False}
         judge, model = reranker_of(teacher, settings["rerank"]), prepare_for_inference(teacher.model, precision)
         mine: dict[int, str] = {}
-        for batch in tqdm(loader, "teacher's captions", leave=False, disable=None if _rank() == 0 else True):
+        for batch in tqdm(loader, "teacher's captions", leave=False, disable=None if processes.is_main else True):
             positions = batch["index"].tolist()
             styles = [pictures[position].style for position in positions]
             found = write_captions(model, teacher, batch, settings, styles, judge)
             mine |= {p: captions[0].text if captions else "" for p, captions in zip(positions, found, strict=True)}
-    everybodys = {position: text for share in _gathered(mine) for position, text in share.items()}
+    everybodys = {position: text for share in processes.gather(mine) for position, text in share.items()}
     return [everybodys[position] for position in range(len(pictures))]
 
 
@@ -156,7 +158,7 @@ def _read(file: Path, about: Mapping[str, Any], pictures: Sequence[Any]) -> list
 def _keep(file: Path, about: Mapping[str, Any], pictures: Sequence[Any], captions: Sequence[str]) -> None:
     """Write the captions, whole or not at all."""
     rows = [
-        {"id": p.id, "image": str(p.image) if isinstance(p.image, str | Path) else None, "style": p.style, "caption": c}
+        {"id": p.id, "image": p.image_path, "style": p.style, "caption": c}
         for p, c in zip(pictures, captions, strict=True)
     ]
     write_text(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in (about, *rows)))
@@ -164,35 +166,4 @@ def _keep(file: Path, about: Mapping[str, Any], pictures: Sequence[Any], caption
 
 def _key(example: Any) -> tuple[Any, str | None]:
     """What tells pictures and styles apart."""
-    image = str(example.image) if isinstance(example.image, str | Path) else id(example.image)
-    return image, same_style(example.style) if example.style else None
-
-
-def _together() -> bool:
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
-
-
-def _rank() -> int:
-    return dist.get_rank() if _together() else 0
-
-
-def _world_size() -> int:
-    return dist.get_world_size() if _together() else 1
-
-
-def _of_the_first_process(item: Any) -> Any:
-    """The first process's item, in every process."""
-    if not _together():
-        return item
-    items = [item]
-    dist.broadcast_object_list(items, src=0)
-    return items[0]
-
-
-def _gathered(item: Any) -> list[Any]:
-    """Every process's item, by rank."""
-    if not _together():
-        return [item]
-    items: list[Any] = [None] * _world_size()
-    dist.all_gather_object(items, item)
-    return items
+    return example.picture_key, same_style(example.style) if example.style else None

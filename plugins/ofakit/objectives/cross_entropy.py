@@ -14,12 +14,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from ofakit.errors import UsageError
 from ofakit.models.ofa.inputs import picture_inputs
 from ofakit.objectives._projection import chunks_of_rows, compute_dtype, project, projected_loss, smoothed_loss
+from ofakit.processes import joined_processes
 
 __all__ = ["CrossEntropy", "label_smoothed_cross_entropy", "r_drop_loss", "token_losses"]
 
@@ -195,26 +195,14 @@ def best_tokens(losses: Tensor, drop_ratio: float) -> tuple[Tensor, float]:
     Returns:
         Positions among the N, and the share of the joined batch that stays.
     """
-    offset, joined = 0, losses
-    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-        offset, joined = _gather(losses)
+    processes = joined_processes(losses.device)
+    parts = processes.gather(losses.detach())
+    offset = sum(map(len, parts[: processes.rank]))
+    joined = torch.cat([part.to(losses.device) for part in parts])
     count = int(len(joined) * (1 - drop_ratio))
     chosen = joined.topk(count, largest=False).indices
     mine = chosen[(chosen >= offset) & (chosen < offset + len(losses))] - offset
     return mine, max(count, 1) / max(len(joined), 1)
-
-
-def _gather(losses: Tensor) -> tuple[int, Tensor]:
-    size = torch.tensor([len(losses)], device=losses.device)
-    sizes = [torch.zeros_like(size) for _ in range(dist.get_world_size())]
-    dist.all_gather(sizes, size)
-    counts = [int(s) for s in sizes]
-    padded = losses.new_zeros(max(counts))
-    padded[: len(losses)] = losses
-    parts = [torch.zeros_like(padded) for _ in counts]
-    dist.all_gather(parts, padded)
-    joined = torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
-    return sum(counts[: dist.get_rank()]), joined
 
 
 def _decoder_states(model: Any, batch: Mapping[str, Tensor], passes: int) -> Tensor:

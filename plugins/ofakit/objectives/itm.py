@@ -90,7 +90,7 @@ class ITM:
         captions: dict[str | None, list[tuple[Any, str]]] = defaultdict(list)
         for example in examples:
             texts = example.references if example.text is None else (example.text,)
-            captions[_style_key(example)] += [(_picture_key(example), text) for text in texts]
+            captions[_style_key(example)] += [(example.picture_key, text) for text in texts]
         self.captions = dict(captions)
         names = {same_style(example.style): example.style for example in examples if example.style}
         self.styles = sorted(names.values()) if bundle.styles is not None else []
@@ -119,7 +119,7 @@ class ITM:
 
     def _of_another_picture(self, example: Any, rng: np.random.Generator) -> str | None:
         """A caption in the same style of another picture; None where there is no other."""
-        pool, own = self.captions[_style_key(example)], _picture_key(example)
+        pool, own = self.captions[_style_key(example)], example.picture_key
         for place in rng.permutation(len(pool))[:100] if len(pool) < 100 else rng.integers(len(pool), size=100):
             picture, text = pool[int(place)]
             if picture != own and text not in example.references:
@@ -341,8 +341,3 @@ def rerank(
 
 def _style_key(example: Any) -> str | None:
     return same_style(example.style) if example.style else None
-
-
-def _picture_key(example: Any) -> Any:
-    """What tells pictures apart: the path, or the object where it is decoded already."""
-    return str(example.image) if isinstance(example.image, str | Path) else id(example.image)

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -36,6 +35,7 @@ from ofakit.errors import UsageError, did_you_mean
 from ofakit.hub import load_bundle, save_bundle
 from ofakit.models.ofa.generation import generate
 from ofakit.objectives._policy import decoder_states, policy_loss, sequence_log_probs
+from ofakit.processes import launched_rank
 from ofakit.rewards._weighted import WeightedRewards
 
 __all__ = ["SCST", "advantages"]
@@ -143,7 +143,7 @@ class SCST:
                 f"scst: kl_weight holds the model near the one that the run started with, expected in {folder}, and "
                 "that is gone; put a copy of it there, or start the run again without --resume"
             )
-        if not resumed and int(os.environ.get("RANK", "0")) == 0:
+        if not resumed and launched_rank() == 0:
             save_bundle(bundle, folder)
         start = load_bundle(folder).model if resumed else copy.deepcopy(bundle.model)
         self.starting_model = start.to(bundle.model.output_embedding.device).eval().requires_grad_(False)

@@ -244,6 +244,18 @@ class OFATokenizer:
     def __len__(self) -> int:
         return len(self._id_of)
 
+    def first_difference(self, other: OFATokenizer) -> int | None:
+        """The first id that stands for another token here than there, or for none in one of them.
+
+        Args:
+            other: What this vocabulary is compared with.
+
+        Returns:
+            None where the vocabularies are equal.
+        """
+        ids = range(max(len(self), len(other)))
+        return next((i for i in ids if self.id_to_token(i) != other.id_to_token(i)), None)
+
     @property
     def language(self) -> str:
         """`en` or `zh`."""

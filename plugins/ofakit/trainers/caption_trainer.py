@@ -38,6 +38,7 @@ from ofakit.hooks import best_snapshot, early_stop, metrics_file, snapshot  # no
 from ofakit.hub import ModelBundle, load_bundle, resolve_model, save_bundle
 from ofakit.models.ofa.freezing import freeze
 from ofakit.objectives import OBJECTIVES
+from ofakit.processes import join_processes
 from ofakit.trainers.assemble import build_bundle, build_reader
 from ofakit.trainers.evaluation import (
     Prediction,
@@ -49,7 +50,6 @@ from ofakit.trainers.evaluation import (
 )
 from ofakit.trainers.loading import Loading, move_batch
 from ofakit.trainers.optimization import build_optimizer, build_scheduler
-from ofakit.trainers.processes import join_processes
 from ofakit.trainers.state import load_state, random_state, restore_random_state, save_state, snapshot_folder
 from ofakit.trainers.update import Updater, WeightedObjectives
 
@@ -227,15 +227,15 @@ class CaptionTrainer(EpochBasedTrainer):
         Raises:
             UsageError: An EvaluationHook has nothing to evaluate on.
         """
-        specs = [hook.model_dump() for hook in self.experiment.train.hooks]
-        if not self.examples.get("val"):
-            if any(spec["type"] == "EvaluationHook" for spec in specs):
-                raise UsageError(
-                    "train.hooks has an EvaluationHook, and there are no examples to evaluate on: give data.val a "
-                    "split or an eval_dataset, or leave the hook out"
-                )
-            specs = specs or [dict(hook) for hook in DEFAULT_HOOKS if hook["type"] not in NEED_EVALUATION]
-        for spec in specs or [dict(hook) for hook in DEFAULT_HOOKS]:
+        evaluates = bool(self.examples.get("val"))
+        usual = [dict(hook) for hook in DEFAULT_HOOKS if evaluates or hook["type"] not in NEED_EVALUATION]
+        specs = [hook.model_dump() for hook in self.experiment.train.hooks] or usual
+        if not evaluates and any(spec["type"] == "EvaluationHook" for spec in specs):
+            raise UsageError(
+                "train.hooks has an EvaluationHook, and there are no examples to evaluate on: give data.val a "
+                "split or an eval_dataset, or leave the hook out"
+            )
+        for spec in specs:
             if spec["type"] in DONE_BY_THE_TRAINER:
                 self.logger.info(f"hook {spec['type']} is left out: the trainer itself does its work")
                 continue
@@ -421,11 +421,10 @@ class CaptionTrainer(EpochBasedTrainer):
         predictions = []
         for index, example in enumerate(usable):
             caption, before_rerank = by_index[index]
-            image = str(example.image) if isinstance(example.image, str | Path) else None
             predictions.append(
                 Prediction(
                     example.id,
-                    image,
+                    example.image_path,
                     example.style,
                     caption.text,
                     caption.score,
@@ -504,9 +503,8 @@ class CaptionTrainer(EpochBasedTrainer):
     def _take_weights(self, path: Path) -> None:
         """Those of a model directory, whose token ids must mean the same."""
         other = load_bundle(path)
-        vocabularies = [bundle.tokenizer for bundle in (other, self.bundle)]
-        theirs, ours = ([tokenizer.id_to_token(i) for i in range(len(tokenizer))] for tokenizer in vocabularies)
-        if theirs != ours:
+        theirs, ours = other.tokenizer, self.bundle.tokenizer
+        if ours.first_difference(theirs) is not None:
             raise UsageError(
                 f"expected a checkpoint with this run's vocabulary of {len(ours)} tokens, found another, of "
                 f"{len(theirs)} tokens, in {path}; start from that model with its own: --set model.path={path}"

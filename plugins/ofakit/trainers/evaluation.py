@@ -155,20 +155,16 @@ def score_predictions(predictions: Sequence[Prediction], judge: StyleJudge | Non
     if control is not None:
         scores["cider_shuffled"] = _cider(control)
     styles = sorted({p.style for p in predictions if p.style is not None})
-    styled = [p for p in predictions if p.style is not None]
-    obeyed = judge.obeys([p.caption for p in styled], [p.style for p in styled]) if judge and styled else None
-    if obeyed is not None:
-        scores["style_accuracy"] = float(np.mean(obeyed))
+    scores |= _style_accuracy(predictions, judge)
+    if "style_accuracy" in scores:
         scores["style_accuracy_of_people"] = judge.human_accuracy
     for style in styles if len(styles) > 1 else []:
         of_style = [p for p in predictions if p.style == style]
-        scores |= {f"{style}/{name}": value for name, value in _text_scores(of_style).items()}
+        own = _text_scores(of_style) | _style_accuracy(of_style, judge)
+        scores |= {f"{style}/{name}": value for name, value in own.items()}
         control_of_style = shuffled(of_style, seed)
         if control_of_style is not None:
             scores[f"{style}/cider_shuffled"] = _cider(control_of_style)
-        if obeyed is not None:
-            hits = [hit for p, hit in zip(styled, obeyed, strict=True) if p.style == style]
-            scores[f"{style}/style_accuracy"] = float(np.mean(hits))
     return {**scores, **_rerank_scores(predictions, judge), "captions": len(predictions)}
 
 
@@ -177,14 +173,20 @@ def _rerank_scores(predictions: Sequence[Prediction], judge: StyleJudge | None) 
     if any(p.before_rerank is None for p in predictions):
         return {}
     before = [replace(p, caption=p.before_rerank) for p in predictions]
-    scores = {f"without_rerank/{name}": value for name, value in _text_scores(before).items()}
-    styled = [p for p in before if p.style is not None]
-    if judge and styled:
-        obeyed = judge.obeys([p.caption for p in styled], [p.style for p in styled])
-        scores["without_rerank/style_accuracy"] = float(np.mean(obeyed))
+    found = _text_scores(before) | _style_accuracy(before, judge)
+    scores = {f"without_rerank/{name}": value for name, value in found.items()}
     sure = [p.p_yes for p in predictions if p.p_yes is not None]
     changed = [p.caption != p.before_rerank for p in predictions]
     return {**scores, "p_yes": float(np.mean(sure)) if sure else 0.0, "reranked": float(np.mean(changed))}
+
+
+def _style_accuracy(predictions: Sequence[Prediction], judge: StyleJudge | None) -> dict[str, float]:
+    """The share of captions in the style asked for; nothing without a judge or a style."""
+    pairs = [(p.caption, p.style) for p in predictions if p.style is not None]
+    if judge is None or not pairs:
+        return {}
+    captions, styles = zip(*pairs, strict=True)
+    return {"style_accuracy": float(np.mean(judge.obeys(captions, styles)))}
 
 
 def _text_scores(predictions: Sequence[Prediction]) -> dict[str, float]:

@@ -28,7 +28,7 @@ from ofakit.hub import ModelBundle
 from ofakit.preprocessors import CaptionPreprocessor, Collate
 from ofakit.preprocessors.image import normalize
 from ofakit.preprocessors.views import with_views
-from ofakit.trainers.processes import Processes
+from ofakit.processes import Processes
 
 __all__ = ["Loading", "move_batch", "one_per_picture"]
 
@@ -161,7 +161,7 @@ class Loading:
             sizes = self.experiment.preprocessor
             folder = self.experiment.data.image_store or str(Path(self.experiment.work_dir) / "image_store")
             self.store = ImageStore(folder, sizes.max_image_size or sizes.patch_image_size)
-        paths = list(dict.fromkeys(str(e.image) for e in examples if isinstance(e.image, str | Path)))
+        paths = list(dict.fromkeys(e.image_path for e in examples if e.image_path))
         share = paths[self.processes.rank :: self.processes.world_size]
         with tqdm(total=len(share), desc="decoding", leave=False, disable=None) as bar:
             self.store.add_many(share, os.cpu_count() or 1, lambda done, _: bar.update(done - bar.n))
@@ -181,11 +181,11 @@ def one_per_picture(examples: Iterable[Example]) -> list[Example]:
     """
     joined: dict[tuple[Any, str | None], Example] = {}
     for example in examples:
-        image = str(example.image) if isinstance(example.image, str | Path) else id(example.image)
+        key = (example.picture_key, example.style)
         references = example.references or (() if example.text is None else (example.text,))
-        first = joined.setdefault((image, example.style), replace(example, text=None, references=()))
+        first = joined.setdefault(key, replace(example, text=None, references=()))
         united = tuple(dict.fromkeys([*first.references, *references]))
-        joined[image, example.style] = replace(first, references=united)
+        joined[key] = replace(first, references=united)
     return list(joined.values())
 
 

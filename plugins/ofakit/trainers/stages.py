@@ -9,7 +9,6 @@ A stage that was interrupted goes on from its own snapshots; one that is done is
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from ofakit.config.schema import ExperimentConfig
 from ofakit.config.stages import RESULT, stage_experiments
 from ofakit.errors import UsageError
 from ofakit.files import replace_folder, write_text
+from ofakit.processes import launched_rank
 from ofakit.trainers.assemble import data_root
 
 __all__ = ["train_stages"]
@@ -43,7 +43,7 @@ def train_stages(
         UsageError: A stage's keys are wrong, or one left no model.
     """
     experiments = stage_experiments(config)
-    work_dir, is_main = Path(config.work_dir), int(os.environ.get("RANK", "0")) == 0
+    work_dir, is_main = Path(config.work_dir), launched_rank() == 0
     if is_main:
         write_text(work_dir / "conf.json", config.model_dump_json(indent=1) + "\n")
     shared = {

@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ofakit.errors import OfakitError
 from ofakit.models.ofa.inputs import shown_once
 from ofakit.models.ofa.precision import autocast
-from ofakit.trainers.processes import Processes
+from ofakit.processes import Processes
 
 __all__ = ["LossNotFinite", "Updater", "WeightedObjectives"]
 

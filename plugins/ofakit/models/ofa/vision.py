@@ -14,8 +14,9 @@ from torch.nn import functional as F
 
 from ofakit.models.ofa.configuration import RESNET_BLOCKS, drop_path_rates
 from ofakit.models.ofa.recompute import convolve, finish_bottleneck, norm_relu_convolution, recomputed
+from ofakit.processes import joined_processes
 
-__all__ = ["JoinedBatchNorm2d", "VISUAL_WIDTH", "build_resnet", "joined_processes", "visual_features"]
+__all__ = ["JoinedBatchNorm2d", "VISUAL_WIDTH", "build_resnet", "visual_features"]
 
 VISUAL_WIDTH = 1024
 """Channels that the third stage gives."""
@@ -78,7 +79,7 @@ class JoinedBatchNorm2d(nn.BatchNorm2d):
         Args:
             images: Activations.
         """
-        if not (self.training and joined_processes() > 1):
+        if not (self.training and joined_processes().world_size > 1):
             return super().forward(images)
         out, mean, variance, total = _JoinedNormalisation.apply(images, self.weight, self.bias, self.eps)
         self.update_statistics(mean, variance, total)
@@ -97,11 +98,6 @@ class JoinedBatchNorm2d(nn.BatchNorm2d):
         unbiased = variance * (total / (total - 1).clamp_min(1)).to(variance.dtype)
         self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
         self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
-
-
-def joined_processes() -> int:
-    """How many processes share a batch: the size of the default process group, 1 without one."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def build_resnet(resnet_type: str, drop_path_rate: float = 0.0) -> nn.Module:
@@ -149,7 +145,7 @@ def visual_features(resnet: nn.Module, images: Tensor) -> Tensor:
 def _keeps_little(resnet: nn.Module, images: Tensor) -> bool:
     """Whether to train with the steps of `recompute`: on a CPU, where they cost little, with plain batch norms."""
     learns = resnet.conv1.weight.requires_grad and torch.is_grad_enabled() and resnet.training
-    return learns and images.device.type == "cpu" and joined_processes() == 1
+    return learns and images.device.type == "cpu" and joined_processes().world_size == 1
 
 
 def _thrifty_features(resnet: nn.Module, images: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import distributed
 
-__all__ = ["Processes", "join_processes"]
+__all__ = ["Processes", "join_processes", "joined_processes", "launched_rank"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,6 @@ def join_processes(device: str | None = None) -> Processes:
         device: "cpu", "cuda" or "cuda:1"; None takes this process's GPU where there is one.
     """
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
-    rank = int(os.environ.get("RANK", "0"))
     name = device or ("cuda" if torch.cuda.is_available() else "cpu")
     place = torch.device(name.replace("gpu", "cuda"))
     if place.type == "cuda":
@@ -76,4 +75,20 @@ def join_processes(device: str | None = None) -> Processes:
         torch.cuda.set_device(place)
     if world_size > 1 and not distributed.is_initialized():
         distributed.init_process_group("nccl" if place.type == "cuda" else "gloo")
-    return Processes(rank, world_size, place)
+    return Processes(launched_rank(), world_size, place)
+
+
+def joined_processes(device: torch.device | str = "cpu") -> Processes:
+    """Those that have joined: the default process group, or this process alone where there is none.
+
+    Args:
+        device: Where this one computes.
+    """
+    together = distributed.is_available() and distributed.is_initialized()
+    rank, world_size = (distributed.get_rank(), distributed.get_world_size()) if together else (0, 1)
+    return Processes(rank, world_size, torch.device(device))
+
+
+def launched_rank() -> int:
+    """This process's rank as torchrun gave it, known before the processes have joined; 0 without torchrun."""
+    return int(os.environ.get("RANK", "0"))
