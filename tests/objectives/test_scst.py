@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import socket
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import Future
@@ -19,13 +15,12 @@ from ofakit.models.ofa import freeze
 from ofakit.objectives import OBJECTIVES
 from ofakit.objectives._policy import decoder_states, policy_loss, sequence_log_probs
 from ofakit.objectives.scst import BASELINES, SCST, advantages, shifted_right
-from ofakit.processes import Processes
 from ofakit.rewards import REWARDS
 from ofakit.trainers.update import Updater, WeightedObjectives
 
-from .conftest import make_batch, make_bundle, make_examples
+from tests.two_processes import ONE, plain_updater, run_two, update_gradients
 
-ONE = Processes(0, 1, torch.device("cpu"))
+from .conftest import make_batch, make_bundle, make_examples
 
 
 @pytest.mark.parametrize("kind", ["numpy", "torch"])
@@ -396,14 +391,13 @@ def test_registry_finds_it_and_names_its_keys():
 TWO_PROCESSES = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from objectives.test_scst import *
+from tests.objectives.test_scst import *
 from ofakit.processes import join_processes
 
 processes = join_processes("cpu")
 found = updater_gradients(processes, [half(processes.rank)])
 if processes.is_main:
-    torch.save(found, Path(sys.argv[2]) / "two.pt")
+    torch.save(found, Path(sys.argv[1]) / "two.pt")
 """
 
 
@@ -429,28 +423,11 @@ def updater_gradients(processes, batches):
     bundle, _ = double_batch()
     objective = SCST(baseline="mean")
     objective.complete = lambda *_: {}
-    optimizer = torch.optim.SGD(bundle.model.parameters(), 1e-3)
-    found = {}
-
-    def keep(*_):
-        found.update({n: p.grad.clone() for n, p in bundle.model.named_parameters() if p.grad is not None})
-
-    optimizer.register_step_pre_hook(keep)
-    module = WeightedObjectives(bundle.model, {"scst": objective}, [1.0], "fp32")
-    scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
-    Updater(module, optimizer, scheduler, processes, None, 3)(batches, 0)
-    return found
+    return update_gradients(plain_updater(bundle.model, {"scst": objective}, [1.0], processes), batches)
 
 
 def test_two_gloo_processes_give_the_gradient_of_the_joined_batch(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    (tmp_path / "two.py").write_text(TWO_PROCESSES)
-    command = [sys.executable, tmp_path / "two.py", os.path.dirname(os.path.dirname(__file__)), tmp_path]
-    world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    runs = [subprocess.Popen(command, env={**os.environ, **world, "RANK": str(rank)}) for rank in range(2)]
-    assert [run.wait(300) for run in runs] == [0, 0]
+    run_two(TWO_PROCESSES, tmp_path)
     two = torch.load(tmp_path / "two.pt", weights_only=True)
     one = updater_gradients(ONE, [double_batch()[1]])
     assert len(one) > 50 and sum(g.abs().sum() for g in one.values()) > 0

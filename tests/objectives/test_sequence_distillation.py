@@ -18,13 +18,11 @@ from ofakit.objectives._teacher_captions import FILE
 from ofakit.objectives.cross_entropy import CrossEntropy, label_smoothed_cross_entropy
 from ofakit.objectives.sequence_distillation import SequenceDistillation
 from ofakit.preprocessors import CaptionPreprocessor
-from ofakit.processes import Processes
-from ofakit.trainers.update import Updater, WeightedObjectives
+from ofakit.trainers.update import WeightedObjectives
+
+from tests.two_processes import ONE, plain_updater, run_two, update_gradients
 
 from .conftest import make_batch, make_bundle, make_examples
-from .test_token_distillation import run_two
-
-ONE = Processes(0, 1, torch.device("cpu"))
 
 
 @pytest.fixture(scope="session")
@@ -200,11 +198,10 @@ def test_a_missing_teacher_and_wrong_numbers_are_refused(spec, words):
 TWO_PROCESSES = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from objectives.test_sequence_distillation import *
+from tests.objectives.test_sequence_distillation import *
 from ofakit.processes import join_processes
 
-processes, folder = join_processes("cpu"), Path(sys.argv[2])
+processes, folder = join_processes("cpu"), Path(sys.argv[1])
 found = updater_gradients(processes, (0, 1, 4)[processes.rank : processes.rank + 2], folder, folder / "two")
 if processes.is_main:
     torch.save(found, folder / "two.pt")
@@ -218,18 +215,9 @@ def updater_gradients(processes, bounds, folder, work_dir):
     bundle.model.double().train()
     batch = make_batch(bundle, examples)
     batch = {name: value[slice(*bounds)] for name, value in batch.items()}
-    optimizer = torch.optim.SGD(bundle.model.parameters(), 1e-3)
-    found = {}
-
-    def keep(*_):
-        found.update({n: p.grad.clone() for n, p in bundle.model.named_parameters() if p.grad is not None})
-
-    optimizer.register_step_pre_hook(keep)
-    module = WeightedObjectives(bundle.model, {"sequence_distillation": objective}, [1.0], "fp32")
-    scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
     batch["patch_images"] = batch["patch_images"].double()
-    Updater(module, optimizer, scheduler, processes, None, 3)([batch], 0)
-    return found
+    updater = plain_updater(bundle.model, {"sequence_distillation": objective}, [1.0], processes)
+    return update_gradients(updater, [batch])
 
 
 def test_two_gloo_processes_write_the_same_and_give_the_gradient_of_the_joined_batch(teacher, tmp_path):

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import copy
-import os
 import pickle
-import socket
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -18,14 +14,13 @@ from ofakit.models.ofa import OFAModel
 from ofakit.objectives import OBJECTIVES, _projection
 from ofakit.objectives.cross_entropy import CrossEntropy
 from ofakit.objectives.token_distillation import TokenDistillation, distillation_loss
-from ofakit.processes import Processes
 from ofakit.text import StyleSet
 from ofakit.trainers.update import Updater, WeightedObjectives
 from torch.nn import functional as F
 
-from .conftest import make_batch, make_bundle, make_examples
+from tests.two_processes import ONE, plain_updater, run_two, update_gradients
 
-ONE = Processes(0, 1, torch.device("cpu"))
+from .conftest import make_batch, make_bundle, make_examples
 
 
 @pytest.fixture(params=[1, 3, 1000], ids=["a row at a time", "chunks", "whole"])
@@ -271,16 +266,15 @@ def test_other_styles_other_pictures_and_too_large_ones_are_refused(bundle, exam
 TWO_PROCESSES = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from objectives.test_token_distillation import *
+from tests.objectives.test_token_distillation import *
 from ofakit.processes import join_processes
 
 processes = join_processes("cpu")
 bounds = (0, 1, 4)[processes.rank : processes.rank + 2]
 batch = {name: value[slice(*bounds)] for name, value in double_batch().items()}
-found = updater_gradients(processes, [batch], sys.argv[2])
+found = updater_gradients(processes, [batch], sys.argv[1])
 if processes.is_main:
-    torch.save(found, Path(sys.argv[2]) / "two.pt")
+    torch.save(found, Path(sys.argv[1]) / "two.pt")
 """
 
 
@@ -295,30 +289,8 @@ def updater_gradients(processes, batches, folder):
     objective = prepared(bundle, examples, f"{folder}/teacher")
     objective.teacher.double()
     bundle.model.double().train()
-    optimizer = torch.optim.SGD(bundle.model.parameters(), 1e-3)
-    found = {}
-
-    def keep(*_):
-        found.update({n: p.grad.clone() for n, p in bundle.model.named_parameters() if p.grad is not None})
-
-    optimizer.register_step_pre_hook(keep)
     objectives = {"cross_entropy": CrossEntropy(), "token_distillation": objective}
-    module = WeightedObjectives(bundle.model, objectives, [0.5, 0.5], "fp32")
-    scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
-    Updater(module, optimizer, scheduler, processes, None, 3)(batches, 0)
-    return found
-
-
-def run_two(script, folder):
-    """Run a script in two processes that find each other over gloo."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    (folder / "two.py").write_text(script)
-    command = [sys.executable, folder / "two.py", os.path.dirname(os.path.dirname(__file__)), folder]
-    world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    runs = [subprocess.Popen(command, env={**os.environ, **world, "RANK": str(rank)}) for rank in range(2)]
-    assert [run.wait(300) for run in runs] == [0, 0]
+    return update_gradients(plain_updater(bundle.model, objectives, [0.5, 0.5], processes), batches)
 
 
 def test_two_gloo_processes_give_the_gradient_of_the_joined_batch(tmp_path):

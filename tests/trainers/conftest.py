@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 
 import pytest
+from modelscope.trainers.hooks.hook import Hook
 from ofakit.config import parse_config
+from ofakit.trainers import CaptionTrainer
 
 SMALL = {
     "seed": 3,
@@ -57,3 +59,27 @@ def experiment(tmp_path, scenes_root):
         return parse_config({"work_dir": str(tmp_path / name), **values})
 
     return make
+
+
+class Interrupt(Hook):
+    """Stops the process' work as a kill would, after a step."""
+
+    PRIORITY = "LOWEST"
+
+    def __init__(self, step):
+        self.step = step
+
+    def after_train_iter(self, trainer):
+        if trainer.iter + 1 == self.step:
+            raise KeyboardInterrupt
+
+
+def trained(config, checkpoint=None, load_all_state=True, **arguments):
+    """A trainer that has trained, from a snapshot where one is given, or from a model directory's weights alone."""
+    trainer = CaptionTrainer(experiment=config, device="cpu", **arguments)
+    trainer.train(checkpoint, load_all_state=load_all_state)
+    return trainer
+
+
+def weights(trainer):
+    return {name: value.clone() for name, value in trainer.model.state_dict().items()}

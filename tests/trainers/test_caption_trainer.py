@@ -8,41 +8,19 @@ from pathlib import Path
 import pytest
 import torch
 from modelscope.trainers import build_trainer
-from modelscope.trainers.hooks.hook import Hook
 from ofakit.config import load_config
 from ofakit.errors import UsageError
 from ofakit.hub import load_bundle
 from ofakit.trainers import CaptionTrainer
 from ofakit.trainers.state import latest_snapshot
 
-
-def trained(config, checkpoint=None, **arguments):
-    trainer = CaptionTrainer(experiment=config, device="cpu", **arguments)
-    trainer.train(checkpoint, load_all_state=checkpoint is None)
-    return trainer
-
-
-def weights(trainer):
-    return {name: value.clone() for name, value in trainer.model.state_dict().items()}
+from .conftest import Interrupt, trained, weights
 
 
 def assert_bit_equal(one, other):
     assert one.keys() == other.keys()
     for name, value in one.items():
         assert torch.equal(value, other[name]), name
-
-
-class Interrupt(Hook):
-    """Stops the process' work as a kill would, after a step."""
-
-    PRIORITY = "LOWEST"
-
-    def __init__(self, step):
-        self.step = step
-
-    def after_train_iter(self, trainer):
-        if trainer.iter + 1 == self.step:
-            raise KeyboardInterrupt
 
 
 def test_run_writes_its_directory(experiment):
@@ -166,10 +144,10 @@ def test_unknown_hook_names_the_nearest(experiment):
 def test_weights_of_another_vocabulary_are_refused(experiment, tmp_path):
     first = trained(experiment("first"))
     first.save_output()
-    trained(experiment("same"), checkpoint=Path(first.work_dir) / "output")
+    trained(experiment("same"), checkpoint=Path(first.work_dir) / "output", load_all_state=False)
     other = experiment("other", model={"tokenizer": {"num_codes": 7, "num_bins": 1}})
     with pytest.raises(UsageError, match="--set model.path="):
-        trained(other, checkpoint=Path(first.work_dir) / "output")
+        trained(other, checkpoint=Path(first.work_dir) / "output", load_all_state=False)
 
 
 def test_without_a_split_to_evaluate_on_the_usual_hooks_do_not_evaluate(experiment):

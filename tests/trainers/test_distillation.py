@@ -7,37 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from modelscope.trainers.hooks.hook import Hook
 from ofakit.cli import finetune
 from ofakit.errors import UsageError
 from ofakit.hub import load_bundle
 from ofakit.pipelines import Captioner
-from ofakit.trainers import CaptionTrainer
 from ofakit.trainers.state import latest_snapshot
 from safetensors import safe_open
 
-
-class Interrupt(Hook):
-    """Stops after a step, as a kill would."""
-
-    PRIORITY = "LOWEST"
-
-    def __init__(self, step):
-        self.step = step
-
-    def after_train_iter(self, trainer):
-        if trainer.iter + 1 == self.step:
-            raise KeyboardInterrupt
-
-
-def trained(config, snapshot=None, **arguments):
-    trainer = CaptionTrainer(experiment=config, device="cpu", **arguments)
-    trainer.train(snapshot)
-    return trainer
-
-
-def weights(trainer):
-    return {name: value.clone() for name, value in trainer.model.state_dict().items()}
+from .conftest import Interrupt, trained, weights
 
 
 @pytest.fixture

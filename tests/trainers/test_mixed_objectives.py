@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from modelscope.trainers.hooks.hook import Hook
 from ofakit.errors import UsageError
 from ofakit.trainers import CaptionTrainer
 from ofakit.trainers.state import latest_snapshot
+
+from .conftest import Interrupt, trained, weights
 
 MIXED = [
     {"type": "cross_entropy"},
@@ -21,37 +22,21 @@ MIXED = [
 ]
 
 
-class Interrupt(Hook):
-    """Stops after the fifth step, as a kill would."""
-
-    PRIORITY = "LOWEST"
-
-    def after_train_iter(self, trainer):
-        if trainer.iter + 1 == 5:
-            raise KeyboardInterrupt
-
-
-def trained(config, snapshot=None, **arguments):
-    trainer = CaptionTrainer(experiment=config, device="cpu", **arguments)
-    trainer.train(snapshot)
-    return {name: value.clone() for name, value in trainer.model.state_dict().items()}
-
-
 def test_components_are_logged_and_workers_and_interruptions_change_nothing(experiment):
     config = experiment("whole", objectives=MIXED)
-    whole = trained(config)
+    whole = weights(trained(config))
     lines = [json.loads(line) for line in (Path(config.work_dir) / "metrics.jsonl").read_text().splitlines()]
     expected = {"loss", "cross_entropy/loss", "mlm/loss", "style_mlm/nll", "itm/accuracy", "scst/reward/cider_d"}
     assert expected <= set(lines[0]) and 0 <= lines[0]["itm/accuracy"] <= 1
-    weights = {"cross_entropy": 1.0, "mlm": 0.5, "style_mlm": 0.5, "itm": 0.6, "scst": 0.1}
-    total = sum(weight * lines[0][f"{name}/loss"] for name, weight in weights.items())
+    shares = {"cross_entropy": 1.0, "mlm": 0.5, "style_mlm": 0.5, "itm": 0.6, "scst": 0.1}
+    total = sum(weight * lines[0][f"{name}/loss"] for name, weight in shares.items())
     assert lines[0]["loss"] == pytest.approx(total, rel=1e-3)
-    helped = trained(experiment("helped", objectives=MIXED, train={"dataloader": {"workers_per_gpu": 2}}))
+    helped = weights(trained(experiment("helped", objectives=MIXED, train={"dataloader": {"workers_per_gpu": 2}})))
     assert all(torch.equal(whole[name], helped[name]) for name in whole)
     config = experiment("parts", objectives=MIXED)
     with pytest.raises(KeyboardInterrupt):
-        trained(config, callbacks=[Interrupt()])
-    parts = trained(config, str(latest_snapshot(Path(config.work_dir))))
+        trained(config, callbacks=[Interrupt(5)])
+    parts = weights(trained(config, str(latest_snapshot(Path(config.work_dir)))))
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 
 import pytest
 import torch
 from ofakit.config.schema import OptimizerSection, SchedulerSection
 from ofakit.models.ofa import OFAConfig, OFAModel, freeze
 from ofakit.objectives.cross_entropy import CrossEntropy
-from ofakit.processes import Processes
 from ofakit.trainers.optimization import build_optimizer, build_scheduler
 from ofakit.trainers.update import LossNotFinite, Updater, WeightedObjectives
 from safetensors.torch import load_file
 
-ONE = Processes(0, 1, torch.device("cpu"))
+from tests.two_processes import ONE, run_two, update_gradients
 
 
 def golden_model(shared, case):
@@ -68,28 +63,14 @@ def golden_batch(shared, case):
     return batch | {"patch_images": batch["patch_images"].float()}
 
 
-def gradients(updater, batches):
-    """The gradients just before the optimizer uses them, clipping left out."""
-    updater.clip_norm = None
-    found = {}
-
-    def keep(*_):
-        found.update({n: p.grad.clone() for n, p in updater.model.named_parameters() if p.grad is not None})
-
-    handle = updater.optimizer.register_step_pre_hook(keep)
-    updater(batches, 1)
-    handle.remove()
-    return found
-
-
 def slices(batch, *bounds):
     return [{name: value[a:b] for name, value in batch.items()} for a, b in zip(bounds, bounds[1:], strict=False)]
 
 
 def test_accumulated_batches_give_the_gradient_of_the_joined_batch(shared):
     batch = golden_batch(shared, "image_text")
-    joined = gradients(updater_of(golden_model(shared, "image_text").eval()), [batch])
-    parts = gradients(updater_of(golden_model(shared, "image_text").eval()), slices(batch, 0, 1, 4))
+    joined = update_gradients(updater_of(golden_model(shared, "image_text").eval()), [batch])
+    parts = update_gradients(updater_of(golden_model(shared, "image_text").eval()), slices(batch, 0, 1, 4))
     assert joined.keys() == parts.keys() and len(joined) > 50
     for name, gradient in joined.items():
         torch.testing.assert_close(parts[name], gradient, atol=1e-6, rtol=1e-4)
@@ -98,17 +79,16 @@ def test_accumulated_batches_give_the_gradient_of_the_joined_batch(shared):
 TWO_PROCESSES = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from test_update import *
+from tests.trainers.test_update import *
 from ofakit.processes import join_processes
 
-shared, folder = Path(sys.argv[2]), Path(sys.argv[3])
+folder, shared = map(Path, sys.argv[1:])
 processes = join_processes("cpu")
 for case, drop_worst, precision in SPLITS:
     model, batch = model_and_batch(shared, case, precision)
     cuts = (0, 1, len(batch["input_ids"]))
     updater = joined_updater(model, drop_worst, processes)
-    found = gradients(updater, [slices(batch, *cuts)[processes.rank]])
+    found = update_gradients(updater, [slices(batch, *cuts)[processes.rank]])
     if processes.is_main:
         torch.save({"gradients": found, "buffers": dict(model.named_buffers())}, folder / f"{case}_{precision}.pt")
 """
@@ -145,14 +125,7 @@ def joined_updater(model, drop_worst, processes):
 def of_two_processes(shared, tmp_path_factory):
     """A folder with the gradients that two gloo processes found, each with its part of the batch."""
     folder = tmp_path_factory.mktemp("two")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    (folder / "two.py").write_text(TWO_PROCESSES)
-    command = [sys.executable, folder / "two.py", os.path.dirname(__file__), shared, folder]
-    world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    runs = [subprocess.Popen(command, env={**os.environ, **world, "RANK": str(rank)}) for rank in range(2)]
-    assert [run.wait(300) for run in runs] == [0, 0]
+    run_two(TWO_PROCESSES, folder, shared)
     return folder
 
 
@@ -162,7 +135,7 @@ def test_two_gloo_processes_give_the_gradient_of_the_joined_batch(
 ):
     two = torch.load(of_two_processes / f"{case}_{precision}.pt", weights_only=True)
     model, batch = model_and_batch(shared, case, precision)
-    one = gradients(joined_updater(model, drop_worst, ONE), [batch])
+    one = update_gradients(joined_updater(model, drop_worst, ONE), [batch])
     assert len(one) > 50
     for name, gradient in one.items():
         difference = (two["gradients"][name] - gradient).abs().max().item()
