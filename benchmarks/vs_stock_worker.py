@@ -33,6 +33,10 @@ class Ours:
         self.context = lambda: autocast(device, precision)
 
     def optimizer(self) -> torch.optim.Optimizer:
+        """What the trainer sets up before it trains."""
+        from ofakit.trainers.host_memory import keep_freed_memory
+
+        keep_freed_memory()
         return torch.optim.AdamW(self.model.parameters(), lr=1e-5, fused=True)
 
     def loss(self, batch: dict, step: int = 0) -> torch.Tensor:

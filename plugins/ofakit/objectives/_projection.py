@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ofakit.models.ofa.layers import announce_dense_gradient
+
 __all__ = ["Judge", "chunks_of_rows", "compute_dtype", "project", "projected_loss", "smoothed_loss"]
 
 CHUNK_NUMBERS = {"cpu": 2**23}
@@ -131,14 +133,20 @@ class _ProjectedLoss(torch.autograd.Function):
                     grad_weight = part if grad_weight is None else grad_weight.add_(part)
         if want_weight and grad_weight is None:
             grad_weight = torch.zeros_like(weight)
-        ctx.save_for_backward(None if grad_hidden is None else grad_hidden.to(hidden.dtype), grad_weight)
+        # An attribute, and not save_for_backward, which would hold on to a gradient that autograd could else take over.
+        ctx.gradients = None if grad_hidden is None else grad_hidden.to(hidden.dtype), grad_weight
+        ctx.weight = weight if want_weight else None
         loss, logged = total[0] * scale, total[1] * scale
         ctx.mark_non_differentiable(logged)
         return loss, logged
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None, None]:
-        gradients = ctx.saved_tensors
+        gradients = ctx.gradients
+        if not torch._C._autograd._get_current_graph_task_keep_graph():
+            ctx.gradients = None
+        if ctx.weight is not None:
+            announce_dense_gradient(ctx.weight)
         if grad.device.type != "cpu" or grad.item() != 1:
             gradients = tuple(None if g is None else g * grad.to(g.dtype) for g in gradients)
         return *gradients, None, None, None, None

@@ -48,6 +48,7 @@ from ofakit.trainers.evaluation import (
     style_judge,
     write_evaluation,
 )
+from ofakit.trainers.host_memory import keep_freed_memory
 from ofakit.trainers.loading import Loading, move_batch
 from ofakit.trainers.optimization import build_optimizer, build_scheduler
 from ofakit.trainers.state import load_state, random_state, restore_random_state, save_state, snapshot_folder
@@ -289,6 +290,8 @@ class CaptionTrainer(EpochBasedTrainer):
             raise UsageError("there is nothing to train on: the training split is empty or was not given")
         if self.experiment.stages:
             raise UsageError("an experiment with stages is trained by ofakit.trainers.stages or tools/finetune.py")
+        if self.device.type == "cpu":
+            keep_freed_memory()
         objectives, weights = self._build_objectives()
         self.bundle.objectives = tuple(dict.fromkeys([*(self.bundle.objectives or ()), *objectives]))
         self.loading.prepare_training(self.examples["train"], objectives)

@@ -17,7 +17,7 @@ from ofakit.models.ofa.attention import Attention
 from ofakit.models.ofa.configuration import OFAConfig
 from ofakit.models.ofa.recompute import norm_linear
 
-__all__ = ["ResidualLayer", "drop_path", "initialize", "look_up", "surviving_layers"]
+__all__ = ["ResidualLayer", "announce_dense_gradient", "drop_path", "initialize", "look_up", "surviving_layers"]
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
@@ -45,23 +45,47 @@ class _LookUp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, ids: Tensor, weight: Tensor, padding: int | None) -> Tensor:
         ctx.save_for_backward(ids)
-        ctx.shape, ctx.padding = weight.shape, padding
+        ctx.weight, ctx.padding = weight, padding
         return F.embedding(ids, weight)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, None]:
-        ids = ctx.saved_tensors[0].flatten()
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor | None, None]:
+        weight, ids = ctx.weight, ctx.saved_tensors[0].flatten()
         rows = grad.flatten(0, -2)
         if ctx.padding is not None:
             kept = ids != ctx.padding
             ids, rows = ids[kept], rows[kept]
-        return None, torch.sparse_coo_tensor(ids[None], rows, ctx.shape, check_invariants=False), None
+        if getattr(weight, "dense_gradient_in", None) == _backward_pass():
+            weight.late_rows.append((ids, rows))
+            return None, None, None
+        return None, torch.sparse_coo_tensor(ids[None], rows, weight.shape, check_invariants=False), None
+
+
+def _backward_pass() -> int:
+    """Tells one call of `backward` from every other."""
+    return torch._C._current_graph_task_id()
+
+
+def announce_dense_gradient(weight: Tensor) -> None:
+    """To be called in a backward pass by what gives a weight a dense gradient: look-ups then add theirs to it in place.
+
+    Autograd itself adds a sparse gradient to a dense one by copying the dense one.
+
+    Args:
+        weight: A leaf; one that `look_up` has not seen is left as it is.
+    """
+    if hasattr(weight, "late_rows") and getattr(weight, "dense_gradient_in", None) != _backward_pass():
+        weight.dense_gradient_in = _backward_pass()
+        weight.late_rows.clear()
 
 
 @unserializable_hook
-def _keep_gradient_dense(weight: Tensor) -> None:
+def _complete_gradient(weight: Tensor) -> None:
     if weight.grad.is_sparse:
         weight.grad = weight.grad.to_dense()
+    for ids, rows in weight.late_rows:
+        weight.grad.index_add_(0, ids, rows.to(weight.grad.dtype))
+    weight.late_rows.clear()
 
 
 def look_up(embedding: nn.Embedding, ids: Tensor) -> Tensor:
@@ -80,9 +104,9 @@ def look_up(embedding: nn.Embedding, ids: Tensor) -> Tensor:
     weight = embedding.weight
     if not (weight.requires_grad and torch.is_grad_enabled()):
         return F.embedding(ids, weight)
-    if not hasattr(weight, "gradient_is_dense"):
-        weight.register_post_accumulate_grad_hook(_keep_gradient_dense)
-        weight.gradient_is_dense = True
+    if not hasattr(weight, "late_rows"):
+        weight.register_post_accumulate_grad_hook(_complete_gradient)
+        weight.late_rows = []
     return _LookUp.apply(ids, weight, embedding.padding_idx)
 
 
