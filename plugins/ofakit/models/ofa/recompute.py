@@ -17,6 +17,9 @@ from torch.nn import functional as F
 __all__ = ["biased_attention", "convolve", "finish_bottleneck", "norm_linear", "norm_relu_convolution", "recomputed"]
 
 
+HALF = 2
+"""Bytes of a number in half precision."""
+
 SCORES_AT_ONCE = 2**21
 """Attention scores that are held at once: about what fits in a cache."""
 
@@ -226,19 +229,21 @@ class _FinishBottleneck(torch.autograd.Function):
         eps: float,
     ) -> tuple[Tensor, ...]:
         y, mean, scale = _batch_norm(z, gain, shift, eps)
-        y, last_mean, last_scale = _batch_norm(convolve(y.relu_(), weight), last_gain, last_shift, eps)
+        last = convolve(y.relu_(), weight)
+        y, last_mean, last_scale = _batch_norm(last, last_gain, last_shift, eps)
         out = y.add_(shortcut).relu_()
-        ctx.save_for_backward(z, out, gain, shift, weight, last_gain, last_shift, mean, scale, last_mean, last_scale)
+        kept = last if last.element_size() <= HALF else None
+        ctx.save_for_backward(z, kept, out, gain, shift, weight, last_gain, mean, scale, last_mean, last_scale)
         ctx.eps = eps
         ctx.mark_non_differentiable(mean, scale, last_mean, last_scale)
         return out, mean, scale, last_mean, last_scale
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        z, out, gain, shift, weight, last_gain, _, mean, scale, last_mean, last_scale = ctx.saved_tensors
+        z, last, out, gain, shift, weight, last_gain, mean, scale, last_mean, last_scale = ctx.saved_tensors
         dsum = torch.ops.aten.threshold_backward(grad, out, 0)
         active = _batch_norm(z, gain, shift, ctx.eps)[0].relu_()
-        last = convolve(active, weight)
+        last = convolve(active, weight) if last is None else last
         dlast, dlast_gain, dlast_shift = _norm_gradient(dsum, last, last_gain, last_mean, last_scale, ctx.eps)
         dactive, dweight = _convolution_gradient(dlast, active, weight, 1, 0)
         dnormal = torch.ops.aten.threshold_backward(dactive, active, 0)
@@ -254,7 +259,9 @@ def finish_bottleneck(
     last_norm: tuple[Tensor, Tensor],
     eps: float,
 ) -> tuple[Tensor, ...]:
-    """relu(batch_norm(conv(relu(batch_norm(z)))) + shortcut), keeping z and the result; the convolution runs twice.
+    """relu(batch_norm(conv(relu(batch_norm(z)))) + shortcut), keeping z and the result.
+
+    What the convolution gives is kept in half precision; in others, where it is twice as large, it is computed again.
 
     Args:
         z: `(B, C, H, W)`.
