@@ -1,13 +1,14 @@
 """What each objective brings on FlickrStyle: same start, same number of steps, several seeds.
 
     python tools/finetune.py --conf configs/caption/flickrstyle.json --set data.root=DATA --set work_dir=START
-    python benchmarks/flickrstyle.py --data DATA --start START/best --out OUT [--seeds 1 2 3] [--jobs 2]
+    python benchmarks/flickrstyle.py --data DATA --start START/best --out OUT [--seeds 1 2 3] [--jobs 2] [--arms …]
 
 Trains a model of that start further: with cross entropy, with style MLM beside it, and with image-text matching beside
 it (`configs/flickrstyle/`), each with every seed; then SCST from the models of the arm that has the best mean CIDEr on
-the validation split. A run whose `result.json` is there is not run again. Prints two Markdown tables: scores of the
-test split, the mean over seeds with its 95 % interval (Student's t), and the paired randomization test of every arm
-against the one it is compared with, on the captions of all seeds. Every process computes with one thread.
+the validation split, or, with `--arms` and no name after it, from START itself. A run whose `result.json` is there is
+not run again. Prints two Markdown tables: scores of the test split, the mean over seeds with its 95 % interval
+(Student's t), and the paired randomization test of every arm against the one it is compared with, on the captions of
+all seeds. Every process computes with one thread.
 """
 
 from __future__ import annotations
@@ -25,25 +26,35 @@ from ofakit.scores import measure, paired_tests, ptb_tokenize
 from scipy.stats import t
 
 ROOT = Path(__file__).resolve().parents[1]
-ARMS = {"cross_entropy": "cross entropy", "style_mlm": "+ style MLM", "itm": "+ ITM"}
+ARMS = ("cross_entropy", "style_mlm", "itm")
+START = "start"
 STYLES = ("humorous", "romantic")
 PER_STYLE = ("bleu1", "bleu3", "cider", "cider_shuffled", "style_accuracy")
 
 
-def train(options: argparse.Namespace, arm: str, seed: int, start: Path) -> dict:
-    """One run, or what it gave when it was run before."""
-    work_dir = options.out / f"{arm}_{seed}"
+def folder(options: argparse.Namespace, arm: str, seed: int) -> Path:
+    """Where a run writes; the start is the same for all seeds."""
+    return options.out / (arm if arm == START else f"{arm}_{seed}")
+
+
+def run(options: argparse.Namespace, arm: str, seed: int, start: Path) -> dict:
+    """One training, or the evaluation of the start; or what it gave when it was run before."""
+    work_dir = folder(options, arm, seed)
     result = work_dir / "result.json"
     if not result.exists():
         keys = {"work_dir": work_dir, "seed": seed, "data.root": options.data, "model.path": start}
         keys["data.image_store"] = options.out / "image_store"
         sets = [part for key, value in keys.items() for part in ("--set", f"{key}={value}")]
         sets += [part for override in options.set for part in ("--set", override)]
-        command = [sys.executable, str(ROOT / "tools/finetune.py"), "--conf", f"{ROOT}/configs/flickrstyle/{arm}.json"]
+        tool = ["finetune.py"] if arm != START else ["evaluate.py", "--checkpoint", str(start)]
+        config = "scst" if arm == START else arm
+        command = [sys.executable, f"{ROOT}/tools/{tool[0]}", *tool[1:]]
+        command += ["--conf", f"{ROOT}/configs/flickrstyle/{config}.json"]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         done = subprocess.run([*command, *sets], capture_output=True, text=True, env=environment)
         if done.returncode:
             raise SystemExit(f"{arm}, seed {seed} failed:\n{done.stderr[-3000:]}")
+        work_dir.mkdir(parents=True, exist_ok=True)
         result.write_text(done.stdout.strip().splitlines()[-1])
     print(f"{arm}, seed {seed}: {result.read_text()}", file=sys.stderr, flush=True)
     return json.loads(result.read_text())
@@ -53,10 +64,10 @@ def best_arm(options: argparse.Namespace) -> str:
     """The arm with the best mean CIDEr on the validation split."""
 
     def cider(arm: str) -> float:
-        files = [options.out / f"{arm}_{seed}" / "eval/val.json" for seed in options.seeds]
+        files = [folder(options, arm, seed) / "eval/val.json" for seed in options.seeds]
         return statistics.mean(json.loads(file.read_text())["cider"] for file in files)
 
-    return max(ARMS, key=cider)
+    return max(options.arms, key=cider)
 
 
 def interval(values: list[float], scale: float) -> str:
@@ -85,7 +96,7 @@ def captions_of(options: argparse.Namespace, arm: str) -> tuple[list[str], list[
     """Tokenized captions and references of the test split, those of all seeds after each other."""
     candidates, references = [], []
     for seed in options.seeds:
-        file = options.out / f"{arm}_{seed}" / "eval/test.predictions.jsonl"
+        file = folder(options, arm, seed) / "eval/test.predictions.jsonl"
         rows = [json.loads(line) for line in file.read_text().splitlines()]
         rows.sort(key=lambda row: (row["id"], row["style"]))
         candidates += ptb_tokenize([row["caption"] for row in rows])
@@ -110,18 +121,24 @@ def main() -> None:
     parser.add_argument("--start", required=True, help="model directory that all arms start from")
     parser.add_argument("--out", type=Path, required=True, help="folder for the runs")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--arms", nargs="*", choices=ARMS, default=list(ARMS), help="what is trained before SCST")
     parser.add_argument("--jobs", type=int, default=2, help="runs at once")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for every run")
     options = parser.parse_args()
     with ThreadPoolExecutor(options.jobs) as pool:
-        waiting = {arm: [pool.submit(train, options, arm, s, options.start) for s in options.seeds] for arm in ARMS}
-        results = {arm: [run.result() for run in runs] for arm, runs in waiting.items()}
-        best = best_arm(options)
-        starts = {seed: options.out / f"{best}_{seed}" / "output" for seed in options.seeds}
-        waiting = [pool.submit(train, options, "scst", seed, start) for seed, start in starts.items()]
-        results["scst"] = [run.result() for run in waiting]
+        waiting = {
+            arm: [pool.submit(run, options, arm, s, options.start) for s in options.seeds] for arm in options.arms
+        }
+        results = {arm: [found.result() for found in runs] for arm, runs in waiting.items()}
+        best = best_arm(options) if options.arms else START
+        if best == START:
+            results[START] = [run(options, START, 0, options.start)] * len(options.seeds)
+        starts = {s: options.start if best == START else folder(options, best, s) / "output" for s in options.seeds}
+        waiting = [pool.submit(run, options, "scst", seed, start) for seed, start in starts.items()]
+        results["scst"] = [found.result() for found in waiting]
     print(f"SCST starts from {best}\n\n{score_table(results)}\n")
-    print(test_table(options, [*((arm, "cross_entropy") for arm in ARMS if arm != "cross_entropy"), ("scst", best)]))
+    others = [arm for arm in options.arms if arm != "cross_entropy"] if "cross_entropy" in options.arms else []
+    print(test_table(options, [*((arm, "cross_entropy") for arm in others), ("scst", best)]))
     print(json.dumps({"best": best, "seeds": options.seeds, "results": results}))
 
 
