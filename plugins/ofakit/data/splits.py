@@ -40,6 +40,11 @@ class SplitPart:
     start: str | None = None
     stop: str | None = None
 
+    def __str__(self) -> str:
+        """The notation that this piece was written in."""
+        whole = self.start is None and self.stop is None
+        return self.name if whole else f"{self.name}[{self.start or ''}:{self.stop or ''}]"
+
     def take(self, rows: Sequence[Row]) -> list[Row]:
         """Cut this piece out of all rows of its split.
 

@@ -175,3 +175,32 @@ def test_real_files(shared):
     plain = READERS.build(spec, root=shared / "data").read("train[-100:]+val[:100]")
     assert len(plain) == 200
     assert all(len(e.references) == 5 for e in plain)
+
+
+def test_joined_readers_share_splits(tmp_path):
+    rows = [{"image": f"{i}.jpg", "humorous": f"h{i}", "romantic": f"r{i}"} for i in range(4)]
+    for split in ("train", "val"):
+        write(tmp_path / f"flickrstyle/{split}.jsonl", lines(*rows))
+    write(tmp_path / "facts.jsonl", lines(*({"image": f"{i}.jpg", "captions": ["f", "g"]} for i in range(6))))
+    facts = {"type": "jsonl", "train": "facts.jsonl", "images": "flickr8k/images", "style": "factual"}
+    reader = READERS.build({"type": "joined", "readers": [facts, {"type": "flickrstyle"}]}, root=tmp_path)
+    assert reader.splits() == ["train", "val", "test"]
+    examples = reader.read("train[:50%]")
+    assert [e.style for e in examples] == ["factual"] * 3 + ["humorous", "romantic"] * 2
+    assert {e.image for e in examples} == {str(tmp_path / f"flickr8k/images/{i}.jpg") for i in range(3)}
+    assert {e.style for e in reader.read("val[-1:]")} == {"humorous", "romantic"}
+    with pytest.raises(UsageError, match="id '0.jpg#humorous'"):
+        reader.read("train+val[:1]")
+
+
+def test_joined_readers_refuse_equal_ids_and_wrong_readers(tmp_path):
+    write(tmp_path / "facts.jsonl", lines({"image": "0.jpg", "captions": ["f"]}))
+    facts = {"type": "jsonl", "train": "facts.jsonl"}
+    with pytest.raises(UsageError, match="id '0.jpg'.*give the examples of one reader a style"):
+        READERS.build({"type": "joined", "readers": [facts, facts]}, root=tmp_path).read("train")
+    with pytest.raises(UsageError, match="did you mean 'jsonl'"):
+        READERS.build({"type": "joined", "readers": [{**facts, "type": "jsonlines"}]}, root=tmp_path)
+    with pytest.raises(UsageError, match="at least one reader"):
+        READERS.build({"type": "joined", "readers": []}, root=tmp_path)
+    with pytest.raises(UsageError, match="unknown split 'tset'|did you mean"):
+        READERS.build({"type": "joined", "readers": [facts]}, root=tmp_path).read("tset")

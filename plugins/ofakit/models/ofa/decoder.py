@@ -23,13 +23,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ofakit.errors import UsageError
 from ofakit.models.ofa.attention import Attention, attend, padding_bias
 from ofakit.models.ofa.configuration import OFAConfig, drop_path_rates
 from ofakit.models.ofa.encoder import EncoderOutput
-from ofakit.models.ofa.layers import ResidualLayer, look_up, surviving_layers
+from ofakit.models.ofa.layers import ResidualLayer, dropout, look_up, surviving_layers
 from ofakit.models.ofa.positions import image_distances, position_bias, relative_bias, token_buckets
 
 __all__ = ["Decoder", "DecoderState"]
@@ -357,7 +356,7 @@ class Decoder(nn.Module):
             x = x + positions
         if self.layernorm_embedding is not None:
             x = self.layernorm_embedding(x)
-        return F.dropout(x, self.config.dropout) if self.training and self.config.dropout > 0 else x
+        return dropout(x, self.config.dropout) if self.training and self.config.dropout > 0 else x
 
     def _bias_maker(self, positions: Tensor) -> Callable[[int], Tensor]:
         """The function that gives each table's bias, `(H, U, U)`, with -inf where a key lies ahead of its query."""

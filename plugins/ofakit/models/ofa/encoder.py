@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from ofakit.errors import UsageError
 from ofakit.models.ofa.attention import padding_bias
 from ofakit.models.ofa.configuration import OFAConfig, drop_path_rates
-from ofakit.models.ofa.layers import ResidualLayer, look_up, surviving_layers
+from ofakit.models.ofa.layers import ResidualLayer, dropout, look_up, surviving_layers
 from ofakit.models.ofa.positions import (
     image_buckets,
     image_distances,
@@ -233,7 +233,7 @@ class Encoder(nn.Module):
             x = x + self.type_embedding.weight[kind]
         if norm is not None:
             x = norm(x)
-        return F.dropout(x, self.config.dropout) if self.training and self.config.dropout > 0 else x
+        return dropout(x, self.config.dropout) if self.training and self.config.dropout > 0 else x
 
     def _image_positions(self, height: int, width: int) -> Tensor:
         size = self.config.image_bucket_size
