@@ -136,6 +136,11 @@ def _batch_norm(z: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Te
     return torch.native_batch_norm(z, weight, bias, None, None, True, 0.0, eps)
 
 
+def _normalized(z: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, scale: Tensor, eps: float) -> Tensor:
+    """What `_batch_norm` gave, from the mean and the inverse standard deviation that it gave with it."""
+    return torch.native_batch_norm(z, weight, bias, mean, scale.pow(-2).sub_(eps), False, 0.0, eps)[0]
+
+
 def _norm_gradient(grad: Tensor, z: Tensor, weight: Tensor, mean: Tensor, scale: Tensor, eps: float) -> list[Tensor]:
     backward = torch.ops.aten.native_batch_norm_backward
     return backward(grad, z, weight, None, None, mean, scale, True, eps, [True, True, True])
@@ -189,7 +194,7 @@ class _NormReluConvolution(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         z, gain, shift, weight, mean, scale = ctx.saved_tensors
         stride, padding, eps = ctx.settings
-        active = _batch_norm(z, gain, shift, eps)[0].relu_()
+        active = _normalized(z, gain, shift, mean, scale, eps).relu_()
         dactive, dweight = _convolution_gradient(grad, active, weight, stride, padding)
         dnormal = torch.ops.aten.threshold_backward(dactive, active, 0)
         return *_norm_gradient(dnormal, z, gain, mean, scale, eps), dweight, None, None
@@ -242,7 +247,7 @@ class _FinishBottleneck(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         z, last, out, gain, shift, weight, last_gain, mean, scale, last_mean, last_scale = ctx.saved_tensors
         dsum = torch.ops.aten.threshold_backward(grad, out, 0)
-        active = _batch_norm(z, gain, shift, ctx.eps)[0].relu_()
+        active = _normalized(z, gain, shift, mean, scale, ctx.eps).relu_()
         last = convolve(active, weight) if last is None else last
         dlast, dlast_gain, dlast_shift = _norm_gradient(dsum, last, last_gain, last_mean, last_scale, ctx.eps)
         dactive, dweight = _convolution_gradient(dlast, active, weight, 1, 0)
