@@ -36,7 +36,7 @@ def plain_updater(model, objectives, weights, processes):
     return Updater(module, optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0), processes, None, 3)
 
 
-def update_gradients(updater, batches, step=0):
+def update_gradients(updater, batches, step):
     """The gradients just before the optimizer uses them, clipping left out."""
     updater.clip_norm = None
     found = {}

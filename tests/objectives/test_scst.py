@@ -423,7 +423,7 @@ def updater_gradients(processes, batches):
     bundle, _ = double_batch()
     objective = SCST(baseline="mean")
     objective.complete = lambda *_: {}
-    return update_gradients(plain_updater(bundle.model, {"scst": objective}, [1.0], processes), batches)
+    return update_gradients(plain_updater(bundle.model, {"scst": objective}, [1.0], processes), batches, 0)
 
 
 def test_two_gloo_processes_give_the_gradient_of_the_joined_batch(tmp_path):

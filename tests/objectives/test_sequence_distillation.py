@@ -217,7 +217,7 @@ def updater_gradients(processes, bounds, folder, work_dir):
     batch = {name: value[slice(*bounds)] for name, value in batch.items()}
     batch["patch_images"] = batch["patch_images"].double()
     updater = plain_updater(bundle.model, {"sequence_distillation": objective}, [1.0], processes)
-    return update_gradients(updater, [batch])
+    return update_gradients(updater, [batch], 0)
 
 
 def test_two_gloo_processes_write_the_same_and_give_the_gradient_of_the_joined_batch(teacher, tmp_path):

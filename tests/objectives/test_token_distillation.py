@@ -290,7 +290,7 @@ def updater_gradients(processes, batches, folder):
     objective.teacher.double()
     bundle.model.double().train()
     objectives = {"cross_entropy": CrossEntropy(), "token_distillation": objective}
-    return update_gradients(plain_updater(bundle.model, objectives, [0.5, 0.5], processes), batches)
+    return update_gradients(plain_updater(bundle.model, objectives, [0.5, 0.5], processes), batches, 0)
 
 
 def test_two_gloo_processes_give_the_gradient_of_the_joined_batch(tmp_path):

@@ -69,8 +69,8 @@ def slices(batch, *bounds):
 
 def test_accumulated_batches_give_the_gradient_of_the_joined_batch(shared):
     batch = golden_batch(shared, "image_text")
-    joined = update_gradients(updater_of(golden_model(shared, "image_text").eval()), [batch])
-    parts = update_gradients(updater_of(golden_model(shared, "image_text").eval()), slices(batch, 0, 1, 4))
+    joined = update_gradients(updater_of(golden_model(shared, "image_text").eval()), [batch], 1)
+    parts = update_gradients(updater_of(golden_model(shared, "image_text").eval()), slices(batch, 0, 1, 4), 1)
     assert joined.keys() == parts.keys() and len(joined) > 50
     for name, gradient in joined.items():
         torch.testing.assert_close(parts[name], gradient, atol=1e-6, rtol=1e-4)
@@ -88,7 +88,7 @@ for case, drop_worst, precision in SPLITS:
     model, batch = model_and_batch(shared, case, precision)
     cuts = (0, 1, len(batch["input_ids"]))
     updater = joined_updater(model, drop_worst, processes)
-    found = update_gradients(updater, [slices(batch, *cuts)[processes.rank]])
+    found = update_gradients(updater, [slices(batch, *cuts)[processes.rank]], 1)
     if processes.is_main:
         torch.save({"gradients": found, "buffers": dict(model.named_buffers())}, folder / f"{case}_{precision}.pt")
 """
@@ -135,7 +135,7 @@ def test_two_gloo_processes_give_the_gradient_of_the_joined_batch(
 ):
     two = torch.load(of_two_processes / f"{case}_{precision}.pt", weights_only=True)
     model, batch = model_and_batch(shared, case, precision)
-    one = update_gradients(joined_updater(model, drop_worst, ONE), [batch])
+    one = update_gradients(joined_updater(model, drop_worst, ONE), [batch], 1)
     assert len(one) > 50
     for name, gradient in one.items():
         difference = (two["gradients"][name] - gradient).abs().max().item()
