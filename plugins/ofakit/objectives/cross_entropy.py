@@ -196,9 +196,9 @@ def best_tokens(losses: Tensor, drop_ratio: float) -> tuple[Tensor, float]:
         Positions among the N, and the share of the joined batch that stays.
     """
     processes = joined_processes(losses.device)
-    parts = processes.gather(losses.detach())
+    parts = processes.gather(losses.detach().cpu())
     offset = sum(map(len, parts[: processes.rank]))
-    joined = torch.cat([part.to(losses.device) for part in parts])
+    joined = torch.cat(parts).to(losses.device)
     count = int(len(joined) * (1 - drop_ratio))
     chosen = joined.topk(count, largest=False).indices
     mine = chosen[(chosen >= offset) & (chosen < offset + len(losses))] - offset
