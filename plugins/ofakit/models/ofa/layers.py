@@ -57,8 +57,8 @@ def drop_path(x: Tensor, rate: float) -> Tensor:
 def dropout(x: Tensor, rate: float) -> Tensor:
     """Set each number to 0 with the probability `rate`, and scale up the others.
 
-    On a CPU the random bits come from NumPy's SFC64, seeded by PyTorch's generator: several times as fast as drawing a
-    Bernoulli number each. There the rate is a multiple of 1 / 65,536.
+    On a CPU the random bits come from NumPy's SFC64, seeded by PyTorch's generator: twice as fast as
+    `torch.nn.functional.dropout` (2.0 to 3.0 times on an AMD EPYC). There the rate is a multiple of 1 / 65,536.
 
     Args:
         x: Of any shape.
@@ -66,10 +66,10 @@ def dropout(x: Tensor, rate: float) -> Tensor:
     """
     if x.device.type != "cpu":
         return F.dropout(x, rate)
-    kept = round((1 - rate) * CHOICES)
+    kept = max(1, round((1 - rate) * CHOICES))
     source = np.random.Generator(np.random.SFC64(int(torch.randint(2**63 - 1, ()))))
     bits = torch.from_numpy(source.integers(0, CHOICES, x.numel(), np.uint16).view(np.int16)).view(x.shape)
-    return x * (bits < kept - CHOICES // 2).to(x.dtype).mul_(CHOICES / kept)
+    return x * (bits <= kept - 1 - CHOICES // 2).to(x.dtype).mul_(CHOICES / kept)
 
 
 class _LookUp(torch.autograd.Function):
@@ -86,7 +86,7 @@ class _LookUp(torch.autograd.Function):
         if ctx.padding is not None:
             kept = ids != ctx.padding
             ids, rows = ids[kept], rows[kept]
-        if getattr(weight, "dense_gradient_in", None) == _backward_pass():
+        if weight.dense_gradient_in == _backward_pass():
             weight.late_rows.append((ids, rows))
             return None, None, None
         return None, torch.sparse_coo_tensor(ids[None], rows, weight.shape, check_invariants=False), None
@@ -105,7 +105,7 @@ def announce_dense_gradient(weight: Tensor) -> None:
     Args:
         weight: A leaf; one that `look_up` has not seen is left as it is.
     """
-    if hasattr(weight, "late_rows") and getattr(weight, "dense_gradient_in", None) != _backward_pass():
+    if hasattr(weight, "late_rows") and weight.dense_gradient_in != _backward_pass():
         weight.dense_gradient_in = _backward_pass()
         weight.late_rows.clear()
 
@@ -137,7 +137,7 @@ def look_up(embedding: nn.Embedding, ids: Tensor) -> Tensor:
         return F.embedding(ids, weight)
     if not hasattr(weight, "late_rows"):
         weight.register_post_accumulate_grad_hook(_complete_gradient)
-        weight.late_rows = []
+        weight.late_rows, weight.dense_gradient_in = [], None
     return _LookUp.apply(ids, weight, embedding.padding_idx)
 
 
