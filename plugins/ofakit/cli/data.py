@@ -159,7 +159,7 @@ def _store(args: argparse.Namespace) -> dict[str, Any]:
         size = size or sizes.max_image_size or sizes.patch_image_size
     if folder is None or size is None:
         raise UsageError("give --store DIR and --size PIXELS, or --conf FILE that holds them")
-    paths = {e.image_path for examples in splits.values() for e in examples if e.image_path}
+    paths = {e.image_path for examples in splits.values() for e in examples if e.image_path is not None}
     store = ImageStore(folder, size)
     before = len(store)
     bad = store.add_many(sorted(paths), args.workers or os.cpu_count() or 1, _progress("decoded"))

@@ -114,12 +114,12 @@ def usable_examples(
     Raises:
         UsageError: Too many are bad, or the disk has no room for the store.
     """
-    paths = [example.image_path for example in examples if example.image_path]
+    paths = [example.image_path for example in examples if example.image_path is not None]
     reasons = store.add_many(paths, workers, progress)
     usable = []
     for example in examples:
         path = example.image_path
-        reason = reasons.get(path) if path else _reason_in_memory(example.image)
+        reason = _reason_in_memory(example.image) if path is None else reasons.get(path)
         if reason is None:
             usable.append(example)
         else:

@@ -161,7 +161,7 @@ class Loading:
             sizes = self.experiment.preprocessor
             folder = self.experiment.data.image_store or str(Path(self.experiment.work_dir) / "image_store")
             self.store = ImageStore(folder, sizes.max_image_size or sizes.patch_image_size)
-        paths = list(dict.fromkeys(e.image_path for e in examples if e.image_path))
+        paths = list(dict.fromkeys(e.image_path for e in examples if e.image_path is not None))
         share = paths[self.processes.rank :: self.processes.world_size]
         with tqdm(total=len(share), desc="decoding", leave=False, disable=None) as bar:
             self.store.add_many(share, os.cpu_count() or 1, lambda done, _: bar.update(done - bar.n))
