@@ -142,9 +142,10 @@ def measure_loss(side: Ours | Stock, batch: dict, _: argparse.Namespace) -> dict
 
 
 def measure_train(side: Ours | Stock, batch: dict, options: argparse.Namespace) -> dict:
-    """Median seconds of a training step after two for warming up."""
+    """Median seconds of a training step after five for warming up; memory still grows in the first ones."""
     step = train_step(side, batch)
-    step(), step()
+    for _ in range(5):
+        step()
     seconds = []
     for _ in range(options.repeats):
         start = time.perf_counter()

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from ofakit.models.ofa import vision
+from ofakit.models.ofa import recompute, vision
 from ofakit.models.ofa.recompute import biased_attention, norm_linear, recomputed
 from ofakit.models.ofa.vision import build_resnet, visual_features
 from torch.nn import functional as F
@@ -57,6 +57,20 @@ def test_recomputed_respects_what_needs_no_gradient():
     assert fixed.grad is None
     expected = torch.autograd.grad((x @ weight).tanh().sum(), weight)[0]
     torch.testing.assert_close(weight.grad, expected)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("faster", [True, False])
+def test_a_convolution_of_single_pixels_keeps_the_layout(faster, stride, monkeypatch):
+    monkeypatch.setattr(recompute, "_convolutions_are_faster", lambda: faster)
+    images, weight = torch.randn(2, 8, 6, 6), torch.randn(4, 8, 1, 1, requires_grad=True)
+    images = images.contiguous(memory_format=torch.channels_last).requires_grad_()
+    one, other = recompute.convolve(images, weight, stride), F.conv2d(images, weight, None, stride)
+    torch.testing.assert_close(one, other)
+    found, expected = (torch.autograd.grad(y.square().sum(), (images, weight)) for y in (one, other))
+    torch.testing.assert_close(found, expected)
+    for states in (one, found[0]):
+        assert states.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
