@@ -1,6 +1,8 @@
-"""What each objective brings on FlickrStyle: same start, same number of steps, several seeds.
+r"""What each objective brings on FlickrStyle: same start, same number of steps, several seeds.
 
-    python tools/finetune.py --conf configs/caption/flickrstyle.json --set data.root=DATA --set work_dir=START
+    python tools/finetune.py --conf configs/caption/flickrstyle.json --set data.root=DATA --set work_dir=STYLES
+    python tools/finetune.py --conf configs/caption/flickrstyle_factual.json --set data.root=DATA \
+        --set model.path=STYLES/best --set work_dir=START
     python benchmarks/flickrstyle.py --data DATA --start START/best --out OUT [--seeds 1 2 3] [--jobs 2] [--arms …]
 
 Trains a model of that start further: with cross entropy, with style MLM beside it, and with image-text matching beside
