@@ -9,8 +9,9 @@ Trains a model of that start further: with cross entropy, with style MLM beside 
 it (`configs/flickrstyle/`), each with every seed; then SCST from the models of the arm that has the best mean CIDEr on
 the validation split, or, with `--arms` and no name after it, from START itself. A run whose `result.json` is there is
 not run again. Prints two Markdown tables: scores of the test split, the mean over seeds with its 95 % interval
-(Student's t), and the paired randomization test of every arm against the one it is compared with, on the captions of
-all seeds. Every process computes with one thread.
+(Student's t), and paired randomization tests of every arm against the one it is compared with: on the captions of all
+seeds, and, since seeds share their pictures, on the mean CIDEr of each picture over seeds and styles. Every process
+computes with one thread.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ofakit.scores import measure, paired_tests, ptb_tokenize
-from scipy.stats import t
+import numpy as np
+from ofakit.scores import cider, measure, paired_tests, ptb_tokenize
+from scipy.stats import bootstrap, permutation_test, t
 
 ROOT = Path(__file__).resolve().parents[1]
 ARMS = ("cross_entropy", "style_mlm", "itm")
@@ -65,11 +67,11 @@ def run(options: argparse.Namespace, arm: str, seed: int, start: Path) -> dict:
 def best_arm(options: argparse.Namespace) -> str:
     """The arm with the best mean CIDEr on the validation split."""
 
-    def cider(arm: str) -> float:
+    def on_validation(arm: str) -> float:
         files = [folder(options, arm, seed) / "eval/val.json" for seed in options.seeds]
         return statistics.mean(json.loads(file.read_text())["cider"] for file in files)
 
-    return max(options.arms, key=cider)
+    return max(options.arms, key=on_validation)
 
 
 def interval(values: list[float], scale: float) -> str:
@@ -94,25 +96,44 @@ def score_table(results: dict[str, list[dict]]) -> str:
     return "\n".join(lines)
 
 
-def captions_of(options: argparse.Namespace, arm: str) -> tuple[list[str], list[list[str]]]:
-    """Tokenized captions and references of the test split, those of all seeds after each other."""
-    candidates, references = [], []
+def captions_of(options: argparse.Namespace, arm: str) -> tuple[list[str], list[list[str]], list[str]]:
+    """Tokenized captions, references and pictures of the test split, those of all seeds after each other."""
+    candidates, references, pictures = [], [], []
     for seed in options.seeds:
         file = folder(options, arm, seed) / "eval/test.predictions.jsonl"
         rows = [json.loads(line) for line in file.read_text().splitlines()]
         rows.sort(key=lambda row: (row["id"], row["style"]))
         candidates += ptb_tokenize([row["caption"] for row in rows])
         references += [ptb_tokenize(row["references"]) for row in rows]
-    return candidates, references
+        pictures += [row["image"] for row in rows]
+    return candidates, references, pictures
+
+
+def test_by_picture(first: np.ndarray, second: np.ndarray, pictures: list[str]) -> str:
+    """Difference of the means, times 100, its 95 % interval by bootstrap, and the p of chance by flipped signs.
+
+    Both take a picture as a whole.
+
+    Args:
+        first: CIDEr of each caption.
+        second: That of the other arm.
+        pictures: What each caption is about.
+    """
+    own = np.unique(pictures, return_inverse=True)[1]
+    means = np.bincount(own, second - first) / np.bincount(own)
+    found = permutation_test((means,), np.mean, permutation_type="samples", n_resamples=9999, rng=0)
+    low, high = bootstrap((means,), np.mean, rng=0).confidence_interval
+    return f"{100 * found.statistic:+.1f} [{100 * low:.1f}, {100 * high:.1f}] (p {found.pvalue:.4f})"
 
 
 def test_table(options: argparse.Namespace, pairs: list[tuple[str, str]]) -> str:
     """Differences of corpus scores over both styles, times 100, with the p of chance."""
-    lines = ["| | against | BLEU-1 | BLEU-3 | CIDEr |", "|---|---|---|---|---|"]
+    lines = ["| | against | BLEU-1 | BLEU-3 | CIDEr | CIDEr, by picture |", "|---|---|---|---|---|---|"]
     for arm, other in pairs:
-        first, second = (measure(*captions_of(options, name), java=False)[0] for name in (other, arm))
-        found = paired_tests(first, second)
+        (*before, pictures), (*after, _) = (captions_of(options, name) for name in (other, arm))
+        found = paired_tests(*(measure(*captions, java=False)[0] for captions in (before, after)))
         cells = [f"{100 * found[n].difference:+.1f} (p {found[n].p:.4f})" for n in ("bleu1", "bleu3", "cider")]
+        cells.append(test_by_picture(cider(*before).per_item, cider(*after).per_item, pictures))
         lines.append("| " + " | ".join([arm, other, *cells]) + " |")
     return "\n".join(lines)
 
@@ -140,7 +161,8 @@ def main() -> None:
         results["scst"] = [found.result() for found in waiting]
     print(f"SCST starts from {best}\n\n{score_table(results)}\n")
     others = [arm for arm in options.arms if arm != "cross_entropy"] if "cross_entropy" in options.arms else []
-    print(test_table(options, [*((arm, "cross_entropy") for arm in others), ("scst", best)]))
+    pairs = [*((arm, "cross_entropy") for arm in others), *(("scst", arm) for arm in results if arm != "scst")]
+    print(test_table(options, pairs))
     print(json.dumps({"best": best, "seeds": options.seeds, "results": results}))
 
 
