@@ -356,7 +356,7 @@ class Decoder(nn.Module):
             x = x + positions
         if self.layernorm_embedding is not None:
             x = self.layernorm_embedding(x)
-        return dropout(x, self.config.dropout) if self.training and self.config.dropout > 0 else x
+        return dropout(x, self.config.dropout, self.training)
 
     def _bias_maker(self, positions: Tensor) -> Callable[[int], Tensor]:
         """The function that gives each table's bias, `(H, U, U)`, with -inf where a key lies ahead of its query."""

@@ -233,7 +233,7 @@ class Encoder(nn.Module):
             x = x + self.type_embedding.weight[kind]
         if norm is not None:
             x = norm(x)
-        return dropout(x, self.config.dropout) if self.training and self.config.dropout > 0 else x
+        return dropout(x, self.config.dropout, self.training)
 
     def _image_positions(self, height: int, width: int) -> Tensor:
         size = self.config.image_bucket_size

@@ -54,8 +54,8 @@ def drop_path(x: Tensor, rate: float) -> Tensor:
     return x * (kept.to(x.dtype) / keep)
 
 
-def dropout(x: Tensor, rate: float) -> Tensor:
-    """Set each number to 0 with the probability `rate`, and scale up the others.
+def dropout(x: Tensor, rate: float, training: bool = True) -> Tensor:
+    """In training, set each number to 0 with the probability `rate` and scale up the others.
 
     On a CPU the random bits come from NumPy's SFC64, seeded by PyTorch's generator: twice as fast as
     `torch.nn.functional.dropout` (2.0 to 3.0 times on an AMD EPYC). There the rate is a multiple of 1 / 65,536.
@@ -63,7 +63,10 @@ def dropout(x: Tensor, rate: float) -> Tensor:
     Args:
         x: Of any shape.
         rate: At least 0 and under 1.
+        training: Otherwise, and at a rate of 0, x stays as it is.
     """
+    if not training or rate == 0:
+        return x
     if x.device.type != "cpu":
         return F.dropout(x, rate)
     kept = max(1, round((1 - rate) * CHOICES))
@@ -239,8 +242,7 @@ class ResidualLayer(nn.Module):
         y = function(norm(x) if self.normalize_before else x)
         if mid is not None:
             y = mid(y)
-        if self.training and self.dropout > 0:
-            y = dropout(y, self.dropout)
+        y = dropout(y, self.dropout, self.training)
         if gain is not None:
             y = y * gain
         if self.training and self.drop_path_rate > 0:
@@ -260,8 +262,7 @@ class ResidualLayer(nn.Module):
         if torch.is_grad_enabled() and y.requires_grad and rate == 0:
             parameters = () if norm is None else (norm.weight, norm.bias)
             return norm_linear(y, self._activate, parameters, self.fc2.weight, self.fc2.bias)
-        y = self.activation(y)
-        y = dropout(y, rate) if rate > 0 else y
+        y = dropout(self.activation(y), rate)
         return self.fc2(y if norm is None else norm(y))
 
     def _activate(self, x: Tensor, *norm: Tensor) -> Tensor:

@@ -165,7 +165,9 @@ class _Subsampled(torch.autograd.Function):
 
 
 def convolve(x: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
-    """A convolution without bias, padded so that stride 1 keeps the size; one of 1 x 1 is a matrix product, mostly.
+    """A convolution without bias, padded so that stride 1 keeps the size.
+
+    One of 1 x 1 is a matrix product where that is fast.
 
     Args:
         x: `(B, C, H, W)`; a matrix product needs the channels-last layout.
