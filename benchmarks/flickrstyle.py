@@ -10,8 +10,8 @@ it (`configs/flickrstyle/`), each with every seed; then SCST from the models of 
 the validation split, or, with `--arms` and no name after it, from START itself. A run whose `result.json` is there is
 not run again. Prints two Markdown tables: scores of the test split, the mean over seeds with its 95 % interval
 (Student's t), and paired randomization tests of every arm against the one it is compared with: on the captions of all
-seeds, and, since seeds share their pictures, on the mean CIDEr of each picture over seeds and styles. Every process
-computes with one thread.
+seeds, and, since seeds share their pictures, with each picture's captions taken as a whole. Every process computes with
+one thread.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from ofakit.scores import cider, measure, paired_tests, ptb_tokenize
-from scipy.stats import bootstrap, permutation_test, t
+from ofakit.scores import bootstrap_intervals, measure, paired_tests, ptb_tokenize
+from ofakit.scores.measures import Measure
+from scipy.stats import t
 
 ROOT = Path(__file__).resolve().parents[1]
 ARMS = ("cross_entropy", "style_mlm", "itm")
@@ -109,21 +110,25 @@ def captions_of(options: argparse.Namespace, arm: str) -> tuple[list[str], list[
     return candidates, references, pictures
 
 
-def test_by_picture(first: np.ndarray, second: np.ndarray, pictures: list[str]) -> str:
-    """Difference of the means, times 100, its 95 % interval by bootstrap, and the p of chance by flipped signs.
-
-    Both take a picture as a whole.
+def test_by_picture(first: Measure, second: Measure, pictures: list[str]) -> str:
+    """Difference of two corpus scores, times 100, with its 95 % interval and the p of chance; pictures stay whole.
 
     Args:
-        first: CIDEr of each caption.
+        first: A measure of captions.
         second: That of the other arm.
         pictures: What each caption is about.
     """
     own = np.unique(pictures, return_inverse=True)[1]
-    means = np.bincount(own, second - first) / np.bincount(own)
-    found = permutation_test((means,), np.mean, permutation_type="samples", n_resamples=9999, rng=0)
-    low, high = bootstrap((means,), np.mean, rng=0).confidence_interval
-    return f"{100 * found.statistic:+.1f} [{100 * low:.1f}, {100 * high:.1f}] (p {found.pvalue:.4f})"
+    before, after = (np.zeros((own.max() + 1, found.statistics.shape[1])) for found in (first, second))
+    np.add.at(before, own, first.statistics)
+    np.add.at(after, own, second.statistics)
+    found = paired_tests({"": Measure(before, first.combine)}, {"": Measure(after, second.combine)})[""]
+    width = before.shape[1]
+    gain = Measure(
+        np.hstack((before, after)), lambda sums: second.combine(sums[:, width:]) - first.combine(sums[:, :width])
+    )
+    low, high = bootstrap_intervals({"": gain})[""]
+    return f"{100 * found.difference:+.1f} [{100 * low:.1f}, {100 * high:.1f}] (p {found.p:.4f})"
 
 
 def test_table(options: argparse.Namespace, pairs: list[tuple[str, str]]) -> str:
@@ -131,9 +136,10 @@ def test_table(options: argparse.Namespace, pairs: list[tuple[str, str]]) -> str
     lines = ["| | against | BLEU-1 | BLEU-3 | CIDEr | CIDEr, by picture |", "|---|---|---|---|---|---|"]
     for arm, other in pairs:
         (*before, pictures), (*after, _) = (captions_of(options, name) for name in (other, arm))
-        found = paired_tests(*(measure(*captions, java=False)[0] for captions in (before, after)))
+        first, second = (measure(*captions, java=False)[0] for captions in (before, after))
+        found = paired_tests(first, second)
         cells = [f"{100 * found[n].difference:+.1f} (p {found[n].p:.4f})" for n in ("bleu1", "bleu3", "cider")]
-        cells.append(test_by_picture(cider(*before).per_item, cider(*after).per_item, pictures))
+        cells.append(test_by_picture(first["cider"], second["cider"], pictures))
         lines.append("| " + " | ".join([arm, other, *cells]) + " |")
     return "\n".join(lines)
 
