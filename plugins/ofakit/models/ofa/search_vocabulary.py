@@ -58,10 +58,11 @@ class Vocabulary:
         self.project = project if project is not None and self.ids is None else self.product
         self.temperature = temperature
         self.special = special
-        self.never: list[int] = []
+        self.never: Tensor | None = None
         if self.ids is not None:
             self.special = SpecialTokens(*(int((self.ids == token).nonzero()) for token in special))
-            self.never = [self.special.pad] + [self.special.bos] * (special.bos not in allowed_tokens)
+            never = [self.special.pad] + [self.special.bos] * (special.bos not in allowed_tokens)
+            self.never = torch.tensor(never, device=embedding.device)
         self.rounded = dtype != torch.float32
 
     def to_ids(self, local: Tensor) -> Tensor:
@@ -101,8 +102,8 @@ class Vocabulary:
         logits = self.project(hidden.to(self.weight.dtype)).float().contiguous()
         if self.temperature != 1.0:
             logits = logits.div_(self.temperature)
-        if self.never:
-            logits[:, self.never] = NEGATIVE
+        if self.never is not None:
+            logits.index_fill_(1, self.never, NEGATIVE)
         return logits
 
     def product(self, hidden: Tensor) -> Tensor:
