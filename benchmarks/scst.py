@@ -106,7 +106,7 @@ def compare(size: str, options: argparse.Namespace) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         directory, work = Path(folder) / size, Path(folder) / "work.pt"
         write_model(directory, size, options.vocabulary)
-        more = ["--device", options.device, "--recipe", options.recipe, "--encoder", options.stock_encoder]
+        more = ["--recipe", options.recipe, "--encoder", options.stock_encoder]
         bench = Bench(options, directory, work, WORKER, more)
         write_work(work, options.batch, 1, [], [])
         scores = check_hypotheses(bench, size)

@@ -1,12 +1,14 @@
 """This project's OFA beside ModelScope's at the same work on the same machine, in one run.
 
     python benchmarks/vs_stock.py --stock-python STOCK_ENV/bin/python [--sizes tiny base] [--measures train …]
+    python benchmarks/vs_stock.py --stock-python STOCK_ENV/bin/python --device cuda --batch 64 --sizes base large
 
 Checks first that both give the same loss and the same hypotheses from the same weights and batch, then times a
 training step (forward, loss, backward, AdamW) in fp32 and in bf16 and takes its peak memory, and times beam search
 with 5 beams and at most 16 tokens (our model prepared for inference, as the tools do it). Every measurement has a
 process of its own; the sides take turns, so that another load on the machine meets both. Prints a table and, last, one
-JSON line with the ratios: stock over ours for seconds, ours over stock for bytes.
+JSON line with the ratios: stock over ours for seconds, ours over stock for bytes. Beside the seconds of a training step
+stand our pictures a second, and both sides' share of what the device does in a product of large matrices of that type.
 """
 
 from __future__ import annotations
@@ -63,6 +65,8 @@ class Bench:
     def run(self, side: str, measure: str, precision: str) -> dict:
         options = ["--precision", precision, "--threads", str(self.options.threads)]
         options += ["--repeats", str(self.options.repeats), *self.more]
+        if self.options.device != "cpu":
+            options += ["--device", self.options.device]
         command = [self.pythons[side], str(self.worker), side, measure, *self.paths, *options]
         environment = {**os.environ, "OMP_NUM_THREADS": str(self.options.threads)}
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
@@ -109,8 +113,21 @@ def compare(bench: Bench, size: str, rounds: int, measures: list[str]) -> dict:
                 continue
             seconds = bench.both(measure, precision, "fp32", "seconds", rounds)
             cell = {"ours": seconds[0], "stock": seconds[1], "ratio": seconds[1] / seconds[0]}
+            if measure == "train":
+                cell |= shares(bench, precision, *seconds)
             row[f"{measure}_{precision}_s"] = cell
     return row
+
+
+def shares(bench: Bench, precision: str, ours: float, stock: float) -> dict[str, float]:
+    """Pictures a second, and the shares of the device's peak that both sides' steps reach, each in its precision."""
+    operations = bench.run("ours", "operations", "fp32")["operations"]
+    peaks = {kind: bench.run("ours", "peak", kind)["operations_per_second"] for kind in {precision, "fp32"}}
+    return {
+        "pictures_per_second": bench.options.batch / ours,
+        "share_of_peak": operations / ours / peaks[precision],
+        "stock_share_of_peak": operations / stock / peaks["fp32"],
+    }
 
 
 def show(size: str, row: dict) -> None:
@@ -118,6 +135,8 @@ def show(size: str, row: dict) -> None:
         unit, scale = ("GiB", 2**30) if name.endswith("bytes") else ("s" if name.endswith("_s") else "", 1)
         numbers = f"ours {cell['ours'] / scale:9.4f}   stock {cell['stock'] / scale:9.4f} {unit:3}"
         ratio = f"   ratio {cell['ratio']:.2f}" if "ratio" in cell else ""
+        if "share_of_peak" in cell:
+            ratio += f"   of peak {cell['share_of_peak']:.0%}, stock {cell['stock_share_of_peak']:.0%}"
         print(f"{size:7} {name.rsplit('_', 1)[0] if unit else name:14} {numbers}{ratio}", flush=True)
 
 
@@ -127,6 +146,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", default=["tiny", "base"])
     measures = ["train", "memory", "generate"]
     parser.add_argument("--measures", nargs="+", default=measures, choices=measures)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)

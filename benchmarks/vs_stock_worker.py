@@ -1,6 +1,6 @@
 """One measurement of one side of `vs_stock.py`, in a process of its own; prints one JSON line.
 
-    python vs_stock_worker.py {ours,stock} MEASURE MODEL_DIR BATCH_FILE [--precision bf16] ...
+    python vs_stock_worker.py {ours,stock} MEASURE MODEL_DIR BATCH_FILE [--precision bf16] [--device cuda] ...
 
 `ours` runs with this project's Python, `stock` with the Python of the stock environment; neither imports the other's
 code. Both get the same weights, the same batch and the same optimizer settings.
@@ -121,7 +121,13 @@ class StockVocabulary:
         return {}
 
 
-def train_step(side: Ours | Stock, batch: dict) -> Callable[[], None]:
+def finish(device: str) -> None:
+    """Wait until the device has done what it was given."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def train_step(side: Ours | Stock, batch: dict, device: str = "cpu") -> Callable[[], None]:
     """Forward, loss, backward, AdamW, and freeing the gradients, in train mode with the model's own dropout."""
     side.model.train()
     optimizer = side.optimizer()
@@ -130,6 +136,7 @@ def train_step(side: Ours | Stock, batch: dict) -> Callable[[], None]:
         side.loss(batch).backward()
         optimizer.step()
         optimizer.zero_grad()
+        finish(device)
 
     return step
 
@@ -143,7 +150,7 @@ def measure_loss(side: Ours | Stock, batch: dict, _: argparse.Namespace) -> dict
 
 def measure_train(side: Ours | Stock, batch: dict, options: argparse.Namespace) -> dict:
     """Median seconds of a training step after five for warming up; memory still grows in the first ones."""
-    step = train_step(side, batch)
+    step = train_step(side, batch, options.device)
     for _ in range(5):
         step()
     seconds = []
@@ -160,13 +167,17 @@ def resident(field: str) -> int:
 
 
 def measure_memory(side: Ours | Stock, batch: dict, options: argparse.Namespace) -> dict:
-    """Peak resident bytes during the third training step, less what the process held after its imports.
+    """Peak bytes during the third training step: of the process, less what it held after its imports, or of the GPU.
 
-    The peak is the kernel's high-water mark (VmHWM), set back before the step; it counts weights, gradients, optimizer
-    state, activations and everything temporary.
+    The process's peak is the kernel's high-water mark (VmHWM), set back before the step. Either counts weights,
+    gradients, optimizer state, activations and everything temporary.
     """
-    step = train_step(side, batch)
+    step = train_step(side, batch, options.device)
     step(), step()
+    if options.device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        step()
+        return {"bytes": torch.cuda.max_memory_allocated()}
     with open("/proc/self/clear_refs", "w", encoding="ascii") as peak:
         peak.write("5")
     step()
@@ -187,8 +198,36 @@ def measure_generate(side: Ours | Stock, batch: dict, options: argparse.Namespac
         for _ in range(options.repeats + 2):
             start = time.perf_counter()
             generate(batch)
+            finish(options.device)
             seconds.append(time.perf_counter() - start)
     return {"seconds": statistics.median(seconds[2:]), "all": [round(s, 4) for s in seconds]}
+
+
+def measure_operations(side: Ours | Stock, batch: dict, _: argparse.Namespace) -> dict:
+    """Floating-point operations of a training step: three times those of the loss, nothing counted that is done again.
+
+    Source of the convention: Chowdhery et al. 2022, https://arxiv.org/abs/2204.02311, appendix B.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    side.model.eval().requires_grad_(False)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        side.loss(batch)
+    return {"operations": 3 * counter.get_total_flops()}
+
+
+def measure_peak(_: Ours | Stock, __: dict, options: argparse.Namespace) -> dict:
+    """Operations a second of the device in a product of large square matrices, best of several."""
+    width = 8192 if options.device == "cuda" else 2048
+    kind = torch.bfloat16 if options.precision == "bf16" else torch.float32
+    a, b = (torch.randn(width, width, device=options.device).to(kind) for _ in range(2))
+    seconds = []
+    for _ in range(options.repeats + 5):
+        start = time.perf_counter()
+        a @ b
+        finish(options.device)
+        seconds.append(time.perf_counter() - start)
+    return {"operations_per_second": 2 * width**3 / min(seconds)}
 
 
 MEASURES = {
@@ -197,6 +236,8 @@ MEASURES = {
     "memory": measure_memory,
     "hypotheses": measure_hypotheses,
     "generate": measure_generate,
+    "operations": measure_operations,
+    "peak": measure_peak,
 }
 
 
@@ -207,6 +248,7 @@ def main() -> None:
     parser.add_argument("directory")
     parser.add_argument("batch")
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
@@ -220,8 +262,8 @@ def main() -> None:
         import modelscope.models.multi_modal.ofa.modeling_ofa
         import modelscope.trainers.multi_modal.ofa.ofa_trainer_utils  # noqa: F401
     options.baseline = resident("VmRSS")
-    side = (Ours if options.side == "ours" else Stock)(options.directory, options.precision)
-    batch = torch.load(options.batch, weights_only=True)
+    side = (Ours if options.side == "ours" else Stock)(options.directory, options.precision, options.device)
+    batch = torch.load(options.batch, weights_only=True, map_location=options.device)
     print(json.dumps(MEASURES[options.measure](side, batch, options)))
 
 

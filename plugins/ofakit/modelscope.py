@@ -1,34 +1,32 @@
 """Make ofakit's classes known to ModelScope by name: `import ofakit.modelscope` is all.
 
-ModelScope finds a class through an index of its own files and imports its module when the name is asked for. The
-names below are added to that index, so nothing of ofakit is imported before it is used, nothing is installed and no
-remote code is trusted.
+ModelScope finds a class through an index of its own files and imports its module when the name is asked for. What the
+files of our rooms register is read from their text and added to that index, so nothing of ofakit is imported before it
+is used, nothing is installed and no remote code is trusted.
 """
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from modelscope.utils.ast_utils import FILE_NAME_KEY, IMPORT_KEY, INDEX_KEY, MODULE_KEY
 from modelscope.utils.import_utils import LazyImportModule
 
-__all__ = ["NAMES", "register"]
+__all__ = ["register"]
 
-NAMES = {
-    ("MODELS", "image-captioning", "ofakit-ofa"): "ofakit.pipelines.modelscope_pipeline",
-    ("PIPELINES", "image-captioning", "ofakit-caption"): "ofakit.pipelines.modelscope_pipeline",
-    ("PREPROCESSORS", "multi-modal", "ofakit-caption"): "ofakit.preprocessors.modelscope_caption",
-    ("TRAINERS", "default", "ofakit"): "ofakit.trainers.caption_trainer",
-    ("HOOKS", "default", "SnapshotHook"): "ofakit.hooks.snapshot",
-    ("HOOKS", "default", "BestSnapshotHook"): "ofakit.hooks.best_snapshot",
-    ("HOOKS", "default", "ResumableEarlyStopHook"): "ofakit.hooks.early_stop",
-    ("HOOKS", "default", "MetricsFileHook"): "ofakit.hooks.metrics_file",
-}
+ROOMS = ("hooks", "metrics", "pipelines", "preprocessors", "trainers")
+REGISTERED = re.compile(r'^@([A-Z]+)\.register_module\((?:"([\w-]+)", )?module_name="([\w-]+)"\)', re.MULTILINE)
 
 
 def register() -> None:
     """Add the names to ModelScope's index; doing it again changes nothing."""
     index = LazyImportModule.get_ast_index()[INDEX_KEY]
-    for signature, module in NAMES.items():
-        index[signature] = {FILE_NAME_KEY: module, IMPORT_KEY: [], MODULE_KEY: module}
+    for room in ROOMS:
+        for path in Path(__file__).parent.joinpath(room).glob("*.py"):
+            module = f"ofakit.{room}.{path.stem}"
+            for registry, group, name in REGISTERED.findall(path.read_text(encoding="utf-8")):
+                index[registry, group or "default", name] = {FILE_NAME_KEY: module, IMPORT_KEY: [], MODULE_KEY: module}
 
 
 register()

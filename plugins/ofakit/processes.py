@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
 from torch import distributed
 
-__all__ = ["Processes", "join_processes", "joined_processes", "launched_rank"]
+from ofakit.errors import UsageError
+
+__all__ = ["Processes", "device_named", "join_processes", "joined_processes", "launched_rank"]
+
+LONGEST_WAIT = timedelta(hours=2)
+"""For a process that decodes pictures, scores or saves while the others wait."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +74,32 @@ def join_processes(device: str | None = None) -> Processes:
         device: "cpu", "cuda" or "cuda:1"; None takes this process's GPU where there is one.
     """
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
-    name = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    place = torch.device(name.replace("gpu", "cuda"))
+    place = device_named(device)
     if place.type == "cuda":
-        place = torch.device("cuda", place.index if place.index is not None else int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(place)
     if world_size > 1 and not distributed.is_initialized():
-        distributed.init_process_group("nccl" if place.type == "cuda" else "gloo")
+        distributed.init_process_group("nccl" if place.type == "cuda" else "gloo", timeout=LONGEST_WAIT)
     return Processes(launched_rank(), world_size, place)
+
+
+def device_named(name: str | None = None) -> torch.device:
+    """Where to compute.
+
+    Args:
+        name: "cpu", "cuda", "gpu" or "cuda:1"; None takes this process's GPU where there is one.
+
+    Raises:
+        UsageError: There is no such device here.
+    """
+    place = str(name or ("cuda" if torch.cuda.is_available() else "cpu")).replace("gpu", "cuda")
+    kind, _, number = place.partition(":")
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    here = ["cpu", *(f"cuda:{index}" for index in range(found))]
+    if kind == "cuda" and not number:
+        place = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+    if place not in here:
+        raise UsageError(f"device {name or place!r} is not on this machine; it has {', '.join(here)}")
+    return torch.device(place)
 
 
 def joined_processes(device: torch.device | str = "cpu") -> Processes:

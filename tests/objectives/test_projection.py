@@ -40,3 +40,22 @@ def test_a_graph_that_is_kept_gives_the_same_gradient_again(bundle, batch):
     first = weight.grad.clone()
     loss.backward()
     torch.testing.assert_close(weight.grad, 2 * first, atol=1e-6, rtol=1e-6)
+
+
+def test_fp16_keeps_gradients_that_a_loss_scale_would_save():
+    torch.manual_seed(1)
+    tokens, vocabulary = 300, 59457
+    weight = (torch.randn(vocabulary, 16) * 0.02).requires_grad_()
+    hidden = torch.randn(tokens, 16, requires_grad=True)
+    target = torch.randint(0, vocabulary, (tokens,))
+
+    def gradients(precision):
+        with torch.autocast("cpu", torch.float16, enabled=precision == "fp16"):
+            loss, _ = label_smoothed_cross_entropy(hidden, weight, target, 0.1, 1 / tokens)
+        return [g / 2.0**16 for g in torch.autograd.grad(loss * 2.0**16, [hidden, weight])]
+
+    never_target = torch.ones(vocabulary, dtype=torch.bool).index_fill_(0, target, False)
+    (exact, exact_weight), (found, found_weight) = gradients("fp32"), gradients("fp16")
+    assert (found - exact).norm() < 2e-3 * exact.norm()
+    rest = exact_weight[never_target]
+    assert (found_weight[never_target] - rest).norm() < 2e-3 * rest.norm()

@@ -1,8 +1,8 @@
 """Every key of an experiment's JSON file, with its unit, range and default.
 
-The smallest file that trains:
+The smallest file that trains starts from a model; one from scratch needs `model.size` and `model.tokenizer`:
 
-    {"data": {"reader": {"type": "flickrstyle"}, "root": "DIR"}, "model": {"size": "tiny"}}
+    {"data": {"reader": {"type": "flickrstyle"}, "root": "DIR"}, "model": {"path": "MODEL_DIR_OR_HUB_ID"}}
 
 Keys that ModelScope has carry ModelScope's names (`train.max_epochs`, `train.dataloader.batch_size_per_gpu`,
 `train.hooks`, `evaluation.dataloader`). An object with a `type` names a file of a room: a reader, an objective.
@@ -108,6 +108,12 @@ class DataloaderSection(Section):
     workers_per_gpu: int = Field(0, ge=0, description="loading processes beside each training process")
 
 
+class EvaluationDataloaderSection(DataloaderSection):
+    """Batches of one process, without gradients."""
+
+    batch_size_per_gpu: int = Field(16, ge=1, description="examples of one process in one forward pass")
+
+
 class SchedulerSection(Section):
     """Learning rate over the steps."""
 
@@ -138,7 +144,11 @@ class TrainSection(Section):
     gradient_accumulation: int = Field(1, ge=1, description="batches a step")
     clip_norm: float | None = Field(1.0, gt=0, description="largest gradient norm; null: no clipping")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="type that matrix products compute in")
-    freeze: list[Literal["visual", "embeddings", "encoder"]] = Field(default_factory=list)
+    freeze: list[Literal["visual", "embeddings", "encoder"]] = Field(
+        default_factory=list,
+        description="parts that do not learn: `visual`, the backbone and its batch-norm statistics; `embeddings`, "
+        "those of tokens and the output projection; `encoder`, all of it but the token embeddings",
+    )
     optimizer: OptimizerSection = Field(default_factory=OptimizerSection)
     lr_scheduler: SchedulerSection = Field(default_factory=SchedulerSection)
     hooks: list[Component] = Field(default_factory=list, description="ModelScope hooks, by ModelScope's keys")
@@ -167,8 +177,11 @@ class GenerationSection(Section):
 class EvaluationSection(Section):
     """What is measured, and on how much."""
 
-    dataloader: DataloaderSection = Field(default_factory=lambda: DataloaderSection(batch_size_per_gpu=16))
-    metrics: list[str] = Field(default_factory=lambda: ["caption"], description="files of ofakit/metrics or METRICS")
+    dataloader: EvaluationDataloaderSection = Field(default_factory=EvaluationDataloaderSection)
+    metrics: list[Component] = Field(
+        default_factory=list,
+        description="beside the usual scores, each with a `type`: a file of ofakit/metrics or a name in METRICS",
+    )
     shuffled_pictures: bool = Field(True, description="also score every caption against another picture's references")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="type that generation computes in")
 

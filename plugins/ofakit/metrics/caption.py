@@ -1,6 +1,8 @@
 """Caption scores as a ModelScope metric: BLEU, ROUGE-L, CIDEr, CIDEr-D, and on demand METEOR, SPICE, style accuracy.
 
-    "evaluation": {"metrics": [{"type": "ofakit-caption", "style_classifier": "work_dir/run/style_classifier.npz"}]}
+    "evaluation": {"metrics": [{"type": "caption", "java": true}]}
+
+ModelScope's name for it is "ofakit-caption".
 
 `add` takes a batch: outputs {"captions": [str, ...]} and inputs {"references": [[str, ...], ...]}, and where there are
 any "ids" and "styles", a list each.

@@ -16,6 +16,11 @@ from ofakit.models.ofa.layers import announce_dense_gradient
 
 __all__ = ["Judge", "chunks_of_rows", "compute_dtype", "project", "projected_loss", "smoothed_loss"]
 
+FP16_LIFT = 16.0
+"""What slopes are multiplied by in fp16 while they are multiplied with states: the smallest are those of label
+smoothing, 0.1 / 59,457, which fp16 knows to a hundredth, and lifted to a thousandth. The division by the number of
+tokens comes after that, in fp32."""
+
 CHUNK_NUMBERS = {"cpu": 2**23}
 """Logits that are held at once, by device; 2**26 elsewhere."""
 
@@ -116,7 +121,10 @@ class _ProjectedLoss(torch.autograd.Function):
         want_hidden, want_weight = (wanted and need for need in ctx.needs_input_grad[:2])
         projection = weight.to(compute_dtype(hidden))
         states = hidden.detach().to(projection.dtype)
-        grad_hidden = torch.zeros_like(states) if want_hidden else None
+        half = projection.dtype == torch.float16
+        before, after = (FP16_LIFT, scale / FP16_LIFT) if half else (scale, 1.0)
+        kept = torch.float32 if half else projection.dtype
+        grad_hidden = torch.zeros_like(states, dtype=kept) if want_hidden else None
         grad_weight = None
         passes = max(1, len(hidden) // max(count, 1))
         total = hidden.new_zeros(2, dtype=torch.promote_types(hidden.dtype, torch.float32))
@@ -124,17 +132,21 @@ class _ProjectedLoss(torch.autograd.Function):
             at = (rows[None] * passes + torch.arange(passes, device=rows.device)[:, None]).flatten()
             loss, logged, slope = judge(project(states[at], projection), rows)
             total += torch.stack([loss, logged])
-            slope = slope.mul_(scale).to(projection.dtype)
+            slope = slope.mul_(before).to(projection.dtype)
             with torch.autocast(hidden.device.type, enabled=False):
                 if want_hidden:
-                    grad_hidden[at] = slope @ projection
+                    grad_hidden[at] = (slope @ projection).to(kept)
                 if want_weight:
                     part = (slope.t() @ states[at]).to(weight.dtype)
                     grad_weight = part if grad_weight is None else grad_weight.add_(part)
+        if after != 1:
+            grad_hidden = None if grad_hidden is None else grad_hidden.mul_(after)
+            grad_weight = None if grad_weight is None else grad_weight.mul_(after)
         if want_weight and grad_weight is None:
             grad_weight = torch.zeros_like(weight)
         # An attribute, and not save_for_backward, which would hold on to a gradient that autograd could else take over.
-        ctx.gradients = None if grad_hidden is None else grad_hidden.to(hidden.dtype), grad_weight
+        ctx.gradients = grad_hidden, grad_weight
+        ctx.dtypes = hidden.dtype, weight.dtype
         ctx.weight = weight if want_weight else None
         loss, logged = total[0] * scale, total[1] * scale
         ctx.mark_non_differentiable(logged)
@@ -149,4 +161,5 @@ class _ProjectedLoss(torch.autograd.Function):
             announce_dense_gradient(ctx.weight)
         if grad.device.type != "cpu" or grad.item() != 1:
             gradients = tuple(None if g is None else g * grad.to(g.dtype) for g in gradients)
+        gradients = (None if g is None else g.to(dtype) for g, dtype in zip(gradients, ctx.dtypes, strict=True))
         return *gradients, None, None, None, None

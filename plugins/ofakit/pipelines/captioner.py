@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ofakit.captioning import Caption, write_captions
 from ofakit.data import BadPicture, Example, load_square
 from ofakit.errors import UsageError
@@ -20,6 +18,7 @@ from ofakit.hub import ModelBundle, load_bundle
 from ofakit.models.ofa.inference import prepare_for_inference
 from ofakit.objectives.itm import reranker_of
 from ofakit.preprocessors import CaptionPreprocessor, Collate
+from ofakit.processes import device_named
 
 __all__ = ["CaptionResult", "Captioner"]
 
@@ -65,8 +64,7 @@ class Captioner:
         precision: str = "fp32",
         generation: dict[str, Any] | None = None,
     ) -> None:
-        name = (device or ("cuda" if torch.cuda.is_available() else "cpu")).replace("gpu", "cuda")
-        self.device = torch.device(name)
+        self.device = device_named(device)
         self.bundle = bundle
         self.settings = {**bundle.generation.model_dump(), **(generation or {})}
         self.judge = reranker_of(bundle, self.settings.get("rerank"))

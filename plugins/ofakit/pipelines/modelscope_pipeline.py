@@ -24,11 +24,10 @@ from ofakit.pipelines.captioner import Captioner
 
 __all__ = ["CaptionModel", "CaptionPipeline"]
 
-TASK = "image-captioning"
 OPTIONAL = ("error", "p_yes")
 
 
-@MODELS.register_module(TASK, module_name="ofakit-ofa")
+@MODELS.register_module("image-captioning", module_name="ofakit-ofa")
 class CaptionModel(TorchModel):
     """A model directory as a ModelScope model.
 
@@ -60,7 +59,7 @@ class Request:
     style: str | None
 
 
-@PIPELINES.register_module(TASK, module_name="ofakit-caption")
+@PIPELINES.register_module("image-captioning", module_name="ofakit-caption")
 class CaptionPipeline(Pipeline):
     """Captions a picture, in a style if one is asked for.
 

@@ -150,7 +150,7 @@ def _teach_tokens(model: OFAModel, tokenizer: OFATokenizer, styles: StyleSet) ->
     rows = styles.prepare(tokenizer)
     if len(tokenizer) > model.config.vocab_size:
         model.resize_token_embeddings(len(tokenizer))
-    weight = model.output_embedding
     with torch.no_grad():
-        for new, pieces in rows.items():
-            weight[new] = weight[pieces].mean(0)
+        for weight in {model.output_embedding, model.encoder.embed_tokens.weight}:
+            for new, pieces in rows.items():
+                weight[new] = weight[pieces].mean(0)

@@ -34,7 +34,7 @@ from ofakit.config.modelscope_format import from_configuration, is_configuration
 from ofakit.data import Example, examples_from_dataset
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.files import replace_folder, write_text
-from ofakit.hooks import best_snapshot, early_stop, metrics_file, snapshot  # noqa: F401  (registers them)
+from ofakit.hooks import import_all as import_hooks
 from ofakit.hub import ModelBundle, load_bundle, resolve_model, save_bundle
 from ofakit.models.ofa.freezing import freeze
 from ofakit.objectives import OBJECTIVES
@@ -43,6 +43,7 @@ from ofakit.trainers.assemble import build_bundle, build_reader
 from ofakit.trainers.evaluation import (
     Prediction,
     StyleJudge,
+    build_metrics,
     caption_batches,
     score_predictions,
     style_judge,
@@ -131,6 +132,7 @@ class CaptionTrainer(EpochBasedTrainer):
             self.experiment.train.max_epochs = max_epochs
         if use_fp16:
             self.experiment.train.precision = "fp16"
+        build_metrics(self.experiment.evaluation.metrics)  # what is wrong there is said before anything is read
         self.processes = join_processes(device)
         self._set_base_attributes(arg_parse_fn, optimizers)
         self._set_seed()
@@ -236,6 +238,7 @@ class CaptionTrainer(EpochBasedTrainer):
                 "train.hooks has an EvaluationHook, and there are no examples to evaluate on: give data.val a "
                 "split or an eval_dataset, or leave the hook out"
             )
+        import_hooks()
         for spec in specs:
             if spec["type"] in DONE_BY_THE_TRAINER:
                 self.logger.info(f"hook {spec['type']} is left out: the trainer itself does its work")
@@ -399,15 +402,21 @@ class CaptionTrainer(EpochBasedTrainer):
             raise UsageError(f"no examples to evaluate on in {split!r}: {did_you_mean(split, self.examples)}")
         self._mode = ModeKeys.EVAL
         predictions = self.predict(self.examples[split])
-        if self.judge is None:
-            self.judge = style_judge(self.reader, self.examples, Path(self.work_dir))
-        scores = score_predictions(predictions, self.judge, self.experiment.seed)
-        if self.processes.is_main:
-            write_evaluation(Path(self.work_dir) / "eval", split, scores, predictions)
-        self.processes.wait()
+        scores = self.processes.gather(self._score(split, predictions) if self.processes.is_main else None)[0]
         self._metric_values = scores
         self.evaluations += 1
         self._mode = ModeKeys.TRAIN
+        return scores
+
+    def _score(self, split: str, predictions: Sequence[Prediction]) -> dict[str, float]:
+        """Score captions and write them with their scores."""
+        settings = self.experiment.evaluation
+        if self.judge is None:
+            self.judge = style_judge(self.reader, self.examples, Path(self.work_dir))
+        metrics = build_metrics(settings.metrics)
+        seed = self.experiment.seed if settings.shuffled_pictures else None
+        scores = score_predictions(predictions, self.judge, seed, metrics)
+        write_evaluation(Path(self.work_dir) / "eval", split, scores, predictions)
         return scores
 
     def predict(self, examples: Sequence[Example]) -> list[Prediction]:

@@ -14,18 +14,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from modelscope.metrics.base import Metric
+from modelscope.metrics.builder import build_metric
+from modelscope.utils.ast_utils import INDEX_KEY
+from modelscope.utils.import_utils import LazyImportModule
 
 from ofakit.captioning import Caption, write_captions
+from ofakit.config.schema import Component
 from ofakit.data import Example
+from ofakit.errors import UsageError, did_you_mean
 from ofakit.files import write_text
 from ofakit.hub import ModelBundle
+from ofakit.metrics import METRICS
 from ofakit.models.ofa.inference import prepare_for_inference
 from ofakit.objectives.itm import reranker_of
 from ofakit.reports.gallery import gallery
 from ofakit.scores import StyleClassifier, bleu, cider, ptb_tokenize, rouge_l
 from ofakit.text.styles import same_style
 
-__all__ = ["Prediction", "caption_batches", "score_predictions", "shuffled", "write_evaluation"]
+__all__ = ["Prediction", "build_metrics", "caption_batches", "score_predictions", "shuffled", "write_evaluation"]
 
 NOTHING = Caption("", float("-inf"))
 """Stands for the caption of a picture for which the model gave NaN."""
@@ -137,35 +144,78 @@ def caption_batches(
             yield index, captions[0], None if judge is None else max(captions, key=lambda caption: caption.score).text
 
 
-def score_predictions(predictions: Sequence[Prediction], judge: StyleJudge | None, seed: int = 0) -> dict[str, float]:
+def build_metrics(specs: Sequence[Component]) -> dict[str, Metric]:
+    """The metrics of `evaluation.metrics`, by their `type`.
+
+    Args:
+        specs: A `type` is a file of `ofakit.metrics` or a name in ModelScope's METRICS.
+
+    Raises:
+        UsageError: There is no such metric, or it does not take one of the keys.
+    """
+    built = {}
+    index = LazyImportModule.get_ast_index()[INDEX_KEY]
+    theirs = [name for registry, _, name in index if registry == "METRICS"]
+    for spec in specs:
+        arguments = spec.model_dump()
+        if spec.type in METRICS.names():
+            built[spec.type] = METRICS.build(arguments)
+            continue
+        if spec.type not in theirs:
+            known = did_you_mean(spec.type, sorted({*METRICS.names(), *theirs}))
+            raise UsageError(f"evaluation.metrics: unknown metric {spec.type!r}: {known}")
+        try:
+            built[spec.type] = build_metric(arguments)
+        except TypeError as error:
+            raise UsageError(f"evaluation.metrics: {spec.model_dump()}: {error}") from None
+    return built
+
+
+def score_predictions(
+    predictions: Sequence[Prediction],
+    judge: StyleJudge | None,
+    seed: int | None = 0,
+    metrics: Mapping[str, Metric] | None = None,
+) -> dict[str, float]:
     """BLEU, ROUGE-L and CIDEr over all captions and over each style, style accuracy, and CIDEr of the control.
 
     Args:
         predictions: At least one.
         judge: Says of each caption whether it is in the style beside it; None leaves style accuracy out.
-        seed: Of the control's permutation.
+        seed: Of the control's permutation; None leaves the control out.
+        metrics: Further ones, fresh; theirs are `<name>/<score>`.
 
     Returns:
         The scores by name: `cider` from 0 to 10, the others from 0 to 1; those of a style as `<style>/<score>`. Where
         hypotheses were reranked also `p_yes`, its mean; `reranked`, the share of captions that it changed; and as
         `without_rerank/<score>` the scores of what the search put first.
     """
-    scores = _text_scores(predictions)
-    control = shuffled(predictions, seed)
-    if control is not None:
-        scores["cider_shuffled"] = _cider(control)
+    scores = _text_scores(predictions) | _control(predictions, seed)
     styles = sorted({p.style for p in predictions if p.style is not None})
     scores |= _style_accuracy(predictions, judge)
     if "style_accuracy" in scores:
         scores["style_accuracy_of_people"] = judge.human_accuracy
     for style in styles if len(styles) > 1 else []:
         of_style = [p for p in predictions if p.style == style]
-        own = _text_scores(of_style) | _style_accuracy(of_style, judge)
+        own = _text_scores(of_style) | _style_accuracy(of_style, judge) | _control(of_style, seed)
         scores |= {f"{style}/{name}": value for name, value in own.items()}
-        control_of_style = shuffled(of_style, seed)
-        if control_of_style is not None:
-            scores[f"{style}/cider_shuffled"] = _cider(control_of_style)
+    for name, metric in (metrics or {}).items():
+        scores |= {f"{name}/{key}": value for key, value in _measured(metric, predictions).items()}
     return {**scores, **_rerank_scores(predictions, judge), "captions": len(predictions)}
+
+
+def _measured(metric: Metric, predictions: Sequence[Prediction]) -> dict[str, float]:
+    """What a ModelScope metric says of the captions."""
+    rows = {"ids": [p.id for p in predictions], "styles": [p.style for p in predictions]}
+    references = [list(p.references) for p in predictions]
+    metric.add({"captions": [p.caption for p in predictions]}, {"references": references, **rows})
+    return metric.evaluate()
+
+
+def _control(predictions: Sequence[Prediction], seed: int | None) -> dict[str, float]:
+    """CIDEr with shuffled pictures; nothing where it is not asked for or there is nothing to shuffle."""
+    control = None if seed is None else shuffled(predictions, seed)
+    return {} if control is None else {"cider_shuffled": float(cider(*_tokenized(control)).corpus)}
 
 
 def _rerank_scores(predictions: Sequence[Prediction], judge: StyleJudge | None) -> dict[str, float]:
@@ -195,10 +245,6 @@ def _text_scores(predictions: Sequence[Prediction]) -> dict[str, float]:
     scores["rouge_l"] = rouge_l(candidates, references).corpus
     scores["cider"] = cider(candidates, references).corpus
     return {name: float(value) for name, value in scores.items()}
-
-
-def _cider(predictions: Sequence[Prediction]) -> float:
-    return float(cider(*_tokenized(predictions)).corpus)
 
 
 def _tokenized(predictions: Sequence[Prediction]) -> tuple[list[str], list[list[str]]]:

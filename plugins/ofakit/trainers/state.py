@@ -103,7 +103,7 @@ def random_state() -> dict[str, Any]:
         "numpy": [name, keys.tolist(), position, has_gauss, cached],
         "torch": torch.get_rng_state(),
     }
-    if torch.cuda.is_available():
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
         state["cuda"] = torch.cuda.get_rng_state()
     return state
 
@@ -126,7 +126,7 @@ def restore_random_state(state: Mapping[str, Any]) -> None:
 def _take_tensors_out(value: Any, tensors: dict[str, torch.Tensor], path: str) -> Any:
     """The value with every tensor replaced by its name in `tensors`."""
     if isinstance(value, torch.Tensor):
-        tensors[path] = value.detach().clone().contiguous()
+        tensors[path] = value.detach().to("cpu", copy=True).contiguous()
         return {"tensor": path}
     if isinstance(value, Mapping):
         return {str(key): _take_tensors_out(item, tensors, f"{path}/{key}") for key, item in value.items()}

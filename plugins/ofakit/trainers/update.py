@@ -1,8 +1,9 @@
 """One update of the weights from one or several batches, the same on one process and on many.
 
 The sum of every objective's loss is divided by the number of target tokens of all batches and all processes, so the
-gradient is that of the joined batch. A batch whose loss is not finite changes nothing: neither weights nor the
-running statistics of batch-norm.
+gradient is that of the joined batch. A step whose loss or gradient is not finite changes nothing: neither weights nor
+the running statistics of batch-norm. In fp16 that is also how the scale of the loss finds its size: such a step halves
+it, and counts against `max_bad_steps` only where the loss is no longer scaled up.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ Batch = Mapping[str, Any]
 
 
 class LossNotFinite(OfakitError):
-    """Too many steps in a row had a NaN or infinite loss."""
+    """Too many steps in a row had a NaN or infinite loss or gradient."""
 
 
 class WeightedObjectives(nn.Module):
@@ -130,7 +131,7 @@ class Updater:
         scheduler: Steps with it.
         processes: Those that train together.
         clip_norm: Largest gradient norm; None: no clipping.
-        max_bad_steps: How many steps in a row may have a loss that is not finite.
+        max_bad_steps: How many steps in a row may have a loss or gradient that is not finite.
     """
 
     def __init__(
@@ -177,7 +178,7 @@ class Updater:
             Numbers to log: `loss` and the objectives' own, of the joined batch; `grad_norm` before clipping; `lr`.
 
         Raises:
-            LossNotFinite: The loss was not finite `max_bad_steps` times in a row.
+            LossNotFinite: The loss or the gradient was not finite `max_bad_steps` times in a row.
         """
         batches = [self._completed(batch, step) for batch in batches]
         normalizers = self._normalizers(batches)
@@ -185,12 +186,12 @@ class Updater:
         lr = self.optimizer.param_groups[0]["lr"]
         logs = self._backward(batches, normalizers, step)
         norm = self._gradient_norm()
-        if math.isfinite(logs["loss"]) and (math.isfinite(norm) or self.scaler.is_enabled()):
+        if math.isfinite(logs["loss"]) and math.isfinite(norm):
             self.bad_steps_in_a_row = 0
             self.scaler.step(self.optimizer)
-            self.scaler.update()
         else:
             self._skip(buffers, logs["loss"], step)
+        self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         self.scheduler.step()
         return {**logs, "grad_norm": norm, "lr": lr}
@@ -238,16 +239,16 @@ class Updater:
 
     def _skip(self, buffers: Mapping[str, torch.Tensor], loss: float, step: int) -> None:
         """Leave the model as it was before the step, and count."""
+        too_large = math.isfinite(loss) and self.scaler.get_scale() > 1
         with torch.no_grad():
             for name, value in self.model.named_buffers():
                 if name in buffers:
                     value.copy_(buffers[name])
-        if self.scaler.is_enabled():
-            self.scaler.update()
         self.bad_steps += 1
-        self.bad_steps_in_a_row += 1
+        self.bad_steps_in_a_row += not too_large
         if self.bad_steps_in_a_row >= self.max_bad_steps:
+            what = "gradient" if math.isfinite(loss) else "loss"
             raise LossNotFinite(
-                f"the loss was not finite for {self.bad_steps_in_a_row} steps in a row (last: {loss} at step {step}). "
+                f"the {what} was not finite for {self.bad_steps_in_a_row} steps in a row (last at step {step}). "
                 "The last good snapshot is intact; lower train.optimizer.lr, or use bf16 or fp32 instead of fp16"
             )

@@ -126,7 +126,8 @@ def look_up(embedding: nn.Embedding, ids: Tensor) -> Tensor:
     """The embeddings of tokens, with a gradient of the size of the tokens instead of the vocabulary.
 
     Encoder, decoder and output projection share one weight: two of its three gradients are then added row by row to
-    that of the projection. The weight's own gradient is dense in any case.
+    that of the projection. The weight's own gradient is dense in any case. It is complete in `weight.grad` after
+    `backward`; `torch.autograd.grad` gives that of the projection alone.
 
     Args:
         embedding: A token embedding; its padding row learns nothing.
@@ -267,4 +268,8 @@ class ResidualLayer(nn.Module):
 
     def _activate(self, x: Tensor, *norm: Tensor) -> Tensor:
         y = self.activation(x)
-        return F.layer_norm(y, y.shape[-1:], *norm) if norm else y
+        if not norm:
+            return y
+        # A CPU normalises half precision with weights in fp32; a GPU wants one type.
+        states = y if y.device.type == "cpu" else y.to(norm[0].dtype)
+        return F.layer_norm(states, y.shape[-1:], *norm).to(y.dtype)

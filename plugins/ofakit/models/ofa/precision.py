@@ -36,6 +36,6 @@ def autocast(device: torch.device | str, precision: str) -> AbstractContextManag
     kind = torch.device(device).type
     if precision == "fp32":
         return contextlib.nullcontext()
-    if precision == "bf16" and kind == "cuda" and not torch.cuda.is_bf16_supported():
+    if precision == "bf16" and kind == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise UsageError(f"{torch.cuda.get_device_name()} has no bf16; choose precision fp16 or fp32")
     return torch.autocast(kind, PRECISIONS[precision])
