@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 
 import pytest
-from modelscope.metrics.builder import build_metric
 from ofakit.errors import UsageError
 from ofakit.metrics.caption import CaptionMetric
 from ofakit.scores import DocumentFrequency, StyleClassifier, cider, cider_d, document_frequency, ptb_tokenize
@@ -22,9 +23,18 @@ def filled(order, **settings):
     return metric
 
 
-def test_it_is_built_by_name_and_gives_the_scores():
-    metric = build_metric({"type": "ofakit-caption"})
-    assert isinstance(metric, CaptionMetric)
+def test_one_import_makes_its_name_known():
+    code = """
+import ofakit.modelscope
+from modelscope.metrics.builder import build_metric
+print(type(build_metric({"type": "ofakit-caption"})).__name__)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == "CaptionMetric"
+
+
+def test_it_gives_the_scores():
+    metric = CaptionMetric()
     metric.add({"captions": CAPTIONS}, {"references": REFERENCES})
     found = metric.evaluate()
     expected = cider(ptb_tokenize(CAPTIONS), [ptb_tokenize(texts) for texts in REFERENCES]).corpus

@@ -178,6 +178,47 @@ def test_too_many_bad_steps_in_a_row_stop_the_run(shared):
         updater([batch], 2)
 
 
+class Steep(CrossEntropy):
+    """Adds a loss of 0 whose gradient in one weight, in half precision, is `slope` at chosen steps."""
+
+    slope, steep_steps = 0.0, range(1, 3)
+
+    def __call__(self, model, batch, normalizer, step):
+        loss, logs = super().__call__(model, batch, normalizer, step)
+        weight = model.encoder.layernorm_embedding.weight.half()
+        nothing = (weight - weight.detach()).float().sum()
+        return loss + nothing * (self.slope if step in self.steep_steps else 0), logs
+
+
+def test_fp16_skips_what_its_scale_makes_overflow_and_goes_on(shared):
+    objective = Steep()
+    objective.slope = 1.5  # times 65,536 it is infinite in fp16, times 32,768 it is not
+    model = golden_model(shared, "image_text").train()
+    updater = updater_of(model, objective, "fp16", max_bad_steps=1)
+    batch = golden_batch(shared, "image_text")
+    updater([batch], 0)
+    before = {name: value.clone() for name, value in model.state_dict().items() if value.is_floating_point()}
+    updater([batch], 1)
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in before.items())
+    assert (updater.bad_steps, updater.bad_steps_in_a_row, updater.scaler.get_scale()) == (1, 0, 2.0**15)
+    assert updater([batch], 2)["grad_norm"] > 1.5
+    assert updater.bad_steps == 1
+    assert any(not torch.equal(model.state_dict()[name], value) for name, value in before.items())
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_gradient_that_is_never_finite_stops_the_run(shared, precision):
+    objective = Steep()
+    objective.slope, objective.steep_steps = 1e30, range(100)
+    updater = updater_of(golden_model(shared, "image_text").train(), objective, precision, max_bad_steps=2)
+    batch = golden_batch(shared, "image_text")
+    limit = 18 if precision == "fp16" else 2  # 65,536 is halved sixteen times before it is 1
+    for step in range(limit - 1):
+        updater([batch], step)
+    with pytest.raises(LossNotFinite, match="the gradient was not finite for 2 steps in a row"):
+        updater([batch], limit - 1)
+
+
 @pytest.mark.parametrize("name", ["const", "linear", "cosine", "polynomial_decay"])
 def test_schedules_warm_up_and_come_down(name):
     weight = torch.nn.Linear(2, 2)

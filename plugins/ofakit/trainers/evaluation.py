@@ -166,7 +166,7 @@ def build_metrics(specs: Sequence[Component]) -> dict[str, Metric]:
             raise UsageError(f"evaluation.metrics: unknown metric {spec.type!r}: {known}")
         try:
             built[spec.type] = build_metric(arguments)
-        except TypeError as error:
+        except (TypeError, ImportError) as error:
             raise UsageError(f"evaluation.metrics: {spec.model_dump()}: {error}") from None
     return built
 
