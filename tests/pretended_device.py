@@ -19,6 +19,9 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 NAME = "sim"
 COPIES = ("aten::_to_copy", "aten::copy_")
+IN_HALF_PRECISION = ("linear", "conv2d", "matmul", "mm", "addmm", "bmm", "baddbmm")
+IN_FULL_PRECISION = ("layer_norm", "softmax.int", "log_softmax.int", "exp", "log", "pow.Tensor_Scalar", "nll_loss")
+"""What autocast does on CUDA, of what OFA is made of: https://docs.pytorch.org/docs/stable/amp.html."""
 
 
 def on_device(place):
@@ -62,6 +65,8 @@ def compute(operator, args, kwargs):
     if operator is torch.ops.aten._local_scalar_dense.default:
         return args[0].memory.item()
     refuse_mixtures(operator.name(), args, leaves, bool(ours))
+    if ours:
+        refuse_mixed_norm(operator.name(), leaves)
     place = kwargs.get("device")
     here = bool(ours) if place is None else on_device(place)
     if operator.name() == "aten::copy_":
@@ -95,8 +100,30 @@ def refuse_mixtures(name, args, leaves, any_here):
         raise RuntimeError(f"expected all tensors on the same device: {name} gets {strangers} of the CPU")
 
 
+def refuse_mixed_norm(name, leaves):
+    """A layer norm takes one type on a GPU, where a CPU takes half precision with weights in fp32."""
+    types = {leaf.dtype for leaf in leaves if isinstance(leaf, torch.Tensor)}
+    if name == "aten::native_layer_norm" and len(types) > 1:
+        raise RuntimeError(f"layer norm: expected tensors of one type, found {types}")
+
+
 def memory_of(value):
     return value.memory if isinstance(value, DeviceTensor) else value
+
+
+def autocast_to(name, choose):
+    """Register what autocast does to an operator on the device."""
+    packet, _, overload = name.partition(".")
+    operator = getattr(getattr(torch.ops.aten, packet), overload or "default")
+
+    def cast(*args, **kwargs):
+        keys = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastPrivateUse1)
+        with torch._C._ExcludeDispatchKeyGuard(keys):
+            wanted = choose()
+            fit = lambda x: x.to(wanted) if isinstance(x, torch.Tensor) and x.is_floating_point() else x  # noqa: E731
+            return operator(*tree_map(fit, args), **tree_map(fit, kwargs))
+
+    AUTOCAST.impl(name, cast, "AutocastPrivateUse1")
 
 
 class Factories(TorchDispatchMode):
@@ -147,6 +174,12 @@ def without_gradients(mode=True):
 
 backend_registration._setup_privateuseone_for_python_backend(NAME)
 getattr(torch, NAME).get_amp_supported_dtype = lambda: [torch.bfloat16, torch.float16]
+EVERY, AUTOCAST = torch.library.Library("_", "IMPL"), torch.library.Library("aten", "IMPL")
+EVERY.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
+for operator_name in IN_HALF_PRECISION:
+    autocast_to(operator_name, lambda: torch.get_autocast_dtype(NAME))
+for operator_name in IN_FULL_PRECISION:
+    autocast_to(operator_name, lambda: torch.float32)
 torch.__future__.set_swap_module_params_on_conversion(True)
 own_attention, F.scaled_dot_product_attention = F.scaled_dot_product_attention, attention
 torch.tensor, torch.as_tensor = made_there(torch.tensor), made_there(torch.as_tensor)

@@ -60,9 +60,10 @@ OBJECTIVES = {
     not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"),
     reason="this PyTorch has no devices that are written in Python",
 )
-@pytest.mark.parametrize("name", OBJECTIVES)
-def test_nothing_mixes_devices(experiment, name):
-    settings = experiment(train={"max_steps": 2, "hooks": [{"type": "MetricsFileHook"}], "clip_norm": 1.0})
+@pytest.mark.parametrize(("name", "precision"), [("likelihood", "fp32"), ("likelihood", "bf16"), ("rewards", "fp16")])
+def test_nothing_mixes_devices_or_types(experiment, name, precision):
+    train = {"max_steps": 2, "hooks": [{"type": "MetricsFileHook"}], "clip_norm": 1.0, "precision": precision}
+    settings = experiment(train=train, evaluation={"precision": precision})
     values = {**settings.model_dump(mode="json"), "objectives": OBJECTIVES[name]}
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "OMP_NUM_THREADS": "1"}
     run = subprocess.run(
