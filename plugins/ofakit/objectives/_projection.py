@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from ofakit.models.ofa.layers import announce_dense_gradient
+from ofakit.models.ofa.precision import compute_dtype
 
-__all__ = ["Judge", "chunks_of_rows", "compute_dtype", "project", "projected_loss", "smoothed_loss"]
+__all__ = ["Judge", "chunks_of_rows", "project", "projected_loss", "smoothed_loss"]
 
 FP16_LIFT = 16.0
 """What slopes are multiplied by in fp16 while they are multiplied with states: the smallest are those of label
@@ -72,16 +73,6 @@ def smoothed_loss(
         gradient -= each
     gradient.scatter_add_(-1, target[:, None], gradient.new_full((len(target), 1), -(1 - epsilon - each)))
     return loss, nll, gradient
-
-
-def compute_dtype(hidden: Tensor) -> torch.dtype:
-    """The type that logits are computed in: autocast's where that is on, else that of the states.
-
-    Args:
-        hidden: The states.
-    """
-    kind = hidden.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
 
 
 def chunks_of_rows(count: int, weight: Tensor, passes: int = 1) -> tuple[Tensor, ...]:

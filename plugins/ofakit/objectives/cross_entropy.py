@@ -18,7 +18,8 @@ from torch import Tensor
 
 from ofakit.errors import UsageError
 from ofakit.models.ofa.inputs import picture_inputs
-from ofakit.objectives._projection import chunks_of_rows, compute_dtype, project, projected_loss, smoothed_loss
+from ofakit.models.ofa.precision import compute_dtype
+from ofakit.objectives._projection import chunks_of_rows, project, projected_loss, smoothed_loss
 from ofakit.processes import joined_processes
 
 __all__ = ["CrossEntropy", "label_smoothed_cross_entropy", "r_drop_loss", "token_losses"]

@@ -25,7 +25,8 @@ from torch import Tensor
 
 from ofakit.errors import UsageError
 from ofakit.models.ofa.inputs import picture_inputs
-from ofakit.objectives._projection import compute_dtype, project, projected_loss
+from ofakit.models.ofa.precision import compute_dtype
+from ofakit.objectives._projection import project, projected_loss
 from ofakit.objectives._teacher import find_teacher, load_teacher, refuse_other_inputs, refuse_other_vocabulary
 
 __all__ = ["TokenDistillation", "distillation_loss"]

@@ -109,5 +109,5 @@ def test_pooling_of_what_is_not_negative(dtype: torch.dtype, size: tuple[int, in
 
 
 def test_unknown_precision():
-    with pytest.raises(UsageError, match="precision: found 'bf61'; did you mean 'bf16'?"):
+    with pytest.raises(UsageError, match="unknown precision 'bf61': did you mean 'bf16'?"):
         prepare_for_inference(random_model(), "bf61")

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ofakit.errors import UsageError
 from ofakit.models.ofa.inputs import picture_inputs
+from ofakit.models.ofa.precision import compute_dtype
 from ofakit.models.ofa.search import Hypothesis, SearchSettings, SpecialTokens, picture_seeds
 from ofakit.models.ofa.search_beam import BeamSearch
 from ofakit.models.ofa.search_sampling import Sampling
@@ -92,7 +93,7 @@ def generate(
     seeds = picture_seeds(seed, pictures) if do_sample else []
     with _inference(model):
         embedding = model.output_embedding
-        dtype, project = _compute_dtype(embedding), getattr(model, "packed_projection", None)
+        dtype, project = compute_dtype(embedding), getattr(model, "packed_projection", None)
         vocabulary = Vocabulary(embedding, _special(model), dtype, allowed_tokens, temperature, project)
         rows = num_return_sequences if do_sample else num_beams
         encoded = model.encode(**encoder_inputs)
@@ -136,7 +137,7 @@ def score_sequences(
         raise UsageError(f"temperature: expected a number over 0, found {temperature!r}")
     with _inference(model):
         embedding, special = model.output_embedding, _special(model)
-        vocabulary = Vocabulary(embedding, special, _compute_dtype(embedding), allowed_tokens, temperature)
+        vocabulary = Vocabulary(embedding, special, compute_dtype(embedding), allowed_tokens, temperature)
         rows = [torch.tensor(list(sequence)) for sequence in tokens]
         target = nn.utils.rnn.pad_sequence(rows, True, special.pad).to(embedding.device)
         shifted = torch.cat([torch.full_like(target[:, :1], special.bos), target[:, :-1]], 1)
@@ -195,16 +196,6 @@ def _special(model: nn.Module) -> SpecialTokens:
     """
     config = model.config
     return SpecialTokens(config.bos_token_id, config.pad_token_id, config.eos_token_id)
-
-
-def _compute_dtype(embedding: Tensor) -> torch.dtype:
-    """The type that logits are computed in: autocast's where that is on, else the weights'.
-
-    Args:
-        embedding: The output projection.
-    """
-    device = embedding.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else embedding.dtype
 
 
 @contextmanager

@@ -17,13 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ofakit.errors import UsageError, did_you_mean
 from ofakit.models.ofa.attention import Attention
 from ofakit.models.ofa.layers import ResidualLayer
+from ofakit.models.ofa.precision import dtype_named
 
-__all__ = ["PRECISIONS", "prepare_for_inference"]
+__all__ = ["prepare_for_inference"]
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PACKED = (torch.float32, torch.bfloat16)  # what oneDNN computes fast on CPUs of today
 BEAM_ROWS = 40  # rows that weights are packed for: 8 pictures of 5 beams; others run as well
 SMALL_FP32 = 2**20  # fp32 weights with fewer elements are not faster packed
@@ -43,9 +42,7 @@ def prepare_for_inference(model: nn.Module, precision: str = "fp32") -> nn.Modul
     Raises:
         UsageError: There is no such precision.
     """
-    if precision not in PRECISIONS:
-        raise UsageError(f"precision: found {precision!r}; {did_you_mean(precision, PRECISIONS)}")
-    dtype = PRECISIONS[precision]
+    dtype = dtype_named(precision)
     fast = copy.deepcopy(model).eval().requires_grad_(False)
     with torch.inference_mode():
         pack = fast.output_embedding.device.type == "cpu" and dtype in PACKED and _operators_work(dtype)
