@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import time
 
+import numpy as np
 import pytest
+import torch
 from ofakit.files import SaveError, replace_folder, settle, write_text
+from safetensors.torch import save_file
+
+from tests.file_limit import file_limit
 
 
 def test_folder_is_replaced_whole(tmp_path):
@@ -44,19 +50,49 @@ def test_disk_that_refuses_gives_a_clear_error_and_keeps_the_old(tmp_path, numbe
     assert (final / "weights").read_text() == "old"
 
 
-def test_file_is_replaced_whole_and_says_when_it_cannot_be(tmp_path, monkeypatch):
+def write_by_torch(path):
+    with open(path, "wb") as file:
+        torch.save({str(i): torch.zeros(5_000) for i in range(8)}, file)
+
+
+WRITERS = {
+    "text": lambda path: path.write_text("x" * 50_000),
+    "numpy": lambda path: np.savez_compressed(path, np.random.default_rng(0).random(10_000)),
+    "torch": write_by_torch,
+    "safetensors": lambda path: save_file({"weight": torch.zeros(50_000)}, path),
+    "copytree": lambda path: shutil.copytree(path.parents[1] / "large", path),
+}
+
+
+@pytest.mark.parametrize("limit", [0, 20_050, 40_000])
+@pytest.mark.parametrize("writer", WRITERS)
+def test_writer_past_the_room_gives_a_clear_error_and_keeps_the_old(tmp_path, writer, limit):
+    (tmp_path / "large").mkdir()
+    (tmp_path / "large" / "file").write_bytes(bytes(50_000))
+    final = tmp_path / "best"
+    with replace_folder(final) as folder:
+        (folder / "weights").write_text("old")
+    refused = pytest.raises(SaveError, match=f"cannot save {final}: File too large.*intact.*--resume")
+    with refused, replace_folder(final) as folder, file_limit(limit):
+        WRITERS[writer](folder / "weights.new")
+    assert (final / "weights").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best", "large"]
+
+
+def test_error_of_another_kind_stays_what_it_is(tmp_path):
+    with pytest.raises(FileNotFoundError), replace_folder(tmp_path / "best") as folder:
+        (folder / "absent").read_text()
+    assert not any(tmp_path.iterdir())
+
+
+def test_file_is_replaced_whole_and_says_when_it_cannot_be(tmp_path):
     path = tmp_path / "sub" / "conf.json"
     write_text(path, "old")
     write_text(path, "new")
     assert path.read_text() == "new"
-
-    def refuse(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "replace", refuse)
-    with pytest.raises(SaveError, match="cannot save .*conf.json"):
+    with pytest.raises(SaveError, match="cannot save .*/conf.json: File too large"), file_limit(3):
         write_text(path, "lost")
-    assert path.read_text() == "new"
+    assert path.read_text() == "new" and [file.name for file in path.parent.iterdir()] == ["conf.json"]
 
 
 def test_settle_brings_back_the_old_folder_after_a_kill_between_the_renames(tmp_path):

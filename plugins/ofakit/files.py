@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +16,12 @@ from pathlib import Path
 
 from ofakit.errors import OfakitError
 
-__all__ = ["replace_folder", "settle", "write_text"]
+__all__ = ["SaveError", "replace_file", "replace_folder", "saving", "settle", "write_text"]
 
 NEW, OLD = ".new", ".old"
+REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS)
+NUMBER = re.compile(r"(?:\[Errno |\(os error |Os \{ code: )(\d+)")
+"""How Python, and libraries in Rust such as safetensors, write the number of a system error."""
 
 
 class SaveError(OfakitError):
@@ -25,18 +29,40 @@ class SaveError(OfakitError):
 
 
 @contextmanager
-def _say_what_failed(path: Path) -> Iterator[None]:
-    """Turn a full disk or a lost permission into one clear sentence."""
+def saving(path: Path) -> Iterator[None]:
+    """Turn a full disk or a lost permission in the block into one clear sentence.
+
+    Args:
+        path: What the block writes.
+
+    Raises:
+        SaveError: The disk is full, a limit is reached or permission is missing.
+    """
     try:
         yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
+    except Exception as error:
+        number = _refusal(error)
+        if number is None:
             raise
         free = shutil.disk_usage(_existing_parent(path)).free
         raise SaveError(
-            f"cannot save {path}: {os.strerror(error.errno)} ({free / 2**20:.0f} MiB free). "
-            "What was saved before is intact; free room or mend the permission and go on with --resume"
+            f"cannot save {path}: {os.strerror(number)} ({free / 2**20:.0f} MiB free). "
+            "What was saved before is intact; free room or mend the permission and try again, a training with --resume"
         ) from error
+
+
+def _refusal(error: BaseException | None) -> int | None:
+    """The number of the system error by which the disk refused, or None.
+
+    safetensors and `shutil.copytree` have the number in their message only, and `torch.save` raises an error of its own
+    after the system's.
+    """
+    while error is not None:
+        for number in map(int, NUMBER.findall(str(error))):
+            if number in REFUSALS:
+                return number
+        error = error.__context__
+    return None
 
 
 def _existing_parent(path: Path) -> Path:
@@ -54,14 +80,33 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         SaveError: The disk is full or permission is missing; the old file is intact.
     """
-    beside = path.with_name(f".{path.name}{NEW}")
-    with _say_what_failed(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(beside, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
+    with replace_file(path) as new:
+        new.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def replace_file(final: Path) -> Iterator[Path]:
+    """Write a new file that takes the final name only when the block ends without an error.
+
+    Args:
+        final: The file's final name; its folder is made where it is missing.
+
+    Yields:
+        The file to write.
+
+    Raises:
+        SaveError: The disk is full or permission is missing; the old file is intact.
+    """
+    beside = final.with_name(f".{final.name}{NEW}")
+    with saving(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield beside
+            _sync(beside)
+            os.replace(beside, final)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
 
 
 @contextmanager
@@ -78,7 +123,7 @@ def replace_folder(final: Path) -> Iterator[Path]:
         SaveError: The disk is full or permission is missing; the old folder is intact.
     """
     beside, aside = final.with_name(f".{final.name}{NEW}"), final.with_name(f".{final.name}{OLD}")
-    with _say_what_failed(final):
+    with saving(final):
         settle(final)
         final.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(beside, ignore_errors=True)

@@ -11,6 +11,8 @@ import torch
 from ofakit.cli import caption, checkpoint, finetune
 from ofakit.hub import load_bundle
 
+from tests.file_limit import file_limit
+
 from .conftest import QUICKSTART, last_line, overrides
 
 
@@ -65,6 +67,16 @@ def test_plain_directory_without_the_stock_tokens_is_refused(run, tmp_path, caps
     arguments = ["convert", str(run / "best"), str(tmp_path / "a"), "--to", "plain", "--style", "robot"]
     assert checkpoint.main(arguments) == 2 and not (tmp_path / "a").exists()
     assert "num_codes=8192" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", checkpoint.FORMATS)
+def test_full_disk_says_so_and_leaves_nothing_half_written(full_run, tmp_path, capfd, form):
+    out = tmp_path / "out"
+    with file_limit(300_000):
+        code = checkpoint.main(["convert", str(full_run / "best"), str(out), "--to", form, "--style", "pirate"])
+    error = capfd.readouterr().err
+    assert code == 1 and f"cannot save {out}: File too large" in error and "Traceback" not in error
+    assert not any(tmp_path.iterdir())
 
 
 def test_file_without_vocabulary_asks_for_one(run, tmp_path, capsys):

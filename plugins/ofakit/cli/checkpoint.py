@@ -75,6 +75,7 @@ def _inspect(args: argparse.Namespace) -> dict[str, Any]:
 def _convert(args: argparse.Namespace) -> dict[str, Any]:
     from pathlib import Path
 
+    from ofakit.files import replace_folder
     from ofakit.hub import export_plain, save_bundle
     from ofakit.models.ofa.checkpoints import save_fairseq, save_huggingface
 
@@ -85,8 +86,9 @@ def _convert(args: argparse.Namespace) -> dict[str, Any]:
     elif args.to in ("plain", "modelscope"):
         export_plain(bundle, out, args.style)
     elif args.to == "huggingface":
-        save_huggingface(bundle.model, out)
-        bundle.tokenizer.save_pretrained(out)
+        with replace_folder(out) as new:
+            save_huggingface(bundle.model, new)
+            bundle.tokenizer.save_pretrained(new)
     else:
         save_fairseq(bundle.model, out)
     return {"out": str(out), "format": args.to, "parameters": sum(p.numel() for p in bundle.model.parameters())}

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ofakit.data.example import Example
 from ofakit.errors import UsageError
+from ofakit.files import saving
 
 if TYPE_CHECKING:
     from ofakit.data.image_store import ImageStore
@@ -86,10 +87,12 @@ class BadExamples:
         if not self.rows:
             self.path.unlink(missing_ok=True)
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        beside.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.rows), encoding="utf-8")
-        os.replace(beside, self.path)
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.rows)
+        with saving(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            beside.write_text(text, encoding="utf-8")
+            os.replace(beside, self.path)
 
 
 def usable_examples(

@@ -14,7 +14,7 @@ from modelscope.trainers.hooks.builder import HOOKS
 from modelscope.trainers.hooks.hook import Hook
 from modelscope.trainers.hooks.priority import Priority
 
-from ofakit.files import write_text
+from ofakit.files import saving, write_text
 
 __all__ = ["MetricsFileHook"]
 
@@ -88,7 +88,7 @@ class MetricsFileHook(Hook):
     def _write(self, trainer: Any, step: int, numbers: dict[str, Any]) -> None:
         if not trainer.processes.is_main:
             return
-        with open(self.path, "a", encoding="utf-8") as file:
+        with saving(self.path), open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, "epoch": trainer.epoch + 1, **numbers}) + "\n")
         overall = {n.removeprefix("evaluation/"): v for n, v in numbers.items() if isinstance(v, float)}
         shown = "  ".join(f"{name} {value:.4g}" for name, value in overall.items() if "/" not in name)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ofakit.errors import UsageError
+from ofakit.files import saving
 
 __all__ = ["load_arrays", "pack_strings", "save_arrays", "unpack_strings"]
 
@@ -38,15 +39,18 @@ def save_arrays(path: str | Path, kind: str, **arrays: Any) -> None:
         path: The file; its folder must exist.
         kind: What the file is and the version of its layout; `load_arrays` asks for the same.
         **arrays: Arrays, numbers or strings.
+
+    Raises:
+        SaveError: The disk is full or permission is missing; an old file is intact.
     """
     path = Path(path)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        with open(unfinished, "wb") as file:
+        with saving(path), open(unfinished, "wb") as file:
             np.savez_compressed(file, kind=kind, **arrays)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(unfinished, path)
+            os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
 

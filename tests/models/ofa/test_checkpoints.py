@@ -8,6 +8,7 @@ from argparse import Namespace
 import pytest
 import torch
 from ofakit.errors import UsageError
+from ofakit.files import SaveError
 from ofakit.models.ofa import OFAConfig, OFAModel, checkpoints
 from ofakit.models.ofa.checkpoints import (
     average,
@@ -21,6 +22,8 @@ from ofakit.models.ofa.checkpoints import (
     save_modelscope,
 )
 from safetensors.torch import save_file
+
+from tests.file_limit import file_limit
 
 SMALL = {
     "d_model": 32,
@@ -89,6 +92,16 @@ def test_shared_weights_are_written_once_for_modelscope(model, tmp_path):
     found = torch.load(write(model, "modelscope", tmp_path) / "pytorch_model.bin", weights_only=True)
     names = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "decoder.output_projection.weight")
     assert len({found[name].data_ptr() for name in names}) == 1
+
+
+@pytest.mark.parametrize("kind", ["huggingface", "modelscope", "fairseq"])
+def test_full_disk_says_so_and_leaves_what_was_there(model, kind, tmp_path):
+    path = write(model, kind, tmp_path)
+    files = sorted(tmp_path.rglob("*"))
+    with pytest.raises(SaveError, match="cannot save .*File too large.*intact"), file_limit(100_000):
+        write(build(seed=1), kind, tmp_path)
+    assert sorted(tmp_path.rglob("*")) == files
+    assert torch.equal(load_state_dict_file(path)["encoder.image_proj.weight"], model.encoder.image_proj.weight)
 
 
 def test_from_pretrained_and_save_pretrained(model, tmp_path):

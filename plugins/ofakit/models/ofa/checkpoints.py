@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from ofakit.errors import UsageError, did_you_mean
+from ofakit.files import replace_file
 from ofakit.models.ofa.configuration import OFAConfig
 from ofakit.models.ofa.fairseq import (
     config_from_weights,
@@ -138,13 +139,17 @@ def save_huggingface(model: OFAModel, directory: str | Path) -> None:
     Args:
         model: The model.
         directory: Where to; made if it is not there.
+
+    Raises:
+        SaveError: The disk is full or permission is missing; old weights are intact.
     """
     from safetensors.torch import save_file
 
     model.config.save_pretrained(directory)
     weights = {name: value.detach().cpu().clone() for name, value in model.stock_state_dict().items()}
     weights = {name: value.contiguous() for name, value in weights.items()}
-    save_file(weights, Path(directory) / "model.safetensors", metadata={"format": "pt"})
+    with replace_file(Path(directory) / "model.safetensors") as new:
+        save_file(weights, new, metadata={"format": "pt"})
 
 
 def save_modelscope(model: OFAModel, directory: str | Path) -> None:
@@ -153,9 +158,12 @@ def save_modelscope(model: OFAModel, directory: str | Path) -> None:
     Args:
         model: The model.
         directory: Where to; made if it is not there.
+
+    Raises:
+        SaveError: The disk is full or permission is missing; old weights are intact.
     """
     model.config.save_pretrained(directory)
-    torch.save(_on_cpu(model.stock_state_dict()), Path(directory) / "pytorch_model.bin")
+    _save(_on_cpu(model.stock_state_dict()), Path(directory) / "pytorch_model.bin")
 
 
 def save_fairseq(model: OFAModel, path: str | Path) -> None:
@@ -164,9 +172,17 @@ def save_fairseq(model: OFAModel, path: str | Path) -> None:
     Args:
         model: The model.
         path: The `.pt` file.
+
+    Raises:
+        SaveError: The disk is full or permission is missing; an old file is intact.
     """
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    torch.save(fairseq_checkpoint(_on_cpu(model.stock_state_dict()), model.config), path)
+    _save(fairseq_checkpoint(_on_cpu(model.stock_state_dict()), model.config), Path(path))
+
+
+def _save(content: Mapping[str, Any], path: Path) -> None:
+    """`torch.save`, whole or not at all. Through an open file: by itself it does not say why a write failed."""
+    with replace_file(path) as new, open(new, "wb") as file:
+        torch.save(content, file)
 
 
 def average(paths: Iterable[str | Path]) -> dict[str, Tensor]:
@@ -212,6 +228,7 @@ def extract_from_tar(archive: str | Path, member: str, out: str | Path) -> Path:
 
     Raises:
         UsageError: The archive is damaged, has a path that leaves its folder, or has not one such file.
+        SaveError: The disk is full or permission is missing; an old file is intact.
     """
     try:
         with tarfile.open(archive) as tar:
@@ -221,8 +238,7 @@ def extract_from_tar(archive: str | Path, member: str, out: str | Path) -> Path:
                 known = did_you_mean(member, [info.name for info in files])
                 raise UsageError(f"expected one file {member!r} in {archive}, found {len(chosen)}: {known}")
             target = Path(out) / PurePosixPath(chosen[0].name).name if Path(out).is_dir() else Path(out)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with tar.extractfile(chosen[0]) as source, open(target, "wb") as sink:
+            with tar.extractfile(chosen[0]) as source, replace_file(target) as new, open(new, "wb") as sink:
                 shutil.copyfileobj(source, sink, 1 << 20)
     except FileNotFoundError:
         raise UsageError(f"there is no archive {archive}") from None

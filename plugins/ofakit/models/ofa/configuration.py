@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ofakit.errors import UsageError, did_you_mean
+from ofakit.files import write_text
 
 __all__ = ["RESNET_BLOCKS", "SIZES", "OFAConfig", "drop_path_rates"]
 
@@ -197,10 +198,7 @@ class OFAConfig(_Fields):
         Args:
             directory: Where to; made if it is not there.
         """
-        folder = Path(directory)
-        folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self.to_dict(), indent=2, sort_keys=True)
-        (folder / "config.json").write_text(text + "\n", encoding="utf-8")
+        write_text(Path(directory) / "config.json", json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n")
 
     def replace(self, **keys: Any) -> OFAConfig:
         """A copy in which `keys` differ.
