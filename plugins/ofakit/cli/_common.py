@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ofakit.errors import UsageError
+from ofakit.errors import OfakitError, UsageError
 
 __all__ = ["add_config_arguments", "run_tool", "tool_parser"]
 
@@ -58,7 +58,8 @@ def run_tool(
         argv: The arguments; None takes those of the process.
 
     Returns:
-        0 done, 2 bad usage, configuration or data, 130 interrupted, 1 anything else.
+        0 done, 2 bad usage, configuration or data, 130 interrupted, 1 anything else; a traceback is printed only for an
+        error that ofakit does not raise on purpose.
     """
     args = parser.parse_args(argv)
     try:
@@ -66,6 +67,9 @@ def run_tool(
     except UsageError as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 2
+    except OfakitError as error:
+        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"{parser.prog}: interrupted", file=sys.stderr)
         return 130
