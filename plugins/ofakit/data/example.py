@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL import Image
 
 __all__ = ["Example"]
@@ -21,7 +22,8 @@ class Example:
 
     Attributes:
         id: Names the example; unique within a split.
-        image: A path, a PIL picture, the bytes of an encoded picture, or None for an example without a picture.
+        image: A path, a PIL picture, the bytes of an encoded picture, (H, W) or (H, W, 3 or 4) uint8, or None for an
+            example without a picture.
         text: The caption to learn, or None.
         references: Every caption known for this picture in this style.
         style: The style's name as the data spells it, or None.
@@ -31,7 +33,7 @@ class Example:
     """
 
     id: str
-    image: str | Path | Image.Image | bytes | None = None
+    image: str | Path | Image.Image | bytes | np.ndarray | None = None
     text: str | None = None
     references: tuple[str, ...] = ()
     style: str | None = None

@@ -342,13 +342,14 @@ class ImageStore:
             ) from error
 
 
-def load_square(image: str | Path | bytes | Image.Image, size: int, draft: bool = False) -> np.ndarray:
+def load_square(image: str | Path | bytes | Image.Image | np.ndarray, size: int, draft: bool = False) -> np.ndarray:
     """Decode a picture and resize it to a square, as OFA does: RGB first, then Pillow's bicubic filter.
 
-    Files and bytes are turned upright by their EXIF orientation; a PIL picture is taken as it is.
+    Files and bytes are turned upright by their EXIF orientation; a PIL picture or array is taken as it is. 16 bits of
+    grey become 8, opacity is left out.
 
     Args:
-        image: A path, the bytes of an encoded picture, or a PIL picture.
+        image: A path, the bytes of an encoded picture, a PIL picture, or (H, W) or (H, W, 3 or 4) uint8.
         size: Pixels a side.
         draft: See `ImageStore`.
 
@@ -356,27 +357,61 @@ def load_square(image: str | Path | bytes | Image.Image, size: int, draft: bool 
         (size, size, 3) uint8.
 
     Raises:
-        BadPicture: It is missing or cannot be read.
+        BadPicture: It is missing or cannot be read, or is nothing of that kind.
     """
     from PIL import Image, ImageOps
 
-    given = isinstance(image, Image.Image)
     name = str(image) if isinstance(image, str | Path) else f"<{type(image).__name__}>"
+    _check_kind(image, name)
     try:
-        if given:
-            rgb = image.convert("RGB")
+        if isinstance(image, Image.Image | np.ndarray):
+            rgb = _to_rgb(Image.fromarray(image) if isinstance(image, np.ndarray) else image)
         else:
             with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as picture:
                 if draft:
                     picture.draft("RGB", (2 * size, 2 * size))
-                rgb = ImageOps.exif_transpose(picture).convert("RGB")
+                rgb = _to_rgb(ImageOps.exif_transpose(picture))
         return np.asarray(rgb.resize((size, size), Image.Resampling.BICUBIC))
     except MemoryError:
         raise
     except FileNotFoundError as error:
-        raise BadPicture(name, "no such file") from error
+        address = name.startswith(("http://", "https://"))
+        raise BadPicture(name, "addresses are not downloaded" if address else "no such file") from error
     except Exception as error:  # a broken file can raise nearly anything inside a decoder
         raise BadPicture(name, str(error) or type(error).__name__) from error
+
+
+def _check_kind(image: Any, name: str) -> None:
+    """Refuse what is no picture: a wrong argument must not look like a broken file."""
+    from PIL import Image
+
+    if isinstance(image, np.ndarray):
+        colours = image.shape[2:] if image.ndim == 3 else ()
+        if image.dtype == np.uint8 and image.ndim in (2, 3) and colours in ((), (3,), (4,)):
+            return
+        found = f"{image.dtype} of shape {image.shape}"
+    elif isinstance(image, str | Path | bytes | Image.Image):
+        return
+    else:
+        found = f"{str(image)[:60]!r}"
+    raise BadPicture(
+        name, f"expected a path, bytes, a PIL picture, or (H, W) or (H, W, 3 or 4) uint8 as an array, found {found}"
+    )
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    """8-bit RGB. Pillow alone cuts deeper greys off at 255, which turns them white."""
+    from PIL import Image
+
+    if picture.mode == "F":
+        raise ValueError("expected 8 or 16 bits a pixel, found floating point numbers, whose white is unknown")
+    if picture.mode.startswith("I"):
+        grey = np.asarray(picture).astype(np.int64)
+        if grey.min() < 0 or grey.max() > 65535:
+            raise ValueError(f"expected grey of 8 or 16 bits, found values from {grey.min()} to {grey.max()}")
+        deep = picture.mode != "I" or grey.max() > 255
+        picture = Image.fromarray(((grey + 128) // 257 if deep else grey).astype(np.uint8))
+    return picture.convert("RGB")
 
 
 def _digest(path: str) -> bytes:
