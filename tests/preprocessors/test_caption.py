@@ -60,7 +60,9 @@ def test_an_unknown_style_and_none_get_the_unknown_token():
     make = preprocessor(style_set=StyleSet(["Dry"]))
     for style in ("odd", None):
         assert "<code_1>" in text(make(Example("x", style=style))["input_ids"])
+    assert make.style_set.unknown_counts == {"odd": 1}
     strict = preprocessor(style_set=StyleSet(["Dry"], strict=True))
+    assert "<code_1>" in text(strict(Example("x"))["input_ids"])
     with pytest.raises(UsageError, match="odd"):
         strict(Example("x", style="odd"))
 
@@ -121,7 +123,7 @@ def test_training_cuts_at_random_and_repeats_with_its_generator(picture):
 
 def test_every_kind_of_picture_gives_the_same_tensor(picture):
     make = preprocessor()
-    kinds = [picture, str(picture), picture.read_bytes(), Image.open(picture)]
+    kinds = [picture, str(picture), picture.read_bytes(), Image.open(picture), np.asarray(Image.open(picture))]
     given = [make(data) for data in (*kinds, *({"image": kind} for kind in kinds), Example("x", picture))]
     given.append(make(Example("x", "not looked at"), pixels=load_square(picture, 16)))
     assert len({sample["patch_image"].numpy().tobytes() for sample in given}) == 1
@@ -140,6 +142,7 @@ def test_a_bad_picture_is_named(tmp_path):
         (lambda: preprocessor(mode="trian"), "did you mean 'train'"),
         (lambda: preprocessor(max_image_size=8), "smaller than patch_image_size 16"),
         (lambda: preprocessor()(3), "found int"),
+        (lambda: preprocessor()({"text": "a dog", "style": ["dry"]}), r"style as text, found \['dry'\]"),
         (lambda: preprocessor()({"img": 3}), "expected the key 'image'"),
         (lambda: preprocessor(prompt=" {}")(Example("x")), "prompt"),
     ],

@@ -46,6 +46,7 @@ def test_unknown_styles_are_counted_and_warned_of_once(caplog, mode, expected):
     with caplog.at_level(logging.WARNING, logger="ofakit"):
         assert [styles.text(" Grim  one") for _ in range(3)] == [expected] * 3
         assert styles.text("other") != styles.text("humorous")
+    assert styles.text(None) == ("unknown" if mode == "plain" else expected)
     assert dict(styles.unknown_counts) == {"Grim one": 3, "other": 1}
     assert len(caplog.records) == 1
     assert "'Grim one'" in caplog.text

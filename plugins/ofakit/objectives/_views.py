@@ -61,7 +61,7 @@ class TextCodec:
         """
         if self.styles is None:
             raise UsageError("this objective puts a style in its prompt, and the experiment has none (style.mode)")
-        return self.styles.text(style or "unknown")
+        return self.styles.text(style or None)
 
     def source(self, before: str, ids: Sequence[int], after: str) -> Tensor:
         """A prompt with ids spliced in, bos and eos around.

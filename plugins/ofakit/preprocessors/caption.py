@@ -30,7 +30,6 @@ __all__ = ["CaptionPreprocessor"]
 
 MODES = ("train", "eval", "inference")
 FIELDS = ("id", "image", "text", "references", "style")
-NO_STYLE = "unknown"
 WITH_PICTURE, WITHOUT_PICTURE = torch.tensor(True), torch.tensor(False)
 
 
@@ -117,7 +116,8 @@ class CaptionPreprocessor:
         """The tensors of one example.
 
         Args:
-            data: An example, or a dict with `image` (path, bytes, PIL picture or None), `style` and `text`.
+            data: An example, a picture (path, bytes, PIL picture or uint8 array), or a dict with `image` (a picture or
+                None), `style` and `text`.
             rng: Of the random cut and flip; None draws from NumPy's entropy, so that no two calls agree.
             pixels: (max_image_size, max_image_size, 3) uint8, where the picture is decoded already.
 
@@ -145,14 +145,19 @@ class CaptionPreprocessor:
         """The ids of the prompt.
 
         Args:
-            style: The style asked for; None with a `style_set` counts as one that is not in it.
+            style: The style asked for; None with a `style_set` gets what stands for those that are not in it.
 
         Returns:
             (T,) int64, with bos and eos; the same tensor for the same style.
+
+        Raises:
+            UsageError: The style is no text, or unknown to a strict `style_set`.
         """
+        if style is not None and not isinstance(style, str):
+            raise UsageError(f"expected the name of a style as text, found {style!r}")
         if style not in self._sources:
             styled = self.style_set is not None and "{}" in self.prompt
-            text = build_prompt(self.prompt, self.style_set.text(style or NO_STYLE) if styled else None)
+            text = build_prompt(self.prompt, self.style_set.text(style or None) if styled else None)
             ids = self.tokenizer.encode(text)[: self.max_src_length - 2]
             self._sources[style] = torch.tensor([self.tokenizer.bos_token_id, *ids, self.tokenizer.eos_token_id])
         return self._sources[style]
@@ -190,7 +195,7 @@ class CaptionPreprocessor:
 def _example(data: Example | Mapping[str, Any]) -> Example:
     if isinstance(data, Example):
         return data
-    if isinstance(data, str | Path | bytes) or hasattr(data, "convert"):
+    if isinstance(data, str | Path | bytes | np.ndarray) or hasattr(data, "convert"):
         return Example("", data)
     if not isinstance(data, Mapping):
         raise UsageError(f"expected an Example, a dict with 'image', or a picture, found {type(data).__name__}")

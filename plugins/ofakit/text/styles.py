@@ -155,22 +155,22 @@ class StyleSet:
             self._warn_once()
         return unknown
 
-    def text(self, style: str) -> str:
+    def text(self, style: str | None) -> str:
         """What stands in a prompt for a style.
 
         Args:
-            style: In any case.
+            style: In any case; None, no style, gets what stands for unknown ones and is not counted as one.
 
         Raises:
             UsageError: It is unknown and the set is strict.
         """
-        i = self.index(style)
+        i = len(self.names) if style is None else self.index(style)
         if self.mode == "code":
             return f"<code_{i}>"
         known = i < len(self.names)
         if self.mode == "new":
             return style_token(self.names[i] if known else UNKNOWN)
-        return self.names[i] if known else " ".join(style.split())
+        return self.names[i] if known else " ".join((style or UNKNOWN).split())
 
     def tokens(self) -> list[str]:
         """The tokens that prompts need, in order, the one for unknown styles last."""
