@@ -13,6 +13,7 @@ CODE = """
 import json, sys
 import ofakit.modelscope
 from modelscope.pipelines import pipeline
+from ofakit.errors import OfakitError
 from PIL import Image
 import numpy as np
 
@@ -23,7 +24,16 @@ by_dict = captioner({"image": picture, "style": "PIRATE"})
 path = sys.argv[2]
 listed = captioner([path, path], style="robot", batch_size=2)
 single = captioner(path, style="robot")
-print(json.dumps([one, by_dict, listed, single]))
+bad = [path, "gone.png", {"image": path, "style": 7}, {"img": path}, None, {"image": np.asarray(picture)}]
+several = [captioner(bad, style="robot", **batch) for batch in ({}, {"batch_size": 2})]
+raised = []
+for image, arguments in [*((image, {}) for image in bad[1:5]), ([path, path], {"style": ["robot", "pirate"]}),
+                         ([path], {"batch_size": 0})]:
+    try:
+        captioner(image, **arguments)
+    except OfakitError as error:
+        raised.append(str(error))
+print(json.dumps([one, by_dict, listed, single, several, raised]))
 """
 
 
@@ -51,8 +61,16 @@ def test_pipeline_captions_in_a_style_in_every_form_of_input(model_directory, tm
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    one, by_dict, listed, single = json.loads(done.stdout.splitlines()[-1])
+    one, by_dict, listed, single, several, raised = json.loads(done.stdout.splitlines()[-1])
     assert isinstance(one["caption"][0], str) and one["scores"][0] < 0
     assert one["caption"] == by_dict["caption"]
     assert [row["caption"] for row in listed] == [single["caption"]] * 2
+    for rows in several:
+        assert ["error" in row for row in rows] == [False, True, True, True, True, False]
+        assert rows[0]["caption"] == single["caption"] and rows[5]["caption"]
+        assert [row["caption"] for row in rows[1:5]] == [[]] * 4
+    for error, words in zip(
+        raised, ["no such file", "found 7", "the keys img", "found 'None'", "one style", "batch_size"], strict=True
+    ):
+        assert words in error
     assert "not found in ast index" not in done.stderr and "trust_remote_code" not in done.stderr

@@ -92,10 +92,10 @@ class Captioner:
     def caption(
         self, images: Sequence[Any], styles: Sequence[str | None], batch_size: int = 16, strict: bool = False
     ) -> list[CaptionResult]:
-        """Caption pictures; one that cannot be read gets an error, the others their captions.
+        """Caption pictures; one that cannot be read, or whose style is none, gets an error, the others their captions.
 
         Args:
-            images: Paths, bytes or PIL pictures.
+            images: Paths, bytes, PIL pictures, or (H, W) or (H, W, 3 or 4) uint8.
             styles: As many styles; None asks for none.
             batch_size: Pictures in one forward pass.
             strict: A style that the model was not taught is an error, not the unknown-style token.
@@ -111,7 +111,7 @@ class Captioner:
             self._check_style(style, strict)
             try:
                 samples.append((place, self._sample(place, image, style)))
-            except BadPicture as error:
+            except (BadPicture, UsageError) as error:
                 results[place] = CaptionResult(None, None, style, str(error))
         for start in range(0, len(samples), batch_size):
             part = samples[start : start + batch_size]
@@ -123,7 +123,7 @@ class Captioner:
         return results
 
     def _check_style(self, style: str | None, strict: bool) -> None:
-        if strict and style is not None and (self.bundle.styles is None or style not in self.bundle.styles):
+        if strict and isinstance(style, str) and (self.bundle.styles is None or style not in self.bundle.styles):
             known = ", ".join(self.styles) or "none"
             raise UsageError(f"the model was not taught the style {style!r}; it knows: {known}")
 

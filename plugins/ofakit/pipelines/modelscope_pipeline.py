@@ -25,6 +25,7 @@ from ofakit.pipelines.captioner import Captioner
 __all__ = ["CaptionModel", "CaptionPipeline"]
 
 OPTIONAL = ("error", "p_yes")
+BATCH_SIZE = 16
 
 
 @MODELS.register_module("image-captioning", module_name="ofakit-ofa")
@@ -69,7 +70,9 @@ class CaptionPipeline(Pipeline):
         precision: "fp32", "bf16" or "fp16".
         **kwargs: ModelScope's own, such as `device`.
 
-    The input is a path, a PIL picture, or {"image": …, "style": …}; a list is captioned in batches with `batch_size`.
+    The input is a picture (path, bytes, PIL picture or uint8 array) or {"image": …, "style": …}. A list gives one entry
+    an input, captioned `batch_size` at a time: an input that cannot be captioned has an `error` in its entry. Alone, it
+    raises.
     """
 
     def __init__(self, model: Any, preprocessor: Any = None, precision: str = "fp32", **kwargs: Any) -> None:
@@ -77,10 +80,32 @@ class CaptionPipeline(Pipeline):
         super().__init__(model=model, preprocessor=preprocessor or _no_preprocessor, auto_collate=False, **kwargs)
         self.captioner = Captioner(self.model.bundle, str(self.device), precision)
 
+    def __call__(self, input: Any, *args: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
+        """Caption an input or a list of them.
+
+        Args:
+            input: See the class.
+            *args: ModelScope's own.
+            batch_size: How many inputs of a list are captioned at once; None: 16.
+            **kwargs: `style`, where the inputs name none.
+
+        Raises:
+            UsageError: An argument is unknown or out of its range.
+            OfakitError: A single input cannot be captioned.
+        """
+        batch_size = BATCH_SIZE if batch_size is None else batch_size
+        if batch_size < 1:
+            raise UsageError(f"expected a batch_size of at least 1, found {batch_size}")
+        return super().__call__(input, *args, batch_size=batch_size, **kwargs)
+
     def _sanitize_parameters(self, style: str | None = None, **others: Any) -> tuple[dict, dict, dict]:
         if others:
             raise UsageError(
                 f"unknown argument {sorted(others)[0]!r}: a captioning pipeline takes style and batch_size"
+            )
+        if style is not None and not isinstance(style, str):
+            raise UsageError(
+                f'expected one style for all inputs, found {style!r}; give {{"image": …, "style": …}} each'
             )
         return {"style": style}, {}, {}
 
@@ -95,7 +120,7 @@ class CaptionPipeline(Pipeline):
             inputs: A picture or {"image": …, "style": …}.
             style: The style where the input names none.
         """
-        if isinstance(inputs, Mapping):
+        if isinstance(inputs, Mapping) and "image" in inputs:
             return Request(inputs["image"], inputs.get("style", style))
         return Request(inputs, style)
 
@@ -109,11 +134,11 @@ class CaptionPipeline(Pipeline):
             inputs: From `preprocess`.
 
         Raises:
-            OfakitError: The picture of a single request cannot be read.
+            OfakitError: A single request cannot be captioned.
         """
         several = isinstance(inputs, list)
         requests = inputs if several else [inputs]
-        results = self.captioner.caption([r.image for r in requests], [r.style for r in requests])
+        results = self.captioner.caption([r.image for r in requests], [r.style for r in requests], len(requests))
         rows = [
             {
                 "caption": [] if result.caption is None else [result.caption],
