@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,8 @@ import time
 from pathlib import Path
 
 import pytest
+from ofakit.cli import sweep
+from ofakit.scores.measures import MEASURES
 
 ROOT = Path(__file__).resolve().parents[2]
 PRETENDED = ROOT / "tests" / "sweeps" / "pretend_finetune.py"
@@ -140,3 +143,8 @@ def test_the_shell_says_what_is_wrong(tmp_path, table, environment, said):
         (tmp_path / "table.csv").write_text(table)
     done = shell(tmp_path, **environment)
     assert done.returncode == 2 and said in done.stderr
+
+
+def test_help_names_metrics_that_there_are():
+    named = re.findall(r"metric=(\w+)", sweep.EXAMPLES)
+    assert named and set(named) <= set(MEASURES)

@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--split", choices=("train", "val", "test"), default="test", help="default: test")
     parser.add_argument("--predictions", metavar="FILE", help="captions of any system")
     parser.add_argument("--references", metavar="FILE", help="what they are scored against")
-    parser.add_argument("--document-frequency", metavar="FILE", help="for CIDEr: from tools/data.py document-frequency")
+    parser.add_argument("--document-frequency", metavar="FILE", help="for CIDEr-D: tools/data.py document-frequency")
     parser.add_argument("--bootstrap", type=int, default=1000, metavar="N", help="resamples for confidence intervals")
     parser.add_argument("--device", metavar="NAME", help="cpu or gpu; default: a GPU where there is one")
     return run_tool(parser, run, argv)

@@ -14,7 +14,7 @@ __all__ = ["main"]
 EXAMPLES = """examples:
   python tools/sweep.py --conf configs/sweeps/quickstart.json
   python tools/sweep.py --conf configs/sweeps/quickstart.json --set work_dir=DIR --set parallel=2
-  python tools/sweep.py --conf sweep.json --set metric=bleu_4       the best by another metric of the same runs
+  python tools/sweep.py --conf sweep.json --set metric=bleu4        the best by another metric of the same runs
   python tools/sweep.py --conf sweep.json --engine ray              asynchronous halving, population-based training
 
 The same command goes on after a kill: runs that ended are not repeated, an interrupted one is resumed. The last line
