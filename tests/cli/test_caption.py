@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import shutil
+from pathlib import Path
 
 import pytest
 from ofakit.cli import caption
@@ -60,11 +64,67 @@ def test_jsonl_requests_and_several_captions(run, tmp_path, capsys):
     assert len(scores) == 3 and scores == sorted(scores, reverse=True)
 
 
-def test_unknown_style_warns_once_or_is_refused(run, capsys):
-    arguments = ["--model", str(run / "output"), "--image", pictures(run)[0], "--style", "drunk"]
+def test_bad_requests_get_an_error_line_among_the_others(run, tmp_path, capsys):
+    image = pictures(run)[0]
+    odd = [{"image": image, "style": 7}, {"image": image, "style": ["robot"]}, {"image": 3}, {"image": "a\u2028b.png"}]
+    rows = [{"image": image, "style": "robot"}, *odd, {"image": image}]
+    requests = tmp_path / "requests.jsonl"
+    requests.write_text("".join(json.dumps(row, ensure_ascii=False) + "\r\n" for row in rows), encoding="utf-8-sig")
+    assert caption.main(["--model", str(run / "output"), "--jsonl", str(requests)]) == 0
+    *lines, summary = [json.loads(line) for line in capsys.readouterr().out.split("\n") if line]
+    assert [(line["image"], line["style"]) for line in lines] == [(row["image"], row.get("style")) for row in rows]
+    assert ["error" in line for line in lines] == [False, True, True, True, True, False]
+    assert summary == {"captions": 2, "errors": 4}
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [(b'{"image": "caf\xe9.png"}\n', "Save it as UTF-8"), (b"\n{'a'}", "line 2"), (b'{"img": "a.png"}', "'image'")],
+)
+@pytest.mark.parametrize("stdin", [False, True])
+def test_requests_that_are_no_jsonl_are_bad_usage(run, tmp_path, monkeypatch, capsys, content, message, stdin):
+    requests = tmp_path / "requests.jsonl"
+    requests.write_bytes(content)
+    with open(requests, encoding="utf-8") as file:
+        monkeypatch.setattr("sys.stdin", file)
+        assert caption.main(["--model", str(run / "output"), "--jsonl", "-" if stdin else str(requests)]) == 2
+    error = capsys.readouterr().err
+    assert message in error and "Traceback" not in error
+
+
+def test_folder_with_hidden_files_and_a_name_that_is_no_text(run, tmp_path, monkeypatch):
+    names = [b"a.png", b"caf\xe9.png", b".x.png", b"._a.png", b".thumbnails/a.png", b"sub/b.png"]
+    for name in names:
+        path = Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), name)))
+        path.parent.mkdir(exist_ok=True)
+        shutil.copy(pictures(run)[0], path)
+    printed = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="strict")
+    monkeypatch.setattr("sys.stdout", printed)
+    assert caption.main(["--model", str(run / "output"), "--image", str(tmp_path), "--style", "robot"]) == 0
+    *lines, summary = map(json.loads, printed.buffer.getvalue().decode().splitlines())
+    assert [os.path.relpath(line["image"], tmp_path) for line in lines] == ["a.png", "caf\ufffd.png", "sub/b.png"]
+    assert summary == {"captions": 3, "errors": 0}
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "x"])
+def test_batch_size_counts_from_one(capsys, size):
+    with pytest.raises(SystemExit, match="2"):
+        caption.main(["--model", "output", "--image", "a.png", "--batch_size", size])
+    assert "from 1 up" in capsys.readouterr().err
+
+
+def test_no_style_is_no_unknown_style(run, caplog):
+    assert caption.main(["--model", str(run / "output"), "--image", pictures(run)[0]]) == 0
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_unknown_style_warns_once_or_is_refused(run, capsys, caplog):
+    images = [part for image in pictures(run)[:2] for part in ("--image", image)]
+    arguments = ["--model", str(run / "output"), *images, "--style", "drunk"]
     assert caption.main(arguments) == 0
     printed = capsys.readouterr()
-    assert "caption" in json.loads(printed.out.splitlines()[0]) and "'drunk'" in printed.err
+    assert "caption" in json.loads(printed.out.splitlines()[0]) and "drunk" not in printed.err
+    assert ["'drunk' (2)" in record.getMessage() for record in caplog.records] == [True]
     assert caption.main([*arguments, "--strict"]) == 2
     assert "pirate" in capsys.readouterr().err
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -16,7 +17,10 @@ from typing import Any
 
 from ofakit.errors import OfakitError, UsageError
 
-__all__ = ["add_config_arguments", "run_tool", "tool_parser"]
+__all__ = ["add_config_arguments", "positive", "print_json", "run_tool", "tool_parser"]
+
+NO_CHARACTER = re.compile("[\ud800-\udfff]")
+"""What Python makes of the bytes of a file's name that are no UTF-8."""
 
 
 def tool_parser(description: str, epilog: str | None = None) -> argparse.ArgumentParser:
@@ -77,6 +81,29 @@ def run_tool(
         traceback.print_exc()
         return 1
     if result is not None:
-        sys.stdout.flush()
-        print(json.dumps(result, ensure_ascii=False), flush=True)
+        print_json(result)
     return 0
+
+
+def print_json(value: Any) -> None:
+    """Print one line of JSON that every reader can decode: what is no character becomes U+FFFD.
+
+    Args:
+        value: What JSON can hold.
+    """
+    print(NO_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", json.dumps(value, ensure_ascii=False)), flush=True)
+
+
+def positive(text: str) -> int:
+    """The type of an argument that counts from 1.
+
+    Args:
+        text: As it was given.
+
+    Raises:
+        argparse.ArgumentTypeError: It is no such number.
+    """
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, found {text!r}")
+    return number

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ofakit.cli._common import run_tool, tool_parser
+from ofakit.cli._common import positive, print_json, run_tool, tool_parser
 from ofakit.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["main"]
 
@@ -48,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "finds true of picture and style; none: the one with the best score; default: the model's own",
     )  # fmt: skip
     parser.add_argument("--max_length", type=int, metavar="N", help="longest caption in tokens")
-    parser.add_argument("--batch_size", type=int, default=16, metavar="N", help="pictures at once; default: 16")
+    parser.add_argument("--batch_size", type=positive, default=16, metavar="N", help="pictures at once; default: 16")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
     parser.add_argument("--device", metavar="NAME", help="cpu or gpu; default: a GPU where there is one")
     return run_tool(parser, run, argv)
@@ -80,14 +82,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         for image, own in requests
         for style in (([own] if own is not None else None) or chosen or [None])
     ]
-    _warn_of_unknown_styles(captioner, {style for _, style in wanted if style is not None}, args.strict)
+    _check_styles(captioner, [style for _, style in wanted if isinstance(style, str)], args.strict)
     errors = 0
     for start in range(0, len(wanted), args.batch_size):
         part = wanted[start : start + args.batch_size]
         results = captioner.caption([image for image, _ in part], [style for _, style in part], args.batch_size)
         for (image, style), result in zip(part, results, strict=True):
             errors += result.error is not None
-            print(json.dumps(_line(image, style, result), ensure_ascii=False), flush=True)
+            print_json(_line(image, style, result))
     return {"captions": len(wanted) - errors, "errors": errors}
 
 
@@ -98,13 +100,13 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
     return settings if args.rerank is None else {**settings, "rerank": None if args.rerank == "none" else args.rerank}
 
 
-def _requests(args: argparse.Namespace) -> Iterator[tuple[str, str | None]]:
-    """Every picture asked for, with the style of its JSONL line."""
+def _requests(args: argparse.Namespace) -> Iterator[tuple[Any, Any]]:
+    """Every picture asked for, with the style of its JSONL line, as they stand there."""
     from pathlib import Path
 
     for name in args.image:
         if Path(name).is_dir():
-            found = sorted(str(path) for path in Path(name).rglob("*") if path.suffix.lower() in PICTURES)
+            found = _pictures_in(Path(name))
             if not found:
                 raise UsageError(f"the folder {name} holds no pictures ({', '.join(PICTURES)})")
             yield from ((path, None) for path in found)
@@ -114,37 +116,36 @@ def _requests(args: argparse.Namespace) -> Iterator[tuple[str, str | None]]:
         yield from _requests_of_lines(args.jsonl)
 
 
-def _requests_of_lines(name: str) -> Iterator[tuple[str, str | None]]:
+def _pictures_in(folder: Path) -> list[str]:
+    """The pictures of a folder and those below. What is hidden is left out: thumbnails, and macOS's "._" companions."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in PICTURES)
+    return sorted(str(path) for path in found if not any(p.startswith(".") for p in path.relative_to(folder).parts))
+
+
+def _requests_of_lines(name: str) -> Iterator[tuple[Any, Any]]:
     from pathlib import Path
+
+    from ofakit.data.files import jsonl_rows, require
 
     if name != "-" and not Path(name).is_file():
         raise UsageError(f"no file {name}")
-    text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            yield str(row["image"]), row.get("style")
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise UsageError(
-                f'{name}, line {number}: expected {{"image": "FILE", "style": "NAME"}}, found {line[:80]!r}'
-            ) from None
+    content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    for row in jsonl_rows(content, 'requests such as {"image": "a.jpg", "style": "poetic"}', name):
+        yield require(row, "image", name), row.get("style")
 
 
-def _warn_of_unknown_styles(captioner: Any, styles: set[str], strict: bool) -> None:
+def _check_styles(captioner: Any, styles: list[str], strict: bool) -> None:
+    """Refuse or warn of the styles that the model was not taught."""
     known = captioner.bundle.styles
-    unknown = sorted(style for style in styles if known is None or style not in known)
-    if not unknown:
-        return
-    taught = ", ".join(captioner.styles) or "none"
-    message = f"the model was not taught {', '.join(map(repr, unknown))}; it knows: {taught}"
-    if strict or known is None:
-        raise UsageError(message)
-    print(f"warning: {message}; the unknown-style token stands for them", file=sys.stderr)
+    unknown = sorted({style for style in styles if known is None or style not in known})
+    if unknown and (strict or known is None):
+        taught = ", ".join(captioner.styles) or "none"
+        raise UsageError(f"the model was not taught {', '.join(map(repr, unknown))}; it knows: {taught}")
+    if known is not None:
+        known.check(styles)
 
 
-def _line(image: str, style: str | None, result: Any) -> dict[str, Any]:
+def _line(image: Any, style: Any, result: Any) -> dict[str, Any]:
     """What is printed for one picture and style."""
     line: dict[str, Any] = {"image": image, "style": style}
     if result.error is not None:

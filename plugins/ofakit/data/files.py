@@ -9,7 +9,7 @@ from typing import Any
 
 from ofakit.errors import UsageError, did_you_mean
 
-__all__ = ["captions_in", "read_json", "read_jsonl", "require", "require_file"]
+__all__ = ["captions_in", "jsonl_rows", "read_json", "read_jsonl", "require", "require_file"]
 
 
 def require_file(path: Path, what: str) -> Path:
@@ -46,7 +46,7 @@ def read_json(path: Path, what: str) -> Any:
         UsageError: It is missing or not JSON.
     """
     try:
-        return json.loads(require_file(path, what).read_text(encoding="utf-8"))
+        return json.loads(require_file(path, what).read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise UsageError(f"expected {what} as UTF-8 JSON in {path}, found: {error}") from error
 
@@ -61,16 +61,34 @@ def read_jsonl(path: Path, what: str) -> list[dict[str, Any]]:
     Raises:
         UsageError: It is missing, or a line is no JSON object; the message names the line.
     """
+    return jsonl_rows(require_file(path, what).read_bytes(), what, path)
+
+
+def jsonl_rows(content: bytes, what: str, where: str | Path) -> list[dict[str, Any]]:
+    """The rows of a UTF-8 text of one JSON object a line, a byte order mark allowed; empty lines are passed over.
+
+    Args:
+        content: The text.
+        what: What it should hold, for the message.
+        where: Its file, for the message.
+
+    Raises:
+        UsageError: It is not UTF-8, or a line is no JSON object; the message names the line.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"expected {what} as UTF-8 text in {where}, found: {error}. Save it as UTF-8") from error
     rows = []
-    for number, line in enumerate(_text(require_file(path, what), what).split("\n"), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
         except ValueError as error:
-            raise UsageError(f"expected one JSON object a line in {path}, found on line {number}: {error}") from error
+            raise UsageError(f"expected one JSON object a line in {where}, found on line {number}: {error}") from error
         if not isinstance(row, dict):
-            raise UsageError(f"expected one JSON object a line in {path}, found on line {number}: {line[:60]!r}")
+            raise UsageError(f"expected one JSON object a line in {where}, found on line {number}: {line[:60]!r}")
         rows.append(row)
     return rows
 
@@ -113,10 +131,3 @@ def captions_in(value: Any, where: str) -> tuple[str, ...]:
             raise UsageError(f"expected captions as text in {where}, found {str(cell)[:60]!r}")
         captions.append(cell or "")
     return tuple(captions)
-
-
-def _text(path: Path, what: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"expected {what} as UTF-8 text in {path}, found: {error}. Save it as UTF-8") from error

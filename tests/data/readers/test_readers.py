@@ -113,6 +113,16 @@ def test_jsonl_columns_ids_styles_and_no_picture(tmp_path):
     assert [e.id for e in READERS.build({"type": "jsonl", "val": "t.jsonl"}, root=tmp_path).read("val")] == ["1", "2"]
 
 
+@pytest.mark.parametrize(
+    ("name", "content"), [("jsonl", lines({"image": "x.jpg", "text": "aw"})), ("personality_captions", PERSONALITY[:1])]
+)
+def test_byte_order_mark_is_passed_over(tmp_path, name, content):
+    content = content if isinstance(content, str) else json.dumps(content)
+    write(tmp_path / "t.json", "\ufeff" + content)
+    (example,) = READERS.build({"type": name, "test": "t.json"}, root=tmp_path).read("test")
+    assert example.references == ("aw",)
+
+
 def test_jsonl_without_a_split_is_refused():
     with pytest.raises(UsageError, match="at least one split"):
         READERS.build({"type": "jsonl"})
