@@ -15,6 +15,8 @@ from ofakit.data import BadPicture, ImageStore, image_store, load_square
 from ofakit.errors import UsageError
 from PIL import Image
 
+from tests.file_limit import file_limit
+
 SIZE = 24
 
 
@@ -252,13 +254,17 @@ def test_a_disk_without_room_is_refused_before_anything_is_decoded(store, pictur
     assert len(store) == 0
 
 
-def test_a_disk_that_fills_up_gives_a_clear_error(store, pictures, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
+def test_a_disk_with_just_enough_room_takes_every_picture(store, pictures):
+    with file_limit(len(pictures) * store.row_bytes):
+        assert store.add_many(pictures) == {}
+    np.testing.assert_array_equal(store[pictures[-1]], load_square(pictures[-1], SIZE))
 
-    monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(UsageError, match="no room left for decoded pictures"):
-        store[pictures[0]]
+
+def test_a_disk_that_fills_up_gives_a_clear_error(store, pictures):
+    with file_limit(2 * store.row_bytes), pytest.raises(UsageError, match="no room left for decoded pictures"):
+        store.add_many(pictures)
+    assert sum(path in store for path in pictures) == 2
+    assert store.add_many(pictures) == {}
 
 
 def test_a_folder_of_another_version_is_refused(store):

@@ -48,6 +48,7 @@ STATE = struct.Struct("<II")
 STATE_OFFSET = 32
 DONE = 1
 CHUNK_BYTES = 16 * 2**20
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class BadPicture(OfakitError):
@@ -294,17 +295,28 @@ class ImageStore:
             return row
 
     def _reserve(self, rows: int) -> None:
-        """Make rows.bin long enough, with real blocks: a full disk must show here, not when a mapped page is read."""
-        length = os.fstat(self._rows.fileno()).st_size
-        if length >= rows * self.row_bytes:
+        """Make rows.bin long enough, with real blocks: a full disk must show here, not when a mapped page is read.
+
+        Many rows at once keep the file in one piece; where only the asked ones find room, these.
+        """
+        needed = rows * self.row_bytes
+        if os.fstat(self._rows.fileno()).st_size >= needed:
             return
         chunk = max(1, CHUNK_BYTES // self.row_bytes) * self.row_bytes
-        wanted = -(-rows * self.row_bytes // chunk) * chunk
         with self._disk_errors():
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(self._rows.fileno(), length, wanted - length)
-            else:
-                os.ftruncate(self._rows.fileno(), wanted)
+            try:
+                self._extend(-(-needed // chunk) * chunk)
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    raise
+                self._extend(needed)
+
+    def _extend(self, length: int) -> None:
+        start = os.fstat(self._rows.fileno()).st_size
+        if not hasattr(os, "posix_fallocate"):
+            os.ftruncate(self._rows.fileno(), length)
+        elif start < length:
+            os.posix_fallocate(self._rows.fileno(), start, length - start)
 
     def _write(self, row: int, pixels: np.ndarray) -> None:
         content = pixels.tobytes()
@@ -335,7 +347,7 @@ class ImageStore:
         try:
             yield
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in NO_ROOM:
                 raise
             raise UsageError(
                 f"no room left for decoded pictures in {self.folder}: {error}. Set data.image_store to a larger disk"
