@@ -290,7 +290,8 @@ class ImageStore:
                 return self._rows_of_digest[digest]
             row = len(self)
             self._reserve(row + 1)
-            os.pwrite(self._index.fileno(), RECORD.pack(digest, 0, 0), row * RECORD.size)
+            with self._disk_errors():
+                os.pwrite(self._index.fileno(), RECORD.pack(digest, 0, 0), row * RECORD.size)
             self._read_new_records()
             return row
 
