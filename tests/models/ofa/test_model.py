@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 from ofakit.errors import UsageError
-from ofakit.models.ofa import OFAConfig, OFAModel, autocast, freeze
+from ofakit.models.ofa import OFAConfig, OFAModel, autocast, freeze, generate
 from ofakit.models.ofa.configuration import SIZES
 
 SMALL = {
@@ -178,12 +178,28 @@ def test_bad_directories_are_refused(tmp_path):
         OFAConfig.from_size("tinny")
 
 
-def test_too_large_inputs_are_refused():
-    model, batch = build(image_bucket_size=2), inputs(pixels=48)
-    with pytest.raises(UsageError, match="too large"):
+@pytest.mark.parametrize("keys", [{}, VARIANTS["interpolated"]], ids=["plain", "interpolated"])
+def test_pictures_beyond_the_position_tables_are_refused(keys):
+    model, batch = build(image_bucket_size=2, **keys), inputs(pixels=48)
+    with pytest.raises(UsageError, match="too large; the model has positions for 2 x 2"):
         model(**batch)
-    with pytest.raises(UsageError, match="1024"):
-        model.encode(torch.full((1, 1025), 5))
+
+
+@pytest.mark.parametrize("table, most", [(6, 8), (2000, 1024)])
+def test_texts_beyond_the_position_tables_are_refused_everywhere(table, most):
+    model = build(max_position_embeddings=table, use_image_feature=False).eval()
+    fits, too_long = torch.full((1, most), 5), torch.full((1, most + 1), 5)
+    encoded = model.encode(fits)
+    assert model.decode(fits, encoded).shape[1] == most
+    message = f"a text of {most + 1} tokens is too long; the model has positions for {most}"
+    for overrun in (
+        lambda: model.encode(too_long),
+        lambda: model(input_ids=fits, decoder_input_ids=too_long),
+        lambda: model.decoder.start(encoded, num_beams=1, max_length=most + 1),
+        lambda: generate(model, {"input_ids": fits[:, :2]}, max_length=most),
+    ):
+        with pytest.raises(UsageError, match=message):
+            overrun()
 
 
 @pytest.mark.parametrize("parts", [["visual"], ["embeddings"], ["encoder"], ["visual", "embeddings", "encoder"]])

@@ -29,7 +29,7 @@ from ofakit.models.ofa.attention import Attention, attend, padding_bias
 from ofakit.models.ofa.configuration import OFAConfig, drop_path_rates
 from ofakit.models.ofa.encoder import EncoderOutput
 from ofakit.models.ofa.layers import ResidualLayer, dropout, look_up, surviving_layers
-from ofakit.models.ofa.positions import image_distances, position_bias, relative_bias, token_buckets
+from ofakit.models.ofa.positions import image_distances, position_bias, relative_bias, text_positions, token_buckets
 
 __all__ = ["Decoder", "DecoderState"]
 
@@ -266,9 +266,12 @@ class Decoder(nn.Module):
         Returns:
             The normalised states `(B, U, d)`, and on request the input of the first layer and the output of every
             layer; otherwise the output of the last layer alone. None of these has passed the last norm.
+
+        Raises:
+            UsageError: A text is too long for the position table.
         """
         length = input_ids.shape[1]
-        positions = self.embed_positions.weight[:length]
+        positions = text_positions(self.embed_positions, length)
         x = self._embed(input_ids, positions)
         with torch.autocast(x.device.type, enabled=False):
             bias_of = self._bias_maker(positions)
@@ -302,7 +305,7 @@ class Decoder(nn.Module):
         if num_beams < 1 or max_length < 1:
             raise UsageError(f"expected num_beams and max_length of at least 1, found {num_beams} and {max_length}")
         memory, source = encoder_outputs.last_hidden_state, encoder_outputs.position_embedding
-        positions = self.embed_positions.weight[:max_length]
+        positions = text_positions(self.embed_positions, max_length)
         bias_of = self._bias_maker(positions)
         layers = []
         for index, layer in enumerate(self.layers):

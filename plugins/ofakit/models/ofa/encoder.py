@@ -24,6 +24,7 @@ from ofakit.models.ofa.positions import (
     image_position_ids,
     position_bias,
     relative_bias,
+    text_positions,
     token_buckets,
 )
 from ofakit.models.ofa.vision import VISUAL_WIDTH, build_resnet, visual_features
@@ -183,7 +184,7 @@ class Encoder(nn.Module):
                 patches, missing = patches.index_select(0, image_index), missing.index_select(0, image_index)
             padding = torch.cat([missing, padding], dim=1)
         has_padding = bool(padding.any())
-        token_positions = self.embed_positions.weight[: input_ids.shape[1]]
+        token_positions = text_positions(self.embed_positions, input_ids.shape[1])
         x = self._embed_tokens(input_ids, token_positions)
         positions = self.pos_ln(token_positions)
         if patches is not None:

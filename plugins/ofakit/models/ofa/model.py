@@ -130,6 +130,9 @@ class OFAModel(nn.Module):
 
         Returns:
             `(B, U, d)` normalised states; `states @ model.output_embedding.t()` are the logits.
+
+        Raises:
+            UsageError: A text is too long for the position table.
         """
         return self.decoder(decoder_input_ids, encoder_outputs)[0]
 
@@ -153,7 +156,8 @@ class OFAModel(nn.Module):
             output_hidden_states: Keep the states of every layer.
 
         Raises:
-            UsageError: `decoder_input_ids` is missing, or `input_ids` as well as `encoder_outputs`.
+            UsageError: `decoder_input_ids` is missing, or `input_ids` as well as `encoder_outputs`; or a text or
+                picture is too large for the position tables.
         """
         if decoder_input_ids is None or (input_ids is None and encoder_outputs is None):
             raise UsageError("expected decoder_input_ids and either input_ids or encoder_outputs")

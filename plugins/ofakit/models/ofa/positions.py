@@ -12,7 +12,7 @@ import functools
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ofakit.errors import UsageError
@@ -24,11 +24,34 @@ __all__ = [
     "position_bias",
     "relative_bias",
     "stock_image_table",
+    "text_positions",
     "token_buckets",
 ]
 
 MAX_POSITIONS = 1024
 """The stock bucket tables end here, so a longer text has no biases."""
+
+
+def text_positions(embedding: nn.Embedding, length: int) -> Tensor:
+    """The position embeddings of a text.
+
+    Args:
+        embedding: The model's `embed_positions`; a text begins at its first row.
+        length: Number of tokens.
+
+    Returns:
+        `(length, d)`.
+
+    Raises:
+        UsageError: The text is longer than the embedding, or than the 1024 positions that have biases.
+
+    >>> text_positions(nn.Embedding(10, 4), 3).shape
+    torch.Size([3, 4])
+    """
+    most = min(MAX_POSITIONS, embedding.num_embeddings)
+    if length > most:
+        raise UsageError(f"a text of {length} tokens is too long; the model has positions for {most}")
+    return embedding.weight[:length]
 
 
 @functools.lru_cache(maxsize=64)
@@ -45,14 +68,9 @@ def token_buckets(length: int, bucket_size: int, device: torch.device | str = "c
     Returns:
         `(length, length)` int64, query by key.
 
-    Raises:
-        UsageError: `length` is over 1024.
-
     >>> token_buckets(3, 256).tolist()
     [[255, 254, 253], [256, 255, 254], [257, 256, 255]]
     """
-    if length > MAX_POSITIONS:
-        raise UsageError(f"a text of {length} tokens is too long; OFA has positions for {MAX_POSITIONS}")
     with torch.inference_mode(False):
         positions = torch.arange(length)
         distance = positions[:, None] - positions[None, :]
@@ -83,11 +101,7 @@ def image_position_ids(height: int, width: int, bucket_size: int, device: torch.
     >>> image_position_ids(2, 2, 42).tolist()
     [1, 2, 43, 44]
     """
-    if max(height, width) > bucket_size:
-        found = f"{height} x {width} patches of 16 pixels"
-        raise UsageError(
-            f"a picture of {found} is too large; the model has positions for {bucket_size} x {bucket_size}"
-        )
+    _check_grid(height, width, bucket_size)
     with torch.inference_mode(False):
         rows = torch.arange(height)[:, None] * bucket_size
         return (rows + torch.arange(width) + 1).flatten().to(device)
@@ -98,20 +112,32 @@ def image_buckets(height: int, width: int, bucket_size: int, device: torch.devic
     """The row of the bias table for every pair of patches: one for each offset in the plane.
 
     Args:
-        height: Patches from top to bottom.
-        width: Patches from left to right.
+        height: Patches from top to bottom, at most `bucket_size`.
+        width: Patches from left to right, at most `bucket_size`.
         bucket_size: The configuration's `image_bucket_size`.
         device: Where the result shall be.
 
     Returns:
         `(height * width, height * width)` int64, query by key.
+
+    Raises:
+        UsageError: The picture has more patches than the model has positions.
     """
+    _check_grid(height, width, bucket_size)
     with torch.inference_mode(False):
         y = torch.arange(height).repeat_interleave(width)
         x = torch.arange(width).repeat(height)
         down = y[:, None] - y[None, :] + bucket_size - 1
         right = x[:, None] - x[None, :] + bucket_size - 1
         return (down * (2 * bucket_size - 1) + right).to(device)
+
+
+def _check_grid(height: int, width: int, bucket_size: int) -> None:
+    if max(height, width) > bucket_size:
+        found = f"{height} x {width} patches of 16 pixels"
+        raise UsageError(
+            f"a picture of {found} is too large; the model has positions for {bucket_size} x {bucket_size}"
+        )
 
 
 def image_distances(bucket_size: int) -> int:
