@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ofakit.errors import UsageError
 from ofakit.files import SaveError
-from ofakit.scores import DocumentFrequency, cider_d, document_frequency, remembered
+from ofakit.rewards import REWARDS
+from ofakit.scores import DocumentFrequency, cider_d, document_frequency, measure, remembered
 
 from tests.file_limit import file_limit
 
@@ -131,6 +132,26 @@ def test_from_a_file_on_the_command_line(tmp_path, capsys):
     assert (result["documents"], result["skipped"]) == (3, 1)
     loaded = DocumentFrequency.load(output)
     assert (loaded["a"], loaded["dog runs"], len(loaded)) == (3, 1, result["ngrams"])
+
+
+def test_a_file_for_the_reward_counts_what_the_reward_counts(tmp_path):
+    from ofakit.cli.data import main
+
+    captions = [["A dog runs, fast.", "..."], ["A dog's bone!"], ["A cat"]]
+    lines = [json.dumps({"id": str(n), "captions": texts}) for n, texts in enumerate(captions)]
+    (tmp_path / "train.jsonl").write_text("\n".join(lines))
+    arguments = ["document-frequency", "--references", str(tmp_path / "train.jsonl"), "--output"]
+    assert main([*arguments, str(tmp_path / "reward.npz"), "--for-reward"]) == 0
+    assert main([*arguments, str(tmp_path / "scores.npz")]) == 0
+    reward = REWARDS.build({"type": "cider_d", "document_frequency": str(tmp_path / "reward.npz")})
+    counted = REWARDS.build({"type": "cider_d"})
+    counted.prepare([["A dog runs, fast."], *captions[1:]], [None] * 3)
+    batch = (["A dog's", "a cat runs"], captions[1:], [None] * 2)
+    assert np.array_equal(reward(*batch), counted(*batch)) and reward.frequency["a dogs bone <eos>"] == 1
+    with pytest.raises(UsageError, match=r"scores\.npz: expected captions that end with '<eos>'.*--for-reward"):
+        REWARDS.build({"type": "cider_d", "document_frequency": str(tmp_path / "scores.npz")})
+    with pytest.raises(UsageError, match="expected one for scoring, found one for the reward"):
+        measure(["a cat"], [["a cat"]], DocumentFrequency.load(tmp_path / "reward.npz"), java=False)
 
 
 @pytest.mark.parametrize("arguments", [[], ["--conf", "a.json", "--references", "b.json"]])

@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--split", default="train", help="split of the experiment (default: train)")
     parser.add_argument("--references", metavar="FILE", help="instead of --conf: COCO annotations JSON or JSONL")
+    parser.add_argument("--for-reward", action="store_true", help="count as the reward cider_d does, not as scoring")
     parser.add_argument("--output", metavar="FILE", required=True, help="where to write it, such as train.df.npz")
 
 
@@ -39,12 +40,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     Raises:
         UsageError: Neither or both sources were given, one cannot be read, or the file cannot be written.
     """
-    from ofakit.scores import document_frequency, ptb_tokenize
+    from ofakit.scores import document_frequency
 
     if (args.conf is None) == (args.references is None):
         raise UsageError("give either --conf FILE or --references FILE")
     lists = _of_file(Path(args.references)) if args.references else _of_experiment(args)
-    tokenized = [ptb_tokenize(texts) for texts in lists]
+    tokenized = [_words(texts, args.for_reward) for texts in lists]
     kept = [[text for text in texts if text] for texts in tokenized]
     kept = [texts for texts in kept if texts]
     if not kept:
@@ -58,6 +59,17 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise UsageError(f"--output: cannot write {output}: {error}") from error
     skipped = sum(map(len, tokenized)) - sum(map(len, kept))
     return {"output": str(output), "documents": frequency.documents, "ngrams": len(frequency), "skipped": skipped}
+
+
+def _words(captions: list[str], for_reward: bool) -> list[str]:
+    """The words of each caption as they will be looked up; empty where it has none."""
+    from ofakit.rewards.cider_d import ended
+    from ofakit.scores import ptb_tokenize
+    from ofakit.scores.document_frequencies import END
+
+    if for_reward:
+        return ["" if words == END else words for words in map(ended, captions)]
+    return ptb_tokenize(captions)
 
 
 def _of_file(path: Path) -> list[list[str]]:

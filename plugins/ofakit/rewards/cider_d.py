@@ -16,9 +16,9 @@ import numpy as np
 from ofakit.errors import UsageError
 from ofakit.rewards._words import plain
 from ofakit.scores.consensus import cider_d
-from ofakit.scores.document_frequencies import DocumentFrequency, document_frequency
+from ofakit.scores.document_frequencies import END, DocumentFrequency, document_frequency
 
-__all__ = ["CiderD"]
+__all__ = ["CiderD", "ended"]
 
 
 class CiderD:
@@ -26,13 +26,21 @@ class CiderD:
 
     Args:
         sigma: Width of the length penalty, in words.
-        document_frequency: A file that `DocumentFrequency.save` wrote, of captions that end with " <eos>"; None counts
-            the references that `prepare` is given.
+        document_frequency: A file that `tools/data.py document-frequency --for-reward` wrote; None counts the
+            references that `prepare` is given.
+
+    Raises:
+        UsageError: The file is missing, or its captions do not end with " <eos>".
     """
 
     def __init__(self, sigma: float = 6.0, document_frequency: str | None = None) -> None:
         self.sigma = sigma
         self.frequency = None if document_frequency is None else DocumentFrequency.load(document_frequency)
+        if self.frequency is not None and not self.frequency.for_reward:
+            raise UsageError(
+                f"{document_frequency}: expected captions that end with {END!r}, as this reward counts them, found a"
+                " file for scoring; make one with: python tools/data.py document-frequency --for-reward"
+            )
 
     def prepare(self, references: Sequence[Sequence[str]], styles: Sequence[str | None]) -> None:
         """Count n-grams, unless a file gave their counts.
@@ -75,4 +83,4 @@ def ended(caption: str) -> str:
     >>> ended("A dog runs.")
     'a dog runs <eos>'
     """
-    return f"{plain(caption)} <eos>".lstrip()
+    return f"{plain(caption)} {END}".lstrip()

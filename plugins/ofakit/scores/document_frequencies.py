@@ -22,7 +22,10 @@ from ofakit.scores.ngrams import ORDER, build_trie, encode_texts, new_table, new
 from ofakit.scores.remembered import RememberedTexts
 from ofakit.scores.score import check_pairs
 
-__all__ = ["DocumentFrequency", "document_frequency"]
+__all__ = ["END", "DocumentFrequency", "document_frequency"]
+
+END = "<eos>"
+"""The word at the end of every caption where the reward CIDEr-D counts; scoring counts no such word."""
 
 _KIND = "ofakit document frequency 1"
 _CHILD = 0xFFFFFFFF
@@ -70,6 +73,11 @@ class DocumentFrequency:
             if not edge:
                 return 0
         return edge >> 32
+
+    @property
+    def for_reward(self) -> bool:
+        """Whether its captions end with `END`: it then fits the reward and nothing else."""
+        return self[END] > 0
 
     def __repr__(self) -> str:
         return f"DocumentFrequency(documents={self.documents}, ngrams={len(self)})"

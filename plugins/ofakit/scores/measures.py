@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ofakit.errors import UsageError
 from ofakit.scores.consensus import cider, cider_d
-from ofakit.scores.document_frequencies import DocumentFrequency
+from ofakit.scores.document_frequencies import END, DocumentFrequency
 from ofakit.scores.java import MissingScoreError, meteor_from_statistics, meteor_statistics, spice
 from ofakit.scores.ngrams import ORDER
 from ofakit.scores.precision import bleu_from_statistics, bleu_statistics
@@ -69,13 +70,19 @@ def measure(
         The measures by name, in the order of `MEASURES`, and for each that is missing the reason.
 
     Raises:
-        UsageError: The lists do not fit together, or something in them is not a string.
+        UsageError: The lists do not fit together, something in them is not a string, or the document frequency is
+            that of a reward.
 
     >>> measures, missing = measure(["a dog runs off"], [["a dog runs off"]], java=False)
     >>> round(measures["bleu4"].corpus, 4), measures["rouge_l"].corpus, sorted(missing)
     (1.0, 1.0, ['meteor', 'spice'])
     """
     check_pairs(candidates, references)
+    if document_frequency is not None and document_frequency.for_reward:
+        raise UsageError(
+            f"document_frequency: expected one for scoring, found one for the reward, whose captions end with {END!r};"
+            " make one with: python tools/data.py document-frequency, without --for-reward"
+        )
     counts = bleu_statistics(candidates, references)
     found = {f"bleu{n + 1}": Measure(counts, partial(_bleu_of_order, n)) for n in range(ORDER)}
     found["rouge_l"] = _mean_of(rouge_l(candidates, references).per_item)
