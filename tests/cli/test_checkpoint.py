@@ -34,6 +34,13 @@ def test_inspect_says_what_it_is(run, capsys):
     assert checkpoint.main(["inspect", str(run / "best")]) == 0
     found = last_line(capsys.readouterr().out)
     assert found["config"]["d_model"] == 32 and found["parameters"] > 10_000
+    (snapshot,) = (run / "checkpoints").iterdir()
+    assert checkpoint.main(["inspect", str(snapshot)]) == 0
+    of_snapshot = last_line(capsys.readouterr().out)
+    assert of_snapshot["config"]["vocab_size"] == found["config"]["vocab_size"]
+    assert of_snapshot["parameters"] == found["parameters"]
+    assert checkpoint.main(["inspect", str(run / "conf.json")]) == 2
+    assert "conf.json is no checkpoint" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("there, back", [("huggingface", "ofakit"), ("plain", "huggingface"), ("fairseq", "ofakit")])
@@ -97,6 +104,14 @@ def test_extract_refuses_an_archive_that_leaves_its_folder(tmp_path, capsys):
     assert (tmp_path / "ok.pt").read_bytes() == b"abc"
     assert not (tmp_path.parent / "evil.pt").exists()
     assert "leaves the folder" in capsys.readouterr().err
+
+
+def test_extract_takes_a_path_that_ends_in_a_separator_for_a_folder(tmp_path, capsys):
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo("best/config.json"), io.BytesIO())
+    out = tmp_path / "models"
+    assert checkpoint.main(["extract", str(tmp_path / "a.tar"), "best/config.json", "--out", f"{out}/"]) == 0
+    assert last_line(capsys.readouterr().out) == {"out": str(out / "config.json")} and out.is_dir()
 
 
 def test_average_is_the_mean(run, tmp_path, capsys):

@@ -1,7 +1,7 @@
 """A model with all it needs to caption: weights, tokenizer, styles, preprocessing, generation; and its directory.
 
 config.json           the network, by the stock keys
-model.safetensors     weights, by the stock names
+pytorch_model.bin     weights, by the stock names
 vocab.json merges.txt added_tokens.json   (or vocab.txt) the tokenizer
 configuration.json    ModelScope's, with a section `ofakit` for styles, prompt and generation
 """

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tarfile
 from argparse import Namespace
 
@@ -78,6 +79,14 @@ def test_there_and_back(model, kind, tmp_path):
     assert found["format"] == ("fairseq" if kind == "fairseq" else "directory")
 
 
+@pytest.mark.parametrize("keys", [{"exclude_mlp": False, "mlp_dim": 24}, {"temperature_init_value": 0.07}])
+def test_heads_come_back_from_fairseq_files(keys, tmp_path):
+    path = write(build(**keys), "fairseq", tmp_path)
+    again = OFAModel(config_of(path))
+    assert load_checkpoint(again, path) == ([], [])
+    assert {name: getattr(again.config, name) for name in keys} == pytest.approx(keys)
+
+
 @pytest.mark.parametrize("kind", ["huggingface", "modelscope"])
 def test_directories_hold_every_key_of_the_stock_code(model, kind, tmp_path):
     path = write(model, kind, tmp_path)
@@ -122,9 +131,25 @@ def test_sharded_weights(model, name, tmp_path):
     assert same(OFAModel.from_pretrained(tmp_path), model)
 
 
-def test_a_shard_outside_its_folder_is_refused(tmp_path):
-    (tmp_path / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": {"a": "../a.bin"}}))
+@pytest.mark.parametrize("shard", ["../a.bin", "..", ""])
+def test_a_shard_outside_its_folder_is_refused(shard, tmp_path):
+    (tmp_path / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": {"a": shard}}))
     with pytest.raises(UsageError, match="must lie in its folder"):
+        load_state_dict_file(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("{}", "expected .*weight_map.* found {}"),
+        ("[1]", r"found \[1\]"),
+        ('{"weight_map": {"a": 3}}', "weight_map.*: 3"),
+        ("{", "is not JSON"),
+    ],
+)
+def test_an_index_of_shards_that_is_none_is_refused(content, message, tmp_path):
+    (tmp_path / "model.safetensors.index.json").write_text(content)
+    with pytest.raises(UsageError, match=rf"model\.safetensors\.index\.json.*{message}"):
         load_state_dict_file(tmp_path)
 
 
@@ -206,16 +231,20 @@ def test_nothing_that_fits_is_refused_even_if_partial(tmp_path):
 
 
 class Bomb:
+    def __init__(self, function):
+        self.function = function
+
     def __reduce__(self):
-        return print, ("the pickle ran code",)
+        return self.function, ("echo the pickle ran code",)
 
 
-def test_a_pickle_that_would_run_code_is_refused(tmp_path, capsys):
-    for name, options in (("a.pt", {}), ("b.pt", {"_use_new_zipfile_serialization": False})):
-        torch.save({"model": {"a": torch.zeros(1)}, "cfg": Bomb()}, tmp_path / name, **options)
-        with pytest.raises(UsageError, match=r"more than weights.*print"):
-            load_state_dict_file(tmp_path / name)
-    assert "ran code" not in capsys.readouterr().out
+@pytest.mark.parametrize("options", [{}, {"_use_new_zipfile_serialization": False}])
+@pytest.mark.parametrize("function, name", [(print, "print"), (os.system, f"{os.name}.system")])
+def test_a_pickle_that_would_run_code_is_refused(function, name, options, tmp_path, capfd):
+    torch.save({"model": {"a": torch.zeros(1)}, "cfg": Bomb(function)}, tmp_path / "a.pt", **options)
+    with pytest.raises(UsageError, match=rf"more than weights.*\(it asks for {name}\)"):
+        load_state_dict_file(tmp_path / "a.pt")
+    assert "ran code" not in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["a.pt", "a.safetensors"])
@@ -231,7 +260,26 @@ def test_damaged_files_are_refused(name, model, tmp_path):
         load_state_dict_file(path)
 
 
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"", "it is empty or cut off"),
+        (b"\x80\x02", "it is empty or cut off"),
+        (b"hello, this is text", "no readable checkpoint: KeyError: 101"),
+        (b'{"a": 3}', r"refused: .*\(Unsupported operand 123\)"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said(content, message, tmp_path):
+    (tmp_path / "a.pt").write_bytes(content)
+    with pytest.raises(UsageError, match=message):
+        load_state_dict_file(tmp_path / "a.pt")
+
+
 def test_things_that_are_no_checkpoint_are_refused(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"config\.json is no checkpoint: expected .*\.safetensors"):
+        load_state_dict_file(tmp_path / "config.json")
+    (tmp_path / "config.json").unlink()
     with pytest.raises(UsageError, match="there is no checkpoint"):
         load_state_dict_file(tmp_path / "none.pt")
     with pytest.raises(UsageError, match=r"no weights in .*found nothing"):
@@ -264,8 +312,8 @@ def test_average(tmp_path):
         average([tmp_path / "0.pt", tmp_path / "other.pt"])
 
 
-def archive(path, *names, link=None):
-    with tarfile.open(path, "w:gz") as tar:
+def archive(path, *names, link=None, mode="w:gz"):
+    with tarfile.open(path, mode) as tar:
         for name in names:
             info = tarfile.TarInfo(name)
             info.size = len(name)
@@ -281,6 +329,8 @@ def test_extracting_a_checkpoint(tmp_path):
     tar = archive(tmp_path / "a.tgz", "run/log.txt", "run/best.pt", link="../run/log.txt")
     assert extract_from_tar(tar, "run/best.pt", tmp_path / "new" / "x.pt").read_text() == "run/best.pt"
     assert extract_from_tar(tar, "best.pt", tmp_path) == tmp_path / "best.pt"
+    assert extract_from_tar(tar, "best.pt", f"{tmp_path}/models/") == tmp_path / "models" / "best.pt"
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["best.pt"]
     with pytest.raises(UsageError, match=r"did you mean 'run/best\.pt'"):
         extract_from_tar(tar, "run/bset.pt", tmp_path)
     with pytest.raises(UsageError, match="no archive"):
@@ -288,6 +338,20 @@ def test_extracting_a_checkpoint(tmp_path):
     (tmp_path / "bad.tar").write_bytes(b"no archive" * 100)
     with pytest.raises(UsageError, match="no readable tar"):
         extract_from_tar(tmp_path / "bad.tar", "a", tmp_path)
+
+
+@pytest.mark.parametrize("compression", ["gz", "bz2", "xz"])
+def test_flipped_bytes_of_a_compressed_archive_are_found(compression, tmp_path):
+    names = ["run/best.pt", *(f"run/log_{number}" for number in range(50))]
+    whole = archive(tmp_path / "whole", *names, mode=f"w:{compression}").read_bytes()
+    (tmp_path / "old.pt").write_text("old")
+    for place in range(64, len(whole), 5):
+        damaged = whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1 :]
+        (tmp_path / "a").write_bytes(damaged)
+        with pytest.raises(UsageError, match="no readable tar|expected one file"):
+            extract_from_tar(tmp_path / "a", "best.pt", tmp_path / "old.pt")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "old.pt", "whole"]
+    assert (tmp_path / "old.pt").read_text() == "old"
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,14 @@ Pickles are read weights-only: a file that would run code is refused.
 from __future__ import annotations
 
 import json
+import lzma
+import os
 import pickle
 import re
 import shutil
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -48,14 +51,15 @@ __all__ = [
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 """Names of the weights in a model directory, in the order in which they are looked for."""
+SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 
 
 def load_state_dict_file(path: str | Path) -> dict[str, Tensor]:
     """Read weights under their stock names.
 
     Args:
-        path: A `.safetensors`, `.bin`, `.pt` or `.pth` file, fairseq's included, or a directory with the weights of a
-            model, sharded ones included.
+        path: A `.safetensors`, `.bin`, `.pt`, `.pth` or `.ckpt` file, fairseq's included, or a directory with the
+            weights of a model, sharded ones included.
 
     Raises:
         UsageError: Nothing is there, it is no checkpoint, it is damaged, or its pickle holds more than weights.
@@ -96,14 +100,15 @@ def config_of(path: str | Path) -> OFAConfig:
     """The configuration of a checkpoint.
 
     Args:
-        path: A model directory, whose `config.json` is read, or a file, whose weights and settings tell.
+        path: A model directory, whose `config.json` is read; or a snapshot of a run or a file, whose weights and
+            settings tell.
 
     Raises:
         UsageError: As `load_state_dict_file` and `OFAConfig.from_pretrained`.
     """
     path = Path(path)
     beside = path if path.is_dir() else path.parent
-    if path.is_dir() or (path.name in WEIGHTS and (beside / "config.json").exists()):
+    if (path.is_dir() or path.name in WEIGHTS) and (beside / "config.json").exists():
         return OFAConfig.from_pretrained(beside)
     content = _read(path)
     return config_from_weights(from_fairseq_names(_weights(content, path)), **fairseq_settings(content))
@@ -221,7 +226,7 @@ def extract_from_tar(archive: str | Path, member: str, out: str | Path) -> Path:
     Args:
         archive: The archive.
         member: The file's path in the archive, or the end of it where that is unique.
-        out: The file to write, or a folder for it.
+        out: The file to write, or a folder for it: one that is there, or a path that ends in a separator.
 
     Returns:
         The file that was written.
@@ -230,21 +235,36 @@ def extract_from_tar(archive: str | Path, member: str, out: str | Path) -> Path:
         UsageError: The archive is damaged, has a path that leaves its folder, or has not one such file.
         SaveError: The disk is full or permission is missing; an old file is intact.
     """
+    if not Path(archive).is_file():
+        raise UsageError(f"there is no archive {archive}")
     try:
         with tarfile.open(archive) as tar:
-            files = [info for info in tar if not _refuse_escape(info, archive) and info.isfile()]
-            chosen = [i for i in files if i.name == member] or [i for i in files if i.name.endswith("/" + member)]
-            if len(chosen) != 1:
-                known = did_you_mean(member, [info.name for info in files])
-                raise UsageError(f"expected one file {member!r} in {archive}, found {len(chosen)}: {known}")
-            target = Path(out) / PurePosixPath(chosen[0].name).name if Path(out).is_dir() else Path(out)
-            with tar.extractfile(chosen[0]) as source, replace_file(target) as new, open(new, "wb") as sink:
+            chosen = _sole_file(tar, member, archive)
+            _read_to_the_end(tar)
+            folder = Path(out).is_dir() or str(out).endswith(("/", os.sep))
+            target = Path(out) / PurePosixPath(chosen.name).name if folder else Path(out)
+            with tar.extractfile(chosen) as source, replace_file(target) as new, open(new, "wb") as sink:
                 shutil.copyfileobj(source, sink, 1 << 20)
-    except FileNotFoundError:
-        raise UsageError(f"there is no archive {archive}") from None
-    except (tarfile.TarError, EOFError) as error:
-        raise UsageError(f"{archive} is no readable tar archive: {error}") from None
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise UsageError(f"{archive} is no readable tar archive: {_reason(error)}") from None
     return target
+
+
+def _sole_file(tar: tarfile.TarFile, member: str, archive: str | Path) -> tarfile.TarInfo:
+    files = [info for info in tar if not _refuse_escape(info, archive) and info.isfile()]
+    chosen = [i for i in files if i.name == member] or [i for i in files if i.name.endswith("/" + member)]
+    if len(chosen) != 1:
+        known = did_you_mean(member, [info.name for info in files])
+        raise UsageError(f"expected one file {member!r} in {archive}, found {len(chosen)}: {known}")
+    return chosen[0]
+
+
+def _read_to_the_end(tar: tarfile.TarFile) -> None:
+    """Let the decompressor check what it has read: the checksum of a stream stands at its end."""
+    while tar.fileobj.read(1 << 20):
+        pass
 
 
 def _refuse_escape(info: tarfile.TarInfo, archive: str | Path) -> bool:
@@ -267,6 +287,8 @@ def _read(path: Path) -> dict[str, Any]:
         return _read_directory(path)
     if not path.exists():
         raise UsageError(f"there is no checkpoint {path}")
+    if path.suffix not in SUFFIXES:
+        raise UsageError(f"{path} is no checkpoint: expected a directory or a file that ends in {', '.join(SUFFIXES)}")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -276,19 +298,32 @@ def _read(path: Path) -> dict[str, Any]:
         with torch.serialization.safe_globals(inert_classes(asked)):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
         raise UsageError(
             f"{path} is refused: its pickle is damaged or holds more than weights, and loading that could run any code"
-            f" ({'it asks for ' + reason.group(1) if reason else str(error).splitlines()[-1]}). Expected tensors, plain"
-            " values and fairseq's settings"
+            f" ({_refusal(error)}). Expected tensors, plain values and fairseq's settings"
         ) from None
     except Exception as error:
         if isinstance(error, OSError | MemoryError):
             raise
-        raise UsageError(f"{path} is no readable checkpoint: {str(error).splitlines()[0]}") from None
+        raise UsageError(f"{path} is no readable checkpoint: {_reason(error)}") from None
     if not isinstance(content, dict):
         raise UsageError(f"{path}: expected tensors by name, found a {type(content).__name__}")
     return content
+
+
+def _refusal(error: pickle.UnpicklingError) -> str:
+    """What a refused pickle asks for; else the last line of what torch found, without its advice."""
+    found = str(error).partition("\n\nCheck the documentation")[0]
+    asked = re.search(r"[Uu]nsupported (?:global: )?GLOBAL (\S+)", found)
+    return f"it asks for {asked.group(1)}" if asked else found.rpartition("\n")[2]
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error with its type, without which some say nothing."""
+    if isinstance(error, EOFError):
+        return "it is empty or cut off"
+    first_line = str(error).partition("\n")[0]
+    return f"{type(error).__name__}: {first_line}".rstrip(": ")
 
 
 def _read_directory(folder: Path) -> dict[str, Any]:
@@ -297,12 +332,25 @@ def _read_directory(folder: Path) -> dict[str, Any]:
             return _read(folder / name)
         index = folder / f"{name}.index.json"
         if index.exists():
-            shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-            if any(Path(shard).name != shard for shard in shards):
-                raise UsageError(f"{index} is refused: a shard must lie in its folder, found {_some(shards)}")
+            shards = _shards(index)
             return {key: value for shard in shards for key, value in _read(folder / shard).items()}
     found = sorted(p.name for p in folder.iterdir())
     raise UsageError(f"no weights in {folder}: expected {' or '.join(WEIGHTS)}, found {_some(found) or 'nothing'}")
+
+
+def _shards(index: Path) -> list[str]:
+    """The files that an index of sharded weights names."""
+    try:
+        content = json.loads(index.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{index} is not JSON: {error}") from None
+    where = content.get("weight_map") if isinstance(content, dict) else None
+    if not isinstance(where, dict) or not all(isinstance(shard, str) for shard in where.values()):
+        raise UsageError(f'{index}: expected {{"weight_map": {{tensor: file}}}}, found {json.dumps(content)[:80]}')
+    shards = sorted(set(where.values()))
+    if any(Path(shard).name != shard or shard in ("", "..") for shard in shards):
+        raise UsageError(f"{index} is refused: a shard must lie in its folder, found {_some(shards)}")
+    return shards
 
 
 def _weights(content: Mapping[str, Any], path: str | Path) -> dict[str, Tensor]:

@@ -46,6 +46,8 @@ _SETTINGS = {  # stock, fairseq
     "orig_patch_image_size": "orig_patch_image_size",
     "code_image_size": "code_image_size",
 }
+_SHARED = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "decoder.output_projection.weight")
+"""The token embedding; a file may hold a shared tensor once, under any of its names."""
 _SETTINGS_LIBRARIES = ("fairseq.", "omegaconf.", "numpy.", "typing.")
 _PLAIN_TYPES = ("bool", "dict", "float", "int", "list", "object", "str", "tuple")
 
@@ -163,16 +165,19 @@ def config_from_weights(weights: Mapping[str, Tensor], **settings: Any) -> OFACo
         "decoder_normalize_before": "decoder.layer_norm.weight",
     }
     keys |= {key: name in shapes for key, name in present.items()}
-    projection = weights.get("decoder.output_projection.weight")
-    embedding = weights.get("encoder.embed_tokens.weight")
-    if projection is not None and embedding is not None:
-        keys["share_decoder_input_output_embed"] = torch.equal(projection, embedding)
+    *embeddings, projection = (weights.get(name) for name in _SHARED)
+    if projection is not None:
+        keys["share_decoder_input_output_embed"] = all(torch.equal(projection, e) for e in embeddings if e is not None)
+    if "mlp_head.weight" in weights:
+        keys |= {"exclude_mlp": False, "mlp_dim": len(weights["mlp_head.weight"])}
+    if "temp" in weights:
+        keys["temperature_init_value"] = float(weights["temp"])
     return OFAConfig(**{**keys, **settings})
 
 
 def _sizes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
     keys: dict[str, Any] = {}
-    keys["vocab_size"], keys["d_model"] = shapes["encoder.embed_tokens.weight"]
+    keys["vocab_size"], keys["d_model"] = shapes[next((name for name in _SHARED if name in shapes), _SHARED[0])]
     keys["max_position_embeddings"] = shapes["encoder.embed_positions.weight"][0] - 2
     tables = {}
     for side in ("encoder", "decoder"):
