@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -237,8 +238,8 @@ class TestAllowedTokens:
         found = generate(model, pictures(0), num_beams=3, num_return_sequences=3, max_length=1, allowed_tokens=[6])
         assert [hypothesis.tokens for hypothesis in found[0]] == [[6, EOS]]
 
-    @pytest.mark.parametrize("allowed", [[], [14], [-1, 3]])
-    def test_what_is_no_token_is_refused(self, allowed: list[int]):
+    @pytest.mark.parametrize("allowed", [[], [14], [-1, 3], [10.5], ["a"], "5"])
+    def test_what_is_no_token_is_refused(self, allowed: Sequence[object]):
         with pytest.raises(UsageError, match="allowed_tokens: expected token ids from 0 to 13, found"):
             generate(TableModel(14), pictures(0), allowed_tokens=allowed)
 
@@ -364,15 +365,40 @@ class TestUsage:
             ({"max_length": -1}, "max_length: expected an integer of at least 0, found -1"),
             ({"max_length": 3, "min_length": 4}, "min_length: expected at most max_length, 3, found 4"),
             ({"num_beams": 3, "num_return_sequences": 4}, "expected at most num_beams, 3, found 4; raise num_beams"),
-            ({"temperature": 0.0}, "temperature: expected a number over 0, found 0.0"),
-            ({"top_p": 1.5}, r"top_p: expected a number in \(0, 1\], found 1.5"),
+            *(
+                ({"temperature": value}, f"temperature: expected a number over 0 and finite, found {value!r}")
+                for value in (0.0, "0.5", None, math.inf, math.nan, True)
+            ),
+            *(
+                ({"top_p": value}, rf"top_p: expected a number in \(0, 1\], found {value!r}")
+                for value in (1.5, 0, "0.5", None, math.nan)
+            ),
+            *(
+                ({"length_penalty": value}, f"length_penalty: expected a number from -10 to 10, found {value!r}")
+                for value in ("x", None, math.nan, -11, 10**6, math.inf)
+            ),
             ({"top_k": -2}, "top_k: expected an integer of at least 0, found -2"),
             ({"do_sample": True, "seed": [1, 2]}, "seed: expected an integer or one a picture, 1, found 2"),
+            *(
+                ({"do_sample": True, "seed": value}, f"seed: expected an integer or one a picture, 1, found {found}")
+                for value, found in ((1.5, "1.5"), ([1.5], "1.5"), ("x", "'x'"), (2**64, 2**64), (-(2**63) - 1, "-"))
+            ),
         ],
     )
     def test_settings_out_of_range(self, settings: dict, message: str):
         with pytest.raises(UsageError, match=message):
             generate(TableModel(14), pictures(0), **settings)
+
+    @pytest.mark.parametrize("do_sample", [False, True])
+    def test_integers_will_do_for_the_length_penalty(self, do_sample: bool):
+        model, rest = TableModel(14), {"do_sample": do_sample, "max_length": 100, "seed": 2**64 - 1}
+        for penalty in (-10, 2, 10):
+            found = generate(model, pictures(0), length_penalty=penalty, **rest)
+            assert found == generate(model, pictures(0), length_penalty=float(penalty), **rest) and found[0]
+
+    @pytest.mark.parametrize("do_sample", [False, True])
+    def test_an_empty_batch_has_no_hypotheses(self, do_sample: bool):
+        assert generate(TableModel(14), pictures(), do_sample=do_sample) == []
 
     def test_inputs_without_text(self):
         with pytest.raises(UsageError, match="inputs: expected input_ids, .* found index"):

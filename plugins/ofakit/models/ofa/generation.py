@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ofakit.errors import UsageError
 from ofakit.models.ofa.inputs import picture_inputs
 from ofakit.models.ofa.precision import compute_dtype
-from ofakit.models.ofa.search import Hypothesis, SearchSettings, SpecialTokens, picture_seeds
+from ofakit.models.ofa.search import Hypothesis, SearchSettings, SpecialTokens, check_temperature, picture_seeds
 from ofakit.models.ofa.search_beam import BeamSearch
 from ofakit.models.ofa.search_sampling import Sampling
 from ofakit.models.ofa.search_vocabulary import Vocabulary
@@ -57,12 +57,12 @@ def generate(
         max_length: At most this many tokens before eos; the stock generator's `max_len_b`.
         min_length: At least this many tokens before eos.
         no_repeat_ngram_size: No sequence, bos included, holds an n-gram of this size twice; 0 allows all.
-        length_penalty: Exponent of the length that divides a score; under 1 favours short sequences.
+        length_penalty: Exponent of the length that divides a score, from -10 to 10; under 1 favours short sequences.
         num_return_sequences: Sequences a picture; at most `num_beams` in beam search.
         do_sample: Draw `num_return_sequences` samples instead of searching.
         top_k: Sampling: draw from the k likeliest tokens; 0 from all.
         top_p: Sampling: draw from the fewest likeliest tokens that hold this share of the probability, in (0, 1].
-        temperature: Divides the logits, in beam search too.
+        temperature: Divides the logits, in beam search too; over 0 and finite.
         seed: Sampling: an integer for the first picture, whose successors are for the next ones, or one a picture,
             or none for PyTorch's global generator. A picture's samples depend on its seed, not on its batch.
         allowed_tokens: Ids that may be produced beside eos, or none for all. Nothing is computed for the others, and
@@ -74,7 +74,8 @@ def generate(
         none, where the settings leave no more or the model gives NaN.
 
     Raises:
-        UsageError: A setting is out of its range, or `inputs` holds no `input_ids`.
+        UsageError: A setting is out of its range, `max_length` is beyond the model's positions, or `inputs` holds no
+            `input_ids`.
     """
     settings = SearchSettings(
         num_beams=num_beams,
@@ -91,6 +92,8 @@ def generate(
     encoder_inputs = _encoder_inputs(model, inputs)
     pictures = len(encoder_inputs["input_ids"])
     seeds = picture_seeds(seed, pictures) if do_sample else []
+    if not pictures:
+        return []
     with _inference(model):
         embedding = model.output_embedding
         dtype, project = compute_dtype(embedding), getattr(model, "packed_projection", None)
@@ -133,8 +136,7 @@ def score_sequences(
     if len(tokens) != len(encoder_inputs["input_ids"]) or not all(len(sequence) for sequence in tokens):
         expected = len(encoder_inputs["input_ids"])
         raise UsageError(f"tokens: expected one sequence of at least one token for each of {expected} pictures")
-    if not temperature > 0:
-        raise UsageError(f"temperature: expected a number over 0, found {temperature!r}")
+    check_temperature(temperature)
     with _inference(model):
         embedding, special = model.output_embedding, _special(model)
         vocabulary = Vocabulary(embedding, special, compute_dtype(embedding), allowed_tokens, temperature)

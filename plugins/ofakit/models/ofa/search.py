@@ -6,9 +6,12 @@ Source of the semantics: fairseq's sequence generator as ModelScope 1.40.2 carri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from numbers import Real
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -21,13 +24,16 @@ __all__ = [
     "SearchSettings",
     "SpecialTokens",
     "Stepper",
+    "is_integer",
     "banned_after",
+    "check_temperature",
     "picture_seeds",
     "repeated_ngrams",
 ]
 
 NEGATIVE = float("-inf")
 CHECK_EVERY = 4  # steps between two looks at the accelerator: each look waits for it
+SEEDS = -(2**63), 2**64 - 1  # what PyTorch's generators take
 
 
 class Hypothesis(NamedTuple):
@@ -93,12 +99,13 @@ class SearchSettings:
         max_length: At most this many tokens before eos; the stock generator's `max_len_b`.
         min_length: At least this many tokens before eos.
         no_repeat_ngram_size: No sequence, bos included, holds an n-gram of this size twice; 0 allows all.
-        length_penalty: Exponent of the length that divides a score; under 1 favours short sequences.
+        length_penalty: Exponent of the length that divides a score, from -10 to 10, so that no length's power leaves
+            fp32; under 1 favours short sequences.
         num_return_sequences: Sequences a picture; at most `num_beams` in beam search.
         do_sample: Draw instead of searching.
         top_k: Sampling: draw from the k likeliest tokens; 0 from all.
         top_p: Sampling: draw from the fewest likeliest tokens that hold this share of the probability, in (0, 1].
-        temperature: Divides the logits, over 0.
+        temperature: Divides the logits, over 0 and finite.
 
     Raises:
         UsageError: A setting is out of its range; the message says what was expected and found.
@@ -127,10 +134,11 @@ class SearchSettings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
                 raise UsageError(f"{name}: expected an integer of at least {lowest}, found {value!r}")
-        if not self.temperature > 0:
-            raise UsageError(f"temperature: expected a number over 0, found {self.temperature!r}")
-        if not 0 < self.top_p <= 1:
-            raise UsageError(f"top_p: expected a number in (0, 1], found {self.top_p!r}")
+        _check_number("length_penalty", self.length_penalty, "from -10 to 10", lambda value: -10 <= value <= 10)
+        _check_number("top_p", self.top_p, "in (0, 1]", lambda value: 0 < value <= 1)
+        check_temperature(self.temperature)
+        # powers of an integer by an integer are integers, which overflow where floats do not
+        object.__setattr__(self, "length_penalty", float(self.length_penalty))
         if self.min_length > self.max_length:
             raise UsageError(f"min_length: expected at most max_length, {self.max_length}, found {self.min_length}")
         if not self.do_sample and self.num_return_sequences > self.num_beams:
@@ -138,6 +146,37 @@ class SearchSettings:
                 f"num_return_sequences: expected at most num_beams, {self.num_beams}, found "
                 f"{self.num_return_sequences}; raise num_beams, or set do_sample to draw instead of searching"
             )
+
+
+def is_integer(value: Any, lowest: int, highest: int) -> bool:
+    """Whether a value is an integer of a range; a float is none, whatever its value.
+
+    Args:
+        value: Anything.
+        lowest: The range's first.
+        highest: The range's last.
+    """
+    try:
+        return lowest <= operator.index(value) <= highest
+    except TypeError:
+        return False
+
+
+def check_temperature(temperature: float) -> None:
+    """Refuse what cannot divide logits.
+
+    Args:
+        temperature: Over 0 and finite.
+
+    Raises:
+        UsageError: It is not.
+    """
+    _check_number("temperature", temperature, "over 0 and finite", lambda value: 0 < value < math.inf)
+
+
+def _check_number(name: str, value: Any, expected: str, fits: Callable[[Any], bool]) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real) or not fits(value):
+        raise UsageError(f"{name}: expected a number {expected}, found {value!r}")
 
 
 class Banned(NamedTuple):
@@ -204,17 +243,19 @@ def picture_seeds(seed: int | Sequence[int] | None, pictures: int) -> list[int]:
 
     Args:
         seed: One for the first picture, whose successors seed the next ones; or one a picture; or none for seeds from
-            PyTorch's global generator.
+            PyTorch's global generator. From -2**63 to 2**64 - 1.
         pictures: How many.
 
     Raises:
-        UsageError: There is not one seed a picture.
+        UsageError: There is not one seed a picture, or one is no integer of that range.
     """
     if seed is None:
         return torch.randint(2**62, (pictures,)).tolist()
-    if isinstance(seed, int):
-        return [seed + picture for picture in range(pictures)]
-    seeds = [int(value) for value in seed]
-    if len(seeds) != pictures:
-        raise UsageError(f"seed: expected an integer or one a picture, {pictures}, found {len(seeds)}")
-    return seeds
+    if is_integer(seed, *SEEDS):
+        seed = range(operator.index(seed), operator.index(seed) + pictures)
+    seeds = list(seed) if isinstance(seed, Iterable) else [seed]
+    wrong = [value for value in seeds if not is_integer(value, *SEEDS)]
+    if wrong or len(seeds) != pictures:
+        found = f"{wrong[0]!r}; each is from -2**63 to 2**64 - 1" if wrong else len(seeds)
+        raise UsageError(f"seed: expected an integer or one a picture, {pictures}, found {found}")
+    return [operator.index(value) for value in seeds]

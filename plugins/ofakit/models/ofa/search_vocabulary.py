@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ofakit.errors import UsageError
-from ofakit.models.ofa.search import NEGATIVE, Banned, SpecialTokens
+from ofakit.models.ofa.search import NEGATIVE, Banned, SpecialTokens, is_integer
 
 __all__ = ["Vocabulary", "finite", "largest", "log_total"]
 
@@ -242,9 +242,9 @@ def _row_ids(allowed_tokens: Sequence[int], special: SpecialTokens, embedding: T
         special: Ids of bos, pad and eos.
         embedding: `(V, d)`.
     """
-    wanted = {int(token) for token in allowed_tokens}
-    outside = sorted(token for token in wanted if not 0 <= token < embedding.shape[0])
-    if not wanted or outside:
-        found = f"{outside[:5]}" if outside else "none"
-        raise UsageError(f"allowed_tokens: expected token ids from 0 to {embedding.shape[0] - 1}, found {found}")
-    return torch.tensor(sorted(wanted | set(special)), device=embedding.device)
+    size = embedding.shape[0]
+    strange = [token for token in allowed_tokens if not is_integer(token, 0, size - 1)]
+    if strange or not len(allowed_tokens):
+        found = f"{strange[:5]}" if strange else "none"
+        raise UsageError(f"allowed_tokens: expected token ids from 0 to {size - 1}, found {found}")
+    return torch.tensor(sorted({*map(int, allowed_tokens), *special}), device=embedding.device)
