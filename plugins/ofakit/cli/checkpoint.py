@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     extract = commands.add_parser("extract", help="take a checkpoint out of a tar archive", allow_abbrev=False)
     extract.add_argument("archive")
     extract.add_argument("member", help="path in the archive, or the end of it")
-    extract.add_argument("--out", default=".", metavar="PATH", help="file to write, or a folder (there, or with / at its end); default: here")
+    extract.add_argument("--out", default=".", metavar="PATH", help="file to write, or FOLDER/ for it; default: here")
     average = commands.add_parser("average", help="the mean of several checkpoints of one model", allow_abbrev=False)
     average.add_argument("paths", nargs="+", metavar="path", help="model directories; all else is the first one's")
     average.add_argument("--out", required=True, metavar="DIR")
