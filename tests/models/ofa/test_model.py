@@ -153,10 +153,16 @@ def test_configuration_survives_the_disk(tmp_path):
 @pytest.mark.parametrize(
     "keys, message",
     [
+        *(({"d_model": value}, f"d_model: expected int, found {value!r}") for value in (None, "32", 32.0, True)),
+        ({"dropout": "0.1"}, "dropout: expected float, found '0.1'"),
+        ({"normformer": 1}, "normformer: expected bool, found 1"),
+        ({"resnet_type": None}, "resnet_type: expected str, found None"),
+        ({"forced_eos_token_id": "2"}, "forced_eos_token_id: expected int or None, found '2'"),
         ({"use_ofasys": True}, "use_ofasys"),
         ({"resnet_type": "resnet51"}, "resnet50"),
         ({"activation_function": "gelo"}, "gelu"),
         ({"d_model": 30}, "multiple"),
+        ({"decoder_attention_heads": 0}, "multiple of decoder_attention_heads, found 32 and 0"),
         ({"is_encoder_decoder": False}, "encoder and a decoder"),
     ],
 )

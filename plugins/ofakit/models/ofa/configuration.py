@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,8 @@ class _Fields:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
-_NAMES = tuple(f.name for f in dataclasses.fields(_Fields) if f.name != "extra")
+_KINDS = {f.name: f.type.split(" | ") for f in dataclasses.fields(_Fields) if f.name != "extra"}
+_NAMES = tuple(_KINDS)
 
 
 class OFAConfig(_Fields):
@@ -113,7 +115,8 @@ class OFAConfig(_Fields):
             own (transformers writes many) changes nothing here, is kept in `extra` and written back.
 
     Raises:
-        UsageError: A variant that is not supported, such as `use_ofasys`, or sizes that do not fit together.
+        UsageError: A variant that is not supported, such as `use_ofasys`, a value of another kind than its key's, or
+            sizes that do not fit together.
 
     >>> config = OFAConfig.from_size("tiny", dropout=0.0)
     >>> config.d_model, config.encoder_layers, config.resnet_type
@@ -126,6 +129,9 @@ class OFAConfig(_Fields):
         self._check()
 
     def _check(self) -> None:
+        for name, kinds in _KINDS.items():
+            if not any(_is_a(kind, getattr(self, name)) for kind in kinds):
+                raise UsageError(f"{name}: expected {' or '.join(kinds)}, found {getattr(self, name)!r}")
         if self.use_ofasys:
             raise UsageError(
                 "use_ofasys=true (an OFA-Sys model with a vision transformer) is not supported; expected a model of"
@@ -139,7 +145,7 @@ class OFAConfig(_Fields):
             known = did_you_mean(str(self.activation_function), ACTIVATIONS)
             raise UsageError(f"unsupported activation_function {self.activation_function!r}: {known}")
         for heads in ("encoder_attention_heads", "decoder_attention_heads"):
-            if self.d_model % getattr(self, heads):
+            if getattr(self, heads) < 1 or self.d_model % getattr(self, heads):
                 raise UsageError(
                     f"d_model must be a multiple of {heads}, found {self.d_model} and {getattr(self, heads)}"
                 )
@@ -207,6 +213,13 @@ class OFAConfig(_Fields):
             **keys: The keys that shall differ.
         """
         return type(self)(**{**self.to_dict(), **keys})
+
+
+def _is_a(kind: str, value: Any) -> bool:
+    """Whether a value is of the kind that a field is annotated with; an integer will do for a float."""
+    if isinstance(value, bool) or value is None:
+        return kind == type(value).__name__.removesuffix("Type")
+    return isinstance(value, {"int": Integral, "float": Real, "str": str}.get(kind, ()))
 
 
 def drop_path_rates(last: float, count: int) -> list[float]:
