@@ -7,5 +7,15 @@ lint:
 test:
 	pytest
 
+BENCHMARKS = startup data masking scores kill_resume
+STOCK_BENCHMARKS = stock_parity stock_plain vs_stock
+
 bench:
-	@for script in benchmarks/*.py; do echo "== $$script"; python $$script || exit 1; done
+	@for name in $(BENCHMARKS); do \
+		echo "== $$name"; python benchmarks/$$name.py || exit 1; \
+	done
+ifdef STOCK_PYTHON
+	@for name in $(STOCK_BENCHMARKS); do \
+		echo "== $$name"; python benchmarks/$$name.py --stock-python $(STOCK_PYTHON) || exit 1; \
+	done
+endif

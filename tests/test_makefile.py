@@ -1,0 +1,27 @@
+"""`make bench` runs benchmarks that need no more than it gives them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize("given", [[], ["STOCK_PYTHON=stock"]], ids=["alone", "stock"])
+def test_bench_gives_every_script_the_arguments_that_it_requires(given, tmp_path):
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/log\n')
+    python.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(["make", "bench", *given], cwd=ROOT, env={**os.environ, "PATH": path}, check=True)
+    runs = [line.split() for line in (tmp_path / "log").read_text().splitlines()]
+    assert any("--stock-python" in run for run in runs) == bool(given)
+    for script, *arguments in runs:
+        source = (ROOT / script).read_text(encoding="utf-8")
+        required = [line for line in source.splitlines() if "add_argument(" in line and "required=True" in line]
+        assert "__main__" in source and "_worker" not in script
+        assert [line for line in required if not any(f'"{name}"' in line for name in arguments)] == []
