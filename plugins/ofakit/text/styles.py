@@ -8,7 +8,7 @@
 | `new` | `<style:humorous>`; `<style:unknown>` | grows by n + 1 tokens |
 | `plain` | the style's name as the list spells it | unchanged |
 
-Case and white space never decide which style is meant.
+Case, white space and Unicode form never decide which style is meant.
 
 Source: facebookresearch/ParlAI `projects/personality_captions` for the traits; the codes are those OFA-Sys/OFA has for
 image tokens.
@@ -18,12 +18,12 @@ from __future__ import annotations
 
 import logging
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ofakit.data.style_names import same_style
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.text.normalization import lower
 
@@ -167,10 +167,21 @@ class StyleSet:
         i = len(self.names) if style is None else self.index(style)
         if self.mode == "code":
             return f"<code_{i}>"
-        known = i < len(self.names)
         if self.mode == "new":
-            return style_token(self.names[i] if known else UNKNOWN)
-        return self.names[i] if known else " ".join((style or UNKNOWN).split())
+            return style_token(self.names[i] if i < len(self.names) else UNKNOWN)
+        return self.spelling(UNKNOWN if style is None else style)
+
+    def spelling(self, style: str) -> str:
+        """A style as the list spells it; one that is not in the list as it is given, white space collapsed.
+
+        Args:
+            style: In any case.
+
+        >>> StyleSet(["Old man"]).spelling("OLD  man"), StyleSet(["Old man"]).spelling(" Old  boy")
+        ('Old man', 'Old boy')
+        """
+        known = self._index.get(same_style(style))
+        return " ".join(style.split()) if known is None else self.names[known]
 
     def tokens(self) -> list[str]:
         """The tokens that prompts need, in order, the one for unknown styles last."""
@@ -231,18 +242,6 @@ class StyleSet:
             stand_in = {"code": f"<code_{len(self)}>", "new": style_token(UNKNOWN), "plain": "its name"}[self.mode]
             logger.warning("%s; the prompt gets %s", _described(self.unknown_counts), stand_in)
             self._warned = True
-
-
-def same_style(name: str) -> str:
-    """What two spellings of one style have in common.
-
-    Args:
-        name: A style.
-
-    >>> same_style(" Money-Minded ") == same_style("money-minded")
-    True
-    """
-    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
 
 
 def style_token(name: str) -> str:

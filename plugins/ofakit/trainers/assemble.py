@@ -11,6 +11,7 @@ import torch
 
 from ofakit.config.schema import ExperimentConfig
 from ofakit.data import READERS, Example, expand
+from ofakit.data.style_names import first_spellings
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.hub import ModelBundle, load_bundle, resolve_model
 from ofakit.models.ofa import OFAConfig, OFAModel, load_checkpoint
@@ -48,6 +49,8 @@ def data_root(config: ExperimentConfig) -> str | None:
 def choose_styles(config: ExperimentConfig, examples: Sequence[Example]) -> StyleSet | None:
     """The styles of the experiment: those listed, or else those of the training examples in alphabetical order.
 
+    A style that the data spells in several ways is listed once, as it is spelled first.
+
     Args:
         config: Its section `style` says mode and names.
         examples: The training examples.
@@ -59,8 +62,7 @@ def choose_styles(config: ExperimentConfig, examples: Sequence[Example]) -> Styl
         return StyleSet.from_file(section.names, mode=section.mode, strict=section.strict)
     names = section.names
     if names is None:
-        names = sorted({example.style.strip() for example in examples if example.style}, key=str.lower)
-        names = list({name.lower(): name for name in reversed(names)}.values())[::-1]
+        names = [name for _, name in sorted(first_spellings(example.style for example in examples).items())]
     if not names:
         return None
     return StyleSet(names, mode=section.mode, strict=section.strict)
