@@ -54,6 +54,15 @@ def test_the_text_names_them(splits):
     assert text.endswith("10 problems")
 
 
+def test_a_style_in_two_spellings_is_one():
+    rows = [("Happy", "one"), ("happy ", "One"), ("HAPPY", "two"), ("calm", "one"), (" ", "three")]
+    examples = [Example(str(k), "a.jpg", references=(text,), style=style) for k, (style, text) in enumerate(rows)]
+    train = examine({"train": examples}, known_style={"Happy"}.__contains__, decode=False)["splits"]["train"]
+    assert train["styles"] == {"Happy": 3, "calm": 1}
+    assert train["unknown_styles"] == {"calm": 1}
+    assert train["duplicate_captions"] == [{"id": "0", "caption": "one"}]
+
+
 def test_without_decoding_pictures_are_left_alone(splits):
     train = examine(splits, decode=False)["splits"]["train"]
     assert train["missing_pictures"] == train["broken_pictures"] == []

@@ -37,7 +37,7 @@ def classifier():
 
 
 def test_style_accuracy_counts_what_the_classifier_hears(classifier):
-    found = style_accuracy(["a lovely cat", "a lonely cat", "a sunny cat"], ["happy", "happy", "happy"], classifier)
+    found = style_accuracy(["a lovely cat", "a lonely cat", "a sunny cat"], ["happy", " HAPPY", "Happy"], classifier)
     assert found.per_item.tolist() == [1.0, 0.0, 1.0]
     assert found.corpus == pytest.approx(2 / 3)
     assert str(found) == f"style accuracy 66.7% (human captions: {classifier.human_accuracy:.1%})"

@@ -250,3 +250,10 @@ def test_styles_outside_the_list_are_counted_in_one_warning_or_refused(experimen
     warnings = [record.message for record in caplog.records if "not in the list" in record.message]
     assert len(warnings) == 1 and "'robot'" in warnings[0]
     assert trainer.bundle.styles.unknown_counts["robot"] >= 3
+
+
+def test_results_spell_a_style_as_the_list_does(experiment):
+    trainer = CaptionTrainer(experiment=experiment(style={"names": ["PIRATE"]}), device="cpu")
+    predictions = trainer.predict(trainer.examples["val"][:4])
+    assert {p.style for p in predictions if p.style.lower() == "pirate"} == {"PIRATE"}
+    assert {p.style for p in predictions} > {"PIRATE"}

@@ -15,6 +15,7 @@ from typing import Any
 from ofakit.data.example import Example
 from ofakit.data.expansion import is_empty
 from ofakit.data.image_store import BadPicture, load_square
+from ofakit.data.style_names import first_spellings, same_style
 
 __all__ = ["describe", "examine"]
 
@@ -41,8 +42,9 @@ def examine(
     Returns:
         `splits`, a dict a split: counts of examples, pictures, captions; lists `missing_pictures`, `broken_pictures`,
         `empty_captions`, `duplicate_captions` (one text twice for one picture and style), `without_caption`; counts
-        `unknown_styles`, `repeated_captions` (one text for several pictures); `styles` and `caption_words`, the
-        histograms. `shared_pictures`: how many pictures two splits have in common. `problems`: how many in all.
+        `unknown_styles`, `repeated_captions` (one text for several pictures); `styles`, each as it is spelled first,
+        and `caption_words`, the histograms. `shared_pictures`: how many pictures two splits have in common.
+        `problems`: how many in all.
     """
     reasons = _bad_pictures(splits, workers, progress) if decode else {}
     report: dict[str, Any] = {
@@ -104,7 +106,8 @@ def _examine_split(
     captions = [(example, text) for example in examples for text in _captions(example)]
     pictures = {example.picture_key: example.id for example in examples if example.image is not None}
     bad = [{"image": str(key), "id": pictures[key], "reason": reasons[key]} for key in pictures if key in reasons]
-    styles = Counter(example.style for example in examples if example.style is not None)
+    spellings = first_spellings(example.style for example in examples)
+    styles = Counter(spellings[same_style(e.style)] for e in examples if e.style and e.style.strip())
     missing = [row for row in bad if row["reason"] == "no such file"]
     return {
         "examples": len(examples),
@@ -127,19 +130,20 @@ def _captions(example: Example) -> tuple[str, ...]:
 
 
 def _duplicates(captions: Sequence[tuple[Example, str]]) -> dict[str, Any]:
-    """Texts that one example has twice, and how many captions repeat a text of another picture."""
-    said: Counter[tuple[str, str]] = Counter()
+    """Texts that one picture has twice in one style, and how many captions repeat a text of another picture."""
+    said: dict[tuple[Any, ...], list[str]] = {}
     pictures: dict[str, set[Any]] = {}
     uses: Counter[str] = Counter()
     for example, caption in captions:
         text = " ".join(caption.lower().split())
         if is_empty(text):
             continue
-        said[example.id, text] += 1
+        shown = example.id if example.image is None else example.picture_key
+        said.setdefault((shown, same_style(example.style or ""), text), []).append(example.id)
         pictures.setdefault(text, set()).add(example.picture_key)
         uses[text] += 1
     return {
-        "duplicate_captions": [{"id": name, "caption": text} for (name, text), times in said.items() if times > 1],
+        "duplicate_captions": [{"id": ids[0], "caption": text} for (*_, text), ids in said.items() if len(ids) > 1],
         "repeated_captions": sum(uses[text] for text, shown in pictures.items() if len(shown) > 1),
     }
 

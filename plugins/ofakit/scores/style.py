@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ofakit.data.style_names import same_style
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.scores.array_files import load_arrays, pack_strings, save_arrays, unpack_strings
 
@@ -166,7 +167,7 @@ def style_accuracy(candidates: Sequence[str], styles: Sequence[str], classifier:
 
     Args:
         candidates: Tokenized captions.
-        styles: The style each was asked for.
+        styles: The style each was asked for, in any spelling.
         classifier: Trained on the training captions of the same styles.
 
     Raises:
@@ -179,10 +180,13 @@ def style_accuracy(candidates: Sequence[str], styles: Sequence[str], classifier:
     style accuracy 50.0% (human captions: 100.0%)
     """
     _check(candidates, styles)
-    for style in set(styles) - set(classifier.styles):
-        raise UsageError(f"the classifier does not know the style {style!r}: {did_you_mean(style, classifier.styles)}")
-    heard = classifier.predict(candidates)
-    per_item = np.array([found == wanted for found, wanted in zip(heard, styles, strict=True)], dtype=np.float64)
+    known = {style: same_style(style) for style in classifier.styles}
+    wanted = [same_style(style) for style in styles]
+    for style, key in zip(styles, wanted, strict=True):
+        if key not in known.values():
+            raise UsageError(f"the classifier does not know the style {style!r}: {did_you_mean(style, known)}")
+    heard = [known[style] for style in classifier.predict(candidates)]
+    per_item = np.array([found == asked for found, asked in zip(heard, wanted, strict=True)], dtype=np.float64)
     return StyleAccuracy(float(per_item.mean()), per_item, classifier.human_accuracy)
 
 

@@ -430,14 +430,16 @@ class CaptionTrainer(EpochBasedTrainer):
         styles = [example.style for example in usable]
         found = list(caption_batches(self.bundle, batches, styles, self.experiment.evaluation.precision))
         by_index = {index: rest for share in self.processes.gather(found) for index, *rest in share}
+        listed = self.bundle.styles
         predictions = []
         for index, example in enumerate(usable):
+            style = listed.spelling(example.style) if listed is not None and example.style else example.style
             caption, before_rerank = by_index[index]
             predictions.append(
                 Prediction(
                     example.id,
                     example.image_path,
-                    example.style,
+                    style,
                     caption.text,
                     caption.score,
                     tuple(example.references),

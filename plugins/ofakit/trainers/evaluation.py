@@ -22,6 +22,7 @@ from modelscope.utils.import_utils import LazyImportModule
 from ofakit.captioning import Caption, write_captions
 from ofakit.config.schema import Component
 from ofakit.data import Example
+from ofakit.data.style_names import first_spellings, same_style
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.files import write_text
 from ofakit.hub import ModelBundle
@@ -30,7 +31,6 @@ from ofakit.models.ofa.inference import prepare_for_inference
 from ofakit.objectives.itm import reranker_of
 from ofakit.reports.gallery import gallery
 from ofakit.scores import StyleClassifier, bleu, cider, ptb_tokenize, rouge_l
-from ofakit.text.styles import same_style
 
 __all__ = ["Prediction", "build_metrics", "caption_batches", "score_predictions", "shuffled", "write_evaluation"]
 
@@ -186,19 +186,19 @@ def score_predictions(
         metrics: Further ones, fresh; theirs are `<name>/<score>`.
 
     Returns:
-        The scores by name: `cider` from 0 to 10, the others from 0 to 1; those of a style as `<style>/<score>`. Where
-        hypotheses were reranked also `p_yes`, its mean; `reranked`, the share of captions that it changed; and as
-        `without_rerank/<score>` the scores of what the search put first.
+        The scores by name: `cider` from 0 to 10, the others from 0 to 1; those of a style, as it is spelled first,
+        as `<style>/<score>`. Where hypotheses were reranked also `p_yes`, its mean; `reranked`, the share of captions
+        that it changed; and as `without_rerank/<score>` the scores of what the search put first.
     """
     scores = _text_scores(predictions) | _control(predictions, seed)
-    styles = sorted({p.style for p in predictions if p.style is not None})
+    styles = first_spellings(p.style for p in predictions)
     scores |= _style_accuracy(predictions, judge)
     if "style_accuracy" in scores:
         scores["style_accuracy_of_people"] = judge.human_accuracy
-    for style in styles if len(styles) > 1 else []:
-        of_style = [p for p in predictions if p.style == style]
+    for style, spelling in sorted(styles.items()) if len(styles) > 1 else []:
+        of_style = [p for p in predictions if _key(p.style) == style]
         own = _text_scores(of_style) | _style_accuracy(of_style, judge) | _control(of_style, seed)
-        scores |= {f"{style}/{name}": value for name, value in own.items()}
+        scores |= {f"{spelling}/{name}": value for name, value in own.items()}
     for name, metric in (metrics or {}).items():
         scores |= {f"{name}/{key}": value for key, value in _measured(metric, predictions).items()}
     return {**scores, **_rerank_scores(predictions, judge), "captions": len(predictions)}
@@ -264,8 +264,8 @@ def shuffled(predictions: Sequence[Prediction], seed: int) -> list[Prediction] |
     """
     random = np.random.default_rng(seed)
     moved = list(predictions)
-    for style in {p.style for p in predictions}:
-        places = [i for i, p in enumerate(predictions) if p.style == style]
+    for style in dict.fromkeys(_key(p.style) for p in predictions):
+        places = [i for i, p in enumerate(predictions) if _key(p.style) == style]
         if len({predictions[i].image for i in places}) < 2:
             return None
         order = random.permutation(places).tolist()
@@ -273,6 +273,11 @@ def shuffled(predictions: Sequence[Prediction], seed: int) -> list[Prediction] |
             own = predictions[place]
             moved[place] = replace(own, caption=predictions[source].caption)
     return moved
+
+
+def _key(style: str | None) -> str | None:
+    """What the spellings of a style have in common; None for no style."""
+    return same_style(style) if style is not None else None
 
 
 def write_evaluation(folder: Path, split: str, scores: Mapping[str, Any], predictions: Sequence[Prediction]) -> None:

@@ -24,6 +24,7 @@ from ofakit.data import (
     expand,
     usable_examples,
 )
+from ofakit.data.style_names import same_style
 from ofakit.hub import ModelBundle
 from ofakit.preprocessors import CaptionPreprocessor, Collate
 from ofakit.preprocessors.image import normalize
@@ -181,7 +182,7 @@ def one_per_picture(examples: Iterable[Example]) -> list[Example]:
     """
     joined: dict[tuple[Any, str | None], Example] = {}
     for example in examples:
-        key = (example.picture_key, example.style)
+        key = (example.picture_key, same_style(example.style) if example.style else None)
         references = example.references or (() if example.text is None else (example.text,))
         first = joined.setdefault(key, replace(example, text=None, references=()))
         united = tuple(dict.fromkeys([*first.references, *references]))

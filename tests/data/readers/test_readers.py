@@ -123,6 +123,16 @@ def test_byte_order_mark_is_passed_over(tmp_path, name, content):
     assert example.references == ("aw",)
 
 
+@pytest.mark.parametrize("name", ["jsonl", "personality_captions"])
+def test_spelling_of_a_style_makes_no_second_example(tmp_path, name):
+    said = [("a", "Old man"), ("a", "old  MAN"), ("A", "old man"), ("a", "odd")]
+    rows = [{"image": i, "text": "x", "image_hash": i, "comment": "x", "style": s, "personality": s} for i, s in said]
+    write(tmp_path / "train.file", lines(*rows) if name == "jsonl" else rows)
+    examples = READERS.build({"type": name, "train": "train.file"}, root=tmp_path).read("train")
+    found = [(e.id, e.style, len(e.references)) for e in examples]
+    assert found == [("a#Old man", "Old man", 2), ("A#old man", "old man", 1), ("a#odd", "odd", 1)]
+
+
 def test_jsonl_without_a_split_is_refused():
     with pytest.raises(UsageError, match="at least one split"):
         READERS.build({"type": "jsonl"})
@@ -201,6 +211,10 @@ def test_joined_readers_share_splits(tmp_path):
     assert {e.style for e in reader.read("val[-1:]")} == {"humorous", "romantic"}
     with pytest.raises(UsageError, match="id '0.jpg#humorous'"):
         reader.read("train+val[:1]")
+    capitals = {**facts, "style": "Humorous"}
+    reader = READERS.build({"type": "joined", "readers": [capitals, {"type": "flickrstyle"}]}, root=tmp_path)
+    with pytest.raises(UsageError, match="id '0.jpg#humorous'"):
+        reader.read("train")
 
 
 def test_joined_readers_refuse_equal_ids_and_wrong_readers(tmp_path):

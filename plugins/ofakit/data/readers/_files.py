@@ -10,8 +10,9 @@ from typing import Any
 from ofakit.data.example import Example
 from ofakit.data.files import read_jsonl
 from ofakit.data.splits import parse_split
+from ofakit.data.style_names import same_style
 
-__all__ = ["FileReader", "merge"]
+__all__ = ["FileReader", "identity", "merge"]
 
 
 class FileReader:
@@ -69,13 +70,13 @@ class FileReader:
 
 
 def merge(examples: Iterable[Example]) -> list[Example]:
-    """Join examples of one id: the references of the later go to the first.
+    """Join examples of one identity: the references of the later go to the first.
 
     Args:
-        examples: Examples, several of which may share an id.
+        examples: Examples, several of which may share an identity.
 
     Returns:
-        One example an id, in order of first appearance.
+        One example an identity, in order of first appearance.
 
     >>> merge([Example("a", references=("x",)), Example("b"), Example("a", references=("y",))])[0].references
     ('x', 'y')
@@ -83,6 +84,20 @@ def merge(examples: Iterable[Example]) -> list[Example]:
     references: dict[str, list[str]] = {}
     first: dict[str, Example] = {}
     for example in examples:
-        first.setdefault(example.id, example)
-        references.setdefault(example.id, []).extend(example.references)
-    return [replace(example, references=tuple(references[name])) for name, example in first.items()]
+        first.setdefault(identity(example), example)
+        references.setdefault(identity(example), []).extend(example.references)
+    return [replace(example, references=tuple(references[key])) for key, example in first.items()]
+
+
+def identity(example: Example) -> str:
+    """What tells an example from the others of its split: its id, whose style counts in any spelling.
+
+    Args:
+        example: Its id may end with `#` and its style.
+
+    >>> identity(Example("A.jpg#Old  Man", style="Old  Man"))
+    'A.jpg#old man'
+    """
+    if example.style is None or not example.id.endswith(f"#{example.style}"):
+        return example.id
+    return example.id.removesuffix(example.style) + same_style(example.style)

@@ -16,6 +16,7 @@ from typing import Any
 
 from ofakit.data.example import Example
 from ofakit.data.readers import READERS
+from ofakit.data.readers._files import identity
 from ofakit.data.splits import parse_split
 from ofakit.errors import UsageError
 
@@ -58,10 +59,10 @@ class Joined:
         for part in parse_split(split, self.splits()):
             for reader in self.readers:
                 for example in reader.read(str(part)) if part.name in reader.splits() else ():
-                    if example.id in examples:
+                    if identity(example) in examples:
                         raise UsageError(
                             f"two examples have the id {example.id!r} in split {split!r} of joined readers; give the "
                             "examples of one reader a style or an id column of their own"
                         )
-                    examples[example.id] = example
+                    examples[identity(example)] = example
         return list(examples.values())
