@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ofakit.data.example import Example
-from ofakit.data.files import captions_in
+from ofakit.data.files import captions_in, id_in, style_in
 from ofakit.errors import UsageError, did_you_mean
 
 __all__ = ["examples_from_dataset"]
@@ -61,22 +61,23 @@ def _encoded(dataset: Iterable[Any]) -> Iterable[Any]:
 
 
 def _example(row: Any, number: int, column_map: Mapping[str, str]) -> Example:
+    where = f"row {number}"
     if isinstance(row, Example):
+        style_in(row.style, where)
         return row
     if not isinstance(row, Mapping):
         raise UsageError(f"expected dicts or ofakit.data.Example, found {type(row).__name__} in row {number}")
     cells = {field: _cell(row, field, number, column_map) for field in FIELDS}
-    where = f"row {number}"
     text = None if cells["text"] is None else captions_in(cells["text"], where)
     if text is not None and len(text) > 1:
         text, cells["references"] = None, cells["references"] or text
     references = captions_in(cells["references"], where) if cells["references"] is not None else text or ()
     return Example(
-        id=str(number if cells["id"] is None else cells["id"]),
+        id=id_in(number if cells["id"] is None else cells["id"], where),
         image=_picture(cells["image"], where),
         text=text[0] if text else None,
         references=references,
-        style=cells["style"],
+        style=style_in(cells["style"], where),
     )
 
 

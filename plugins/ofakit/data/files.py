@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from ofakit.errors import UsageError, did_you_mean
 
-__all__ = ["captions_in", "jsonl_rows", "read_json", "read_jsonl", "require", "require_file"]
+__all__ = [
+    "captions_in",
+    "id_in",
+    "jsonl_rows",
+    "read_json",
+    "read_jsonl",
+    "require",
+    "require_file",
+    "require_text",
+    "style_in",
+    "text_in",
+]
 
 
 def require_file(path: Path, what: str) -> Path:
@@ -45,8 +57,9 @@ def read_json(path: Path, what: str) -> Any:
     Raises:
         UsageError: It is missing or not JSON.
     """
+    require_file(path, what)
     try:
-        return json.loads(require_file(path, what).read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise UsageError(f"expected {what} as UTF-8 JSON in {path}, found: {error}") from error
 
@@ -109,6 +122,71 @@ def require(row: Mapping[str, Any], column: str, where: str) -> Any:
     if column not in row:
         raise UsageError(f"expected the column {column!r} in {where}: {did_you_mean(column, row)}")
     return row[column]
+
+
+def require_text(row: Mapping[str, Any], column: str, what: str, where: str) -> str:
+    """The text of a column that must be there.
+
+    Args:
+        row: A row of a file.
+        column: The column.
+        what: What it should be, such as "a file name".
+        where: The file, for the message.
+
+    Raises:
+        UsageError: The row does not have it, or it is no text.
+    """
+    place = f"{where}, column {column!r}"
+    text = text_in(require(row, column, where), what, place)
+    if text is None:
+        raise UsageError(f"expected {what} as text in {place}, found null")
+    return text
+
+
+def text_in(value: Any, what: str, where: str) -> str | None:
+    """The text in a cell that may be null.
+
+    Args:
+        value: The cell.
+        what: What it should be, such as "a file name".
+        where: The file and column, for the message.
+
+    Raises:
+        UsageError: The cell holds something else.
+    """
+    if value is not None and not isinstance(value, str):
+        raise UsageError(
+            f"expected {what} as text in {where}, found {str(value)[:60]!r} of type {type(value).__name__}"
+        )
+    return value
+
+
+def style_in(value: Any, where: str) -> str | None:
+    """The style in a cell; null and blank text are no style.
+
+    Args:
+        value: The cell.
+        where: The file and column, for the message.
+
+    Raises:
+        UsageError: The cell holds something else, such as a number.
+    """
+    style = text_in(value, "a style", where)
+    return style if style and style.strip() else None
+
+
+def id_in(value: Any, where: str) -> str | None:
+    """The id in a cell, which may be text, a number or null.
+
+    Args:
+        value: The cell.
+        where: The file and column, for the message.
+
+    Raises:
+        UsageError: The cell holds something else.
+    """
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    return str(value) if is_number else text_in(value, "an id", where)
 
 
 def captions_in(value: Any, where: str) -> tuple[str, ...]:

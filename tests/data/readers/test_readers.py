@@ -109,8 +109,9 @@ def test_jsonl_columns_ids_styles_and_no_picture(tmp_path):
     first, second = reader.read("odd")
     assert (first.references, first.style) == (("a", "b"), "dry")
     assert (second.image, second.style, second.references) == (None, "plain", ("c",))
-    write(tmp_path / "t.jsonl", lines({"image": "x", "text": "a", "id": 1}, {"image": "x", "text": "b", "id": 2}))
-    assert [e.id for e in READERS.build({"type": "jsonl", "val": "t.jsonl"}, root=tmp_path).read("val")] == ["1", "2"]
+    write(tmp_path / "t.jsonl", lines(*({"image": "x", "text": "a", "id": own} for own in (1, 2, None))))
+    examples = READERS.build({"type": "jsonl", "val": "t.jsonl"}, root=tmp_path).read("val")
+    assert [e.id for e in examples] == ["1", "2", "x"]
 
 
 @pytest.mark.parametrize(
@@ -142,8 +143,9 @@ def test_jsonl_without_a_split_is_refused():
 def test_missing_file_says_what_was_expected_found_and_how_to_cure_it(tmp_path, name):
     write(tmp_path / "elsewhere.json", "{}")
     spec = {"type": name, "train": "train.file"}
-    with pytest.raises(UsageError, match=r"(?s)train.file.*elsewhere.json.*data.root"):
+    with pytest.raises(UsageError, match=r"(?s)train.file.*elsewhere.json.*data.root") as caught:
         READERS.build(spec, root=tmp_path).read("train")
+    assert str(caught.value).count("expected") == 1
 
 
 @pytest.mark.parametrize(
@@ -153,13 +155,48 @@ def test_missing_file_says_what_was_expected_found_and_how_to_cure_it(tmp_path, 
         ("jsonl", "[1, 2]\n", "line 1"),
         ("jsonl", '{"caption": 3, "image": "a"}', "expected captions as text"),
         ("jsonl", '{"caption": "x", "image": 3}', "expected a file name"),
+        ("jsonl", '{"image": "a", "caption": "x", "style": 0}', "row 1 .*expected a style as text .*column 'style'"),
+        ("jsonl", '{"image": "a", "caption": "x", "id": [1]}', "row 1 .*expected an id as text .*column 'id'"),
         ("jsonl", '{"pixels": "a"}', "expected the column 'image'"),
         ("flickrstyle", '{"image": "a", "humorous": "x"}', "expected the column 'romantic'"),
         ("flickrstyle", '{"imag": "a"}', "did you mean 'imag'"),
+        ("flickrstyle", '{"image": null}', "expected a file name as text .*column 'image', found null"),
+        (
+            "personality_captions",
+            '[{"personality": 1, "comment": "x", "image_hash": "h"}]',
+            "row 1 .*expected a style as text .*train.file, column 'personality', found '1' of type int",
+        ),
+        (
+            "personality_captions",
+            '[{"personality": "Dry", "comment": "x", "image_hash": null}]',
+            "column 'image_hash', found null",
+        ),
         ("personality_captions", "{}", "expected a JSON list"),
         ("personality_captions", "[", "expected rows of split"),
         ("personality_captions", "[3]", "expected JSON objects"),
         ("coco_captions", '{"images": []}', "expected the column 'annotations'"),
+        ("coco_captions", '{"images": null}', "expected a list in .*column 'images', found 'None'"),
+        ("coco_captions", '{"images": ["a.jpg"]}', r"expected a JSON object in .*images\[0\], found 'a.jpg'"),
+        (
+            "coco_captions",
+            '{"images": [], "annotations": [{"image": 7, "caption": "x"}]}',
+            r"expected the column 'image_id' in .*annotations\[0\]: did you mean 'image'",
+        ),
+        (
+            "coco_captions",
+            '{"images": [{"file_name": "7.jpg"}], "annotations": []}',
+            r"expected the column 'id' in .*images\[0\]",
+        ),
+        (
+            "coco_captions",
+            '{"images": [{"filename": "1", "split": "train"}, {"filename": "2", "sentences": []}]}',
+            r"expected the column 'sentences' in .*images\[0\]",
+        ),
+        (
+            "coco_captions",
+            '{"images": [{"filename": "1", "split": "train", "sentences": [{"tokens": []}]}]}',
+            r"expected the column 'raw' in .*images\[0\], sentences\[0\]",
+        ),
     ],
 )
 def test_broken_rows_are_named(tmp_path, name, content, message):

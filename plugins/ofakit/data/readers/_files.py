@@ -11,6 +11,7 @@ from ofakit.data.example import Example
 from ofakit.data.files import read_jsonl
 from ofakit.data.splits import parse_split
 from ofakit.data.style_names import same_style
+from ofakit.errors import UsageError
 
 __all__ = ["FileReader", "identity", "merge"]
 
@@ -47,8 +48,11 @@ class FileReader:
         """
         examples: list[Example] = []
         for part in parse_split(split, self.splits()):
-            for row in part.take(self.rows(part.name)):
-                examples += self.examples(row, part.name)
+            for number, row in part.take(list(enumerate(self.rows(part.name), start=1))):
+                try:
+                    examples += self.examples(row, part.name)
+                except UsageError as error:
+                    raise UsageError(f"row {number} of split {part.name!r}: {error}") from None
         return merge(examples)
 
     def rows(self, split: str) -> list[Any]:

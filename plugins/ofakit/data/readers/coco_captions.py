@@ -12,13 +12,14 @@ Sources: Chen et al., Microsoft COCO Captions, 2015; Karpathy and Fei-Fei, Deep 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ofakit.data.example import Example
-from ofakit.data.files import captions_in, read_json, require
+from ofakit.data.files import captions_in, id_in, read_json, require, require_text, text_in
 from ofakit.data.readers._files import FileReader
+from ofakit.errors import UsageError
 
 __all__ = ["CocoCaptions"]
 
@@ -66,15 +67,22 @@ class CocoCaptions(FileReader):
         Raises:
             UsageError: The file is missing or of another format.
         """
-        path = self.files[split]
-        content = read_json(path, f"COCO annotations of split {split!r}")
-        pictures = require(content, "images", str(path))
-        if pictures and "sentences" in pictures[0]:
-            return [_karpathy_row(row, str(path)) for row in pictures if row.get("split") == split]
-        captions: dict[Any, list[Any]] = {require(row, "id", str(path)): [] for row in pictures}
-        for annotation in require(content, "annotations", str(path)):
-            captions.setdefault(annotation["image_id"], []).append(require(annotation, "caption", str(path)))
-        return [{"image": require(row, "file_name", str(path)), "captions": captions[row["id"]]} for row in pictures]
+        path = str(self.files[split])
+        content = read_json(self.files[split], f"COCO annotations of split {split!r}")
+        pictures = list(_objects(content, "images", path))
+        if any("sentences" in row for row, _ in pictures):
+            return [_karpathy_row(row, where) for row, where in pictures if row.get("split") == split]
+        captions: dict[str | None, list[Any]] = {}
+        for row, where in _objects(content, "annotations", path):
+            picture = id_in(require(row, "image_id", where), where)
+            captions.setdefault(picture, []).append(require(row, "caption", where))
+        return [
+            {
+                "image": require_text(row, "file_name", "a file name", where),
+                "captions": captions.get(id_in(require(row, "id", where), where), []),
+            }
+            for row, where in pictures
+        ]
 
     def examples(self, row: Mapping[str, Any], split: str) -> list[Example]:
         """The one example of a picture.
@@ -89,5 +97,18 @@ class CocoCaptions(FileReader):
 
 
 def _karpathy_row(row: Mapping[str, Any], where: str) -> dict[str, Any]:
-    name = Path(row.get("filepath", ""), require(row, "filename", where))
-    return {"image": str(name), "captions": [require(sentence, "raw", where) for sentence in row["sentences"]]}
+    folder = text_in(row.get("filepath"), "a folder", f"{where}, column 'filepath'")
+    name = Path(folder or "", require_text(row, "filename", "a file name", where))
+    captions = [require(sentence, "raw", place) for sentence, place in _objects(row, "sentences", where)]
+    return {"image": str(name), "captions": captions}
+
+
+def _objects(parent: Mapping[str, Any], column: str, where: str) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """The JSON objects of a list, and where each stands."""
+    items = require(parent, column, where)
+    if not isinstance(items, list):
+        raise UsageError(f"expected a list in {where}, column {column!r}, found {str(items)[:60]!r}")
+    for number, item in enumerate(items):
+        if not isinstance(item, Mapping):
+            raise UsageError(f"expected a JSON object in {where}, {column}[{number}], found {str(item)[:60]!r}")
+        yield item, f"{where}, {column}[{number}]"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ofakit.data.example import Example
-from ofakit.data.files import captions_in, require
+from ofakit.data.files import captions_in, require, require_text
 from ofakit.data.readers._files import FileReader
 
 __all__ = ["FlickrStyle"]
@@ -57,10 +57,10 @@ class FlickrStyle(FileReader):
             split: The split it comes from.
 
         Raises:
-            UsageError: The picture's or a style's column is missing.
+            UsageError: The picture's or a style's column is missing, or a cell is of the wrong type.
         """
         where = str(self.files[split])
-        name = str(require(row, self.image_column, where))
+        name = require_text(row, self.image_column, "a file name", where)
         return [
             Example(
                 id=f"{name}#{style}",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ofakit.data.example import Example
-from ofakit.data.files import captions_in, require
+from ofakit.data.files import captions_in, id_in, require, style_in, text_in
 from ofakit.data.readers._files import FileReader
 from ofakit.errors import UsageError
 
@@ -78,17 +78,17 @@ class JsonLines(FileReader):
             UsageError: The line has neither a picture nor captions, or a cell is of the wrong type.
         """
         where = str(self.files[split])
-        name, style = row.get(self.image_column), row.get(self.style_column) or self.style
+        name = text_in(row.get(self.image_column), "a file name", f"{where}, column {self.image_column!r}")
+        style = style_in(row.get(self.style_column), f"{where}, column {self.style_column!r}") or self.style
         column = self.text_column or next((column for column in CAPTION_COLUMNS if column in row), None)
         if name is None and column is None:
             require(row, self.image_column, where)
         captions = captions_in(require(row, column, where), f"{where}, column {column!r}") if column else ()
-        if not isinstance(name, str | None):
-            raise UsageError(f"expected a file name in {where}, column {self.image_column!r}, found {str(name)[:60]!r}")
-        default = "#".join(str(piece) for piece in (captions[0] if name is None else name, style) if piece is not None)
+        default = "#".join(piece for piece in (captions[0] if name is None else name, style) if piece is not None)
+        own = id_in(row.get(self.id_column), f"{where}, column {self.id_column!r}")
         return [
             Example(
-                id=str(row.get(self.id_column, default)),
+                id=default if own is None else own,
                 image=None if name is None else str(self.images / name),
                 references=captions,
                 style=style,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ofakit.data.example import Example
-from ofakit.data.files import captions_in, read_json, require
+from ofakit.data.files import captions_in, read_json, require, require_text, style_in
 from ofakit.data.readers._files import FileReader
 from ofakit.errors import UsageError
 
@@ -70,11 +70,13 @@ class PersonalityCaptions(FileReader):
             split: The split it comes from.
 
         Raises:
-            UsageError: A column is missing.
+            UsageError: A column is missing, or a cell is of the wrong type.
         """
         where = str(self.files[split])
-        style, name = require(row, "personality", where), require(row, "image_hash", where)
+        style = style_in(require(row, "personality", where), f"{where}, column 'personality'")
+        name = require_text(row, "image_hash", "a picture's name", where)
         comments = captions_in(require(row, "comment", where), where)
         comments += captions_in(row.get("additional_comments") or [], where)
         image = str(self.images / f"{name}{self.extension}")
-        return [Example(id=f"{name}#{style}", image=image, references=comments, style=style)]
+        own = name if style is None else f"{name}#{style}"
+        return [Example(id=own, image=image, references=comments, style=style)]
