@@ -155,9 +155,7 @@ def text_in(value: Any, what: str, where: str) -> str | None:
         UsageError: The cell holds something else.
     """
     if value is not None and not isinstance(value, str):
-        raise UsageError(
-            f"expected {what} as text in {where}, found {str(value)[:60]!r} of type {type(value).__name__}"
-        )
+        raise UsageError(f"expected {what} as text in {where}, found {value!r:.60}")
     return value
 
 

@@ -164,7 +164,7 @@ def test_missing_file_says_what_was_expected_found_and_how_to_cure_it(tmp_path, 
         (
             "personality_captions",
             '[{"personality": 1, "comment": "x", "image_hash": "h"}]',
-            "row 1 .*expected a style as text .*train.file, column 'personality', found '1' of type int",
+            "row 1 .*expected a style as text .*train.file, column 'personality', found 1",
         ),
         (
             "personality_captions",
