@@ -13,7 +13,16 @@ class OfakitError(Exception):
 
 
 class UsageError(OfakitError, ValueError):
-    """Bad usage, configuration or data. The tools print the message without a traceback and end with exit code 2."""
+    """Bad usage, configuration or data. The tools print the message without a traceback and end with exit code 2.
+
+    Args:
+        message: What was expected, what was found and how to cure it.
+        key: The key of a component that is to blame, for what adds the file that holds it.
+    """
+
+    def __init__(self, message: str = "", key: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 def did_you_mean(name: str, available: Iterable[str]) -> str:

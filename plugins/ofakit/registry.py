@@ -16,6 +16,7 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ofakit.config.values import checked_value, resolved_annotations
 from ofakit.errors import UsageError, did_you_mean
 
 __all__ = ["Registry"]
@@ -82,19 +83,41 @@ class Registry:
             **context: Arguments that do not come from the configuration. Those the member does not take are left out.
 
         Raises:
-            UsageError: `type` is missing or unknown, or a key is none of the member's arguments.
+            UsageError: `type` is missing or unknown, a key is none of the member's arguments or misses, or a value is
+                of another type than the argument's annotation.
         """
-        if "type" not in spec:
-            raise UsageError(f"a {self.noun} needs a 'type': {did_you_mean('', self.names())}")
+        if not isinstance(spec, Mapping) or not isinstance(spec.get("type"), str):
+            raise UsageError(f"a {self.noun} needs a 'type', found {spec!r}: {did_you_mean('', self.names())}")
         member = self.get(spec["type"])
-        arguments = {key: value for key, value in spec.items() if key != "type"}
+        parameters = inspect.signature(member).parameters
+        given = {key: value for key, value in context.items() if key in parameters}
+        return member(**self._arguments(spec, member, context), **given)
+
+    def weight(self, spec: Mapping[str, Any]) -> float:
+        """The weight of a member in a sum, 1 where its configuration has none.
+
+        Args:
+            spec: A configuration.
+
+        Raises:
+            UsageError: It is no number.
+        """
+        return checked_value(spec.get("weight", 1.0), float, "weight", f"{self.noun} {spec.get('type')!r}")
+
+    def _arguments(self, spec: Mapping[str, Any], member: Any, context: Mapping[str, Any]) -> dict[str, Any]:
+        """The checked arguments that a configuration gives to its member."""
+        owner, annotations = f"{self.noun} {spec['type']!r}", resolved_annotations(member)
         parameters = inspect.signature(member).parameters
         open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-        configurable = [name for name in parameters if name not in context]
-        for key in arguments:
-            if key not in configurable and not open_ended:
-                raise UsageError(
-                    f"unknown key {key!r} for {self.noun} {spec['type']!r}: {did_you_mean(key, configurable)}"
-                )
-        given = {key: value for key, value in context.items() if key in parameters}
-        return member(**arguments, **given)
+        named = {k: p for k, p in parameters.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+        configurable = [key for key in named if key not in context]
+        arguments = {key: value for key, value in spec.items() if key != "type"}
+        for key, value in arguments.items():
+            if key in configurable:
+                arguments[key] = checked_value(value, annotations.get(key, Any), key, owner)
+            elif not open_ended:
+                raise UsageError(f"unknown key {key!r} for {owner}: {did_you_mean(key, configurable)}", key)
+        for key in configurable:
+            if named[key].default is inspect.Parameter.empty and key not in arguments:
+                raise UsageError(f"{owner} needs the key {key!r}")
+        return arguments

@@ -33,7 +33,7 @@ class WeightedRewards:
         for name in names:
             if names.count(name) > 1:
                 raise UsageError(f"expected each reward once, found {name!r} {names.count(name)} times")
-        self.weights = {name: float(spec.get("weight", 1.0)) for name, spec in zip(names, specs, strict=True)}
+        self.weights = {name: REWARDS.weight(spec) for name, spec in zip(names, specs, strict=True)}
         self.rewards = {
             name: REWARDS.build({key: value for key, value in spec.items() if key != "weight"})
             for name, spec in zip(names, specs, strict=True)

@@ -316,7 +316,8 @@ class CaptionTrainer(EpochBasedTrainer):
     def _build_objectives(self) -> tuple[dict[str, Any], list[float]]:
         """What is trained, by its type, and the weight of each."""
         specs = [spec.model_dump() for spec in self.experiment.objectives]
-        weights = [spec.pop("weight", 1.0) for spec in specs]
+        weights = [OBJECTIVES.weight(spec) for spec in specs]
+        specs = [{key: value for key, value in spec.items() if key != "weight"} for spec in specs]
         pad = self.bundle.tokenizer.pad_token_id
         objectives = {spec["type"]: OBJECTIVES.build(spec, pad_token_id=pad, bundle=self.bundle) for spec in specs}
         return objectives, weights

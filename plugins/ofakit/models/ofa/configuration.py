@@ -11,10 +11,10 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass, field
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+from ofakit.config.values import checked_value, resolved_annotations
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.files import write_text
 
@@ -103,8 +103,7 @@ class _Fields:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
-_KINDS = {f.name: f.type.split(" | ") for f in dataclasses.fields(_Fields) if f.name != "extra"}
-_NAMES = tuple(_KINDS)
+_NAMES = tuple(f.name for f in dataclasses.fields(_Fields) if f.name != "extra")
 
 
 class OFAConfig(_Fields):
@@ -115,8 +114,8 @@ class OFAConfig(_Fields):
             own (transformers writes many) changes nothing here, is kept in `extra` and written back.
 
     Raises:
-        UsageError: A variant that is not supported, such as `use_ofasys`, a value of another kind than its key's, or
-            sizes that do not fit together.
+        UsageError: A value of a wrong type, a variant that is not supported, such as `use_ofasys`, or sizes that do not
+            fit together.
 
     >>> config = OFAConfig.from_size("tiny", dropout=0.0)
     >>> config.d_model, config.encoder_layers, config.resnet_type
@@ -125,13 +124,13 @@ class OFAConfig(_Fields):
 
     def __init__(self, **keys: Any) -> None:
         extra = {**keys.pop("extra", {}), **{key: keys.pop(key) for key in list(keys) if key not in _NAMES}}
-        super().__init__(**keys, extra=extra)
+        owner, annotations = "OFA's configuration", resolved_annotations(_Fields)
+        super().__init__(
+            **{key: checked_value(value, annotations[key], key, owner) for key, value in keys.items()}, extra=extra
+        )
         self._check()
 
     def _check(self) -> None:
-        for name, kinds in _KINDS.items():
-            if not any(_is_a(kind, getattr(self, name)) for kind in kinds):
-                raise UsageError(f"{name}: expected {' or '.join(kinds)}, found {getattr(self, name)!r}")
         if self.use_ofasys:
             raise UsageError(
                 "use_ofasys=true (an OFA-Sys model with a vision transformer) is not supported; expected a model of"
@@ -213,13 +212,6 @@ class OFAConfig(_Fields):
             **keys: The keys that shall differ.
         """
         return type(self)(**{**self.to_dict(), **keys})
-
-
-def _is_a(kind: str, value: Any) -> bool:
-    """Whether a value is of the kind that a field is annotated with; an integer will do for a float."""
-    if isinstance(value, bool) or value is None:
-        return kind == type(value).__name__.removesuffix("Type")
-    return isinstance(value, {"int": Integral, "float": Real, "str": str}.get(kind, ()))
 
 
 def drop_path_rates(last: float, count: int) -> list[float]:

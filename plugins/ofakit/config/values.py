@@ -1,0 +1,52 @@
+"""Check one value of a configuration against the annotation of what takes it."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from ofakit.errors import UsageError
+
+__all__ = ["checked_value", "resolved_annotations"]
+
+
+def checked_value(value: Any, annotation: Any, key: str, owner: str) -> Any:
+    """A value as its annotation wants it, converted as in a configuration's sections: an int for a float is fine.
+
+    Args:
+        value: From a configuration.
+        annotation: A type, such as `int | None`. One that cannot be checked lets every value pass.
+        key: The value's key.
+        owner: What has the key, such as "reader 'scenes'", for the message.
+
+    Raises:
+        UsageError: The value is of another type.
+
+    >>> checked_value(3, float, "weight", "reward 'length'")
+    3.0
+    """
+    from pydantic import PydanticUserError, TypeAdapter, ValidationError
+
+    try:
+        adapter = TypeAdapter(annotation)
+    except PydanticUserError:
+        return value
+    try:
+        return adapter.validate_python(value)
+    except ValidationError:
+        wanted = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+        short = wanted.replace("collections.abc.", "").replace("typing.", "").replace("pathlib.", "")
+        raise UsageError(f"key {key!r} of {owner}: expected {short}, found {value!r}", key) from None
+
+
+def resolved_annotations(function: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of a function or of a class' constructor; none where they name what is not imported.
+
+    Args:
+        function: The function or class.
+    """
+    try:
+        return typing.get_type_hints(function.__init__ if isinstance(function, type) else function)
+    except NameError:
+        return {}
