@@ -6,6 +6,7 @@ import json
 
 import pytest
 from ofakit.config import json_schema, load_config, parse_config
+from ofakit.config.stages import stage_experiments
 from ofakit.errors import UsageError
 
 MINIMAL = {"data": {"reader": {"type": "scenes"}}}
@@ -73,6 +74,27 @@ def test_unknown_key_in_the_base_names_the_base(tmp_path):
     with pytest.raises(UsageError) as caught:
         load_config(write(tmp_path, "a.json", {"extends": "base.json"}))
     assert "'trian'" in str(caught.value) and "'train'" in str(caught.value) and str(base) in str(caught.value)
+
+
+def test_missing_key_in_a_list_names_the_file_of_the_list(tmp_path):
+    write(tmp_path, "base.json", MINIMAL | {"objectives": [{"type": "cross_entropy"}]})
+    child = write(tmp_path, "a.json", {"extends": "base.json", "objectives": [{"label_smoothing": 0.1}]})
+    with pytest.raises(UsageError, match=r"missing key 'objectives.0.type' in .*a\.json"):
+        load_config(child)
+    grandchild = write(tmp_path, "b.json", {"extends": "a.json", "seed": 1})
+    with pytest.raises(UsageError, match=r"missing key 'objectives.0.type' in .*a\.json"):
+        load_config(grandchild)
+
+
+def test_unknown_key_of_a_stage_names_the_file(tmp_path):
+    write(tmp_path, "base.json", MINIMAL | {"stages": [{"name": "one", "train": {"max_epoch": 1}}]})
+    config = load_config(write(tmp_path, "a.json", {"extends": "base.json"}))
+    with pytest.raises(UsageError, match=r"stage 1, 'one': .*'max_epochs'.* in .*base\.json"):
+        stage_experiments(config)
+
+
+def test_where_values_came_from_makes_no_other_configuration(tmp_path):
+    assert load_config(write(tmp_path, "a.json", MINIMAL)) == load_config(write(tmp_path, "b.json", MINIMAL))
 
 
 def test_unknown_key_from_set_names_the_override(tmp_path):

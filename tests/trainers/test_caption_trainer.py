@@ -144,6 +144,28 @@ def test_unknown_hook_names_the_nearest(experiment):
         CaptionTrainer(experiment=experiment(train={"hooks": [{"type": "EvalutionHook"}]}), device="cpu")
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": {"reader": {"picture": 3}}}, "did you mean 'pictures'"),
+        ({"objectives": [{"type": "cross_entropy", "label_smothing": 0}]}, "did you mean 'label_smoothing'"),
+        ({"objectives": [{"type": "cross_entropy", "weight": "x"}]}, "key 'weight'"),
+        ({"objectives": [{"type": "scst", "rewards": [{"type": "length", "word": 3}]}]}, "did you mean 'words'"),
+        ({"train": {"hooks": [{"type": "EarlyStop"}]}}, "did you mean 'EarlyStopHook'"),
+        ({"evaluation": {"metrics": [{"type": "caption", "jav": True}]}}, "did you mean 'java'"),
+        ({"model": {"config": {"dmodel": 3}}}, "did you mean 'd_model'"),
+        ({"model": {"config": {"d_model": "x"}}}, "expected int, found 'x'"),
+    ],
+)
+def test_a_fault_in_a_component_names_the_file_that_holds_it(experiment, tmp_path, changes, message):
+    base = experiment(**changes).model_dump(exclude_unset=True)
+    (tmp_path / "base.json").write_text(json.dumps(base))
+    child = {"extends": "base.json", "data": {"reader": {"type": "scenes", "pictures": 4}}, "model": {"size": "tiny"}}
+    (tmp_path / "a.json").write_text(json.dumps(child))
+    with pytest.raises(UsageError, match=rf"(?s){message}.* in .*base\.json"):
+        CaptionTrainer(experiment=load_config(tmp_path / "a.json"), device="cpu").train()
+
+
 def test_weights_of_another_vocabulary_are_refused(experiment, tmp_path):
     first = trained(experiment("first"))
     first.save_output()

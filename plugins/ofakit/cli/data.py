@@ -217,9 +217,10 @@ def _reader_of(config: Any) -> Any:
     spec = config.data.reader.model_dump()
     if spec["type"] == "given":
         raise UsageError("the examples of this experiment were given to the trainer in Python; there are no files")
-    if config.data.root is not None:
-        return READERS.build({"root": config.data.root, **spec})
-    return READERS.build(spec, root=str(Path(config.work_dir) / spec["type"]))
+    with config.naming_the_file("data", "reader"):
+        if config.data.root is not None:
+            return READERS.build({"root": config.data.root, **spec})
+        return READERS.build(spec, root=str(Path(config.work_dir) / spec["type"]))
 
 
 def _known_styles(config: Any) -> Any:

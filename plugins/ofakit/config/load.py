@@ -12,10 +12,11 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from ofakit.config.origin import Origin
 from ofakit.config.schema import ExperimentConfig
 from ofakit.errors import UsageError, did_you_mean
 
-__all__ = ["checked", "json_schema", "laid_over", "load_config", "parse_config", "place_of", "read_values"]
+__all__ = ["checked", "json_schema", "laid_over", "load_config", "parse_config", "read_values"]
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -48,7 +49,9 @@ def parse_config(
     Raises:
         UsageError: A key is unknown or a value out of its range.
     """
-    return checked(ExperimentConfig, values, files, overrides)
+    config = checked(ExperimentConfig, values, files, overrides)
+    config._origin = Origin(files, overrides)
+    return config
 
 
 def read_values(path: str | Path, overrides: Iterable[str] = ()) -> tuple[dict[str, Any], list[Path]]:
@@ -190,7 +193,7 @@ def _explain(error: ValidationError, schema: type[BaseModel], files: Sequence[Pa
     for fault in error.errors():
         location = tuple(fault["loc"])
         dotted = ".".join(str(part) for part in location)
-        where = place_of(location, files, overrides)
+        where = Origin(files, overrides).place_of(location)
         if fault["type"] == "extra_forbidden":
             near = did_you_mean(str(location[-1]), _valid_keys(schema, location[:-1]))
             lines.append(f"unknown key {dotted!r}{where}: {near}")
@@ -213,27 +216,3 @@ def _valid_keys(schema: type[BaseModel], location: Sequence[str | int]) -> list[
             section = inner[0] if inner else section
     keys = [field.alias or name for name, field in section.model_fields.items()]
     return ["extends", *keys] if section is schema else keys
-
-
-def place_of(location: Sequence[str | int], files: Sequence[Path], overrides: Sequence[str]) -> str:
-    """Which `--set` or file holds a key, as a clause for a message; the one read last wins.
-
-    Args:
-        location: The key's parts.
-        files: The files that were read, the base last.
-        overrides: The `--set` texts that were applied.
-    """
-    dotted = ".".join(str(part) for part in location)
-    for override in reversed(overrides):
-        key = override.partition("=")[0]
-        if key == dotted or dotted.startswith(key + "."):
-            return f" (--set {override})"
-    for file in files:
-        node: Any = json.loads(file.read_text(encoding="utf-8"))
-        try:
-            for part in location:
-                node = node[part]
-        except (KeyError, IndexError, TypeError):
-            continue
-        return f" in {file}"
-    return f" in {files[0]}" if files else ""

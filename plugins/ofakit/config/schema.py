@@ -10,9 +10,15 @@ Keys that ModelScope has carry ModelScope's names (`train.max_epochs`, `train.da
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+
+from ofakit.config.origin import Origin
+from ofakit.errors import UsageError
 
 __all__ = ["ExperimentConfig"]
 
@@ -213,6 +219,28 @@ class ExperimentConfig(Section):
     )
     generation: GenerationSection = Field(default_factory=GenerationSection)
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
+    _origin: Origin = PrivateAttr(default_factory=Origin)
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """The files that this was read from, the base last."""
+        return self._origin.files
+
+    @contextmanager
+    def naming_the_file(self, *location: str | int) -> Iterator[None]:
+        """Add the file, or the `--set`, to an error about a component that this configuration holds.
+
+        Args:
+            *location: The parts of the component's key, such as "objectives", 0.
+
+        Raises:
+            UsageError: What was raised inside.
+        """
+        try:
+            yield
+        except UsageError as error:
+            key = () if error.key is None else (error.key,)
+            raise UsageError(f"{error}{self._origin.place_of((*location, *key))}") from None
 
     @model_validator(mode="after")
     def _crop_fits(self) -> ExperimentConfig:

@@ -34,9 +34,11 @@ def stage_experiments(config: ExperimentConfig) -> list[ExperimentConfig]:
         own = stage.model_dump(exclude_none=True, exclude={"name"})
         own["work_dir"] = str(Path(config.work_dir) / FOLDER / f"{number}_{stage.name}")
         try:
-            experiments.append(checked(ExperimentConfig, laid_over(values, own)))
+            with config.naming_the_file("stages", number - 1):
+                experiments.append(checked(ExperimentConfig, laid_over(values, own)))
         except UsageError as error:
             raise UsageError(f"stage {number}, {stage.name!r}: {error}") from None
+        experiments[-1]._origin = config._origin
     return experiments
 
 

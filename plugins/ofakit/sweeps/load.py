@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ofakit.config.load import checked, load_config, place_of, read_values
+from ofakit.config.load import checked, load_config, read_values
+from ofakit.config.origin import Origin
 from ofakit.errors import UsageError
 from ofakit.sweeps.schema import SweepConfig, flatten
 
@@ -32,12 +33,12 @@ def load_sweep(path: str | Path, overrides: Iterable[str] = ()) -> SweepConfig:
     try:
         schema = SweepConfig.for_search(values["search"]) if "search" in values else SweepConfig
     except UsageError as error:
-        raise UsageError(f"{error}{place_of(('search', 'type'), files, overrides)}") from None
+        raise UsageError(f"{error}{Origin(files, overrides).place_of(('search', 'type'))}") from None
     config = checked(schema, values, files, overrides)
     base = _folder_of_base(files, overrides) / config.base
     if not base.is_file():
         raise UsageError(
-            f"base: no configuration file {base}{place_of(('base',), files, overrides)}; "
+            f"base: no configuration file {base}{Origin(files, overrides).place_of(('base',))}; "
             "a relative path starts at the file that names it"
         )
     return config.model_copy(update={"base": str(base.resolve())})

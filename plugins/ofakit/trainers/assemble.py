@@ -31,7 +31,8 @@ def build_reader(config: ExperimentConfig) -> Any:
     spec = config.data.reader.model_dump()
     if spec["type"] == "given":
         return None
-    return READERS.build({"root": data_root(config), **spec})
+    with config.naming_the_file("data", "reader"):
+        return READERS.build({"root": data_root(config), **spec})
 
 
 def data_root(config: ExperimentConfig) -> str | None:
@@ -112,16 +113,17 @@ def _network(config: ExperimentConfig, tokenizer: OFATokenizer) -> OFAConfig:
 
     Where the special tokens stand is the vocabulary's: bos 0, pad 1, eos 2 in OFA's English one, elsewhere in others.
     """
-    known = [field.name for field in dataclasses.fields(OFAConfig)]
-    for key in config.model.config:
-        if key not in known:
-            raise UsageError(f"unknown key 'model.config.{key}': {did_you_mean(key, known)}")
     bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
     ids = {"bos_token_id": bos, "decoder_start_token_id": bos, "pad_token_id": tokenizer.pad_token_id}
     ids |= {"eos_token_id": eos, "forced_eos_token_id": eos}
-    if config.model.path is not None:
-        return config_of(config.model.path).replace(**{**ids, **config.model.config})
-    return OFAConfig.from_size(config.model.size, **{"vocab_size": len(tokenizer), **ids, **config.model.config})
+    known = [field.name for field in dataclasses.fields(OFAConfig)]
+    with config.naming_the_file("model", "config"):
+        for key in config.model.config:
+            if key not in known:
+                raise UsageError(f"unknown key 'model.config.{key}': {did_you_mean(key, known)}", key)
+        if config.model.path is not None:
+            return config_of(config.model.path).replace(**{**ids, **config.model.config})
+        return OFAConfig.from_size(config.model.size, **{"vocab_size": len(tokenizer), **ids, **config.model.config})
 
 
 def _tokenizer(config: ExperimentConfig, examples: Sequence[Example]) -> OFATokenizer:

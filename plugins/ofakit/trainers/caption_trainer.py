@@ -132,7 +132,8 @@ class CaptionTrainer(EpochBasedTrainer):
             self.experiment.train.max_epochs = max_epochs
         if use_fp16:
             self.experiment.train.precision = "fp16"
-        build_metrics(self.experiment.evaluation.metrics)  # what is wrong there is said before anything is read
+        with self.experiment.naming_the_file("evaluation", "metrics"):
+            build_metrics(self.experiment.evaluation.metrics)  # what is wrong there is said before anything is read
         self.processes = join_processes(device)
         self._set_base_attributes(arg_parse_fn, optimizers)
         self._set_seed()
@@ -153,11 +154,13 @@ class CaptionTrainer(EpochBasedTrainer):
             cfg_file = str(resolve_model(model) / "configuration.json")
         path = Path(cfg_file)
         values = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        files: Sequence[Path] = [path]
         if not is_configuration(values):
-            values = load_config(path).model_dump()
+            loaded = load_config(path)
+            values, files = loaded.model_dump(), loaded.files
         if cfg_modify_fn is not None:
             values = dict(cfg_modify_fn(Config(values))._cfg_dict)
-        return parse_config(from_configuration(values) if is_configuration(values) else values, [path])
+        return parse_config(from_configuration(values) if is_configuration(values) else values, files)
 
     def _set_base_attributes(self, arg_parse_fn: Callable[..., Any] | None, optimizers: tuple[Any, Any]) -> None:
         """What BaseTrainer, EpochBasedTrainer's properties and ModelScope's hooks look for."""
@@ -239,14 +242,15 @@ class CaptionTrainer(EpochBasedTrainer):
                 "split or an eval_dataset, or leave the hook out"
             )
         import_hooks()
-        for spec in specs:
+        for number, spec in enumerate(specs):
             if spec["type"] in DONE_BY_THE_TRAINER:
                 self.logger.info(f"hook {spec['type']} is left out: the trainer itself does its work")
                 continue
             spec["type"] = OURS_INSTEAD.get(spec["type"], spec["type"])
             if spec["type"] == "TensorboardHook":
                 spec.setdefault("out_dir", str(Path(self.work_dir) / "tensorboard"))
-            self.register_hook(_build_hook(spec))
+            with self.experiment.naming_the_file("train", "hooks", number):
+                self.register_hook(_build_hook(spec))
         for hook in callbacks or []:
             self.register_hook(hook)
         self.invoke_hook(TrainerStages.after_init)
@@ -315,11 +319,14 @@ class CaptionTrainer(EpochBasedTrainer):
 
     def _build_objectives(self) -> tuple[dict[str, Any], list[float]]:
         """What is trained, by its type, and the weight of each."""
-        specs = [spec.model_dump() for spec in self.experiment.objectives]
-        weights = [OBJECTIVES.weight(spec) for spec in specs]
-        specs = [{key: value for key, value in spec.items() if key != "weight"} for spec in specs]
-        pad = self.bundle.tokenizer.pad_token_id
-        objectives = {spec["type"]: OBJECTIVES.build(spec, pad_token_id=pad, bundle=self.bundle) for spec in specs}
+        context = {"pad_token_id": self.bundle.tokenizer.pad_token_id, "bundle": self.bundle}
+        objectives, weights = {}, []
+        for number, component in enumerate(self.experiment.objectives):
+            spec = component.model_dump()
+            with self.experiment.naming_the_file("objectives", number):
+                weights.append(OBJECTIVES.weight(spec))
+                spec.pop("weight", None)
+                objectives[component.type] = OBJECTIVES.build(spec, **context)
         return objectives, weights
 
     def _build_updater(self, objectives: dict[str, Any], weights: list[float]) -> None:
