@@ -264,8 +264,14 @@ def test_a_disk_that_fills_up_gives_a_clear_error(store, pictures):
     with file_limit(2 * store.row_bytes), pytest.raises(UsageError, match="no room left for decoded pictures"):
         store.add_many(pictures)
     assert sum(path in store for path in pictures) == 2
-    with file_limit(0), pytest.raises(UsageError, match="no room left for decoded pictures"):
-        ImageStore(store.directory, SIZE)[pictures[-1]]
+    assert store.add_many(pictures) == {}
+
+
+def test_no_room_for_the_index_gives_a_clear_error(store, pictures):
+    store.add_many(pictures[:1])
+    room = (store.folder / "index.bin").stat().st_size
+    with file_limit(room), pytest.raises(UsageError, match="no room left for decoded pictures"):
+        store.add_many(pictures)
     assert store.add_many(pictures) == {}
 
 
