@@ -1,13 +1,61 @@
-"""Scores of a split and of each of its styles."""
+"""Scores of a split and of each of its styles, and the control with shuffled pictures, on predictions made by hand."""
 
 from __future__ import annotations
 
+import pytest
 from ofakit.trainers.evaluation import Prediction, StyleJudge, score_predictions, shuffled
 
+STYLES = ["happy", "gloomy"]
 JUDGE = StyleJudge(lambda captions, styles: [text.endswith("!") for text in captions], 1.0)
 
 
-def predictions(*styles):
+def predictions(caption, reference, pictures=3, styles=STYLES):
+    """One for each picture in each style, its texts made from both."""
+    return [
+        Prediction(
+            f"{picture}#{style}", f"{picture}.jpg", style, caption(picture, style), -1.0, (reference(picture, style),)
+        )
+        for picture in range(pictures)
+        for style in styles
+    ]
+
+
+def of_picture(picture, style):
+    return " ".join(f"{style}{word}{picture}" for word in "abcde")
+
+
+def of_style(picture, style):
+    return " ".join(f"{style}{word}" for word in "abcde")
+
+
+@pytest.mark.parametrize("styles", [STYLES, [None]])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_control_moves_every_caption_to_another_picture_of_its_style(styles, seed):
+    given = predictions(of_picture, of_picture, styles=styles)
+    moved = shuffled(given, seed)
+    owners = {p.caption: p for p in given}
+    for own, control in zip(given, moved, strict=True):
+        assert (control.id, control.image, control.style, control.references) == (
+            own.id, own.image, own.style, own.references,
+        )  # fmt: skip
+        assert owners[control.caption].style == own.style and owners[control.caption].image != own.image
+    assert sorted(p.caption for p in moved) == sorted(owners)
+
+
+def test_there_is_no_control_of_a_single_picture():
+    assert shuffled(predictions(of_picture, of_picture, pictures=1), 0) is None
+    assert "cider_shuffled" not in score_predictions(predictions(of_picture, of_picture, pictures=1), None)
+
+
+def test_captions_of_the_picture_lose_everything_and_captions_of_the_style_alone_lose_nothing():
+    seen = score_predictions(predictions(of_picture, of_picture), None)
+    for prefix in ("", "happy/", "gloomy/"):
+        assert seen[f"{prefix}cider"] == pytest.approx(10) and seen[f"{prefix}cider_shuffled"] == 0
+    blind = score_predictions(predictions(of_style, of_style), None)
+    assert blind["cider_shuffled"] == blind["cider"] == pytest.approx(10)
+
+
+def in_styles(*styles):
     texts = [f"a {color} dog{'!' if k % 2 else ''}" for k, color in enumerate(("red", "blue", "green", "black"))]
     return [
         Prediction(str(k), f"{k}.jpg", style, text, -1.0, (text,))
@@ -16,7 +64,7 @@ def predictions(*styles):
 
 
 def test_scores_of_a_style_in_two_spellings_are_one():
-    scores = score_predictions(predictions("Happy", "calm", "happy ", "Calm"), JUDGE)
+    scores = score_predictions(in_styles("Happy", "calm", "happy ", "Calm"), JUDGE)
     assert {name.partition("/")[0] for name in scores if "/" in name} == {"Happy", "calm"}
     assert (scores["Happy/style_accuracy"], scores["calm/style_accuracy"]) == (0.0, 1.0)
     assert "Happy/cider_shuffled" in scores
@@ -33,5 +81,5 @@ def test_shuffling_does_not_depend_on_what_styles_are_called():
 
 
 def test_captions_are_shuffled_within_a_style_in_any_spelling():
-    moved = shuffled(predictions("b", "a", "B", "A"), seed=0)
+    moved = shuffled(in_styles("b", "a", "B", "A"), seed=0)
     assert [p.caption for p in moved] == ["a green dog", "a black dog!", "a red dog", "a blue dog!"]
