@@ -164,6 +164,31 @@ def test_r_drop_runs_two_passes_with_their_own_dropout():
     assert CrossEntropy(r_drop_alpha=5.0)(model, batch, 20, 0)[0] > plain_loss + 0.01
 
 
+@pytest.mark.parametrize("ratio", [0.0, 0.25])
+@pytest.mark.parametrize("alpha", [0.0, 2.0])
+def test_the_objective_is_that_of_the_formula(alpha, ratio):
+    """The mean over the tokens that stay, those with the best smoothed loss, plus alpha times the divergences' sum."""
+    model, batch, epsilon = small_model(dropout=0.3, init_std=0.5).train(), text_batch(), 0.9
+    passes = 2 if alpha else 1
+    objective = CrossEntropy(epsilon, drop_worst_ratio=ratio, r_drop_alpha=alpha)
+    there = batch["target"] != 1
+    torch.manual_seed(0)
+    loss, logs = objective(model, batch, objective.normalizer(batch), 1)
+    torch.manual_seed(0)
+    ids = {name: torch.cat([batch[name]] * passes) for name in ("input_ids", "decoder_input_ids")}
+    states = model.decode(ids["decoder_input_ids"], model.encode(ids["input_ids"])).chunk(passes)
+    found = [plain(of[there], model.output_embedding, batch["target"][there], epsilon) for of in states]
+    count = int(there.sum() * (1 - ratio))
+    best = found[0][0].topk(count, largest=False).indices
+    assert not ratio or set(best.tolist()) != set(found[0][1].topk(count, largest=False).indices.tolist())
+    expected = sum(smoothed[best].mean() for smoothed, _, _ in found) / passes
+    if alpha:
+        p, q = (log_p[best] for _, _, log_p in found)
+        expected += alpha * (F.kl_div(p, q.exp(), reduction="sum") + F.kl_div(q, p.exp(), reduction="sum")) / 2
+    torch.testing.assert_close(loss, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(logs["nll"], sum(nll[best].mean() for _, nll, _ in found) / passes)
+
+
 def test_dropping_the_worst_waits_for_its_step():
     model, batch = small_model(), text_batch()
     objective = CrossEntropy(drop_worst_ratio=0.5, drop_worst_after=10)
