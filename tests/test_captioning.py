@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from ofakit.captioning import write_captions
 from ofakit.models.ofa.generation import generate
@@ -28,8 +30,10 @@ def batch(bundle):
     return Collate(1)([preprocessor(example) for example in make_examples()])
 
 
-def test_captions_are_the_decoded_hypotheses(bundle, batch):
-    inputs = {**batch, "patch_images": normalize(batch["patch_images"], "half")}
+@pytest.mark.parametrize("mean_std", ["half", "imagenet"])
+def test_captions_are_the_decoded_hypotheses(bundle, batch, mean_std):
+    bundle = replace(bundle, preprocessor=bundle.preprocessor.model_copy(update={"mean_std": mean_std}))
+    inputs = {**batch, "patch_images": normalize(batch["patch_images"], mean_std)}
     expected = generate(bundle.model, inputs, **SETTINGS, num_return_sequences=3)
     found = write_captions(bundle.model, bundle, batch, {**SETTINGS, "num_return_sequences": 3, "rerank": None})
     assert [[(c.text, c.score, c.p_yes) for c in captions] for captions in found] == [
