@@ -209,9 +209,10 @@ def test_texts_beyond_the_position_tables_are_refused_everywhere(table, most):
             overrun()
 
 
+@pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("parts", [["visual"], ["embeddings"], ["encoder"], ["visual", "embeddings", "encoder"]])
-def test_frozen_parts_do_not_move(parts):
-    model, batch = build(), inputs()
+def test_frozen_parts_do_not_move(parts, tied):
+    model, batch = build(share_decoder_input_output_embed=tied), inputs()
     total = freeze(model, parts)
     assert 0 < total <= sum(p.numel() for p in model.parameters())
     before = {k: v.clone() for k, v in model.state_dict().items()}
