@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 import torch
@@ -151,16 +152,29 @@ class Poisoned(CrossEntropy):
 
     def __call__(self, model, batch, normalizer, step):
         loss, logs = super().__call__(model, batch, normalizer, step)
-        return (loss * float("nan"), logs) if step in self.bad_steps else (loss, logs)
+        return (self.poisoned(loss, model), logs) if step in self.bad_steps else (loss, logs)
+
+    def poisoned(self, loss, model):
+        return loss * float("nan")
 
 
-def test_step_without_finite_loss_changes_nothing_and_is_counted(shared):
+class Exploding(Poisoned):
+    """Gives a gradient that is infinite, its loss being finite, at chosen steps."""
+
+    def poisoned(self, loss, model):
+        weight = model.decoder.layer_norm.weight
+        return loss + (weight - weight.detach()).sum().sqrt()
+
+
+@pytest.mark.parametrize("objective", [Poisoned, Exploding])
+def test_step_without_finite_loss_or_gradient_changes_nothing_and_is_counted(shared, objective):
     model = golden_model(shared, "image_text").train()
-    updater = updater_of(model, Poisoned())
+    updater = updater_of(model, objective())
     batch = golden_batch(shared, "image_text")
     updater([batch], 0)
     before = {name: value.clone() for name, value in model.state_dict().items() if value.is_floating_point()}
-    updater([batch], 1)
+    logs = updater([batch], 1)
+    assert (math.isfinite(logs["loss"]), logs["grad_norm"] == math.inf) == (objective is Exploding,) * 2
     for name, value in before.items():
         assert torch.equal(model.state_dict()[name], value), name
     updater([batch], 2)
