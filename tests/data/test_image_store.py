@@ -141,10 +141,13 @@ def test_views_stay_valid_while_the_store_grows(store, tmp_path, monkeypatch):
         np.testing.assert_array_equal(view, load_square(path, SIZE))
 
 
-def test_a_changed_file_is_decoded_anew(store, pictures):
-    before = store[pictures[0]].copy()
-    shutil.copy(pictures[1], pictures[0])
-    os.utime(pictures[0], ns=(1, 1))
+@pytest.mark.parametrize("changed", ["time", "length"])
+def test_a_changed_file_is_decoded_anew(store, pictures, changed):
+    before, status = store[pictures[0]].copy(), pictures[0].stat()
+    content = pictures[1].read_bytes()
+    pictures[0].write_bytes(content + b"more" * (changed == "length"))
+    os.utime(pictures[0], ns=(1, 1 if changed == "time" else status.st_mtime_ns))
+    assert (pictures[0].stat().st_size == status.st_size) == (changed == "time")
     again = ImageStore(store.directory, SIZE)
     assert pictures[0] not in again
     assert not np.array_equal(again[pictures[0]], before)

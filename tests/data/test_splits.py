@@ -30,6 +30,14 @@ def test_slices(split, expected):
     assert take(split) == expected
 
 
+@pytest.mark.parametrize(
+    ("percent", "first"), [("40%", [0, 1, 2]), ("35%", [0, 1]), ("-40%", [0, 1, 2, 3]), ("-35%", [0, 1, 2, 3, 4])]
+)
+def test_a_boundary_in_percent_is_rounded_to_the_nearest_row(percent, first):
+    (before,), (after,) = (parse_split(f"train[{cut}]", ["train"]) for cut in (f":{percent}", f"{percent}:"))
+    assert before.take(range(7)) == first and after.take(range(7)) == list(range(len(first), 7))
+
+
 @pytest.mark.parametrize("split", ["", "train[", "train[5]", "train[a:b]", "train[1.5:]", "train+", "train[:2:3]"])
 def test_wrong_notation_says_what_is_expected(split):
     with pytest.raises(UsageError, match=r"train\[-50000:\]"):
