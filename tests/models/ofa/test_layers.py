@@ -1,8 +1,9 @@
-"""What layers share: dropout's probability, scale, gradient and seed."""
+"""What layers share: dropout's probability, scale, gradient and seed; branches and layers that are dropped whole."""
 
 import pytest
 import torch
-from ofakit.models.ofa.layers import dropout
+from ofakit.models.ofa.layers import drop_path, dropout, surviving_layers
+from torch import nn
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
@@ -27,3 +28,21 @@ def test_dropout_follows_the_seed_and_its_gradient_is_its_mask():
     torch.manual_seed(3)
     assert torch.equal(dropout(x, 0.5), y)
     assert not torch.equal(dropout(x, 0.5), y)
+
+
+def test_drop_path_drops_whole_branches_and_keeps_the_mean():
+    torch.manual_seed(0)
+    y = drop_path(torch.ones(4000, 2, 3), 0.25).flatten(1)
+    assert torch.equal(y, y[:, :1].expand_as(y))
+    dropped = y[:, 0] == 0
+    assert dropped.double().mean().item() == pytest.approx(0.25, abs=0.03)
+    torch.testing.assert_close(y[~dropped], torch.full_like(y[~dropped], 1 / 0.75))
+
+
+def test_layer_drop_leaves_out_its_share_and_only_in_training():
+    torch.manual_seed(0)
+    layers = nn.ModuleList(nn.Identity() for _ in range(4000))
+    kept = surviving_layers(layers, 0.2, training=True)
+    assert len(kept) / len(layers) == pytest.approx(0.8, abs=0.03)
+    assert all(layers[index] is layer for index, layer in kept)
+    assert surviving_layers(layers, 0.2, training=False) == surviving_layers(layers, 0.0, True) == [*enumerate(layers)]

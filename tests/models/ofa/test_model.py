@@ -75,6 +75,53 @@ def test_variants_train_and_step(keys):
     torch.testing.assert_close(steps, whole, atol=2e-5, rtol=1e-4)
 
 
+TEXTS = torch.tensor([[5, 6, 7]]).expand(3000, -1)
+
+
+def embedded_by_decoder(model):
+    with torch.no_grad():
+        encoded = model.encode(TEXTS[:1]).select(torch.zeros(len(TEXTS), dtype=torch.long))
+    return model.decoder(TEXTS, encoded, output_hidden_states=True)[1][0]
+
+
+def branch(layer, x):
+    return layer.branch(x, lambda y: y, torch.nn.Identity(), None, None)
+
+
+RANDOM_PARTS = {
+    "embeddings": ("dropout", lambda model, _: model.encode(TEXTS, output_hidden_states=True).hidden_states[0]),
+    "decoder's embeddings": ("dropout", lambda model, _: embedded_by_decoder(model)),
+    "branch": ("dropout", lambda model, x: branch(model.encoder.layers[0], x)),
+    "drop path": ("encoder_drop_path_rate", lambda model, x: branch(model.encoder.layers[1], x)),
+    "decoder's drop path": ("decoder_drop_path_rate", lambda model, x: branch(model.decoder.layers[1], x)),
+    "attention": ("attention_dropout", lambda model, x: model.encoder.layers[1].self_attn(x)),
+    "decoder's attention": ("attention_dropout", lambda model, x: model.decoder.layers[1].self_attn(x)),
+    "cross attention": ("attention_dropout", lambda model, x: model.decoder.layers[1].cross_attn(x, x)),
+    "feed-forward": ("activation_dropout", lambda model, x: model.encoder.layers[1].feed_forward(x)),
+    "decoder's feed-forward": ("activation_dropout", lambda model, x: model.decoder.layers[1].feed_forward(x)),
+}
+
+
+@pytest.mark.parametrize("key, part", RANDOM_PARTS.values(), ids=RANDOM_PARTS)
+def test_training_drops_by_chance_and_on_average_gives_what_evaluation_gives(key, part):
+    model = build(use_image_feature=False, normformer=False, **{key: 0.4})
+    x = torch.randn(1, 3, 32, generator=torch.Generator().manual_seed(1)).expand(len(TEXTS), -1, -1)
+    with torch.no_grad():
+        found, expected = part(model.train(), x), part(model.eval(), x)[0]
+    spread = found.std(0)
+    assert (spread > 0).float().mean() > 0.9
+    assert ((found.mean(0) - expected).abs() <= 6 * spread / len(found) ** 0.5 + 1e-6).all()
+
+
+@pytest.mark.parametrize("rate, layers", [(1.0, 0), (0.0, 2)])
+def test_layer_drop_is_that_of_its_side(rate, layers):
+    model, batch = build(encoder_layerdrop=rate, decoder_layerdrop=1 - rate).train(), inputs()
+    ids = batch.pop("decoder_input_ids")
+    encoded = model.encode(**batch, output_hidden_states=True)
+    assert len(encoded.hidden_states) == 1 + layers
+    assert len(model.decoder(ids, encoded, output_hidden_states=True)[1]) == 1 + 2 - layers
+
+
 def test_several_texts_about_one_picture_equal_the_picture_repeated():
     model, batch = build().eval(), inputs()
     index = torch.tensor([1, 0, 1])
