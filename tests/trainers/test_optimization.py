@@ -1,0 +1,29 @@
+"""Every key of the optimizer and of the schedule reaches a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .conftest import trained
+
+
+def test_optimizer_and_schedule_are_those_of_the_configuration(experiment):
+    optimizer = {"lr": 1e-3, "betas": (0.8, 0.95), "eps": 1e-5, "weight_decay": 0.3, "visual_lr_scale": 0.25}
+    schedule = {"name": "polynomial_decay", "warmup_steps": 2, "lr_end": 1e-4, "power": 2.0}
+    trainer = trained(
+        experiment(train={"max_steps": 5, "freeze": ["embeddings"], "optimizer": optimizer, "lr_scheduler": schedule})
+    )
+    rest, visual = trainer.optimizer.param_groups
+    names = {id(weight): name for name, weight in trainer.model.named_parameters() if weight.requires_grad}
+    backbone = {name for name in names.values() if name.startswith("encoder.embed_images.")}
+    assert backbone == {names[id(weight)] for weight in visual["params"]}
+    assert {*names.values()} - backbone == {names[id(weight)] for weight in rest["params"]} and backbone
+    for group, peak in ((rest, 1e-3), (visual, 0.25e-3)):
+        assert group["initial_lr"] == pytest.approx(peak) and group["weight_decay"] == 0.3
+        assert (group["betas"], group["eps"]) == ((0.8, 0.95), 1e-5)
+    lines = (Path(trainer.work_dir) / "metrics.jsonl").read_text().splitlines()
+    decay = [(1e-3 - 1e-4) * (1 - step / 3) ** 2 + 1e-4 for step in range(3)]
+    assert [json.loads(line)["lr"] for line in lines] == pytest.approx([0, 0.5e-3, *decay])
