@@ -1,13 +1,14 @@
-"""The objects of a run are the same whatever order and spelling the data comes in."""
+"""What a run starts from: the same whatever order and spelling the data comes in."""
 
 from __future__ import annotations
 
 import unicodedata
 
 import pytest
+import torch
 from ofakit.config import parse_config
 from ofakit.data import Example
-from ofakit.trainers.assemble import choose_styles
+from ofakit.trainers.assemble import build_bundle, choose_styles
 
 CONFIG = parse_config({"data": {"reader": {"type": "given"}}})
 CAFE = "Café"
@@ -26,3 +27,21 @@ CAFE = "Café"
 def test_styles_of_the_data_are_listed_once_as_first_spelled(styles, chosen):
     found = choose_styles(CONFIG, [Example(str(k), style=style) for k, style in enumerate(styles)])
     assert (found and found.names) == chosen
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_new_style_starts_as_the_mean_of_its_names_pieces(experiment, tied):
+    config = experiment(
+        style={"mode": "new", "names": ["Money-minded", "calm"]},
+        model={"config": {"share_decoder_input_output_embed": tied}},
+    )
+    bundle = build_bundle(config, [Example("1", None, "a calm mind has money", style="calm")] * 3)
+    encode = bundle.tokenizer.encode
+    weights = [bundle.model.output_embedding, bundle.model.encoder.embed_tokens.weight]
+    assert (weights[0] is weights[1]) == tied
+    for style, name in (("money-minded", "Money minded"), ("calm", "calm"), ("grim", "unknown")):
+        (token,), pieces = encode(bundle.styles.text(style)), encode(" " + name)
+        assert len(pieces) > 1 or name == "calm"
+        for weight in weights:
+            torch.testing.assert_close(weight[token], weight[pieces].mean(0))
+    assert len(weights[0]) == len(bundle.tokenizer)
