@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
 from modelscope.trainers import build_trainer
+from modelscope.trainers.hooks.hook import Hook
 from ofakit.config import load_config
 from ofakit.errors import UsageError
 from ofakit.hub import load_bundle
@@ -110,6 +112,70 @@ def test_early_stop_ends_the_run_and_a_resume_does_not_start_it_again(experiment
     resumed = CaptionTrainer(experiment=config, device="cpu")
     resumed.train(str(latest_snapshot(Path(config.work_dir))))
     assert resumed.iter == trainer.iter
+
+
+class Poison(Hook):
+    """Makes the loss of some steps NaN."""
+
+    def __init__(self, *steps):
+        self.steps = steps
+
+    def before_train_iter(self, trainer):
+        trainer.updater.objectives[0].label_smoothing = math.nan if trainer.iter + 1 in self.steps else 0.1
+
+
+def memory(trainer):
+    """What a run knows beside its weights."""
+    return {
+        "counters": (trainer.epoch, trainer.iter, trainer.inner_iter, trainer.evaluations, trainer.metric_values),
+        "bad steps": (trainer.updater.bad_steps, trainer.updater.bad_steps_in_a_row),
+        "hooks": [hook.state_dict() for hook in trainer._hooks],
+        "schedule": trainer.lr_scheduler.state_dict(),
+        "chance": torch.get_rng_state().tolist(),
+    }
+
+
+def test_a_resumed_run_remembers_what_the_run_knew(experiment):
+    hooks = [
+        {"type": "EvaluationHook", "interval": 1},
+        {"type": "BestSnapshotHook", "metric_key": "captions"},
+        {"type": "EarlyStopHook", "metric_key": "captions", "patience": 5},
+        {"type": "SnapshotHook", "interval": 1},
+    ]
+    config = experiment(train={"hooks": hooks})
+    trainer = trained(config, callbacks=[Poison(2, 6)])
+    known = memory(trainer)
+    assert known["bad steps"] == (2, 1) and trainer.evaluations == 2
+    for state in ({"best": 16, "seen_evaluations": 2}, {"best_score": 16, "wait_count": 1}):
+        assert state in known["hooks"]
+    snapshot = latest_snapshot(Path(config.work_dir))
+    resumed = trained(config, str(snapshot), callbacks=[Poison()])
+    assert memory(resumed) == known
+    assert resumed.seconds_before == json.loads((snapshot / "state.json").read_text())["seconds"] > 0
+    about = json.loads((Path(config.work_dir) / "best" / "configuration.json").read_text())["ofakit"]
+    assert about["step"] == 3
+
+
+@pytest.mark.parametrize("save_last, steps", [(True, {"step_2", "step_3"}), (False, {"step_2"})])
+def test_the_last_snapshot_is_left_out_on_request(experiment, save_last, steps):
+    hook = {"type": "SnapshotHook", "save_strategy": "by_step", "interval": 2, "save_last": save_last}
+    trainer = trained(experiment(train={"max_epochs": 1, "hooks": [hook]}))
+    assert trainer.iter == 3 and {path.name for path in (Path(trainer.work_dir) / "checkpoints").iterdir()} == steps
+
+
+@pytest.mark.parametrize("training, evaluation", [("fp32", "bf16"), ("bf16", "fp32")])
+def test_training_and_evaluation_compute_in_their_own_precision(experiment, training, evaluation):
+    config = experiment(train={"precision": training, "max_steps": 1}, evaluation={"precision": evaluation})
+    trainer, seen = CaptionTrainer(experiment=config, device="cpu"), []
+    layer, dtypes = trainer.model.encoder.layers[0], {"fp32": torch.float32, "bf16": torch.bfloat16}
+    handle = layer.fc1.register_forward_hook(lambda *args: seen.append(args[-1].dtype))
+    trainer.train()
+    assert {*seen} == {dtypes[training]}
+    handle.remove()
+    seen.clear()
+    layer.final_layer_norm.register_forward_hook(lambda *args: seen.append(args[-1].dtype))
+    trainer.evaluate()
+    assert {*seen} == {dtypes[evaluation]}
 
 
 def test_snapshot_of_other_data_is_refused(experiment):
