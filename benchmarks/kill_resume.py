@@ -95,6 +95,8 @@ def main() -> None:
     whole, killed = (load_bundle(folder / name / "output").model.state_dict() for name in ("whole", "killed"))
     equal = whole.keys() == killed.keys() and all(torch.equal(whole[name], killed[name]) for name in whole)
     print(json.dumps({"kills": kills, "steps": args.steps, "bit_equal": equal, "unreadable_snapshots": unreadable}))
+    if unreadable or not equal:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from ofakit.trainers.evaluation import Prediction, StyleJudge, score_predictions, shuffled
 
@@ -40,6 +42,16 @@ def test_the_control_moves_every_caption_to_another_picture_of_its_style(styles,
         )  # fmt: skip
         assert owners[control.caption].style == own.style and owners[control.caption].image != own.image
     assert sorted(p.caption for p in moved) == sorted(owners)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_pictures_with_several_captions_get_those_of_others(seed):
+    pictures = "aabbbc"
+    given = [Prediction(str(k), name, None, f"{name}{k}", -1.0, ("x",)) for k, name in enumerate(pictures)]
+    moved = shuffled(given, seed)
+    assert all(p.caption[0] != p.image for p in moved)
+    assert sorted(p.caption for p in moved) == sorted(p.caption for p in given)
+    assert shuffled([*given, replace(given[2], id="6")], seed) is None
 
 
 def test_there_is_no_control_of_a_single_picture():

@@ -168,7 +168,7 @@ class GenerationSection(Section):
     max_length: int = Field(16, ge=1, description="tokens before eos")
     min_length: int = Field(1, ge=0, description="tokens before eos")
     no_repeat_ngram_size: int = Field(3, ge=0, description="0: repeats are allowed")
-    length_penalty: float = 1.0
+    length_penalty: float = Field(1.0, ge=-10, le=10, description="exponent of the length; larger: longer captions")
     do_sample: bool = False
     top_k: int = Field(0, ge=0, description="0: all tokens")
     top_p: float = Field(1.0, gt=0, le=1)

@@ -253,7 +253,7 @@ def _tokenized(predictions: Sequence[Prediction]) -> tuple[list[str], list[list[
 
 
 def shuffled(predictions: Sequence[Prediction], seed: int) -> list[Prediction] | None:
-    """Every caption moved to another picture of the same style; None where a style has only one picture.
+    """Every caption moved to another picture of the same style; None where one picture has over half of a style's.
 
     Generating from a wrong picture in the same style gives just the caption that picture already has, so nothing is
     generated again.
@@ -266,12 +266,15 @@ def shuffled(predictions: Sequence[Prediction], seed: int) -> list[Prediction] |
     moved = list(predictions)
     for style in dict.fromkeys(_key(p.style) for p in predictions):
         places = [i for i, p in enumerate(predictions) if _key(p.style) == style]
-        if len({predictions[i].image for i in places}) < 2:
+        of_picture: dict[str | None, list[int]] = {}
+        for place in random.permutation(places).tolist():
+            of_picture.setdefault(predictions[place].image, []).append(place)
+        most = max(map(len, of_picture.values()))
+        if 2 * most > len(places):
             return None
-        order = random.permutation(places).tolist()
-        for place, source in zip(order, order[1:] + order[:1], strict=True):
-            own = predictions[place]
-            moved[place] = replace(own, caption=predictions[source].caption)
+        order = [place for group in of_picture.values() for place in group]
+        for place, source in zip(order, order[most:] + order[:most], strict=True):
+            moved[place] = replace(predictions[place], caption=predictions[source].caption)
     return moved
 
 
