@@ -2,18 +2,21 @@
 
     {"type": "BestSnapshotHook", "metric_key": "cider", "rule": "max"}
 
-The keys are those of ModelScope's BestCkptSaverHook, and that name in a configuration means this hook.
+The keys are those of ModelScope's BestCkptSaverHook, and that name in a configuration means this hook. When it looks is
+EvaluationHook's business, as in ModelScope, and `best/` is the only model that it keeps.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from modelscope.trainers.hooks.builder import HOOKS
 from modelscope.trainers.hooks.hook import Hook
 from modelscope.trainers.hooks.priority import Priority
 
-from ofakit.errors import UsageError, did_you_mean
+from ofakit.errors import UsageError
+from ofakit.hooks.modelscope_keys import ANY, OF_EVERY_CHECKPOINT_HOOK
+from ofakit.hooks.watched_score import watched_score
 
 __all__ = ["BestSnapshotHook"]
 
@@ -28,6 +31,13 @@ class BestSnapshotHook(Hook):
     """
 
     PRIORITY = Priority.LOW
+    INERT_KEYS: ClassVar[dict[str, tuple[Any, str]]] = {
+        **OF_EVERY_CHECKPOINT_HOOK,
+        **{key: (ANY, "") for key in ("interval", "by_epoch", "save_strategy", "save_last", "max_checkpoint_num")},
+        "save_best": ((None, True), "leave the hook out"),
+        "save_file_name": ((None,), "the best model is always in best/ of the run directory"),
+        "restore_best": ((None, False), "load best/ of the run directory, as tools/finetune.py does"),
+    }
 
     def __init__(self, metric_key: str = "cider", rule: Literal["max", "min"] = "max") -> None:
         if rule not in ("max", "min"):
@@ -70,10 +80,7 @@ class BestSnapshotHook(Hook):
         if trainer.evaluations == self.seen_evaluations:
             return
         self.seen_evaluations = trainer.evaluations
-        scores = trainer.metric_values
-        if self.metric_key not in scores:
-            raise UsageError(f"BestSnapshotHook watches {self.metric_key!r}: {did_you_mean(self.metric_key, scores)}")
-        score = scores[self.metric_key]
+        score = watched_score(trainer.metric_values, self.metric_key, "BestSnapshotHook")
         if self.best is None or (score > self.best if self.rule == "max" else score < self.best):
             self.best = score
             trainer.save_best({self.metric_key: score})

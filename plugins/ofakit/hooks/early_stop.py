@@ -10,12 +10,19 @@ from typing import Any
 from modelscope.trainers.hooks.builder import HOOKS
 from modelscope.trainers.hooks.early_stop_hook import EarlyStopHook
 
+from ofakit.hooks.watched_score import watched_score
+
 __all__ = ["ResumableEarlyStopHook"]
 
 
 @HOOKS.register_module(module_name="ResumableEarlyStopHook")
 class ResumableEarlyStopHook(EarlyStopHook):
     """ModelScope's EarlyStopHook, with its memory in the snapshots. Takes the same arguments."""
+
+    def _should_stop(self, trainer: Any) -> bool:
+        if trainer.metric_values is not None:
+            watched_score(trainer.metric_values, self.metric_key, "EarlyStopHook")
+        return super()._should_stop(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run must know."""

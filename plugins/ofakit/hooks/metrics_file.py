@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,11 @@ __all__ = ["MetricsFileHook"]
 
 @HOOKS.register_module(module_name="MetricsFileHook")
 class MetricsFileHook(Hook):
-    """Write what is measured.
+    """Write what is measured; a number that is not finite is null.
 
     Args:
-        interval: Steps between lines; the numbers are means over them.
+        interval: Steps between lines. The numbers are means over those that were not skipped; `bad_steps` counts the
+            others.
     """
 
     PRIORITY = Priority.VERY_LOW
@@ -33,7 +35,7 @@ class MetricsFileHook(Hook):
         self.interval = interval
         self.seen_evaluations = 0
         self.sums: dict[str, float] = {}
-        self.steps = 0
+        self.steps = self.bad_steps = 0
         self.pictures = 0
 
     def before_run(self, trainer: Any) -> None:
@@ -57,8 +59,9 @@ class MetricsFileHook(Hook):
             trainer: The running trainer.
         """
         for name, value in trainer.step_logs.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-        self.steps += 1
+            self.sums[name] = self.sums.get(name, 0.0) + (0.0 if trainer.step_is_skipped else value)
+        self.steps += not trainer.step_is_skipped
+        self.bad_steps += trainer.step_is_skipped
         self.pictures += trainer.examples_in_step
         if self.every_n_iters(trainer, self.interval):
             self._write_means(trainer)
@@ -74,9 +77,9 @@ class MetricsFileHook(Hook):
 
     def _write_means(self, trainer: Any) -> None:
         seconds = time.perf_counter() - self.start
-        means = {name: value / self.steps for name, value in self.sums.items()}
-        means["pictures_per_second"] = self.pictures / seconds
-        self.sums, self.steps, self.pictures, self.start = {}, 0, 0, time.perf_counter()
+        means = {name: value / self.steps if self.steps else None for name, value in self.sums.items()}
+        means |= {"pictures_per_second": self.pictures / seconds, "bad_steps": self.bad_steps}
+        self.sums, self.steps, self.bad_steps, self.pictures, self.start = {}, 0, 0, 0, time.perf_counter()
         self._write(trainer, trainer.iter + 1, means)
 
     def _write_evaluation(self, trainer: Any) -> None:
@@ -88,11 +91,17 @@ class MetricsFileHook(Hook):
     def _write(self, trainer: Any, step: int, numbers: dict[str, Any]) -> None:
         if not trainer.processes.is_main:
             return
+        numbers = {name: _for_json(value) for name, value in numbers.items()}
         with saving(self.path), open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, "epoch": trainer.epoch + 1, **numbers}) + "\n")
         overall = {n.removeprefix("evaluation/"): v for n, v in numbers.items() if isinstance(v, float)}
         shown = "  ".join(f"{name} {value:.4g}" for name, value in overall.items() if "/" not in name)
         trainer.logger.info(f"epoch {trainer.epoch + 1}/{trainer.max_epochs}  step {step}/{trainer.max_iters}  {shown}")
+
+
+def _for_json(value: Any) -> Any:
+    """The value, or None where JSON has no number for it."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _step_of(line: str) -> int | None:

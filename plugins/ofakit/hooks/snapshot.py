@@ -1,4 +1,4 @@
-"""Snapshots to resume from, and the model directory `output/` at the end.
+"""Snapshots to resume from.
 
     {"type": "SnapshotHook", "save_strategy": "by_step", "interval": 500, "max_checkpoint_num": 2}
 
@@ -9,13 +9,14 @@ hook: ModelScope's own cannot be resumed from, because its random state is no lo
 from __future__ import annotations
 
 import shutil
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from modelscope.trainers.hooks.builder import HOOKS
 from modelscope.trainers.hooks.hook import Hook
 from modelscope.trainers.hooks.priority import Priority
 
 from ofakit.errors import UsageError
+from ofakit.hooks.modelscope_keys import OF_EVERY_CHECKPOINT_HOOK
 
 __all__ = ["SnapshotHook"]
 
@@ -24,17 +25,18 @@ Strategy = Literal["by_epoch", "by_step", "no"]
 
 @HOOKS.register_module(module_name="SnapshotHook")
 class SnapshotHook(Hook):
-    """Save everything needed to go on, every so often, and the model directory at the end.
+    """Save everything needed to go on, every so often.
 
     Args:
-        save_strategy: Whether `interval` counts epochs or steps; "no" saves the final model directory only.
-        interval: How many epochs or steps lie between snapshots.
+        save_strategy: Whether `interval` counts epochs or steps; "no" saves none.
+        interval: How many epochs or steps lie between snapshots; 0: none but the last.
         max_checkpoint_num: How many snapshots are kept; None keeps all. An old one goes when the new one is complete.
         save_last: Whether to save after the last step too.
         by_epoch: ModelScope's older spelling of `save_strategy`.
     """
 
     PRIORITY = Priority.LOWEST
+    INERT_KEYS: ClassVar[dict[str, tuple[Any, str]]] = OF_EVERY_CHECKPOINT_HOOK
 
     def __init__(
         self,
@@ -48,8 +50,8 @@ class SnapshotHook(Hook):
             save_strategy = "by_epoch" if by_epoch else "by_step"
         if save_strategy not in ("by_epoch", "by_step", "no"):
             raise UsageError(f"save_strategy must be by_epoch, by_step or no, found {save_strategy!r}")
-        if interval < 1:
-            raise UsageError(f"the interval between snapshots must be at least 1, found {interval}")
+        if interval < 0:
+            raise UsageError(f"the interval between snapshots must be at least 1, or 0 for none, found {interval}")
         self.save_strategy = save_strategy
         self.interval = interval
         self.max_checkpoint_num = None if max_checkpoint_num is None else max(int(max_checkpoint_num), 1)
@@ -73,14 +75,6 @@ class SnapshotHook(Hook):
         due = self.save_strategy == "by_epoch" and self.every_n_epochs(trainer, self.interval)
         if due or (self.save_strategy != "no" and self.save_last and trainer.is_over_after_this_epoch):
             self._save(trainer, epoch_is_over=True)
-
-    def after_run(self, trainer: Any) -> None:
-        """Write the model directory that pipelines load.
-
-        Args:
-            trainer: The trainer at its end.
-        """
-        trainer.save_output()
 
     def _save(self, trainer: Any, epoch_is_over: bool) -> None:
         folder = trainer.save_snapshot(epoch_is_over)

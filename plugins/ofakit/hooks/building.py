@@ -1,0 +1,86 @@
+"""A hook from its configuration, every key checked before anything runs.
+
+Many of ModelScope's hooks take `**kwargs`, in which a misspelt key would be lost without a word.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from modelscope.trainers.hooks.builder import HOOKS
+from modelscope.utils.ast_utils import INDEX_KEY
+from modelscope.utils.import_utils import LazyImportModule
+
+from ofakit.errors import UsageError, did_you_mean
+from ofakit.hooks import import_all
+from ofakit.hooks.modelscope_keys import without_inert_keys
+
+__all__ = ["build_hook"]
+
+OURS_INSTEAD = {
+    "CheckpointHook": "SnapshotHook",
+    "BestCkptSaverHook": "BestSnapshotHook",
+    "EarlyStopHook": "ResumableEarlyStopHook",
+}
+STRATEGIES = ("by_epoch", "by_step", "no")
+CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
+    "EvaluationHook": {"eval_strategy": STRATEGIES},
+    "ResumableEarlyStopHook": {"early_stop_strategy": STRATEGIES, "rule": ("max", "min")},
+}
+"""What ModelScope's hooks take without a look."""
+
+
+def build_hook(spec: Mapping[str, Any]) -> Any:
+    """The hook of an entry of `train.hooks`.
+
+    Args:
+        spec: With `type`; the other keys are the hook's arguments.
+
+    Raises:
+        UsageError: There is no such hook, a key is none of its arguments, or a value is none it can work with.
+    """
+    asked = spec["type"]
+    meant = OURS_INSTEAD.get(asked, asked)
+    hook = _hook_class(asked, meant)
+    arguments = {key: value for key, value in spec.items() if key != "type"}
+    arguments = without_inert_keys(asked, hook, arguments)
+    known, choices = _arguments_of(hook), CHOICES.get(meant, {})
+    for key, value in arguments.items():
+        if key not in known:
+            raise UsageError(f"train.hooks: unknown key {key!r} for hook {asked!r}: {did_you_mean(key, known)}")
+        if key in choices and value not in choices[key]:
+            near = did_you_mean(str(value), choices[key])
+            raise UsageError(f"train.hooks: {key} of {asked} cannot be {value!r}: {near}")
+    try:
+        return hook(**arguments)
+    except (TypeError, AssertionError) as error:
+        raise UsageError(f"train.hooks: {dict(spec)}: {error}") from None
+
+
+def _hook_class(asked: str, meant: str) -> type:
+    """The class of a type; ModelScope's own files are imported when one of them is meant."""
+    import_all()
+    if HOOKS.get(meant) is None:
+        theirs = {place[2]: place for place in LazyImportModule.get_ast_index()[INDEX_KEY] if place[0] == "HOOKS"}
+        if meant not in theirs:
+            near = did_you_mean(asked, {*HOOKS.modules["default"], *theirs})
+            raise UsageError(f"train.hooks: unknown hook {asked!r}: {near}")
+        LazyImportModule.import_module(theirs[meant])
+    return HOOKS.get(meant)
+
+
+def _arguments_of(hook: type) -> list[str]:
+    """The arguments that a class names, and those that its bases name where it hands on the rest."""
+    names: list[str] = []
+    for cls in inspect.getmro(hook):
+        if "__init__" not in vars(cls):
+            continue
+        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        names += [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        if all(p.kind is not p.VAR_KEYWORD for p in parameters):
+            return names
+        # The older spelling of a strategy, which ModelScope's hooks look for among the rest.
+        names += ["by_epoch"] if any(name.endswith("_strategy") for name in names) else []
+    return names
