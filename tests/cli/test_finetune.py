@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from ofakit.cli import evaluate, finetune
@@ -27,6 +28,31 @@ def test_evaluation_of_the_best_model_repeats_its_scores(run, capsys):
     assert last_line(capsys.readouterr().out)["rouge_l"] == test["rouge_l"]
     assert evaluate.main(["--conf", str(run / "conf.json")]) == 0
     assert last_line(capsys.readouterr().out)["rouge_l"] == test["rouge_l"]
+
+
+def test_without_a_best_model_both_tools_score_the_last_one(run, tmp_path, capsys):
+    work_dir = tmp_path / "run"
+    shutil.copytree(run / "output", work_dir / "output")
+    conf = ["--conf", str(run / "conf.json"), "--set", f"work_dir={work_dir}"]
+    scores = []
+    for tool in (evaluate.main, lambda arguments: finetune.main(["eval", *arguments])):
+        assert tool(conf) == 0
+        printed = capsys.readouterr()
+        assert f"scoring the last one, {work_dir / 'output'}" in printed.err
+        scores.append(last_line(printed.out)["rouge_l"])
+    assert scores[0] == scores[1]
+    shutil.rmtree(work_dir / "output")
+    assert finetune.main(["eval", *conf]) == 2 and "--checkpoint" in capsys.readouterr().err
+
+
+def test_resume_without_a_snapshot_says_so_and_a_work_dir_that_is_a_file_is_refused(tmp_path, capsys):
+    start = ["--conf", str(QUICKSTART), *overrides(tmp_path / "run", "train.max_steps=1"), "--resume"]
+    assert finetune.main(start) == 0
+    assert "no snapshot in" in (tmp_path / "run" / "train.log").read_text()
+    (tmp_path / "file").write_text("")
+    assert finetune.main([*start, "--set", f"work_dir={tmp_path / 'file'}"]) == 2
+    message = capsys.readouterr().err
+    assert "expected work_dir to be a folder" in message and "Traceback" not in message
 
 
 def test_finished_run_can_be_resumed_with_more_epochs(run, tmp_path, capsys):
@@ -66,6 +92,8 @@ def test_start_from_a_model_directory_keeps_what_it_was_taught(run, tmp_path, ca
         ({"model": {"tokenizer": {"train_vocab_size": None}}}, ["model.tokenizer.path"]),
         ({"model": {"config": {"d_modell": 3}}}, ["d_modell"]),
         ({"model": {"config": {"use_ofasys": True}}}, ["use_ofasys"]),
+        ({"train": {"optimizer": {"lr": 1e-8}}}, ["lr_end 1e-07", "optimizer.lr 1e-08", "polynomial_decay"]),
+        ({"train": {"hooks": [{"type": "SnapshotHook", "intervall": 1}]}}, ["'intervall'", "did you mean 'interval'"]),
     ],
 )
 def test_bad_configuration_ends_with_2_and_says_what_would_do(tmp_path, capsys, change, words):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
+import shutil
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -11,15 +13,22 @@ import pytest
 import torch
 from modelscope.trainers import build_trainer
 from modelscope.trainers.hooks.hook import Hook
-from ofakit.config import load_config
+from ofakit.config import load_config, parse_config
 from ofakit.errors import UsageError
 from ofakit.hub import load_bundle
 from ofakit.trainers import CaptionTrainer
 from ofakit.trainers.state import latest_snapshot
+from safetensors.torch import load_file
 
 from tests.file_limit import file_limit
 
-from .conftest import Interrupt, trained, weights
+from .conftest import SMALL, Interrupt, merged, trained, weights
+
+USUAL = [
+    {"type": "EvaluationHook", "interval": 1},
+    {"type": "MetricsFileHook", "interval": 1},
+    {"type": "SnapshotHook", "interval": 1},
+]
 
 
 def assert_bit_equal(one, other):
@@ -33,18 +42,19 @@ def test_run_writes_its_directory(experiment):
         {"type": "EvaluationHook", "interval": 1},
         {"type": "BestSnapshotHook"},
         {"type": "TensorboardHook"},
+        {"type": "TextLoggerHook", "interval": 1},
         {"type": "MetricsFileHook", "interval": 1},
         {"type": "CheckpointHook", "max_checkpoint_num": 1},
     ]
     trainer = CaptionTrainer(experiment=experiment(train={"hooks": hooks}), device="cpu")
-    trainer.save_configuration()
     trainer.train()
     work_dir = Path(trainer.work_dir)
     assert load_config(work_dir / "conf.json") == trainer.experiment
     assert [path.name for path in (work_dir / "checkpoints").iterdir()] == [f"step_{trainer.iter}"]
     assert {path.name for path in (work_dir / "eval").iterdir()} == {"val.json", "val.predictions.jsonl", "val.html"}
     assert list((work_dir / "tensorboard").iterdir())
-    assert "step" in (work_dir / "train.log").read_text()
+    log = (work_dir / "train.log").read_text()
+    assert "step" in log and log.count("epoch(eval)") == 2
     lines = [json.loads(line) for line in (work_dir / "metrics.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if "loss" in line]
     assert len(losses) == trainer.iter == 6 and losses[-1] < losses[0]
@@ -178,6 +188,98 @@ def test_training_and_evaluation_compute_in_their_own_precision(experiment, trai
     assert {*seen} == {dtypes[evaluation]}
 
 
+@pytest.mark.parametrize(
+    "hook", [{"type": "EarlyStopHook", "metric_key": "cidr"}, {"type": "BestSnapshotHook", "metric_key": "cidr"}]
+)
+def test_a_score_that_no_evaluation_gives_is_refused_at_the_first(experiment, hook):
+    with pytest.raises(UsageError, match="metric_key 'cidr'.*did you mean 'cider'"):
+        trained(experiment(train={"hooks": [{"type": "EvaluationHook"}, hook], "max_steps": 1}))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, scenes_root):
+    """The run directory of a run that `max_steps` ended in the middle of its second epoch, and its configuration."""
+    values = merged(copy.deepcopy(SMALL), {"train": {"max_steps": 4, "hooks": USUAL}})
+    values["data"]["reader"]["root"] = str(scenes_root)
+    config = parse_config({"work_dir": str(tmp_path_factory.mktemp("finished") / "run"), **values})
+    trained(config)
+    return config
+
+
+def test_a_finished_run_that_is_resumed_evaluates_nothing_again(finished):
+    resumed = CaptionTrainer(experiment=finished, device="cpu")
+    resumed.train(str(latest_snapshot(Path(finished.work_dir))))
+    lines = [json.loads(line) for line in (Path(finished.work_dir) / "metrics.jsonl").read_text().splitlines()]
+    evaluations = [(line["epoch"], line["step"]) for line in lines if "evaluation/cider" in line]
+    assert evaluations == [(1, 3), (2, 4)] and resumed.iter == 4
+
+
+@pytest.mark.parametrize(
+    "change, then, now",
+    [
+        ({"precision": "fp16"}, "train.precision = fp32", "fp16"),
+        ({"freeze": ["visual"]}, r"train.freeze = \[\]", "visual"),
+        ({"gradient_accumulation": 4}, "train.gradient_accumulation = 2", "4"),
+        ({"optimizer": {"lr": 0.5}}, "train.optimizer.lr = 0.001", "0.5"),
+        ({"optimizer": {"betas": (0.5, 0.9)}}, "train.optimizer.betas = .*0.9", "0.5"),
+    ],
+)
+def test_what_must_stay_the_same_is_refused_by_name_and_the_weights_can_be_taken(finished, tmp_path, change, then, now):
+    snapshot = latest_snapshot(Path(finished.work_dir))
+    values = merged(finished.model_dump(), {"work_dir": str(tmp_path), "train": {**change, "max_steps": 1}})
+    with pytest.raises(UsageError, match=f"{then}, found .*{now}.*--checkpoint"):
+        CaptionTrainer(experiment=parse_config(values), device="cpu").train(str(snapshot))
+    if "freeze" in change:
+        trainer = trained(parse_config(values), checkpoint=str(snapshot), load_all_state=False)
+        start, end = load_file(snapshot / "model.safetensors"), weights(trainer)
+        frozen = [name for name in start if "embed_images" in name]
+        assert frozen and all(torch.equal(start[name], end[name]) for name in frozen)
+
+
+def test_a_damaged_snapshot_is_refused(finished, tmp_path):
+    snapshot = shutil.copytree(latest_snapshot(Path(finished.work_dir)), tmp_path / "step_4")
+    (snapshot / "state.json").write_text((snapshot / "state.json").read_text()[:100])
+    with pytest.raises(UsageError, match="step_4 is damaged"):
+        CaptionTrainer(experiment=finished, device="cpu").train(str(snapshot))
+
+
+def test_a_run_in_the_directory_of_a_longer_one_keeps_its_own_snapshots(experiment):
+    hooks = [{"type": "MetricsFileHook", "interval": 1}]
+    hooks.append({"type": "SnapshotHook", "save_strategy": "by_step", "interval": 1})
+    trained(experiment(train={"hooks": hooks, "max_steps": 3}))
+    config = experiment(train={"hooks": hooks, "max_steps": 1})
+    start = latest_snapshot(Path(config.work_dir))
+    trained(config, checkpoint=str(start), load_all_state=False)
+    work_dir = Path(config.work_dir)
+    assert [path.name for path in (work_dir / "checkpoints").iterdir()] == ["step_1"]
+    assert (work_dir / "earlier" / "1" / "checkpoints" / "step_3").is_dir() and not start.exists()
+    assert load_config(work_dir / "conf.json").train.max_steps == 1
+    assert "step 3/3" in (work_dir / "earlier" / "1" / "train.log").read_text()
+    assert "step 3/3" not in (work_dir / "train.log").read_text()
+
+
+@pytest.mark.parametrize("hooks", [[], [{"type": "MetricsFileHook"}]])
+def test_the_trained_model_is_in_output_whatever_the_hooks(experiment, hooks):
+    trainer = trained(experiment(data={"val": None}, train={"hooks": hooks, "max_steps": 1}))
+    assert_bit_equal(dict(load_bundle(Path(trainer.work_dir) / "output").model.state_dict()), weights(trainer))
+
+
+def test_weights_of_another_size_are_refused_and_taken_in_part_where_that_is_allowed(experiment):
+    first = Path(trained(experiment("first", train={"max_steps": 1})).work_dir)
+    changes = {"model": {"config": {"decoder_layers": 2}}, "train": {"max_steps": 1}}
+    for start in (first / "output", latest_snapshot(first)):
+        with pytest.raises(UsageError, match="missing.*--allow-partial"):
+            trained(experiment("deeper", **changes), checkpoint=str(start), load_all_state=False)
+        trained(
+            experiment("partly", **merged(copy.deepcopy(changes), {"model": {"allow_partial": True}})),
+            checkpoint=str(start),
+            load_all_state=False,
+        )
+    with pytest.raises(UsageError, match="of another shape"):
+        wider = experiment("wider", model={"config": {"d_model": 64}})
+        trained(wider, checkpoint=str(first / "output"), load_all_state=False)
+
+
 def test_snapshot_of_other_data_is_refused(experiment):
     config = experiment()
     trained(config)
@@ -302,6 +404,42 @@ def test_modelscope_builds_it_by_name_and_calls_cfg_modify_fn_once(experiment, t
     assert_bit_equal(weights(source), weights(trainer))
     trainer.train()
     assert trainer.iter == 2 and trainer.metric_values["captions"] == 8
+
+
+def test_cfg_modify_fn_of_modelscopes_usual_form(experiment, tmp_path):
+    source = trained(experiment(train={"max_steps": 1}))
+    picture = source.examples["train"][0].image
+
+    def change(cfg):
+        cfg.train.max_epochs = 1
+        cfg.train.work_dir = str(tmp_path / "elsewhere")
+        cfg.train.optimizer.lr = 0.5
+        cfg.train.dataloader.batch_size_per_gpu = 2
+        return cfg
+
+    rows = [{"image": picture, "caption": "a red circle", "style": "plain"}] * 4
+    common = {"train_dataset": rows, "cfg_modify_fn": change, "device": "cpu"}
+    for place in ({"model": str(Path(source.work_dir) / "output")}, {"cfg_file": f"{source.work_dir}/conf.json"}):
+        trainer = CaptionTrainer(**place, **common)
+        assert trainer.experiment.train.max_epochs == 1 and trainer.work_dir == str(tmp_path / "elsewhere")
+        assert trainer.experiment.train.optimizer.lr == 0.5
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda cfg: None, "must return the configuration"),
+        (
+            lambda cfg: cfg.train.__setitem__("max_epoch", 1) or cfg,
+            "cfg_modify_fn made.*'train.max_epoch': did you mean",
+        ),
+    ],
+)
+def test_faults_of_cfg_modify_fn_are_called_its_own(experiment, tmp_path, change, words):
+    file = tmp_path / "conf.json"
+    file.write_text(experiment().model_dump_json())
+    with pytest.raises(UsageError, match=words):
+        CaptionTrainer(cfg_file=str(file), cfg_modify_fn=change, device="cpu")
 
 
 def test_full_disk_while_saving_says_so_and_leaves_the_snapshot_before_it(experiment, monkeypatch):

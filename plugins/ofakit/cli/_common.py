@@ -13,11 +13,14 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ofakit.errors import OfakitError, UsageError
 
-__all__ = ["add_config_arguments", "positive", "print_json", "run_tool", "tool_parser"]
+if TYPE_CHECKING:
+    from ofakit.config import ExperimentConfig
+
+__all__ = ["add_config_arguments", "model_to_score", "positive", "print_json", "run_tool", "tool_parser"]
 
 NO_CHARACTER = re.compile("[\ud800-\udfff]")
 """What Python makes of the bytes of a file's name that are no UTF-8."""
@@ -47,6 +50,31 @@ def add_config_arguments(parser: argparse.ArgumentParser, required: bool = True)
         "--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides",
         help="override a key of the file, dotted: --set train.max_epochs=3 (repeatable)",
     )  # fmt: skip
+
+
+def model_to_score(config: ExperimentConfig, checkpoint: str | None) -> str | None:
+    """The model directory to score.
+
+    Args:
+        config: The experiment; of its run directory the best model is scored, or the last where none was chosen.
+        checkpoint: The directory that was named instead, or None.
+
+    Returns:
+        None for the model that the configuration starts from, where the run directory has none.
+
+    Raises:
+        UsageError: There is no model at all.
+    """
+    if checkpoint is not None:
+        return checkpoint
+    from ofakit.trainers.run_directory import best_model
+
+    found = best_model(config.work_dir)
+    if found is None and config.model.path is None:
+        raise UsageError(f"no model to score: {config.work_dir} has neither best/ nor output/; give --checkpoint DIR")
+    if found is not None and found.name != "best":
+        print(f"no best model was chosen in {config.work_dir}: scoring the last one, {found}", file=sys.stderr)
+    return None if found is None else str(found)
 
 
 def run_tool(

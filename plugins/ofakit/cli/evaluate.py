@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from ofakit.cli._common import add_config_arguments, run_tool, tool_parser
+from ofakit.cli._common import add_config_arguments, model_to_score, run_tool, tool_parser
 from ofakit.errors import UsageError
 
 __all__ = ["main"]
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = tool_parser("Score captions.", EXAMPLES)
     add_config_arguments(parser, required=False)
-    parser.add_argument("--checkpoint", metavar="DIR", help="model directory; default: best/ of the run directory")
+    parser.add_argument("--checkpoint", metavar="DIR", help="model directory; default: the run's best/, or output/")
     parser.add_argument("--split", choices=("train", "val", "test"), default="test", help="default: test")
     parser.add_argument("--predictions", metavar="FILE", help="captions of any system")
     parser.add_argument("--references", metavar="FILE", help="what they are scored against")
@@ -70,15 +70,10 @@ def _score_files(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _score_model(args: argparse.Namespace) -> dict[str, Any]:
-    from pathlib import Path
-
     from ofakit.config import load_config
     from ofakit.trainers import CaptionTrainer
 
     config = load_config(args.conf, args.overrides)
-    best = Path(config.work_dir) / "best"
-    checkpoint = args.checkpoint or (str(best) if best.exists() else None)
-    if checkpoint is None and config.model.path is None:
-        raise UsageError(f"no model to score: {best} does not exist; give --checkpoint DIR")
+    checkpoint = model_to_score(config, args.checkpoint)
     trainer = CaptionTrainer(model=checkpoint, experiment=config, device=args.device)
     return {"checkpoint": checkpoint, "split": args.split, **trainer.evaluate(split=args.split)}

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ofakit.cli._common import add_config_arguments, run_tool, tool_parser
+from ofakit.cli._common import add_config_arguments, model_to_score, run_tool, tool_parser
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,11 +25,6 @@ EXAMPLES = """examples:
 The last line of stdout is one JSON object with work_dir, the scores of the test split, steps and seconds; where the
 configuration has stages these are the last one's, and `stages` lists name and scores of each."""
 
-OUTPUTS = (
-    "stages", "checkpoints", "starting_model", "best", "output", "eval", "tensorboard", "metrics.jsonl", "train.log",
-    "conf.json",
-)  # fmt: skip
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tool.
@@ -43,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = tool_parser("Fine-tune OFA to caption, from one JSON file.", EXAMPLES)
     parser.add_argument("mode", nargs="?", choices=("train", "eval"), default="train", help="default: train")
     add_config_arguments(parser)
-    parser.add_argument("--checkpoint", metavar="DIR", help="model directory or snapshot whose weights to start from")
+    parser.add_argument("--checkpoint", metavar="DIR", help="model directory or snapshot to take the weights of")
     parser.add_argument("--resume", action="store_true", help="go on from the newest snapshot of the run directory")
     parser.add_argument("--max_epochs", "--max_epoches", type=int, metavar="N", help="sets train.max_epochs")
     parser.add_argument("--batch_size", type=int, metavar="N", help="sets train.dataloader.batch_size_per_gpu")
@@ -85,10 +80,6 @@ def _shorthands(args: argparse.Namespace) -> list[str]:
 
 def _train(config: ExperimentConfig, args: argparse.Namespace) -> dict[str, Any]:
     """Train in one or several stages, then evaluate the best model on the test split."""
-    from pathlib import Path
-
-    if not args.resume:
-        _move_earlier_run(Path(config.work_dir))
     if not config.stages:
         return _train_one(config, args, args.checkpoint)
     from ofakit.trainers.stages import train_stages
@@ -108,17 +99,18 @@ def _train_one(config: ExperimentConfig, args: argparse.Namespace, checkpoint: s
     work_dir = Path(config.work_dir)
     snapshot = latest_snapshot(work_dir) if args.resume else None
     trainer = _trainer(config, args)
-    trainer.save_configuration()
     if snapshot is not None:
         trainer.train(str(snapshot))
     else:
+        if args.resume:
+            trainer.logger.warning(f"no snapshot in {work_dir / 'checkpoints'} to go on from: the run begins anew")
         trainer.train(checkpoint, load_all_state=False)
     return _final_scores(trainer, work_dir / "best" if (work_dir / "best").exists() else None)
 
 
 def _evaluate(config: ExperimentConfig, args: argparse.Namespace) -> dict[str, Any]:
-    """Evaluate a model directory, or the model that the configuration starts from."""
-    return _final_scores(_trainer(config, args, model=args.checkpoint), None)
+    """Evaluate the model directory that was named, or that of the run."""
+    return _final_scores(_trainer(config, args, model=model_to_score(config, args.checkpoint)), None)
 
 
 def _final_scores(trainer: Any, checkpoint: Path | str | None) -> dict[str, Any]:
@@ -138,19 +130,3 @@ def _trainer(config: ExperimentConfig, args: argparse.Namespace, model: str | No
     from ofakit.trainers import CaptionTrainer
 
     return CaptionTrainer(model=model, experiment=config, device=args.device)
-
-
-def _move_earlier_run(work_dir: Path) -> None:
-    """Put what an earlier run left aside, so that nothing of it is lost or mistaken for the new one's."""
-    from ofakit.processes import launched_rank
-
-    if launched_rank() != 0 or not work_dir.is_dir():
-        return
-    left = [work_dir / name for name in OUTPUTS if (work_dir / name).exists()]
-    if not left:
-        return
-    number = 1 + sum(1 for _ in work_dir.glob("earlier/*"))
-    aside = work_dir / "earlier" / str(number)
-    aside.mkdir(parents=True)
-    for path in left:
-        path.rename(aside / path.name)

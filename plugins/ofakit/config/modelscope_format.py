@@ -6,6 +6,7 @@ Keys that both have keep their meaning; what the stock trainer keeps elsewhere i
     train.optimizer_hook.grad_clip      -> train.clip_norm
     train.optimizer_hook.cumulative_iters -> train.gradient_accumulation
     train.use_fp16                      -> train.precision
+    train.hooks[].metric_key            -> ours: bleu-4 is bleu4, rouge-l is rouge_l
     model.beam_search                   -> generation
     model.patch_image_size, prompt, …   -> preprocessor
 """
@@ -15,7 +16,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["from_configuration", "is_configuration", "stock_generation", "stock_preprocessor"]
+__all__ = [
+    "from_configuration",
+    "is_configuration",
+    "run_keys_on_top",
+    "stock_generation",
+    "stock_preprocessor",
+    "with_usual_sections",
+]
 
 BEAM_SEARCH_NAMES = {
     "num_beams": "beam_size",
@@ -25,6 +33,8 @@ BEAM_SEARCH_NAMES = {
     "length_penalty": "len_penalty",
     "temperature": "temperature",
 }
+RUN_KEYS = ("work_dir", "seed")
+SCORE_NAMES = {**{f"bleu-{order}": f"bleu{order}" for order in (1, 2, 3, 4)}, "rouge-l": "rouge_l"}
 CRITERION_NAMES = {
     "label_smoothing": "label_smoothing",
     "drop_worst_ratio": "drop_worst_ratio",
@@ -39,6 +49,30 @@ def is_configuration(values: Mapping[str, Any]) -> bool:
         values: The object.
     """
     return "framework" in values
+
+
+def with_usual_sections(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """A ModelScope configuration with the sections that a `cfg_modify_fn` changes, empty where it has none.
+
+    Args:
+        configuration: The content of configuration.json; that of a model directory need not say how to train.
+    """
+    train = {"dataloader": {}, "optimizer": {}, "lr_scheduler": {}, "hooks": [], **configuration.get("train", {})}
+    evaluation = {"dataloader": {}, **configuration.get("evaluation", {})}
+    return {"dataset": {}, **configuration, "train": train, "evaluation": evaluation}
+
+
+def run_keys_on_top(values: Mapping[str, Any]) -> dict[str, Any]:
+    """An experiment of ours in which `work_dir` and `seed` stand where ours do, wherever ModelScope has them.
+
+    Args:
+        values: The experiment; in `train` these keys win over those on top.
+    """
+    train = values.get("train")
+    if not isinstance(train, Mapping):
+        return dict(values)
+    above = {key: train[key] for key in RUN_KEYS if key in train}
+    return {**values, **above, "train": {key: value for key, value in train.items() if key not in above}}
 
 
 def from_configuration(configuration: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,11 +94,7 @@ def from_configuration(configuration: Mapping[str, Any]) -> dict[str, Any]:
     }
     if "dataloader" in evaluation:
         values["evaluation"] = {"dataloader": _dataloader(evaluation["dataloader"])}
-    if "work_dir" in train:
-        values["work_dir"] = train["work_dir"]
-    if "seed" in train:
-        values["seed"] = train["seed"]
-    return values
+    return values | {key: train[key] for key in RUN_KEYS if key in train}
 
 
 def stock_preprocessor(configuration: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,9 +154,15 @@ def _train(train: Mapping[str, Any]) -> dict[str, Any]:
         "precision": "fp16" if train.get("use_fp16") else None,
         "optimizer": optimizer or None,
         "lr_scheduler": scheduler or None,
-        "hooks": [dict(hook) for hook in train.get("hooks", [])],
+        "hooks": [_hook(hook) for hook in train.get("hooks", [])],
     }
     return {"clip_norm": clip, **{key: value for key, value in found.items() if value is not None}}
+
+
+def _hook(hook: Mapping[str, Any]) -> dict[str, Any]:
+    """A hook, which watches a score by our name of it."""
+    watched = {key: SCORE_NAMES.get(hook[key], hook[key]) for key in ("metric_key",) if key in hook}
+    return {**hook, **watched}
 
 
 def _dataloader(section: Mapping[str, Any]) -> dict[str, Any]:

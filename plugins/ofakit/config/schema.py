@@ -160,6 +160,16 @@ class TrainSection(Section):
     hooks: list[Component] = Field(default_factory=list, description="ModelScope hooks, by ModelScope's keys")
     max_bad_steps: int = Field(10, ge=1, description="steps in a row with NaN or infinite loss before the run stops")
 
+    @model_validator(mode="after")
+    def _decays(self) -> TrainSection:
+        schedule, lr = self.lr_scheduler, self.optimizer.lr
+        if schedule.name == "polynomial_decay" and schedule.lr_end >= lr:
+            raise ValueError(
+                f"lr_scheduler.lr_end {schedule.lr_end:g} must be less than optimizer.lr {lr:g} for polynomial_decay; "
+                "lower lr_end, or use lr_scheduler.name = const"
+            )
+        return self
+
 
 class GenerationSection(Section):
     """Beam search or sampling; names and meaning of OFA's generator."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import logging.handlers
 import random
 import sys
 import time
@@ -22,24 +23,25 @@ from typing import Any
 import numpy as np
 import torch
 from modelscope.trainers.builder import TRAINERS
-from modelscope.trainers.hooks.builder import HOOKS
 from modelscope.trainers.trainer import EpochBasedTrainer
 from modelscope.trainers.utils.log_buffer import LogBuffer
 from modelscope.utils.config import Config
 from modelscope.utils.constant import ModeKeys, TrainerStages
-from modelscope.utils.registry import build_from_cfg
 
 from ofakit.config import ExperimentConfig, load_config, parse_config
-from ofakit.config.modelscope_format import from_configuration, is_configuration
+from ofakit.config.modelscope_format import from_configuration, is_configuration, run_keys_on_top, with_usual_sections
 from ofakit.data import Example, examples_from_dataset
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.files import replace_folder, write_text
-from ofakit.hooks import import_all as import_hooks
-from ofakit.hub import ModelBundle, load_bundle, resolve_model, save_bundle
+from ofakit.hooks.building import build_hook
+from ofakit.hub import ModelBundle, resolve_model, save_bundle
+from ofakit.models.ofa import load_checkpoint
 from ofakit.models.ofa.freezing import freeze
 from ofakit.objectives import OBJECTIVES
 from ofakit.processes import join_processes
+from ofakit.text import OFATokenizer
 from ofakit.trainers.assemble import build_bundle, build_reader
+from ofakit.trainers.continuity import fixed_values, refuse_changes
 from ofakit.trainers.evaluation import (
     Prediction,
     StyleJudge,
@@ -52,16 +54,19 @@ from ofakit.trainers.evaluation import (
 from ofakit.trainers.host_memory import keep_freed_memory
 from ofakit.trainers.loading import Loading, move_batch
 from ofakit.trainers.optimization import build_optimizer, build_scheduler
-from ofakit.trainers.state import load_state, random_state, restore_random_state, save_state, snapshot_folder
+from ofakit.trainers.run_directory import make_run_directory, move_earlier_run
+from ofakit.trainers.state import (
+    load_weights,
+    random_state,
+    read_state,
+    restore_random_state,
+    save_state,
+    snapshot_folder,
+)
 from ofakit.trainers.update import Updater, WeightedObjectives
 
 __all__ = ["CaptionTrainer"]
 
-OURS_INSTEAD = {
-    "CheckpointHook": "SnapshotHook",
-    "BestCkptSaverHook": "BestSnapshotHook",
-    "EarlyStopHook": "ResumableEarlyStopHook",
-}
 DONE_BY_THE_TRAINER = ("OptimizerHook", "TorchAMPOptimizerHook", "LrSchedulerHook", "DDPHook", "LoadCheckpointHook")
 NEED_EVALUATION = ("EvaluationHook", "BestSnapshotHook")
 DEFAULT_HOOKS = (
@@ -158,20 +163,23 @@ class CaptionTrainer(EpochBasedTrainer):
         if not is_configuration(values):
             loaded = load_config(path)
             values, files = loaded.model_dump(), loaded.files
-        if cfg_modify_fn is not None:
-            values = dict(cfg_modify_fn(Config(values))._cfg_dict)
-        return parse_config(from_configuration(values) if is_configuration(values) else values, files)
+        if cfg_modify_fn is None:
+            return parse_config(_as_experiment(values), files)
+        try:
+            return parse_config(_as_experiment(_modified(values, cfg_modify_fn)))
+        except UsageError as error:
+            raise UsageError(f"the configuration that cfg_modify_fn made of {path}: {error}") from None
 
     def _set_base_attributes(self, arg_parse_fn: Callable[..., Any] | None, optimizers: tuple[Any, Any]) -> None:
         """What BaseTrainer, EpochBasedTrainer's properties and ModelScope's hooks look for."""
         self.work_dir = self.experiment.work_dir
-        Path(self.work_dir).mkdir(parents=True, exist_ok=True)
+        make_run_directory(self.work_dir)
         self.cfg = Config(self.experiment.model_dump())
         self.cfg.train.work_dir = self.work_dir
         self.args = self.cfg.to_args(arg_parse_fn) if arg_parse_fn else None
         self.log_buffer, self.visualization_buffer = LogBuffer(), LogBuffer()
         self.timestamp = time.strftime("%Y%m%d_%H%M%S")
-        self.logger = _logger(Path(self.work_dir), self.processes.is_main)
+        self.logger = _logger(self.work_dir, self.processes.is_main)
         self.device = self.processes.device
         self._dist = self.processes.world_size > 1
         self.parallel_groups: dict[str, Any] = {}
@@ -187,6 +195,7 @@ class CaptionTrainer(EpochBasedTrainer):
         self.epoch_is_over = False
         self.seconds_before = 0.0
         self.step_logs: dict[str, float] = {}
+        self.step_is_skipped = False
         self.examples_in_step = 0
         self.updater: Updater | None = None
         self.judge: StyleJudge | None = None
@@ -241,16 +250,14 @@ class CaptionTrainer(EpochBasedTrainer):
                 "train.hooks has an EvaluationHook, and there are no examples to evaluate on: give data.val a "
                 "split or an eval_dataset, or leave the hook out"
             )
-        import_hooks()
         for number, spec in enumerate(specs):
             if spec["type"] in DONE_BY_THE_TRAINER:
                 self.logger.info(f"hook {spec['type']} is left out: the trainer itself does its work")
                 continue
-            spec["type"] = OURS_INSTEAD.get(spec["type"], spec["type"])
             if spec["type"] == "TensorboardHook":
                 spec.setdefault("out_dir", str(Path(self.work_dir) / "tensorboard"))
             with self.experiment.naming_the_file("train", "hooks", number):
-                self.register_hook(_build_hook(spec))
+                self.register_hook(build_hook(spec))
         for hook in callbacks or []:
             self.register_hook(hook)
         self.invoke_hook(TrainerStages.after_init)
@@ -282,7 +289,7 @@ class CaptionTrainer(EpochBasedTrainer):
     # Training
 
     def train(self, checkpoint_path: str | None = None, load_all_state: bool = True, **_: Any) -> None:
-        """Train to the end.
+        """Train to the end. A run that does not go on from a snapshot moves an earlier one in its directory aside.
 
         Args:
             checkpoint_path: A snapshot to go on from, or a model directory whose weights to start with.
@@ -302,9 +309,11 @@ class CaptionTrainer(EpochBasedTrainer):
         objectives, weights = self._build_objectives()
         self.bundle.objectives = tuple(dict.fromkeys([*(self.bundle.objectives or ()), *objectives]))
         self.loading.prepare_training(self.examples["train"], objectives)
-        if checkpoint_path is not None and not load_all_state:
-            self._start_from(Path(checkpoint_path), everything=False)
         resumed = checkpoint_path is not None and load_all_state
+        if checkpoint_path is not None and not resumed:
+            self._take_weights(Path(checkpoint_path))
+        if not resumed:
+            self._leave_earlier_run()
         for objective in objectives.values():
             if hasattr(objective, "prepare"):
                 objective.prepare(self.loading.training_examples, self.bundle, Path(self.work_dir))
@@ -313,7 +322,10 @@ class CaptionTrainer(EpochBasedTrainer):
         self._build_updater(objectives, weights)
         self.train_dataloader = self.data_loader = self.loading
         if resumed:
-            self._start_from(Path(checkpoint_path), everything=True)
+            self._resume(Path(checkpoint_path))
+        self.save_configuration()
+        if self.processes.is_main:
+            _log_to_file(self.logger, Path(self.work_dir) / "train.log")
         self.model.train()
         self.train_loop(self.loading)
 
@@ -365,6 +377,7 @@ class CaptionTrainer(EpochBasedTrainer):
             self._epoch += 1
             self._inner_iter = 0
         self.invoke_hook(TrainerStages.after_run)
+        self.save_output()
 
     def _steps_left(self, loading: Loading) -> Iterator[list[dict[str, Any]]]:
         """The batches of each step of this epoch that is still to do."""
@@ -383,13 +396,15 @@ class CaptionTrainer(EpochBasedTrainer):
         self.model.train()
         mean_std = self.bundle.preprocessor.mean_std
         batches = [move_batch(batch, self.device, mean_std) for batch in inputs]
+        bad_steps_before = self.updater.bad_steps
         self.step_logs = self.updater(batches, self._iter)
+        self.step_is_skipped = self.updater.bad_steps > bad_steps_before
         if self.updater.bad_steps_in_a_row:
             self.logger.warning(
                 f"step {self._iter + 1}: the loss is not finite; the step is skipped ({self.updater.bad_steps} so far)"
             )
         self.examples_in_step = self.processes.world_size * sum(len(batch["index"]) for batch in inputs)
-        self.log_buffer.update(self.step_logs)
+        self.log_buffer.update({"lr": self.step_logs["lr"]} if self.step_is_skipped else self.step_logs)
 
     # Evaluation
 
@@ -405,15 +420,14 @@ class CaptionTrainer(EpochBasedTrainer):
             The scores by name.
         """
         if checkpoint_path is not None:
-            self._start_from(Path(checkpoint_path), everything=False)
+            self._take_weights(Path(checkpoint_path))
         if not self.examples.get(split):
             raise UsageError(f"no examples to evaluate on in {split!r}: {did_you_mean(split, self.examples)}")
-        self._mode = ModeKeys.EVAL
+        self._mode = ModeKeys.EVAL  # until the next step: ModelScope's loggers tell by it what they log
         predictions = self.predict(self.examples[split])
         scores = self.processes.gather(self._score(split, predictions) if self.processes.is_main else None)[0]
         self._metric_values = scores
         self.evaluations += 1
-        self._mode = ModeKeys.TRAIN
         return scores
 
     def _score(self, split: str, predictions: Sequence[Prediction]) -> dict[str, float]:
@@ -476,12 +490,13 @@ class CaptionTrainer(EpochBasedTrainer):
             "epoch": self._epoch + 1 if whole_epoch else self._epoch,
             "iter": step,
             "inner_iter": 0 if whole_epoch else done,
+            "epoch_is_over": epoch_is_over,
             "stopped_early": self._stop_training and step < self.max_iters,
             "evaluations": self.evaluations,
             "metric_values": self._metric_values,
             "seconds": self.seconds,
             "sampler": self.loading.sampler.state_dict(self._epoch, 0),
-            "world_size": self.processes.world_size,
+            "fixed": fixed_values(self.experiment.train, self.processes.world_size),
             "scheduler": self.lr_scheduler.state_dict(),
             "scaler": self.updater.scaler.state_dict(),
             "bad_steps": [self.updater.bad_steps, self.updater.bad_steps_in_a_row],
@@ -494,23 +509,16 @@ class CaptionTrainer(EpochBasedTrainer):
         self.processes.wait()
         return folder
 
-    def _start_from(self, path: Path, everything: bool) -> None:
-        """Go on from a snapshot, or take only the weights of a snapshot or model directory."""
-        if not everything:
-            if (path / "config.json").exists():
-                self._take_weights(path)
-            else:
-                load_state(path, self.model, None)
-            return
-        state = load_state(path, self.model, self.optimizer)
-        if state["world_size"] != self.processes.world_size:
-            raise UsageError(
-                f"{path} was written by {state['world_size']} processes and this run has {self.processes.world_size}; "
-                "resume with as many, or take only its weights with --checkpoint"
-            )
+    def _resume(self, path: Path) -> None:
+        """Go on from a snapshot in every respect."""
+        state = read_state(path)
+        refuse_changes(path, state.get("fixed"), fixed_values(self.experiment.train, self.processes.world_size))
+        load_weights(path, self.model)
+        self.optimizer.load_state_dict(state["optimizer"])
         self.loading.sampler.load_state_dict(state["sampler"])
         self._epoch, self._iter, self._inner_iter = state["epoch"], state["iter"], state["inner_iter"]
-        self._stop_training = state["stopped_early"]
+        done = state["epoch_is_over"] and self._iter >= self.max_iters
+        self._stop_training = state["stopped_early"] or done
         self.evaluations, self._metric_values = state["evaluations"], state["metric_values"]
         self.seconds_before = state["seconds"]
         self.lr_scheduler.load_state_dict(state["scheduler"])
@@ -523,15 +531,21 @@ class CaptionTrainer(EpochBasedTrainer):
         self.logger.info(f"going on from {path}: epoch {self._epoch + 1}, step {self._iter}")
 
     def _take_weights(self, path: Path) -> None:
-        """Those of a model directory, whose token ids must mean the same."""
-        other = load_bundle(path)
-        theirs, ours = other.tokenizer, self.bundle.tokenizer
-        if ours.first_difference(theirs) is not None:
-            raise UsageError(
-                f"expected a checkpoint with this run's vocabulary of {len(ours)} tokens, found another, of "
-                f"{len(theirs)} tokens, in {path}; start from that model with its own: --set model.path={path}"
-            )
-        self.model.load_state_dict(other.model.state_dict())
+        """Only the weights of a snapshot or of a model directory, whose token ids must mean the same."""
+        if (path / "config.json").exists():
+            theirs, ours = OFATokenizer.from_pretrained(path), self.bundle.tokenizer
+            if ours.first_difference(theirs) is not None:
+                raise UsageError(
+                    f"expected a checkpoint with this run's vocabulary of {len(ours)} tokens, found another, of "
+                    f"{len(theirs)} tokens, in {path}; start from that model with its own: --set model.path={path}"
+                )
+        load_checkpoint(self.model, path, allow_partial=self.experiment.model.allow_partial)
+
+    def _leave_earlier_run(self) -> None:
+        """Move what an earlier run left in the run directory aside."""
+        if self.processes.is_main:
+            move_earlier_run(Path(self.work_dir))
+        self.processes.wait()
 
     def save_best(self, scores: Mapping[str, float]) -> None:
         """Write the model directory `best/`.
@@ -556,30 +570,43 @@ class CaptionTrainer(EpochBasedTrainer):
             write_text(Path(self.work_dir) / "conf.json", self.experiment.model_dump_json(indent=1) + "\n")
 
 
-def _build_hook(spec: Mapping[str, Any]) -> Any:
-    """A hook from its configuration; faults in it are the user's."""
-    arguments = dict(spec)
-    known = HOOKS.get(arguments.pop("type"))
-    try:
-        # A hook that is registered already need not be looked for in ModelScope's index of its own files.
-        return known(**arguments) if known else build_from_cfg(dict(spec), HOOKS)
-    except (KeyError, TypeError, AssertionError) as error:
-        names = HOOKS.modules["default"]
-        raise UsageError(f"train.hooks: {spec}: {error}; {did_you_mean(spec['type'], names)}") from None
+def _as_experiment(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Our keys, from a configuration of ours or ModelScope's."""
+    return from_configuration(values) if is_configuration(values) else run_keys_on_top(values)
 
 
-def _logger(work_dir: Path, is_main: bool) -> logging.Logger:
-    """To stderr and to `train.log`; processes other than the first only warn."""
-    logger = logging.getLogger(f"ofakit.{work_dir.resolve()}")
+def _modified(values: Mapping[str, Any], cfg_modify_fn: Callable[[Config], Config]) -> dict[str, Any]:
+    """What `cfg_modify_fn` makes of a configuration."""
+    changed = cfg_modify_fn(Config(with_usual_sections(values) if is_configuration(values) else dict(values)))
+    if not isinstance(changed, Config):
+        raise UsageError(f"cfg_modify_fn must return the configuration that it is given, found {changed!r}")
+    return dict(changed._cfg_dict)
+
+
+def _logger(work_dir: str, is_main: bool) -> logging.Logger:
+    """To stderr; processes other than the first only warn. The first keeps its lines for `train.log`."""
+    logger = logging.getLogger(f"ofakit.{Path(work_dir).resolve()}")
     logger.propagate = False
     logger.setLevel(logging.INFO if is_main else logging.WARNING)
+    _replace_handlers(logger, [logging.StreamHandler(sys.stderr)])
+    if is_main:
+        logger.addHandler(logging.handlers.MemoryHandler(capacity=1000))
+    return logger
+
+
+def _log_to_file(logger: logging.Logger, path: Path) -> None:
+    """Log to a file too, which also gets what was said before it was known to be this run's."""
+    file = logging.FileHandler(path, encoding="utf-8")
+    said = [record for handler in logger.handlers for record in getattr(handler, "buffer", [])]
+    _replace_handlers(logger, [logging.StreamHandler(sys.stderr), file])
+    for record in said:
+        file.handle(record)
+
+
+def _replace_handlers(logger: logging.Logger, handlers: Sequence[logging.Handler]) -> None:
     for handler in list(logger.handlers):
         handler.close()
         logger.removeHandler(handler)
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
-    if is_main:
-        handlers.append(logging.FileHandler(work_dir / "train.log", encoding="utf-8"))
     for handler in handlers:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
         logger.addHandler(handler)
-    return logger

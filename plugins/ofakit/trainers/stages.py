@@ -20,6 +20,7 @@ from ofakit.errors import UsageError
 from ofakit.files import replace_folder, write_text
 from ofakit.processes import launched_rank
 from ofakit.trainers.assemble import data_root
+from ofakit.trainers.run_directory import best_model, make_run_directory, move_earlier_run
 
 __all__ = ["train_stages"]
 
@@ -33,7 +34,7 @@ def train_stages(
         config: With `stages`.
         train_one: Trains one experiment, from its newest snapshot if the run is resumed, and gives its scores; it is
             told whether this is the first stage.
-        resume: Leave out stages that are done.
+        resume: Leave out stages that are done; otherwise an earlier run in the directory is moved aside.
 
     Returns:
         What `train_one` gave for the last stage, `work_dir` and the sums of `steps` and `seconds` being those of the
@@ -45,6 +46,9 @@ def train_stages(
     experiments = stage_experiments(config)
     work_dir, is_main = Path(config.work_dir), launched_rank() == 0
     if is_main:
+        make_run_directory(work_dir)
+        if not resume:
+            move_earlier_run(work_dir)
         write_text(work_dir / "conf.json", config.model_dump_json(indent=1) + "\n")
     shared = {
         "root": data_root(config),
@@ -54,7 +58,8 @@ def train_stages(
     for stage, experiment in zip(config.stages, experiments, strict=True):
         experiment.data = experiment.data.model_copy(update=shared)
         if results:
-            experiment.model = experiment.model.model_copy(update={"path": str(best_model(results[-1]["work_dir"]))})
+            start = _model_of_stage(results[-1]["work_dir"])
+            experiment.model = experiment.model.model_copy(update={"path": str(start)})
         file = Path(experiment.work_dir) / RESULT
         if resume and file.exists():
             results.append(json.loads(file.read_text(encoding="utf-8")))
@@ -67,22 +72,12 @@ def train_stages(
     return _joined(results, work_dir)
 
 
-def best_model(work_dir: str | Path) -> Path:
-    """The model directory that the next stage starts from: the best of a run, or its last where none was chosen.
-
-    Args:
-        work_dir: A run directory.
-
-    Raises:
-        UsageError: It has neither.
-    """
-    for name in ("best", "output"):
-        if (Path(work_dir) / name).is_dir():
-            return Path(work_dir) / name
-    raise UsageError(
-        f"the stage in {work_dir} left no model to go on from: expected best/ or output/; give train.hooks a "
-        "BestSnapshotHook or a SnapshotHook"
-    )
+def _model_of_stage(work_dir: str) -> Path:
+    """The model directory that the next stage starts from."""
+    found = best_model(work_dir)
+    if found is None:
+        raise UsageError(f"the stage in {work_dir} left no model to go on from: expected best/ or output/ there")
+    return found
 
 
 def _publish(stage: Path, work_dir: Path) -> None:

@@ -9,19 +9,31 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, load_model, save_file, save_model
+from safetensors import SafetensorError
+from safetensors.torch import load_file, load_model, save_file
 from torch.optim import Optimizer
 
 from ofakit.errors import UsageError
 from ofakit.files import settle
 
-__all__ = ["latest_snapshot", "load_state", "random_state", "restore_random_state", "save_state", "snapshot_folder"]
+__all__ = [
+    "latest_snapshot",
+    "load_weights",
+    "random_state",
+    "read_state",
+    "restore_random_state",
+    "save_state",
+    "snapshot_folder",
+]
+
+WEIGHTS, TENSORS, PLAIN = "model.safetensors", "state.safetensors", "state.json"
 
 
 def snapshot_folder(work_dir: Path, step: int) -> Path:
@@ -58,41 +70,68 @@ def save_state(folder: Path, model: torch.nn.Module, optimizer: Optimizer, rest:
         optimizer: Its state is saved.
         rest: Whatever else is needed, of JSON values and tensors.
     """
-    save_model(model, str(folder / "model.safetensors"))
+    save_file(_each_once(model), folder / WEIGHTS)
     tensors: dict[str, torch.Tensor] = {}
     plain = _take_tensors_out({"optimizer": optimizer.state_dict(), **rest}, tensors, "")
-    save_file(tensors, folder / "state.safetensors")
-    (folder / "state.json").write_text(json.dumps(plain), encoding="utf-8")
+    save_file(tensors, folder / TENSORS)
+    (folder / PLAIN).write_text(json.dumps(plain), encoding="utf-8")
 
 
-def load_state(folder: Path, model: torch.nn.Module, optimizer: Optimizer | None) -> dict[str, Any]:
-    """Read a snapshot back into the model and the optimizer.
+def read_state(folder: Path) -> dict[str, Any]:
+    """What a snapshot holds beside the weights.
 
     Args:
         folder: A snapshot.
-        model: Gets weights and buffers.
-        optimizer: Gets its state; None leaves that aside.
 
     Returns:
-        What `save_state` was given as `rest`.
+        What `save_state` was given as `rest`, and under `optimizer` the optimizer's state.
 
     Raises:
-        UsageError: The folder is no snapshot, or of another model.
+        UsageError: The folder is no snapshot, or a file in it is damaged.
     """
+    with _readable(folder):
+        plain = json.loads((folder / PLAIN).read_text(encoding="utf-8"))
+        state = _put_tensors_back(plain, load_file(folder / TENSORS))
+        moments = state["optimizer"]["state"]
+    state["optimizer"]["state"] = {int(key): value for key, value in moments.items()}
+    return state
+
+
+def load_weights(folder: Path, model: torch.nn.Module) -> None:
+    """Read a snapshot's weights and buffers back into the model.
+
+    Args:
+        folder: A snapshot.
+        model: Gets them.
+
+    Raises:
+        UsageError: The folder is no snapshot, its weights are damaged, or they are of another model.
+    """
+    with _readable(folder):
+        try:
+            load_model(model, str(folder / WEIGHTS), device=str(next(model.parameters()).device))
+        except RuntimeError as error:
+            raise UsageError(f"{folder} is a snapshot of another model: {error}") from None
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    """Say of a folder that cannot be read what is wrong with it."""
     try:
-        load_model(model, str(folder / "model.safetensors"), device=str(next(model.parameters()).device))
-        plain = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-        tensors = load_file(folder / "state.safetensors")
+        yield
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UsageError(f"{folder} is not a snapshot to resume from: {error}") from None
-    except RuntimeError as error:
-        raise UsageError(f"{folder} is a snapshot of another model: {error}") from None
-    state = _put_tensors_back(plain, tensors)
-    optimizer_state = state.pop("optimizer")
-    optimizer_state["state"] = {int(key): value for key, value in optimizer_state["state"].items()}
-    if optimizer is not None:
-        optimizer.load_state_dict(optimizer_state)
-    return state
+    except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError, KeyError) as error:
+        raise UsageError(
+            f"the snapshot {folder} is damaged: {error}; remove it to resume from the one before, or start a new run"
+        ) from None
+
+
+def _each_once(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The model's tensors, those it shares under their first name only: safetensors shares none."""
+    state = model.state_dict()
+    names = [name for name, _ in (*model.named_parameters(), *model.named_buffers()) if name in state]
+    return {name: state[name].contiguous() for name in names}
 
 
 def random_state() -> dict[str, Any]:

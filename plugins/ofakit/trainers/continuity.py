@@ -1,0 +1,54 @@
+"""What a resumed run must have in common with the one that wrote its snapshot.
+
+Each of these would otherwise end in a state that does not fit, or be overruled by the snapshot without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ofakit.config.schema import TrainSection
+from ofakit.errors import UsageError
+
+__all__ = ["fixed_values", "refuse_changes"]
+
+
+def fixed_values(train: TrainSection, world_size: int) -> dict[str, Any]:
+    """The values that may not change, by their key, as JSON gives them back.
+
+    Args:
+        train: The section `train`.
+        world_size: How many processes train together.
+    """
+    optimizer = train.optimizer.model_dump(mode="json")
+    return {
+        "train.precision": train.precision,
+        "train.freeze": sorted(set(train.freeze)),
+        "train.gradient_accumulation": train.gradient_accumulation,
+        **{f"train.optimizer.{key}": value for key, value in optimizer.items()},
+        "the number of processes": world_size,
+    }
+
+
+def refuse_changes(snapshot: Path, then: Mapping[str, Any] | None, now: Mapping[str, Any]) -> None:
+    """Compare the values of a snapshot with those of this run.
+
+    Args:
+        snapshot: Where it lies, for the message.
+        then: `fixed_values` of the run that wrote it; None where it does not say.
+        now: Those of this run.
+
+    Raises:
+        UsageError: One differs.
+    """
+    cure = f"start a new run from its weights: --checkpoint {snapshot}"
+    if then is None:
+        raise UsageError(f"cannot resume: the snapshot {snapshot} is of an earlier version of ofakit; {cure}")
+    for key, value in now.items():
+        if then.get(key) != value:
+            raise UsageError(
+                f"cannot resume: the snapshot {snapshot} was written with {key} = {then.get(key)}, found {value} now; "
+                f"resume with that, or {cure}"
+            )

@@ -1,0 +1,79 @@
+"""Snapshots have the same bytes for the same weights, and say what is wrong when they cannot be read."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from ofakit.errors import UsageError
+from ofakit.trainers.state import load_weights, read_state, save_state
+
+SAVE = """
+import sys, torch
+from pathlib import Path
+from ofakit.trainers.state import save_state
+from tests.trainers.test_state import sharing_model
+model = sharing_model()
+save_state(Path(sys.argv[1]), model, torch.optim.AdamW(model.parameters()), {})
+"""
+
+
+def sharing_model():
+    """Three layers of one weight, so that two of three names are left out of a file."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(*(torch.nn.Linear(3, 3, bias=False) for _ in range(6)), torch.nn.BatchNorm1d(3))
+    for layer in model[1:6]:
+        layer.weight = model[0].weight
+    return model
+
+
+@pytest.fixture
+def snapshot(tmp_path):
+    model = sharing_model()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.5)
+    model(torch.ones(2, 3)).sum().backward()
+    optimizer.step()
+    save_state(tmp_path, model, optimizer, {"iter": 3, "random": [torch.arange(2)]})
+    return tmp_path, model, optimizer
+
+
+def test_a_snapshot_gives_back_what_it_was_given(snapshot):
+    folder, model, optimizer = snapshot
+    other = sharing_model()
+    load_weights(folder, other)
+    assert other[5].weight is other[0].weight
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in other.state_dict().items())
+    state = read_state(folder)
+    assert state["iter"] == 3 and torch.equal(state["random"][0], torch.arange(2))
+    again = torch.optim.AdamW(other.parameters())
+    again.load_state_dict(state["optimizer"])
+    assert again.param_groups[0]["lr"] == 0.5
+    assert torch.equal(again.state[other[0].weight]["exp_avg"], optimizer.state[model[0].weight]["exp_avg"])
+
+
+def test_equal_weights_give_equal_bytes_in_every_process(tmp_path):
+    files = []
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path])}
+    for name in ("one", "two", "three"):
+        (tmp_path / name).mkdir()
+        subprocess.run([sys.executable, "-c", SAVE, str(tmp_path / name)], env=environment, check=True, timeout=300)
+        files.append((tmp_path / name / "model.safetensors").read_bytes())
+    assert files[0] == files[1] == files[2]
+
+
+@pytest.mark.parametrize("name", ["state.json", "state.safetensors", "model.safetensors"])
+@pytest.mark.parametrize("keep", [0, 20])
+def test_a_file_that_was_cut_is_called_damaged(snapshot, name, keep):
+    folder, model, _ = snapshot
+    (folder / name).write_bytes((folder / name).read_bytes()[:keep])
+    with pytest.raises(UsageError, match="is damaged.*remove it"):
+        read_state(folder)
+        load_weights(folder, model)
+
+
+def test_weights_of_another_model_are_refused(snapshot):
+    with pytest.raises(UsageError, match="another model"):
+        load_weights(snapshot[0], torch.nn.Linear(3, 4))
