@@ -221,7 +221,7 @@ def test_a_finished_run_that_is_resumed_evaluates_nothing_again(finished):
         ({"freeze": ["visual"]}, r"train.freeze = \[\]", "visual"),
         ({"gradient_accumulation": 4}, "train.gradient_accumulation = 2", "4"),
         ({"optimizer": {"lr": 0.5}}, "train.optimizer.lr = 0.001", "0.5"),
-        ({"optimizer": {"betas": (0.5, 0.9)}}, "train.optimizer.betas = .*0.9", "0.5"),
+        ({"optimizer": {"betas": (0.5, 0.9)}}, "train.optimizer.betas = .*", "0.5"),
     ],
 )
 def test_what_must_stay_the_same_is_refused_by_name_and_the_weights_can_be_taken(finished, tmp_path, change, then, now):
