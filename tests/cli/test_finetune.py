@@ -92,7 +92,10 @@ def test_start_from_a_model_directory_keeps_what_it_was_taught(run, tmp_path, ca
         ({"model": {"tokenizer": {"train_vocab_size": None}}}, ["model.tokenizer.path"]),
         ({"model": {"config": {"d_modell": 3}}}, ["d_modell"]),
         ({"model": {"config": {"use_ofasys": True}}}, ["use_ofasys"]),
-        ({"train": {"optimizer": {"lr": 1e-8}}}, ["lr_end 1e-07", "optimizer.lr 1e-08", "polynomial_decay"]),
+        (
+            {"train": {"lr_scheduler": {"name": "polynomial_decay", "lr_end": 1}}},
+            ["lr_end 1 ", "less than optimizer.lr"],
+        ),
         ({"train": {"hooks": [{"type": "SnapshotHook", "intervall": 1}]}}, ["'intervall'", "did you mean 'interval'"]),
     ],
 )
