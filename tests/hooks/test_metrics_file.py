@@ -14,12 +14,17 @@ from ofakit.processes import Processes
 BAD = {"loss": math.nan, "grad_norm": math.inf, "lr": 1.0}
 
 
+def running(tmp_path, **state):
+    """What the hook asks of a trainer."""
+    return SimpleNamespace(
+        work_dir=str(tmp_path), processes=Processes(0, 1, "cpu"), logger=logging.getLogger("test"), epoch=0,
+        max_epochs=1, max_iters=9, examples_in_step=8, **{"iter": 0, "evaluations": 0, **state},
+    )  # fmt: skip
+
+
 def lines_of(tmp_path, steps, interval):
     """The lines of steps given as (numbers, whether the step was skipped)."""
-    trainer = SimpleNamespace(
-        work_dir=str(tmp_path), processes=Processes(0, 1, "cpu"), logger=logging.getLogger("test"), iter=0, epoch=0,
-        max_epochs=1, max_iters=len(steps), evaluations=0, examples_in_step=8, metric_values=None, epoch_is_over=False,
-    )  # fmt: skip
+    trainer = running(tmp_path)
     hook = MetricsFileHook(interval)
     hook.before_run(trainer)
     for trainer.iter, (trainer.step_logs, trainer.step_is_skipped) in enumerate(steps):
@@ -49,3 +54,14 @@ def test_skipped_steps_are_counted_and_leave_the_means_alone(tmp_path, steps, lo
 def test_the_interval_after_a_bad_one_counts_anew(tmp_path):
     lines = lines_of(tmp_path, [(BAD, True), ({"loss": 2.0}, False)], interval=1)
     assert [(line["loss"], line["bad_steps"]) for line in lines] == [(None, 1), (2.0, 0)]
+
+
+@pytest.mark.parametrize("evaluations, kept", [(1, 2), (2, 3)])
+def test_steps_and_evaluations_after_the_snapshot_are_taken_out(tmp_path, evaluations, kept):
+    rows = [{"step": 2, "evaluation/cider": 0.1}, {"step": 3, "loss": 1.0}, {"step": 3, "evaluation/cider": 0.1}]
+    rows += [{"step": 4, "loss": 1.0}]
+    text = "".join(json.dumps(row) + "\n" for row in rows) + '{"step": 5, "lo'
+    (tmp_path / "metrics.jsonl").write_text(text)
+    MetricsFileHook().before_run(running(tmp_path, iter=3, evaluations=evaluations))
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == rows[:kept]

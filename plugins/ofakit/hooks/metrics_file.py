@@ -39,7 +39,7 @@ class MetricsFileHook(Hook):
         self.pictures = 0
 
     def before_run(self, trainer: Any) -> None:
-        """Take out lines of steps that are about to be done again, and start the clock.
+        """Take out lines of steps and evaluations that are about to be done again, and start the clock.
 
         Args:
             trainer: The trainer before its first step.
@@ -49,7 +49,9 @@ class MetricsFileHook(Hook):
         if trainer.processes.is_main:
             lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
             kept = [line for line in lines if _step_of(line) is not None and _step_of(line) <= trainer.iter]
-            write_text(self.path, "".join(line + "\n" for line in kept))
+            # An evaluation that came after the snapshot of its step is about to be made again, too.
+            again = [line for line in kept if '"evaluation/' in line][trainer.evaluations :]
+            write_text(self.path, "".join(line + "\n" for line in kept if line not in again))
         self.start = time.perf_counter()
 
     def after_train_iter(self, trainer: Any) -> None:
