@@ -149,5 +149,8 @@ def test_style_words_look_at_the_training_split_unless_told_otherwise(tmp_path, 
     assert list(answer(capsys)["styles"]["pirate"]) == ["matey"]
     assert main([*asked, "--split", "val", "--split", "test"]) == 0
     assert set(answer(capsys)["styles"]["pirate"]) == {"captain", "sailor"}
-    assert main(["style-words", "--reader", json.dumps({**reader, "root": str(tmp_path)}), "--min-score", "0"]) == 0
-    assert set(answer(capsys)["styles"]["pirate"]) == {"matey", "captain", "sailor"}
+    alone = {**reader, "root": str(tmp_path)}
+    assert main(["style-words", "--reader", json.dumps(alone), "--min-score", "0"]) == 0
+    assert list(answer(capsys)["styles"]["pirate"]) == ["matey"]
+    assert main(["style-words", "--reader", json.dumps({**alone, "train": None}), "--min-score", "0"]) == 0
+    assert set(answer(capsys)["styles"]["pirate"]) == {"captain", "sailor"}

@@ -89,7 +89,7 @@ def _add_style_words(commands: Any) -> None:
     parser = commands.add_parser(
         "style-words", help="list the words that set each style apart, as style_mlm finds them"
     )
-    _add_source_arguments(parser, "the training split of the configuration, or every split of the reader")
+    _add_source_arguments(parser, "the training split, or every split of a reader that has no split `train`")
     parser.add_argument("--top", type=int, default=20, metavar="N", help="words a style at most; default: 20")
     parser.add_argument(
         "--min-score", type=float, default=1.0, metavar="Z", help="smallest z-score of the log-odds; default: 1"
@@ -198,7 +198,9 @@ def _examples(args: argparse.Namespace, only_training: bool = False) -> tuple[An
             reader = READERS.build(json.loads(args.reader))
         except json.JSONDecodeError as error:
             raise UsageError(f'--reader expects a JSON object such as {{"type": "jsonl"}}: {error}') from None
-        return None, {split: reader.read(split) for split in args.split or reader.splits()}
+        found = reader.splits()
+        wanted = ["train"] if only_training and "train" in found else found
+        return None, {split: reader.read(split) for split in args.split or wanted}
     from ofakit.config import load_config
 
     config = load_config(args.conf, args.overrides)
