@@ -36,7 +36,7 @@ def test_wrong_field_column_and_row_are_named():
     with pytest.raises(UsageError, match="did you mean 'text'"):
         examples_from_dataset([], {"txt": "caption"})
     with pytest.raises(UsageError, match="did you mean 'caption'"):
-        examples_from_dataset([{"caption": "x"}], {"text": "captions_"})
+        examples_from_dataset([{"caption": "x", "image": "a"}], {"text": "captions_"})
     with pytest.raises(UsageError, match="found int in row 0"):
         examples_from_dataset([3])
     with pytest.raises(UsageError, match="expected captions as text"):
@@ -47,6 +47,19 @@ def test_wrong_field_column_and_row_are_named():
 def test_styles_that_are_no_text_are_refused(row):
     with pytest.raises(UsageError, match="expected a style as text in row 1, found 0"):
         examples_from_dataset([{"text": "a", "style": " "}, row])
+
+
+def test_rows_without_a_known_column_name_those_found_and_expected():
+    expected = "picture or captions in row 1, in a column of image, image_path, text, caption, references, captions; "
+    with pytest.raises(UsageError, match=expected + "found the columns say, photo: .*column map"):
+        examples_from_dataset([{"text": None}, {"say": "x", "photo": "a.jpg"}])
+
+
+def test_several_splits_are_refused():
+    datasets = pytest.importorskip("datasets")
+    rows = datasets.Dataset.from_dict({"text": ["one"]})
+    with pytest.raises(UsageError, match="one split, found 'train', 'test': choose one"):
+        examples_from_dataset(datasets.DatasetDict({"train": rows, "test": rows}))
 
 
 def test_hugging_face_pictures_stay_encoded(tmp_path):

@@ -14,6 +14,7 @@ import torch
 from modelscope.trainers import build_trainer
 from modelscope.trainers.hooks.hook import Hook
 from ofakit.config import load_config, parse_config
+from ofakit.data import examples_from_dataset
 from ofakit.errors import UsageError
 from ofakit.hub import load_bundle
 from ofakit.trainers import CaptionTrainer
@@ -332,6 +333,14 @@ def test_a_fault_in_a_component_names_the_file_that_holds_it(experiment, tmp_pat
     (tmp_path / "a.json").write_text(json.dumps(child))
     with pytest.raises(UsageError, match=rf"(?s){message}.* in .*base\.json"):
         CaptionTrainer(experiment=load_config(tmp_path / "a.json"), device="cpu").train()
+
+
+def test_data_without_a_caption_to_learn_is_refused_with_what_to_check(experiment):
+    rows = [{"image": None, "text": "a red star", "style": "plain"}]
+    trainer = CaptionTrainer(experiment=experiment(), device="cpu", train_dataset=rows)
+    trainer.examples["train"] = examples_from_dataset([{"image": None, "text": " ."}, {"image": None, "text": None}])
+    with pytest.raises(UsageError, match="none of the 2 training examples .*'empty caption': 2.*column map"):
+        trainer.train()
 
 
 def test_weights_of_another_vocabulary_are_refused(experiment, tmp_path):

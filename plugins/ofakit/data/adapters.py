@@ -36,7 +36,8 @@ def examples_from_dataset(dataset: Iterable[Any], column_map: Mapping[str, str] 
         One example a row. A row with a text and no references has the text as its one reference.
 
     Raises:
-        UsageError: `column_map` names an unknown field or a column that is not there, or a row is of another type.
+        UsageError: `column_map` names an unknown field or a column that is not there, a row is of another type or has
+            none of the columns, or there are several splits.
 
     >>> examples_from_dataset([{"image": "a.jpg", "comment": "a cat"}], {"text": "comment"})[0].references
     ('a cat',)
@@ -52,6 +53,8 @@ def examples_from_dataset(dataset: Iterable[Any], column_map: Mapping[str, str] 
 def _encoded(dataset: Iterable[Any]) -> Iterable[Any]:
     """The rows of a data set, without decoding its pictures where that can be told to it."""
     dataset = getattr(dataset, "ds_instance", dataset)
+    if isinstance(dataset, Mapping):
+        raise UsageError(f"expected the rows of one split, found {', '.join(map(repr, dataset))}: choose one of them")
     features = getattr(dataset, "features", None)
     if isinstance(features, Mapping) and hasattr(dataset, "cast_column"):
         for name, feature in features.items():
@@ -67,6 +70,7 @@ def _example(row: Any, number: int, column_map: Mapping[str, str]) -> Example:
         return row
     if not isinstance(row, Mapping):
         raise UsageError(f"expected dicts or ofakit.data.Example, found {type(row).__name__} in row {number}")
+    _require_content(row, column_map, where)
     cells = {field: _cell(row, field, number, column_map) for field in FIELDS}
     text = None if cells["text"] is None else captions_in(cells["text"], where)
     if text is not None and len(text) > 1:
@@ -79,6 +83,17 @@ def _example(row: Any, number: int, column_map: Mapping[str, str]) -> Example:
         references=references,
         style=style_in(cells["style"], where),
     )
+
+
+def _require_content(row: Mapping[str, Any], column_map: Mapping[str, str], where: str) -> None:
+    """Refuse a row that has no column for a picture or for captions."""
+    names = [(column_map[f],) if f in column_map else FIELDS[f] for f in ("image", "text", "references")]
+    expected = [column for columns in names for column in columns]
+    if not any(column in row for column in expected):
+        raise UsageError(
+            f"expected a picture or captions in {where}, in a column of {', '.join(expected)}; found the columns "
+            f'{", ".join(map(str, row)) or "nothing"}: name them in the column map, such as {{"text": "comment"}}'
+        )
 
 
 def _cell(row: Mapping[str, Any], field: str, number: int, column_map: Mapping[str, str]) -> Any:

@@ -25,6 +25,7 @@ from ofakit.data import (
     usable_examples,
 )
 from ofakit.data.style_names import same_style
+from ofakit.errors import UsageError
 from ofakit.hub import ModelBundle
 from ofakit.preprocessors import CaptionPreprocessor, Collate
 from ofakit.preprocessors.image import normalize
@@ -96,6 +97,11 @@ class Loading:
         self.training_examples = self._with_pictures(chosen, bad)
         for kind, count in bad.counts.items():
             self.logger.warning(f"{count} training examples left out: {kind} (bad_examples.jsonl lists them)")
+        if examples and not self.training_examples:
+            raise UsageError(
+                f"none of the {len(examples)} training examples can be learned from: {bad.counts}. Check the columns "
+                "of captions and pictures that data.reader reads, or the column map of data sets given in memory"
+            )
         preprocessor = with_views(self.preprocessors["train"], objectives)
         dataset = CaptionDataset(self.training_examples, preprocessor, self.store, config.seed)
         loading = config.train.dataloader
