@@ -71,5 +71,6 @@ def test_without_decoding_pictures_are_left_alone(splits):
 
 def test_nothing_at_all():
     report = examine({"train": []})
-    assert report["problems"] == 0
-    assert describe(report).endswith("no problems")
+    assert report["problems"] == 1
+    assert describe(report).endswith("train: the split is empty\n1 problems")
+    assert describe(examine({})).endswith("no problems")

@@ -8,6 +8,7 @@ import pytest
 import torch
 from ofakit.config import parse_config
 from ofakit.data import Example
+from ofakit.errors import UsageError
 from ofakit.trainers.assemble import build_bundle, choose_styles
 
 CONFIG = parse_config({"data": {"reader": {"type": "given"}}})
@@ -45,3 +46,16 @@ def test_a_new_style_starts_as_the_mean_of_its_names_pieces(experiment, tied):
         for weight in weights:
             torch.testing.assert_close(weight[token], weight[pieces].mean(0))
     assert len(weights[0]) == len(bundle.tokenizer)
+
+
+def test_an_empty_list_of_styles_is_refused():
+    empty = CONFIG.model_copy(update={"style": CONFIG.style.model_copy(update={"names": []})})
+    with pytest.raises(UsageError, match="style.names: expected at least one style"):
+        choose_styles(empty, [Example("0", style="calm")])
+
+
+@pytest.mark.parametrize(("prompt", "warnings"), [(" what?", 1), (" what, {}?", 0), (None, 0)])
+def test_a_prompt_without_a_place_for_the_style_is_warned_of(experiment, caplog, prompt, warnings):
+    config = experiment(preprocessor={"prompt": prompt})
+    build_bundle(config, [Example("0", text="a calm dog", style="calm")])
+    assert len([r for r in caplog.records if "no {} for the style" in r.getMessage()]) == warnings

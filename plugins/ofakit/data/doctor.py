@@ -44,17 +44,22 @@ def examine(
         `empty_captions`, `duplicate_captions` (one text twice for one picture and style), `without_caption`; counts
         `unknown_styles`, `repeated_captions` (one text for several pictures); `styles`, each as it is spelled first,
         and `caption_words`, the histograms. `shared_pictures`: how many pictures two splits have in common.
-        `problems`: how many in all.
+        `empty_splits`: those without an example. `problems`: how many in all.
     """
     reasons = _bad_pictures(splits, workers, progress) if decode else {}
     report: dict[str, Any] = {
         "splits": {name: _examine_split(examples, known_style, reasons) for name, examples in splits.items()},
         "shared_pictures": _shared_pictures(splits),
+        "empty_splits": [name for name, examples in splits.items() if not examples],
     }
     listed = ("missing_pictures", "broken_pictures", "empty_captions", "duplicate_captions", "without_caption")
-    report["problems"] = sum(report["shared_pictures"].values()) + sum(
-        sum(len(split[kind]) for kind in listed) + sum(split["unknown_styles"].values())
-        for split in report["splits"].values()
+    report["problems"] = (
+        len(report["empty_splits"])
+        + sum(report["shared_pictures"].values())
+        + sum(
+            sum(len(split[kind]) for kind in listed) + sum(split["unknown_styles"].values())
+            for split in report["splits"].values()
+        )
     )
     return report
 
@@ -72,6 +77,7 @@ def describe(report: Mapping[str, Any]) -> str:
         )
         lines += [f"  {line}" for line in _problem_lines(split)]
         lines += _histogram("styles", split["styles"]) + _histogram("words a caption", split["caption_words"]["bins"])
+    lines += [f"{name}: the split is empty" for name in report["empty_splits"]]
     lines += [f"{pair}: {count} pictures in common" for pair, count in report["shared_pictures"].items()]
     lines.append(f"{report['problems']} problems" if report["problems"] else "no problems")
     return "\n".join(lines)

@@ -204,7 +204,13 @@ class StyleSet:
             UsageError: The vocabulary has too few codes.
         """
         if self.mode == "code":
-            tokenizer.code_token(len(self.names))
+            last = f"<code_{len(self)}>"
+            if tokenizer.token_to_id(last) is None:
+                raise UsageError(
+                    f"{len(self)} styles in style.mode 'code' need a code each and one for unknown styles, and there is no "
+                    f"{last} in the vocabulary: raise model.tokenizer.num_codes to {len(self) + 1} where the vocabulary "
+                    "is trained, or set style.mode to 'new'"
+                )
             return {}
         added = tokenizer.add_tokens(self.tokens())
         return {i: pieces for i, pieces in self.initial_rows(tokenizer).items() if i in set(added)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from ofakit.models.ofa.checkpoints import config_of
 from ofakit.text import OFATokenizer, StyleSet, train_tokenizer
 
 __all__ = ["build_bundle", "build_reader", "choose_styles", "data_root"]
+
+logger = logging.getLogger(__name__)
 
 
 def build_reader(config: ExperimentConfig) -> Any:
@@ -55,6 +58,9 @@ def choose_styles(config: ExperimentConfig, examples: Sequence[Example]) -> Styl
     Args:
         config: Its section `style` says mode and names.
         examples: The training examples.
+
+    Raises:
+        UsageError: The list is empty, or names a style twice.
     """
     section = config.style
     if section.mode == "none":
@@ -62,6 +68,11 @@ def choose_styles(config: ExperimentConfig, examples: Sequence[Example]) -> Styl
     if isinstance(section.names, str):
         return StyleSet.from_file(section.names, mode=section.mode, strict=section.strict)
     names = section.names
+    if names == []:
+        raise UsageError(
+            "style.names: expected at least one style, found []; null takes those of the training examples, and "
+            "style.mode none has no styles"
+        )
     if names is None:
         names = [name for _, name in sorted(first_spellings(example.style for example in examples).items())]
     if not names:
@@ -92,6 +103,9 @@ def build_bundle(config: ExperimentConfig, examples: Sequence[Example]) -> Model
         bundle.styles = choose_styles(config, examples)
     if bundle.styles is not None:
         _teach_tokens(bundle.model, bundle.tokenizer, bundle.styles)
+        prompt = bundle.preprocessor.prompt
+        if prompt is not None and "{}" not in prompt:
+            logger.warning("preprocessor.prompt %r has no {} for the style: captioning is told none", prompt)
     return bundle
 
 
