@@ -207,9 +207,9 @@ class StyleSet:
             last = f"<code_{len(self)}>"
             if tokenizer.token_to_id(last) is None:
                 raise UsageError(
-                    f"{len(self)} styles in style.mode 'code' need a code each and one for unknown styles, and there is no "
-                    f"{last} in the vocabulary: raise model.tokenizer.num_codes to {len(self) + 1} where the vocabulary "
-                    "is trained, or set style.mode to 'new'"
+                    f"{len(self)} styles in style.mode 'code' need a code each and one for unknown styles; there is "
+                    f"no {last} in the vocabulary: raise model.tokenizer.num_codes to {len(self) + 1} where the "
+                    "vocabulary is trained, or set style.mode to 'new'"
                 )
             return {}
         added = tokenizer.add_tokens(self.tokens())
