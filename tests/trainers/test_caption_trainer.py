@@ -162,6 +162,10 @@ def test_a_resumed_run_remembers_what_the_run_knew(experiment):
     snapshot = latest_snapshot(Path(config.work_dir))
     resumed = trained(config, str(snapshot), callbacks=[Poison()])
     assert memory(resumed) == known
+    without_one = CaptionTrainer(experiment=config, device="cpu")
+    without_one.train(str(snapshot))
+    states = {type(hook): hook.state_dict() for hook in resumed._hooks if not isinstance(hook, Poison)}
+    assert {type(hook): hook.state_dict() for hook in without_one._hooks} == states
     assert resumed.seconds_before == json.loads((snapshot / "state.json").read_text())["seconds"] > 0
     about = json.loads((Path(config.work_dir) / "best" / "configuration.json").read_text())["ofakit"]
     assert about["step"] == 3

@@ -399,9 +399,11 @@ class CaptionTrainer(EpochBasedTrainer):
         bad_steps_before = self.updater.bad_steps
         self.step_logs = self.updater(batches, self._iter)
         self.step_is_skipped = self.updater.bad_steps > bad_steps_before
-        if self.updater.bad_steps_in_a_row:
+        if self.step_is_skipped:
+            loss, norm = self.step_logs["loss"], self.step_logs["grad_norm"]
             self.logger.warning(
-                f"step {self._iter + 1}: the loss is not finite; the step is skipped ({self.updater.bad_steps} so far)"
+                f"step {self._iter + 1}: loss {loss:.4g}, gradient norm {norm:.4g}: not finite; the step is skipped "
+                f"({self.updater.bad_steps} so far)"
             )
         self.examples_in_step = self.processes.world_size * sum(len(batch["index"]) for batch in inputs)
         self.log_buffer.update({"lr": self.step_logs["lr"]} if self.step_is_skipped else self.step_logs)
@@ -524,9 +526,12 @@ class CaptionTrainer(EpochBasedTrainer):
         self.lr_scheduler.load_state_dict(state["scheduler"])
         self.updater.scaler.load_state_dict(state["scaler"])
         self.updater.bad_steps, self.updater.bad_steps_in_a_row = state["bad_steps"]
-        for hook, (name, memory) in zip(self._hooks, state["hooks"], strict=False):
-            if type(hook).__name__ == name:
-                hook.load_state_dict(memory)
+        remembered: dict[str, list[Any]] = {}
+        for name, memory in state["hooks"]:
+            remembered.setdefault(name, []).append(memory)
+        for hook in self._hooks:
+            if remembered.get(type(hook).__name__):
+                hook.load_state_dict(remembered[type(hook).__name__].pop(0))
         restore_random_state(state["random"][self.processes.rank])
         self.logger.info(f"going on from {path}: epoch {self._epoch + 1}, step {self._iter}")
 
