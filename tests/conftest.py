@@ -10,6 +10,9 @@ import pytest
 # Tests run side by side, each on one core; processes that they start inherit this.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# To import it changes PyTorch for the whole process; the search for doctests would.
+collect_ignore = ["pretended_device.py"]
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
