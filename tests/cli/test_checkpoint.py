@@ -52,6 +52,19 @@ def test_formats_there_and_back_keep_every_weight(full_run, tmp_path, capsys, th
     assert same_weights(load_bundle(full_run / "best").model, load_bundle(tmp_path / "end").model)
 
 
+@pytest.mark.parametrize("command", [["convert", "--to", "huggingface"], ["convert", "--to", "ofakit"], ["average"]])
+def test_a_folder_of_other_things_is_not_replaced(full_run, tmp_path, capsys, command):
+    model, notes = str(full_run / "best"), tmp_path / "notes.txt"
+    notes.write_text("mine")
+    name, *options = command
+    where = ["--out", str(tmp_path)] if name == "average" else [str(tmp_path)]
+    assert checkpoint.main([name, model, *where, *options]) == 2
+    assert "holds a model" in capsys.readouterr().err and notes.read_text() == "mine"
+    (tmp_path / "config.json").write_text("{}")
+    assert checkpoint.main([name, model, *where, *options]) == 0
+    assert not notes.exists()
+
+
 def test_plain_directory_asks_for_its_style_in_the_prompt(full_run, tmp_path, capsys):
     assert checkpoint.main(["convert", str(full_run / "best"), str(tmp_path / "a"), "--to", "plain"]) == 2
     assert "choose a style" in capsys.readouterr().err

@@ -10,6 +10,8 @@ from ofakit.cli._common import run_tool, tool_parser
 from ofakit.errors import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ofakit.hub import ModelBundle
 
 __all__ = ["main"]
@@ -79,8 +81,8 @@ def _convert(args: argparse.Namespace) -> dict[str, Any]:
     from ofakit.hub import export_plain, save_bundle
     from ofakit.models.ofa.checkpoints import save_fairseq, save_huggingface
 
+    out = Path(args.out) if args.to == "fairseq" else _replaceable(args.out)
     bundle = _bundle(args)
-    out = Path(args.out)
     if args.to == "ofakit":
         save_bundle(bundle, out)
     elif args.to in ("plain", "modelscope"):
@@ -92,6 +94,27 @@ def _convert(args: argparse.Namespace) -> dict[str, Any]:
     else:
         save_fairseq(bundle.model, out)
     return {"out": str(out), "format": args.to, "parameters": sum(p.numel() for p in bundle.model.parameters())}
+
+
+def _replaceable(name: str) -> Path:
+    """A place for a model directory: a new one, an empty folder, or one that holds a model, which is replaced.
+
+    Args:
+        name: As it was given.
+
+    Raises:
+        UsageError: Other things would be lost.
+    """
+    from pathlib import Path
+
+    out = Path(name)
+    holds = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    if holds and not holds & {"config.json", "configuration.json"}:
+        raise UsageError(
+            f"expected a new folder or one that holds a model, found {out} with {', '.join(sorted(holds)[:3])}; "
+            "it would be replaced as a whole"
+        )
+    return out
 
 
 def _bundle(args: argparse.Namespace) -> ModelBundle:
@@ -128,6 +151,7 @@ def _average(args: argparse.Namespace) -> dict[str, Any]:
     from ofakit.hub import load_bundle, save_bundle
     from ofakit.models.ofa.checkpoints import average
 
+    out = _replaceable(args.out)
     bundle = load_bundle(args.paths[0])
     bundle.model.load_stock_state_dict(average(args.paths))
-    return {"out": str(save_bundle(bundle, args.out)), "averaged": len(args.paths)}
+    return {"out": str(save_bundle(bundle, out)), "averaged": len(args.paths)}
