@@ -19,7 +19,22 @@ from typing import Any
 from ofakit.config.values import checked_value, resolved_annotations
 from ofakit.errors import UsageError, did_you_mean
 
-__all__ = ["Registry"]
+__all__ = ["Registry", "modelscope_members"]
+
+
+def modelscope_members(registry: str) -> dict[str, tuple[str, str, str]]:
+    """What ModelScope can build by name, imported or not.
+
+    Args:
+        registry: Such as "HOOKS" or "METRICS".
+
+    Returns:
+        Name to (registry, group, name), by which ModelScope's `LazyImportModule.import_module` imports it.
+    """
+    from modelscope.utils.ast_utils import INDEX_KEY
+    from modelscope.utils.import_utils import LazyImportModule
+
+    return {place[2]: place for place in LazyImportModule.get_ast_index()[INDEX_KEY] if place[0] == registry}
 
 
 class Registry:

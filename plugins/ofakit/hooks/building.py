@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelscope.trainers.hooks.builder import HOOKS
-from modelscope.utils.ast_utils import INDEX_KEY
 from modelscope.utils.import_utils import LazyImportModule
 
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.hooks import import_all
 from ofakit.hooks.modelscope_keys import without_inert_keys
+from ofakit.registry import modelscope_members
 
 __all__ = ["build_hook"]
 
@@ -63,7 +63,7 @@ def _hook_class(asked: str, meant: str) -> type:
     """The class of a type; ModelScope's own files are imported when one of them is meant."""
     import_all()
     if HOOKS.get(meant) is None:
-        theirs = {place[2]: place for place in LazyImportModule.get_ast_index()[INDEX_KEY] if place[0] == "HOOKS"}
+        theirs = modelscope_members("HOOKS")
         if meant not in theirs:
             near = did_you_mean(asked, {*HOOKS.modules["default"], *theirs})
             raise UsageError(f"train.hooks: unknown hook {asked!r}: {near}")

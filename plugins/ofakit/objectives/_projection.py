@@ -130,9 +130,9 @@ class _ProjectedLoss(torch.autograd.Function):
                 if want_weight:
                     part = (slope.t() @ states[at]).to(weight.dtype)
                     grad_weight = part if grad_weight is None else grad_weight.add_(part)
-        if after != 1:
-            grad_hidden = None if grad_hidden is None else grad_hidden.mul_(after)
-            grad_weight = None if grad_weight is None else grad_weight.mul_(after)
+        for gradient in (grad_hidden, grad_weight):
+            if gradient is not None and after != 1:
+                gradient.mul_(after)
         if want_weight and grad_weight is None:
             grad_weight = torch.zeros_like(weight)
         # An attribute, and not save_for_backward, which would hold on to a gradient that autograd could else take over.

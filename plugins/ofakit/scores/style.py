@@ -181,9 +181,9 @@ def style_accuracy(candidates: Sequence[str], styles: Sequence[str], classifier:
     """
     _check(candidates, styles)
     known = {style: same_style(style) for style in classifier.styles}
-    wanted = [same_style(style) for style in styles]
+    wanted, taught = [same_style(style) for style in styles], set(known.values())
     for style, key in zip(styles, wanted, strict=True):
-        if key not in known.values():
+        if key not in taught:
             raise UsageError(f"the classifier does not know the style {style!r}: {did_you_mean(style, known)}")
     heard = [known[style] for style in classifier.predict(candidates)]
     per_item = np.array([found == asked for found, asked in zip(heard, wanted, strict=True)], dtype=np.float64)

@@ -16,8 +16,6 @@ from typing import Any
 import numpy as np
 from modelscope.metrics.base import Metric
 from modelscope.metrics.builder import build_metric
-from modelscope.utils.ast_utils import INDEX_KEY
-from modelscope.utils.import_utils import LazyImportModule
 
 from ofakit.captioning import Caption, write_captions
 from ofakit.config.schema import Component
@@ -29,6 +27,7 @@ from ofakit.hub import ModelBundle
 from ofakit.metrics import METRICS
 from ofakit.models.ofa.inference import prepare_for_inference
 from ofakit.objectives.itm import reranker_of
+from ofakit.registry import modelscope_members
 from ofakit.reports.gallery import gallery
 from ofakit.scores import StyleClassifier, bleu, cider, ptb_tokenize, rouge_l
 
@@ -153,9 +152,7 @@ def build_metrics(specs: Sequence[Component]) -> dict[str, Metric]:
     Raises:
         UsageError: There is no such metric, or it does not take one of the keys.
     """
-    built = {}
-    index = LazyImportModule.get_ast_index()[INDEX_KEY]
-    theirs = [name for registry, _, name in index if registry == "METRICS"]
+    built, theirs = {}, modelscope_members("METRICS")
     for spec in specs:
         arguments = spec.model_dump()
         if spec.type in METRICS.names():
