@@ -11,7 +11,7 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "plugins/ofakit/__init__.py
 setup(
     name="ofakit",
     version=VERSION,
-    description="Teach OFA to caption pictures in a chosen style, from one JSON file",
+    description="Teach OFA to caption images in a chosen style, from one JSON file",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",

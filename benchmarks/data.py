@@ -1,9 +1,9 @@
-"""Pictures a second from disk to a normalised batch: ours, first epoch and later ones, beside the stock preprocessor.
+"""Images a second from disk to a normalised batch: ours, first epoch and later ones, beside the stock preprocessor.
 
     python benchmarks/data.py --data ../shared/data
     python benchmarks/data.py --data ../shared/data --stock-python STOCK/bin/python --stock-model DIR
 
-The peer in the same process is what the stock preprocessor does with a picture: Pillow's open, RGB and bicubic resize,
+The peer in the same process is what the stock preprocessor does with an image: Pillow's open, RGB and bicubic resize,
 torchvision's ToTensor and Normalize. Ours is given the captions to encode on top of that; the peer is not. Before
 anything is timed, both must give the same floats. `--stock-python` names an interpreter that has the stock
 code, whose own class is then timed too, texts included. One process, one thread; medians; every file is read once
@@ -63,9 +63,9 @@ def main() -> None:
     torch.set_num_threads(1)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        cases = [("drawn 640 x 480", drawn(Path(folder), args.pictures), size) for size in (224, 480)]
+        cases = [("drawn 640 x 480", drawn(Path(folder), args.images), size) for size in (224, 480)]
         if args.data:
-            photographs = sorted((Path(args.data) / "flickr8k" / "images").glob("*.jpg"))[: args.pictures]
+            photographs = sorted((Path(args.data) / "flickr8k" / "images").glob("*.jpg"))[: args.images]
             cases.insert(0, ("Flickr8k 224 x 224", [str(path) for path in photographs], 224))
         for k, (name, paths, size) in enumerate(cases):
             rows.append(measure(name, paths, size, Path(folder, f"store{k}"), args))
@@ -76,8 +76,8 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", metavar="DIR", help="holds flickr8k/images; without it only drawn pictures are timed")
-    parser.add_argument("--pictures", type=int, default=320, help="of each case")
+    parser.add_argument("--data", metavar="DIR", help="holds flickr8k/images; without it only drawn images are timed")
+    parser.add_argument("--images", type=int, default=320, help="of each case")
     parser.add_argument("--repeats", type=int, default=5, help="epochs of which the median is taken")
     parser.add_argument("--stock-python", metavar="FILE", help="interpreter that has the stock code")
     parser.add_argument("--stock-model", metavar="DIR", help="stock model directory, by shared/stock/make_model_dir.py")
@@ -85,7 +85,7 @@ def arguments() -> argparse.Namespace:
 
 
 def drawn(folder: Path, count: int) -> list[str]:
-    """Large pictures with as much detail as photographs have: smooth noise of several scales, as JPEG."""
+    """Large images with as much detail as photographs have: smooth noise of several scales, as JPEG."""
     rng = np.random.default_rng(0)
     paths = []
     for k in range(count):
@@ -99,7 +99,7 @@ def drawn(folder: Path, count: int) -> list[str]:
 
 
 def measure(name: str, paths: list[str], size: int, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """Pictures a second of each way, after a check that they agree."""
+    """Images a second of each way, after a check that they agree."""
     for path in paths:
         Path(path).read_bytes()
     store = ImageStore(folder, size)
@@ -148,7 +148,7 @@ class Ours:
 
 
 def peer_batch(paths: list[str], size: int) -> torch.Tensor:
-    """What the stock preprocessor does with pictures, and the stack of its collator."""
+    """What the stock preprocessor does with images, and the stack of its collator."""
     resize = transforms.Resize((size, size), interpolation=transforms.InterpolationMode.BICUBIC)
     half = [0.5, 0.5, 0.5]
     steps = [lambda image: image.convert("RGB"), resize, transforms.ToTensor(), transforms.Normalize(half, half)]
@@ -164,7 +164,7 @@ def assert_equal(paths: list[str], store: ImageStore, size: int) -> None:
 
 
 def show(rows: list[dict[str, Any]]) -> None:
-    """The table, in pictures a second and ratios."""
+    """The table, in images a second and ratios."""
     for row in [dict.fromkeys(rows[0]) | {key: key for key in rows[0]}, *rows]:
         print("  ".join(f"{str(value):>18}" for value in row.values()), file=sys.stderr)
 

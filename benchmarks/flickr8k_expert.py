@@ -2,9 +2,9 @@
 
     python benchmarks/flickr8k_expert.py [--no-java]
 
-5,664 pairs of picture and caption (those whose caption belongs to the picture itself are left out), each rated by
+5,664 pairs of image and caption (those whose caption belongs to the image itself are left out), each rated by
 three experts from 1 to 4; every single rating is one observation. The candidate is scored against the five captions of
-the picture; CIDEr takes document frequencies from the pairs. Ratings and captions: Hodosh et al. 2013, under
+the image; CIDEr takes document frequencies from the pairs. Ratings and captions: Hodosh et al. 2013, under
 $OFAKIT_SHARED (or `shared` beside the checkout); figures to compare with: `golden_correlations.json` there, which
 agree with those of Hessel et al. 2021, https://arxiv.org/abs/2104.08718. Ends with 1 if a rounded figure differs.
 """
@@ -29,7 +29,7 @@ TITLES = {
 
 
 def all_captions(folder: Path) -> dict[str, list[str]]:
-    """The five captions of every picture."""
+    """The five captions of every image."""
     found = {}
     for path in sorted(folder.glob("captions_*.jsonl")):
         for line in path.read_text("utf-8").splitlines():
@@ -69,14 +69,14 @@ def main() -> int:
 
 
 def pairs(path: Path, captions: dict[str, list[str]]) -> tuple[list[str], list[list[str]], np.ndarray]:
-    """Candidates, references and ratings, shape (pairs, 3), of the pairs whose caption is of another picture."""
+    """Candidates, references and ratings, shape (pairs, 3), of the pairs whose caption is of another image."""
     rows = [line.split("\t") for line in path.read_text("utf-8").splitlines()]
     rows = [row for row in rows if row[1].partition("#")[0] != row[0]]
     sources = [row[1].partition("#") for row in rows]
     candidates = ptb_tokenize([captions[image][int(number)] for image, _, number in sources])
-    pictures = list(dict.fromkeys(row[0] for row in rows))
-    flat = iter(ptb_tokenize(list(chain.from_iterable(captions[image] for image in pictures))))
-    tokens = {image: [next(flat) for _ in captions[image]] for image in pictures}
+    images = list(dict.fromkeys(row[0] for row in rows))
+    flat = iter(ptb_tokenize(list(chain.from_iterable(captions[image] for image in images))))
+    tokens = {image: [next(flat) for _ in captions[image]] for image in images}
     return candidates, [tokens[row[0]] for row in rows], np.array([row[2:5] for row in rows], dtype=int)
 
 

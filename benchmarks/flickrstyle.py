@@ -10,7 +10,7 @@ it (`configs/flickrstyle/`), each with every seed; then SCST from the models of 
 the validation split, or, with `--arms` and no name after it, from START itself. A run whose `result.json` is there is
 not run again. Prints two Markdown tables: scores of the test split, the mean over seeds with its 95 % interval
 (Student's t), and paired randomization tests of every arm against the one it is compared with: on the captions of all
-seeds, and, since seeds share their pictures, with each picture's captions taken as a whole. Every process computes with
+seeds, and, since seeds share their images, with each image's captions taken as a whole. Every process computes with
 one thread.
 """
 
@@ -98,27 +98,27 @@ def score_table(results: dict[str, list[dict]]) -> str:
 
 
 def captions_of(options: argparse.Namespace, arm: str) -> tuple[list[str], list[list[str]], list[str]]:
-    """Tokenized captions, references and pictures of the test split, those of all seeds after each other."""
-    candidates, references, pictures = [], [], []
+    """Tokenized captions, references and images of the test split, those of all seeds after each other."""
+    candidates, references, images = [], [], []
     for seed in options.seeds:
         file = folder(options, arm, seed) / "eval/test.predictions.jsonl"
         rows = [json.loads(line) for line in file.read_text().splitlines()]
         rows.sort(key=lambda row: (row["id"], row["style"]))
         candidates += ptb_tokenize([row["caption"] for row in rows])
         references += [ptb_tokenize(row["references"]) for row in rows]
-        pictures += [row["image"] for row in rows]
-    return candidates, references, pictures
+        images += [row["image"] for row in rows]
+    return candidates, references, images
 
 
-def test_by_picture(first: Measure, second: Measure, pictures: list[str]) -> str:
-    """Difference of two corpus scores, times 100, with its 95 % interval and the p of chance; pictures stay whole.
+def test_by_image(first: Measure, second: Measure, images: list[str]) -> str:
+    """Difference of two corpus scores, times 100, with its 95 % interval and the p of chance; images stay whole.
 
     Args:
         first: A measure of captions.
         second: That of the other arm.
-        pictures: What each caption is about.
+        images: What each caption is about.
     """
-    own = np.unique(pictures, return_inverse=True)[1]
+    own = np.unique(images, return_inverse=True)[1]
     before, after = (np.zeros((own.max() + 1, found.statistics.shape[1])) for found in (first, second))
     np.add.at(before, own, first.statistics)
     np.add.at(after, own, second.statistics)
@@ -133,13 +133,13 @@ def test_by_picture(first: Measure, second: Measure, pictures: list[str]) -> str
 
 def test_table(options: argparse.Namespace, pairs: list[tuple[str, str]]) -> str:
     """Differences of corpus scores over both styles, times 100, with the p of chance."""
-    lines = ["| | against | BLEU-1 | BLEU-3 | CIDEr | CIDEr, by picture |", "|---|---|---|---|---|---|"]
+    lines = ["| | against | BLEU-1 | BLEU-3 | CIDEr | CIDEr, by image |", "|---|---|---|---|---|---|"]
     for arm, other in pairs:
-        (*before, pictures), (*after, _) = (captions_of(options, name) for name in (other, arm))
+        (*before, images), (*after, _) = (captions_of(options, name) for name in (other, arm))
         first, second = (measure(*captions, java=False)[0] for captions in (before, after))
         found = paired_tests(first, second)
         cells = [f"{100 * found[n].difference:+.1f} (p {found[n].p:.4f})" for n in ("bleu1", "bleu3", "cider")]
-        cells.append(test_by_picture(first["cider"], second["cider"], pictures))
+        cells.append(test_by_image(first["cider"], second["cider"], images))
         lines.append("| " + " | ".join([arm, other, *cells]) + " |")
     return "\n".join(lines)
 

@@ -35,7 +35,7 @@ HOOKS = [
 def command(work_dir: Path, steps: int) -> list[str]:
     """A small run of the quickstart with dropout, accumulation, workers and a schedule."""
     keys = {
-        "work_dir": work_dir, "data.reader.pictures": 40, "data.reader.val": 4, "data.reader.test": 4,
+        "work_dir": work_dir, "data.reader.images": 40, "data.reader.val": 4, "data.reader.test": 4,
         "train.max_epochs": 99, "train.max_steps": steps, "train.gradient_accumulation": 2,
         "train.dataloader.batch_size_per_gpu": 8, "train.dataloader.workers_per_gpu": 1, "model.config.dropout": 0.1,
         "train.hooks": json.dumps(HOOKS),

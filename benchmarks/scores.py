@@ -1,11 +1,11 @@
 """Our scores beside pycocoevalcap's, in one run, on one core.
 
-    python benchmarks/scores.py [--pictures N] [--repeats R] [--require RATIO] [--require-reward RATIO]
+    python benchmarks/scores.py [--images N] [--repeats R] [--require RATIO] [--require-reward RATIO]
 
 Corpus: tokenizing, BLEU, ROUGE-L and CIDEr of 5,000 candidates with 5 references each. Our memory of chunks and of the
 last corpus is emptied before every repeat; the compiler's cache is warm, and what compiling costs is measured apart,
-in fresh interpreters. Reward: CIDEr-D of 120 candidates (24 pictures, 5 candidates each) with a document frequency of
-the whole corpus, against pycocoevalcap's CIDEr on the same batch; every repeat takes other pictures, first as they
+in fresh interpreters. Reward: CIDEr-D of 120 candidates (24 images, 5 candidates each) with a document frequency of
+the whole corpus, against pycocoevalcap's CIDEr on the same batch; every repeat takes other images, first as they
 come for the first time, then once more as they come in the next epoch. Numbers must agree before a ratio is printed.
 
 Captions are those of Flickr8k under $OFAKIT_SHARED (or `shared` beside the checkout), else drawn ones. Medians.
@@ -44,7 +44,7 @@ print(time.perf_counter() - began)
 
 
 def flickr8k(count: int) -> list[list[str]] | None:
-    """Five captions of each picture, or None where the data are not there."""
+    """Five captions of each image, or None where the data are not there."""
     folder = Path(os.environ.get("OFAKIT_SHARED") or Path(__file__).resolve().parents[2] / "shared")
     path = folder / "data" / "flickr8k" / "captions_train.jsonl"
     if not path.exists():
@@ -65,9 +65,9 @@ def drawn(count: int) -> list[list[str]]:
 def ours(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
     """Corpus scores from captions as written."""
     from ofakit.scores import bleu, cider, ngrams, ptb_tokenize, rouge_l
-    from ofakit.text import ptb
+    from ofakit.scores.ptb import tokenizer
 
-    ptb._CHUNKS.clear()
+    tokenizer._CHUNKS.clear()
     ngrams._last.clear()
     tokens = ptb_tokenize(candidates)
     flat = iter(ptb_tokenize(list(chain.from_iterable(references))))
@@ -124,17 +124,17 @@ def corpus(captions: list[list[str]], repeats: int) -> dict[str, float]:
 
 
 def reward(captions: list[list[str]], repeats: int) -> dict[str, float]:
-    """Both sides on batches of other pictures each time; ours once more when all pictures were seen."""
+    """Both sides on batches of other images each time; ours once more when all images were seen."""
     from ofakit.scores import cider_d, document_frequency, ptb_tokenize
     from pycocoevalcap.cider.cider import Cider
 
     texts = [ptb_tokenize(one) for one in captions]
     frequency = document_frequency(texts)
     generator = random.Random(0)
-    pictures = generator.sample(range(len(texts)), BATCH // BEAMS * repeats)
+    images = generator.sample(range(len(texts)), BATCH // BEAMS * repeats)
     batches = []
-    for start in range(0, len(pictures), BATCH // BEAMS):
-        chosen = [i for i in pictures[start : start + BATCH // BEAMS] for _ in range(BEAMS)]
+    for start in range(0, len(images), BATCH // BEAMS):
+        chosen = [i for i in images[start : start + BATCH // BEAMS] for _ in range(BEAMS)]
         candidates = [" ".join(generator.choice(texts[i]).split()[:-2] + ["outside"]) for i in chosen]
         batches.append((candidates, [texts[i] for i in chosen]))
     times: dict[str, list[float]] = {"first": [], "again": [], "peer": []}
@@ -149,9 +149,9 @@ def reward(captions: list[list[str]], repeats: int) -> dict[str, float]:
             check(cider_d(candidates, references).per_item, scores)
     first, again, peer = (statistics.median(times[name]) for name in ("first", "again", "peer"))
     return {
-        "reward_ours_new_pictures_ms": first * 1e3, "reward_ours_seen_pictures_ms": again * 1e3,
-        "reward_pycocoevalcap_ms": peer * 1e3, "reward_times_as_fast_new_pictures": peer / first,
-        "reward_times_as_fast_seen_pictures": peer / again,
+        "reward_ours_new_images_ms": first * 1e3, "reward_ours_seen_images_ms": again * 1e3,
+        "reward_pycocoevalcap_ms": peer * 1e3, "reward_times_as_fast_new_images": peer / first,
+        "reward_times_as_fast_seen_images": peer / again,
     }  # fmt: skip
 
 
@@ -171,14 +171,14 @@ def first_calls(repeats: int) -> dict[str, float]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=int, default=5000, help="of the corpus")
+    parser.add_argument("--images", type=int, default=5000, help="of the corpus")
     parser.add_argument("--repeats", type=int, default=5, help="runs of each, of which the median counts")
     parser.add_argument("--require", type=float, default=0.0, help="exit 1 if the corpus ratio is below this")
     parser.add_argument("--require-reward", type=float, default=0.0, help="exit 1 if a reward ratio is below this")
     arguments = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    captions = flickr8k(arguments.pictures) or drawn(arguments.pictures)
+    captions = flickr8k(arguments.images) or drawn(arguments.images)
     started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     candidates = [texts[0] for texts in captions[1:] + captions[:1]]
     ours(candidates, captions)
@@ -186,7 +186,7 @@ def main() -> int:
     result = {**first_calls(arguments.repeats), "memory_of_our_corpus_run_mib": memory}
     result |= corpus(captions, arguments.repeats) | reward(captions, 4 * arguments.repeats)
     print(json.dumps({name: round(value, 3) for name, value in result.items()}))
-    slowest_reward = min(result[f"reward_times_as_fast_{kind}_pictures"] for kind in ("new", "seen"))
+    slowest_reward = min(result[f"reward_times_as_fast_{kind}_images"] for kind in ("new", "seen"))
     return int(result["corpus_times_as_fast"] < arguments.require or slowest_reward < arguments.require_reward)
 
 

@@ -3,15 +3,15 @@
     python benchmarks/scst.py --stock-python STOCK_ENV/bin/python --vocabulary DIR [--sizes tiny base]
 
 DIR has OFA's vocab.json and merges.txt, as every released model directory does. Both sides get the same random
-weights, random pictures and references, five a picture, and do: beam search with 5 beams and at most 16 tokens, text,
+weights, random images and references, five per image, and do: beam search with 5 beams and at most 16 tokens, text,
 CIDEr-D with the document frequency of 4,000 captions, leave-one-out advantages, a second pass with gradient, AdamW.
 The stock side does what OFA's SCST criterion does with ModelScope's model and generator and pycocoevalcap's scorer;
-`--stock-encoder once` lets it encode each picture once for its five captions, which OFA's criterion does not.
+`--stock-encoder once` lets it encode each image once for its five captions, which OFA's criterion does not.
 
 Recipes: `train` trains every weight in training mode; `frozen` freezes the visual backbone and makes the second pass
 without dropout, as OFA's second stage can be told to.
 
-Checks first that hypotheses, rewards and loss are the same on both sides, then times steps on pictures that are new
+Checks first that hypotheses, rewards and loss are the same on both sides, then times steps on images that are new
 to both, each side in a process of its own, one after the other. The shares are of the median step;
 our rewards are reckoned while the second pass runs, so theirs is not a part of the rest. Last, one JSON line.
 """
@@ -26,12 +26,12 @@ import tempfile
 from pathlib import Path
 
 import torch
-from ofakit.data.scenes import STYLES, split_scenes
+from ofakit.data.scene_captions import STYLES, split_scenes
 from ofakit.text import OFATokenizer
 from vs_stock import Bench, check_hypotheses, make_model, random_batch
 
 WORKER = Path(__file__).with_name("scst_worker.py")
-PICTURES = 800
+IMAGES = 800
 WORDS = 50265  # ids behind these are codes and places, of which the two tokenizers make different spaces
 
 
@@ -43,16 +43,16 @@ def write_model(directory: Path, size: str, vocabulary: Path) -> None:
 
 
 def references_of(hypotheses: list[list[str]]) -> list[list[str]]:
-    """Five references for each of 800 pictures: captions of drawn scenes, and in each a piece of a hypothesis.
+    """Five references for each of 800 images: captions of drawn scenes, and in each a piece of a hypothesis.
 
     Random weights write no words that anyone would, so without the pieces every reward would be 0.
 
     Args:
-        hypotheses: Texts, for each picture of a batch.
+        hypotheses: Texts, for each image of a batch.
     """
     draw = random.Random(0)
     references = []
-    for number, scene in enumerate(split_scenes({"train": PICTURES})["train"]):
+    for number, scene in enumerate(split_scenes({"train": IMAGES})["train"]):
         said = [draw.choice(scene.captions(style)) for style in [*STYLES, draw.choice(list(STYLES))]]
         words = [text.split() for text in hypotheses[number % len(hypotheses)]]
         starts = [draw.randrange(max(1, len(w) - 5)) for w in words]
@@ -62,12 +62,12 @@ def references_of(hypotheses: list[list[str]]) -> list[list[str]]:
 
 
 def write_work(path: Path, batch: int, count: int, references: list[list[str]], hypotheses: list[list[int]]) -> None:
-    """Write what a worker gets beside the model: batches of new pictures, all references, hypotheses to check."""
+    """Write what a worker gets beside the model: batches of new images, all references, hypotheses to check."""
     names = ("input_ids", "patch_images", "patch_masks")
     batches = []
     for number in range(count):
         whole = random_batch(batch, seed=number)
-        index = (torch.arange(batch) + number * batch) % PICTURES
+        index = (torch.arange(batch) + number * batch) % IMAGES
         batches.append({**{name: whole[name] for name in names}, "index": index})
     torch.save({"batches": batches, "references": references, "hypotheses": hypotheses}, path)
 
@@ -111,10 +111,10 @@ def compare(size: str, options: argparse.Namespace) -> dict:
         write_work(work, options.batch, 1, [], [])
         scores = check_hypotheses(bench, size)
         found = bench.run("ours", "hypotheses", "fp32")["hypotheses"]
-        tokens = [[tokens for tokens, _ in of_picture] for of_picture in found]
+        tokens = [[tokens for tokens, _ in of_image] for of_image in found]
         tokenizer = OFATokenizer.from_pretrained(directory)
-        references = references_of([tokenizer.decode_batch(of_picture) for of_picture in tokens])
-        flat = [row for of_picture in tokens for row in of_picture]
+        references = references_of([tokenizer.decode_batch(of_image) for of_image in tokens])
+        flat = [row for of_image in tokens for row in of_image]
         write_work(work, options.batch, options.repeats + 1, references, flat)
         return {"scores_differ_by": scores, **check(bench, size), **measure(bench, size, options)}
 

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from vs_stock_worker import PICTURE_AND_TEXT, SEARCH, Ours, Stock, measure_hypotheses
+from vs_stock_worker import IMAGE_AND_TEXT, SEARCH, Ours, Stock, measure_hypotheses
 
 PAD, BOS, EOS = 1, 0, 2
 CLIP_NORM = 1.0
@@ -124,7 +124,7 @@ class StockSCST(Stock):
 
         def step(batch: dict) -> None:
             self.model.eval()
-            tokens = [hypothesis for of_picture in write(batch) for hypothesis, _ in of_picture]
+            tokens = [hypothesis for of_image in write(batch) for hypothesis, _ in of_image]
             rewards = judge(tokens, batch)
             self.model.train(self.options.recipe == "train")
             self.policy_loss(batch, tokens, rewards).backward()
@@ -155,13 +155,13 @@ class StockSCST(Stock):
         previous = torch.cat([torch.full_like(target[:, :1], BOS), target[:, :-1]], 1)
         previous = previous.masked_fill(previous == EOS, PAD)
         with self.context():
-            logits = self.second_pass({name: batch[name] for name in PICTURE_AND_TEXT}, previous, each)
+            logits = self.second_pass({name: batch[name] for name in IMAGE_AND_TEXT}, previous, each)
         log_probs = torch.log_softmax(logits.float(), -1).gather(2, target[..., None])[..., 0]
         there = target != PAD
         return -(advantage * log_probs)[there].sum() / there.sum()
 
     def second_pass(self, inputs: dict, previous: torch.Tensor, each: int) -> torch.Tensor:
-        """Logits; OFA repeats the pictures, one for each caption."""
+        """Logits; OFA repeats the images, one for each caption."""
         if self.options.encoder == "repeat":
             repeated = {name: value.repeat_interleave(each, 0) for name, value in inputs.items()}
             return self.model(**repeated, decoder_input_ids=previous).logits
@@ -208,7 +208,7 @@ def corpus_cider(references: list[list[str]]) -> Callable[[], Any]:
 
 
 def measure_step(side: OurSCST | StockSCST, work: dict, options: argparse.Namespace) -> dict:
-    """Median seconds of a step after one for warming up, each on other pictures, and what it is made of."""
+    """Median seconds of a step after one for warming up, each on other images, and what it is made of."""
     step, shares = side.step(), side.shares
     seconds, parts = [], []
     for batch in work["batches"]:

@@ -38,7 +38,7 @@ CASES = {
 
 
 def write_case(folder: Path, size: str, pixels: int = 128, **keys: object) -> None:
-    """A model whose biases and tables are not small, and a batch with padding and a missing picture."""
+    """A model whose biases and tables are not small, and a batch with padding and a missing image."""
     from ofakit.models.ofa import OFAConfig, OFAModel
     from ofakit.models.ofa.checkpoints import save_modelscope
 

@@ -1,6 +1,6 @@
 """A plain directory in ModelScope's own OFA: the captions of the stock preprocessor, model and generator beside ours.
 
-    python benchmarks/stock_plain.py --stock-python STOCK_ENV/bin/python [--steps 80] [--pictures 20]
+    python benchmarks/stock_plain.py --stock-python STOCK_ENV/bin/python [--steps 80] [--images 20]
 
 Trains a small model on drawn scenes with OFA's full set of codes and bins, exports it with `checkpoint.py convert --to
 plain`, and captions held-out scenes with both. Prints one JSON line; exit code 1 when a caption differs.
@@ -44,7 +44,7 @@ def tool(name: str, *arguments: object) -> list[str]:
 def train(work_dir: Path, steps: int) -> None:
     """A short quickstart with the vocabulary that the stock tokenizer builds."""
     keys = {
-        "work_dir": work_dir, "train.max_steps": steps, "data.reader.pictures": 1000, "data.reader.val": 8,
+        "work_dir": work_dir, "train.max_steps": steps, "data.reader.images": 1000, "data.reader.val": 8,
         "data.reader.test": 25, "model.tokenizer.num_codes": 8192, "model.tokenizer.num_bins": 1000,
     }  # fmt: skip
     sets = [part for key, value in keys.items() for part in ("--set", f"{key}={value}")]
@@ -55,19 +55,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stock-python", required=True, help="the Python of an environment with the stock OFA")
     parser.add_argument("--steps", type=int, default=80)
-    parser.add_argument("--pictures", type=int, default=20)
+    parser.add_argument("--images", type=int, default=20)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         work_dir, plain = Path(name) / "run", Path(name) / "plain"
         train(work_dir, options.steps)
         tool("checkpoint", "convert", work_dir / "output", plain, "--to", "plain", "--style", STYLE)
-        images = sorted(map(str, work_dir.glob("scenes/*/images/test_*.png")))[: options.pictures]
+        images = sorted(map(str, work_dir.glob("scenes/*/images/test_*.png")))[: options.images]
         asked = [part for image in images for part in ("--image", image)]
         lines = tool("caption", "--model", work_dir / "output", *asked, "--style", STYLE)
         ours = [json.loads(line)["caption"] for line in lines[:-1]]
         stock = [text.strip() for text in json.loads(run([options.stock_python, "-c", STOCK, str(plain), *images])[-1])]
     differ = [pair for pair in zip(ours, stock, strict=True) if pair[0] != pair[1]]
-    print(json.dumps({"pictures": len(images), "different_captions": len(set(ours)), "differ": differ}))
+    print(json.dumps({"images": len(images), "different_captions": len(set(ours)), "differ": differ}))
     raise SystemExit(1 if differ else 0)
 
 

@@ -8,7 +8,7 @@ training step (forward, loss, backward, AdamW) in fp32 and in bf16 and takes its
 with 5 beams and at most 16 tokens (our model prepared for inference, as the tools do it). Every measurement has a
 process of its own; the sides take turns, so that another load on the machine meets both. Prints a table and, last, one
 JSON line with the ratios: stock over ours for seconds, ours over stock for bytes. Beside the seconds of a training step
-stand our pictures a second, and both sides' share of what the device does in a product of large matrices of that type.
+stand our images a second, and both sides' share of what the device does in a product of large matrices of that type.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def make_model(directory: Path, size: str, words: int | None = None) -> None:
 
 
 def random_batch(size: int, seed: int = 1, pixels: int = 224) -> dict[str, torch.Tensor]:
-    """A batch of random pictures, the usual prompt's length, and captions of 8 to 14 tokens with padding."""
+    """A batch of random images, the usual prompt's length, and captions of 8 to 14 tokens with padding."""
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(4, 50000, (size, 9), generator=generator)
     lengths = torch.randint(8, 15, (size,), generator=generator)
@@ -120,11 +120,11 @@ def compare(bench: Bench, size: str, rounds: int, measures: list[str]) -> dict:
 
 
 def shares(bench: Bench, precision: str, ours: float, stock: float) -> dict[str, float]:
-    """Pictures a second, and the shares of the device's peak that both sides' steps reach, each in its precision."""
+    """Images a second, and the shares of the device's peak that both sides' steps reach, each in its precision."""
     operations = bench.run("ours", "operations", "fp32")["operations"]
     peaks = {kind: bench.run("ours", "peak", kind)["operations_per_second"] for kind in {precision, "fp32"}}
     return {
-        "pictures_per_second": bench.options.batch / ours,
+        "images_per_second": bench.options.batch / ours,
         "share_of_peak": operations / ours / peaks[precision],
         "stock_share_of_peak": operations / stock / peaks["fp32"],
     }

@@ -18,7 +18,7 @@ from collections.abc import Callable
 import torch
 
 SEARCH = {"beam_size": 5, "max_len_b": 16, "min_len": 1, "no_repeat_ngram_size": 3}
-PICTURE_AND_TEXT = ("input_ids", "patch_images", "patch_masks")
+IMAGE_AND_TEXT = ("input_ids", "patch_images", "patch_masks")
 
 
 class Ours:
@@ -96,7 +96,7 @@ class Stock:
 
         def generate(batch: dict) -> list[list[tuple[list[int], float]]]:
             with self.context():
-                found = search.generate([self.model], {"net_input": {name: batch[name] for name in PICTURE_AND_TEXT}})
+                found = search.generate([self.model], {"net_input": {name: batch[name] for name in IMAGE_AND_TEXT}})
             return [[(h["tokens"].tolist(), float(h["score"])) for h in one] for one in found]
 
         return generate
@@ -191,7 +191,7 @@ def measure_hypotheses(side: Ours | Stock, batch: dict, options: argparse.Namesp
 
 
 def measure_generate(side: Ours | Stock, batch: dict, options: argparse.Namespace) -> dict:
-    """Median seconds of beam search for the batch, pictures and texts to token ids, after two for warming up."""
+    """Median seconds of beam search for the batch, images and texts to token ids, after two for warming up."""
     generate = side.generator(options.precision)
     seconds = []
     with torch.no_grad():

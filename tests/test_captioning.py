@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from ofakit.captioning import write_captions
-from ofakit.models.ofa.generation import generate
+from ofakit.models.generation.generate import generate
 from ofakit.models.ofa.inference import prepare_for_inference
 from ofakit.objectives.itm import Reranker
 from ofakit.preprocessors import CaptionPreprocessor, Collate, normalize
@@ -25,7 +25,7 @@ def bundle():
 
 @pytest.fixture(scope="module")
 def batch(bundle):
-    """As the collator makes it: pictures as bytes."""
+    """As the collator makes it: images as bytes."""
     preprocessor = CaptionPreprocessor.from_section(bundle.preprocessor, bundle.tokenizer, bundle.styles, "inference")
     return Collate(1)([preprocessor(example) for example in make_examples()])
 
@@ -42,7 +42,7 @@ def test_captions_are_the_decoded_hypotheses(bundle, batch, mean_std):
 
 
 @pytest.mark.parametrize("sample", [False, True])
-def test_a_judge_is_given_a_beam_of_each_picture_and_orders_it(bundle, batch, sample):
+def test_a_judge_is_given_a_beam_of_each_image_and_orders_it(bundle, batch, sample):
     seen = []
 
     def shorter_is_better(model, inputs, styles, captions):

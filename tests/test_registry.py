@@ -40,7 +40,7 @@ def test_a_key_is_left_alone_where_its_annotation_cannot_be_resolved():
 @pytest.mark.parametrize(
     ("registry", "spec", "message"),
     [
-        (READERS, {"type": "scenes", "pictures": "x"}, "key 'pictures' of reader 'scenes': expected int, found 'x'"),
+        (READERS, {"type": "scenes", "images": "x"}, "key 'images' of reader 'scenes': expected int, found 'x'"),
         (READERS, {"type": "scenes", "styles": "pirate"}, r"'styles' .*expected Sequence\[str\], found 'pirate'"),
         (READERS, {"type": "jsonl", "train": 3}, r"'train' .*expected str \| None, found 3"),
         (READERS, {"type": "joined"}, "reader 'joined' needs the key 'readers'"),

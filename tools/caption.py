@@ -1,4 +1,4 @@
-"""Pictures, folders or JSONL in; one JSON line a picture and style out."""
+"""Images, folders or JSONL in; one JSON line per image and style out."""
 
 from ofakit.cli.caption import main
 

@@ -1,4 +1,4 @@
-"""Look at data, draw scenes, decode pictures ahead, count document frequencies."""
+"""Look at data, draw scenes, decode images ahead, count document frequencies."""
 
 from ofakit.cli.data import main
 

@@ -1,4 +1,4 @@
-"""ofakit teaches OFA to caption pictures in a chosen style, from one JSON file.
+"""ofakit teaches OFA to caption images in a chosen style, from one JSON file.
 
 Importing it is light: no torch, no ModelScope. `import ofakit.modelscope` registers its classes with ModelScope.
 """

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ofakit.hub import ModelBundle
-from ofakit.models.ofa.generation import generate
+from ofakit.models.generation.generate import generate
 from ofakit.preprocessors.image import normalize
 
 __all__ = ["Caption", "Judge", "write_captions"]
 
 Judge = Callable[[Any, Mapping[str, Any], Sequence[str | None], Sequence[Sequence[str]]], list[list[float]]]
-"""(model, its inputs, the style of each picture, the captions of each) -> what each caption is worth."""
+"""(model, its inputs, the style of each image, the captions of each) -> what each caption is worth."""
 
 
 class Caption(NamedTuple):
@@ -25,7 +25,7 @@ class Caption(NamedTuple):
     Attributes:
         text: Without white space around.
         score: Its length-normalised log-probability.
-        p_yes: How sure the model is that the caption fits picture and style, in [0, 1]; None where it was not asked.
+        p_yes: How sure the model is that the caption fits image and style, in [0, 1]; None where it was not asked.
     """
 
     text: str
@@ -41,19 +41,19 @@ def write_captions(
     styles: Sequence[str | None] = (),
     judge: Judge | None = None,
 ) -> list[list[Caption]]:
-    """Caption every picture of a batch.
+    """Caption every image of a batch.
 
     Args:
         model: That of the bundle, or what `prepare_for_inference` made of it.
         bundle: Tokenizer and preprocessing.
         batch: As made by the collator, on any device.
         settings: The section `generation`; may have `num_return_sequences`.
-        styles: Of each picture; needed with a judge.
+        styles: Of each image; needed with a judge.
         judge: Orders the hypotheses instead of their score: of `num_beams` of them, or as many samples, those that it
             finds worth most come first; of equal ones the one with the better score.
 
     Returns:
-        For each picture its captions, best first; none where the model gave NaN.
+        For each image its captions, best first; none where the model gave NaN.
     """
     inputs = _inputs(batch, bundle.preprocessor.mean_std, model.output_embedding.device)
     how = {name: value for name, value in settings.items() if name != "rerank"}

@@ -15,7 +15,7 @@ from ofakit.errors import UsageError
 __all__ = ["Processes", "device_named", "join_processes", "joined_processes", "launched_rank"]
 
 LONGEST_WAIT = timedelta(hours=2)
-"""For a process that decodes pictures, scores or saves while the others wait."""
+"""For a process that decodes images, scores or saves while the others wait."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from ofakit.cli import finetune
 
 QUICKSTART = Path(__file__).resolve().parents[2] / "configs" / "quickstart.json"
 SMALL = [
-    "data.reader.pictures=4", "data.reader.val=4", "data.reader.test=4", "train.max_steps=6",
+    "data.reader.images=4", "data.reader.val=4", "data.reader.test=4", "train.max_steps=6",
     "train.dataloader.batch_size_per_gpu=8", "model.config.d_model=32", "model.config.encoder_layers=1",
     "model.config.decoder_layers=1", "model.config.encoder_ffn_dim=32", "model.config.decoder_ffn_dim=32",
     "generation.max_length=6",

@@ -1,4 +1,4 @@
-"""tools/caption.py: one JSON line a picture and style, errors among them, a summary last."""
+"""tools/caption.py: one JSON line per image and style, errors among them, a summary last."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def lines_of(capsys):
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def pictures(run):
+def image_files(run):
     return sorted(str(path) for path in run.glob("scenes/*/images/test_*.png"))
 
 
-def test_pictures_and_styles_are_answered_in_order_and_errors_stand_among_them(run, capsys):
-    first, second = pictures(run)[:2]
+def test_images_and_styles_are_answered_in_order_and_errors_stand_among_them(run, capsys):
+    first, second = image_files(run)[:2]
     arguments = ["--image", first, "--image", "missing.png", "--image", second, "--style", "Pirate", "--style", "robot"]
     assert caption.main(["--model", str(run / "output"), *arguments]) == 0
     *lines, summary = lines_of(capsys)
@@ -34,10 +34,10 @@ def test_pictures_and_styles_are_answered_in_order_and_errors_stand_among_them(r
 
 
 def test_case_of_a_style_and_company_in_the_batch_change_nothing(run, capsys):
-    images = [part for image in pictures(run) for part in ("--image", image)]
+    images = [part for image in image_files(run) for part in ("--image", image)]
     assert caption.main(["--model", str(run / "output"), *images, "--style", "PIRATE"]) == 0
     together = {line["image"]: (line["caption"], line["score"]) for line in lines_of(capsys)[:-1]}
-    assert caption.main(["--model", str(run / "output"), "--image", pictures(run)[2], "--style", "pirate"]) == 0
+    assert caption.main(["--model", str(run / "output"), "--image", image_files(run)[2], "--style", "pirate"]) == 0
     alone = lines_of(capsys)[0]
     assert alone["caption"] == together[alone["image"]][0]
     assert alone["score"] == pytest.approx(together[alone["image"]][1], abs=1e-4)
@@ -54,7 +54,7 @@ def test_folder_and_all_styles(run, capsys):
 
 def test_jsonl_requests_and_several_captions(run, tmp_path, capsys):
     requests = tmp_path / "requests.jsonl"
-    image = pictures(run)[0]
+    image = image_files(run)[0]
     requests.write_text(json.dumps({"image": image, "style": "robot"}) + "\n\n" + json.dumps({"image": image}) + "\n")
     arguments = ["--jsonl", str(requests), "--num_return", "3", "--precision", "bf16"]
     assert caption.main(["--model", str(run / "best"), *arguments]) == 0
@@ -65,7 +65,7 @@ def test_jsonl_requests_and_several_captions(run, tmp_path, capsys):
 
 
 def test_bad_requests_get_an_error_line_among_the_others(run, tmp_path, capsys):
-    image = pictures(run)[0]
+    image = image_files(run)[0]
     odd = [{"image": image, "style": 7}, {"image": image, "style": ["robot"]}, {"image": 3}, {"image": "a\u2028b.png"}]
     rows = [{"image": image, "style": "robot"}, *odd, {"image": image}]
     requests = tmp_path / "requests.jsonl"
@@ -97,7 +97,7 @@ def test_folder_with_hidden_files_and_a_name_that_is_no_text(run, tmp_path, monk
     for name in names:
         path = Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), name)))
         path.parent.mkdir(exist_ok=True)
-        shutil.copy(pictures(run)[0], path)
+        shutil.copy(image_files(run)[0], path)
     printed = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="strict")
     monkeypatch.setattr("sys.stdout", printed)
     assert caption.main(["--model", str(run / "output"), "--image", str(tmp_path), "--style", "robot"]) == 0
@@ -114,12 +114,12 @@ def test_batch_size_counts_from_one(capsys, size):
 
 
 def test_no_style_is_no_unknown_style(run, caplog):
-    assert caption.main(["--model", str(run / "output"), "--image", pictures(run)[0]]) == 0
+    assert caption.main(["--model", str(run / "output"), "--image", image_files(run)[0]]) == 0
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
 def test_unknown_style_warns_once_or_is_refused(run, capsys, caplog):
-    images = [part for image in pictures(run)[:2] for part in ("--image", image)]
+    images = [part for image in image_files(run)[:2] for part in ("--image", image)]
     arguments = ["--model", str(run / "output"), *images, "--style", "drunk"]
     assert caption.main(arguments) == 0
     printed = capsys.readouterr()
@@ -137,5 +137,5 @@ def test_nothing_to_caption_is_bad_usage(run, tmp_path, monkeypatch, capsys, arg
 
 
 def test_folder_that_is_no_model_is_bad_usage(tmp_path, run, capsys):
-    assert caption.main(["--model", str(tmp_path), "--image", pictures(run)[0]]) == 2
+    assert caption.main(["--model", str(tmp_path), "--image", image_files(run)[0]]) == 2
     assert "config.json" in capsys.readouterr().err

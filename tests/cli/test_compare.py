@@ -122,7 +122,7 @@ def test_references_may_stand_beside_the_captions(tmp_path):
     assert result["systems"][1]["scores"]["rouge_l"] < 1.0
 
 
-def test_only_pictures_that_every_system_captioned_with_words_count(files, tmp_path):
+def test_only_images_that_every_system_captioned_with_words_count(files, tmp_path):
     silent = tmp_path / "silent.jsonl"
     rows = [json.loads(line) for line in files["good"].read_text().splitlines()]
     silent.write_text(

@@ -9,7 +9,7 @@ import pytest
 from ofakit.cli.data import main
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "data.py"
-SCENES = ["scenes", "--pictures", "8", "--val", "2", "--test", "2", "--size", "32"]
+SCENES = ["scenes", "--images", "8", "--val", "2", "--test", "2", "--size", "32"]
 
 
 def answer(capsys):
@@ -57,12 +57,12 @@ def test_doctor_and_store_on_a_configuration(tmp_path, scenes, capsys):
     assert main(["doctor", "--conf", conf]) == 0
     train = answer(capsys)["splits"]["train"]
     assert train["unknown_styles"] == {"plain": 8}
-    assert train["missing_pictures"] == 1
-    assert main(["doctor", "--conf", conf, "--no-pictures", "--split", "train[:2]"]) == 0
-    assert answer(capsys)["splits"]["train[:2]"]["pictures"] == 2
+    assert train["missing_images"] == 1
+    assert main(["doctor", "--conf", conf, "--no-images", "--split", "train[:2]"]) == 0
+    assert answer(capsys)["splits"]["train[:2]"]["images"] == 2
     assert main(["store", "--conf", conf]) == 0
     done = answer(capsys)
-    assert (done["pictures"], done["decoded"], done["bad"], done["size"]) == (8, 7, 1, 48)
+    assert (done["images"], done["decoded"], done["bad"], done["size"]) == (8, 7, 1, 48)
     assert Path(done["folder"]) == tmp_path / "run" / "image_store" / "size_48"
     assert main(["store", "--conf", conf, "--size", "32"]) == 0
     assert answer(capsys)["size"] == 32
@@ -79,7 +79,7 @@ def test_doctor_and_store_on_a_configuration(tmp_path, scenes, capsys):
         (["doctor", "--reader", '{"type": "flickrstyle", "root": "/nowhere"}'], "data.root"),
         (["doctor", "--conf", "/nowhere.json"], "nowhere.json"),
         (["store", "--reader", '{"type": "jsonl", "train": "x"}', "--split", "trian"], "did you mean 'train'"),
-        (["scenes", "--pictures", "0"], "expected pictures"),
+        (["scenes", "--images", "0"], "expected images"),
         (["style-words"], "--conf FILE or --reader JSON"),
         (["style-words", "--reader", '{"type": "jsonl", "train": "x", "root": "/nowhere"}'], "nowhere"),
     ],
@@ -107,7 +107,7 @@ def test_style_words_are_those_that_style_mlm_masks(tmp_path, scenes, capsys):
     from ofakit.objectives.style_mlm import StyleMLM
     from ofakit.text import StyleSet
 
-    spec, root = {"type": "scenes", "pictures": 8, "val": 2, "test": 2, "size": 32}, str(Path(scenes).parent)
+    spec, root = {"type": "scenes", "images": 8, "val": 2, "test": 2, "size": 32}, str(Path(scenes).parent)
     conf = tmp_path / "conf.json"
     conf.write_text(json.dumps({"data": {"reader": spec, "root": root}}))
     report = tmp_path / "words.json"

@@ -86,7 +86,7 @@ def test_start_from_a_model_directory_keeps_what_it_was_taught(run, tmp_path, ca
         ({"objectives": [{"type": "crossentropy"}]}, ["crossentropy", "did you mean 'cross_entropy'"]),
         ({"objectives": [{"type": "cross_entropy", "smoothing": 1}]}, ["smoothing", "label_smoothing"]),
         ({"data": {"reader": {"type": "scene"}}}, ["did you mean 'scenes'"]),
-        ({"data": {"reader": {"type": "scenes", "picturs": 3}}}, ["picturs", "pictures"]),
+        ({"data": {"reader": {"type": "scenes", "picturs": 3}}}, ["picturs", "images"]),
         ({"data": {"reader": {"type": "flickrstyle"}, "root": "nowhere"}}, ["nowhere"]),
         ({"model": {"path": "no/such/place"}}, ["no model directory"]),
         ({"model": {"tokenizer": {"train_vocab_size": None}}}, ["model.tokenizer.path"]),
@@ -104,7 +104,7 @@ def test_bad_configuration_ends_with_2_and_says_what_would_do(tmp_path, capsys, 
     conf.write_text(json.dumps({"extends": str(QUICKSTART), "work_dir": str(tmp_path / "run"), **change}))
     small = ["--set", "train.max_steps=1"]
     if "data" not in change:
-        small += ["--set", "data.reader.pictures=4", "--set", "data.reader.val=4", "--set", "data.reader.test=4"]
+        small += ["--set", "data.reader.images=4", "--set", "data.reader.val=4", "--set", "data.reader.test=4"]
     assert finetune.main(["--conf", str(conf), *small]) == 2
     message = capsys.readouterr().err
     assert "Traceback" not in message

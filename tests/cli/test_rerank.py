@@ -25,7 +25,7 @@ def matched(tmp_path_factory):
     return work_dir
 
 
-def pictures(work_dir):
+def image_files(work_dir):
     return sorted(str(path) for path in work_dir.glob("scenes/*/images/test_*.png"))
 
 
@@ -34,7 +34,7 @@ def lines_of(capsys):
 
 
 def captions_of(work_dir, capsys, *arguments):
-    images = [part for image in pictures(work_dir) for part in ("--image", image)]
+    images = [part for image in image_files(work_dir) for part in ("--image", image)]
     asked = ["--model", str(work_dir / "best"), *images, "--style", "pirate", *arguments]
     assert caption.main(asked) == 0
     return lines_of(capsys)[:-1]
@@ -82,7 +82,7 @@ def test_the_best_of_the_beam_is_the_one_that_rerank_puts_first(matched, capsys)
     assert all("p_yes" not in line for line in beams)
     hypotheses = [[line["caption"], *(other["caption"] for other in line["alternatives"])] for line in beams]
     bundle = load_bundle(matched / "best")
-    expected = rerank(bundle, pictures(matched), ["pirate"] * len(beams), hypotheses)
+    expected = rerank(bundle, image_files(matched), ["pirate"] * len(beams), hypotheses)
     found = captions_of(matched, capsys)
     assert [line["caption"] for line in found] == [ranked[0][0] for ranked in expected]
     for line, ranked in zip(found, expected, strict=True):
@@ -95,14 +95,14 @@ def test_the_best_of_the_beam_is_the_one_that_rerank_puts_first(matched, capsys)
 def test_the_model_directory_remembers_and_the_captioner_obeys(matched):
     bundle = load_bundle(matched / "output")
     assert bundle.objectives == ("cross_entropy", "itm") and bundle.generation.rerank == "itm"
-    image = pictures(matched)[0]
+    image = image_files(matched)[0]
     reranked = Captioner(bundle, "cpu").caption([image], ["robot"])[0]
     assert 0 < reranked.p_yes < 1
     assert Captioner(bundle, "cpu", generation={"rerank": None}).caption([image], ["robot"])[0].p_yes is None
 
 
 def test_a_model_that_never_learnt_it_is_refused_by_name(run, matched, capsys):
-    image = pictures(run)[0]
+    image = image_files(run)[0]
     assert caption.main(["--model", str(run / "output"), "--image", image, "--rerank", "itm"]) == 2
     message = capsys.readouterr().err
     assert "objective itm" in message and "cross_entropy" in message and "Traceback" not in message

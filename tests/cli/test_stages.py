@@ -10,7 +10,7 @@ import pytest
 import torch
 from ofakit.cli import finetune
 from ofakit.config import load_config
-from ofakit.config.stages import stage_experiments
+from ofakit.config.stage_experiments import stage_experiments
 from ofakit.errors import UsageError
 from ofakit.hub import load_bundle
 from ofakit.trainers.update import Updater

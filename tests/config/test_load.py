@@ -6,7 +6,7 @@ import json
 
 import pytest
 from ofakit.config import json_schema, load_config, parse_config
-from ofakit.config.stages import stage_experiments
+from ofakit.config.stage_experiments import stage_experiments
 from ofakit.errors import UsageError
 
 MINIMAL = {"data": {"reader": {"type": "scenes"}}}
@@ -26,7 +26,7 @@ def test_minimal_file_gets_the_defaults(tmp_path):
 
 
 def test_extends_merges_objects_and_replaces_other_types(tmp_path):
-    write(tmp_path, "base.json", {"data": {"reader": {"type": "scenes", "pictures": 5}}, "train": {"max_epochs": 4}})
+    write(tmp_path, "base.json", {"data": {"reader": {"type": "scenes", "images": 5}}, "train": {"max_epochs": 4}})
     (tmp_path / "sub").mkdir()
     child = write(
         tmp_path / "sub", "child.json",
@@ -122,7 +122,7 @@ def test_files_that_are_no_configuration_are_refused(tmp_path, text):
         load_config(path)
 
 
-def test_crop_larger_than_the_picture_is_refused():
+def test_crop_larger_than_the_image_is_refused():
     with pytest.raises(UsageError, match="max_image_size 64 is smaller"):
         parse_config(MINIMAL | {"preprocessor": {"patch_image_size": 128, "max_image_size": 64}})
 

@@ -22,8 +22,8 @@ def test_rows_with_usual_names():
 
 
 def test_column_map_wins():
-    (example,) = examples_from_dataset([{"picture": "a.jpg", "caption": "no", "say": "yes"}],
-                                       {"image": "picture", "text": "say"})  # fmt: skip
+    (example,) = examples_from_dataset([{"photo": "a.jpg", "caption": "no", "say": "yes"}],
+                                       {"image": "photo", "text": "say"})  # fmt: skip
     assert (example.image, example.text) == ("a.jpg", "yes")
 
 
@@ -50,7 +50,7 @@ def test_styles_that_are_no_text_are_refused(row):
 
 
 def test_rows_without_a_known_column_name_those_found_and_expected():
-    expected = "picture or captions in row 1, in a column of image, image_path, text, caption, references, captions; "
+    expected = "image or captions in row 1, in a column of image, image_path, text, caption, references, captions; "
     with pytest.raises(UsageError, match=expected + "found the columns say, photo: .*column map"):
         examples_from_dataset([{"text": None}, {"say": "x", "photo": "a.jpg"}])
 
@@ -62,7 +62,7 @@ def test_several_splits_are_refused():
         examples_from_dataset(datasets.DatasetDict({"train": rows, "test": rows}))
 
 
-def test_hugging_face_pictures_stay_encoded(tmp_path):
+def test_hugging_face_images_stay_encoded(tmp_path):
     datasets = pytest.importorskip("datasets")
     path = tmp_path / "a.png"
     path.write_bytes(png())

@@ -1,4 +1,4 @@
-"""Missing and unreadable pictures at training: counted, skipped, listed, and an error once they are too many."""
+"""Missing and unreadable images at training: counted, skipped, listed, and an error once they are too many."""
 
 import json
 
@@ -25,14 +25,14 @@ def examples(tmp_path):
     ]
 
 
-def test_bad_pictures_are_counted_skipped_and_listed(tmp_path, examples):
+def test_bad_images_are_counted_skipped_and_listed(tmp_path, examples):
     bad = BadExamples(0.5, tmp_path / "run" / "bad_examples.jsonl")
     usable = usable_examples(examples, ImageStore(tmp_path / "store", 8), bad)
     assert [e.id for e in usable] == ["good", "text only", "bytes", "pil"]
-    assert bad.counts == {"bad picture": 3}
+    assert bad.counts == {"bad image": 3}
     rows = [json.loads(line) for line in bad.path.read_text().splitlines()]
     assert [row["id"] for row in rows] == ["missing", "broken", "broken bytes"]
-    missing = {"image": str(examples[1].image), "style": "dry", "kind": "bad picture", "reason": "no such file"}
+    missing = {"image": str(examples[1].image), "style": "dry", "kind": "bad image", "reason": "no such file"}
     assert rows[0] == {"id": "missing", **missing}
     assert [p.name for p in bad.path.parent.iterdir()] == ["bad_examples.jsonl"]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from ofakit.data import BadPicture, CaptionDataset, Example, ImageStore, ResumableBatchSampler, load_square
+from ofakit.data import BadImage, CaptionDataset, Example, ImageStore, ResumableBatchSampler, load_square
 from PIL import Image
 from torch.utils.data import DataLoader
 
@@ -63,13 +63,13 @@ def test_the_store_changes_no_pixel(examples, tmp_path):
     assert with_store[3]["index"] == 3
 
 
-def test_pictures_in_memory_pass_the_store_by(tmp_path):
+def test_images_in_memory_pass_the_store_by(tmp_path):
     store = ImageStore(tmp_path / "store", SIZE)
     assert CaptionDataset([Example("x", Image.new("RGB", (4, 4)))], Cut(), store)[0]["column"].shape == (SIZE, 3)
     assert len(store) == 0
 
 
-def test_a_bad_picture_is_not_hidden(tmp_path):
+def test_a_bad_image_is_not_hidden(tmp_path):
     dataset = CaptionDataset([Example("x", str(tmp_path / "gone.png"))], Cut(), ImageStore(tmp_path / "store", SIZE))
-    with pytest.raises(BadPicture, match="no such file"):
+    with pytest.raises(BadImage, match="no such file"):
         dataset[0]

@@ -21,7 +21,7 @@ def splits(tmp_path):
             Example("b", str(broken), references=("", "..."), style="odd"),
             Example("c", str(tmp_path / "gone.png"), references=("one two",), style="odd"),
             Example("d", None, references=(), style="dry"),
-            Example("e", b"no picture", text="a b c d e f g"),
+            Example("e", b"no image", text="a b c d e f g"),
         ],
         "test": [Example("f", good[0], references=("x",)), Example("g", good[1], references=("y z",))],
     }
@@ -30,26 +30,26 @@ def splits(tmp_path):
 def test_every_problem_is_found(splits, tmp_path):
     report = examine(splits, known_style={"dry"}.__contains__, workers=2)
     train, test = report["splits"]["train"], report["splits"]["test"]
-    assert [row["image"] for row in train["missing_pictures"]] == [str(tmp_path / "gone.png")]
-    assert [row["id"] for row in train["broken_pictures"]] == ["b", "e"]
+    assert [row["image"] for row in train["missing_images"]] == [str(tmp_path / "gone.png")]
+    assert [row["id"] for row in train["broken_images"]] == ["b", "e"]
     assert train["empty_captions"] == ["b", "b"]
     assert train["without_caption"] == ["d"]
     assert train["duplicate_captions"] == [{"id": "a", "caption": "one two"}]
     assert train["repeated_captions"] == 3
     assert train["unknown_styles"] == {"odd": 2}
     assert train["styles"] == {"dry": 2, "odd": 2}
-    assert (train["examples"], train["pictures"], train["captions"], train["without_picture"]) == (5, 4, 7, 1)
+    assert (train["examples"], train["images"], train["captions"], train["without_image"]) == (5, 4, 7, 1)
     assert train["caption_words"]["bins"] == {"1-5": 5, "6-10": 1}
     assert (train["caption_words"]["min"], train["caption_words"]["max"]) == (0, 7)
-    assert test["missing_pictures"] == test["empty_captions"] == []
-    assert report["shared_pictures"] == {"train and test": 1}
+    assert test["missing_images"] == test["empty_captions"] == []
+    assert report["shared_images"] == {"train and test": 1}
     assert report["problems"] == 1 + 2 + 2 + 1 + 1 + 2 + 1
     json.dumps(report)
 
 
 def test_the_text_names_them(splits):
     text = describe(examine(splits, known_style={"dry"}.__contains__))
-    for part in ("1 missing pictures", "2 broken pictures", "'odd' (2)", "2 empty captions: b, b", "dry ###", "6-10 #"):
+    for part in ("1 missing images", "2 broken images", "'odd' (2)", "2 empty captions: b, b", "dry ###", "6-10 #"):
         assert part in text
     assert text.endswith("10 problems")
 
@@ -63,9 +63,9 @@ def test_a_style_in_two_spellings_is_one():
     assert train["duplicate_captions"] == [{"id": "0", "caption": "one"}]
 
 
-def test_without_decoding_pictures_are_left_alone(splits):
+def test_without_decoding_images_are_left_alone(splits):
     train = examine(splits, decode=False)["splits"]["train"]
-    assert train["missing_pictures"] == train["broken_pictures"] == []
+    assert train["missing_images"] == train["broken_images"] == []
     assert train["unknown_styles"] == {}
 
 

@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 import pytest
-from ofakit.data import BadPicture, ImageStore, image_store, load_square
+from ofakit.data import BadImage, ImageStore, image_store, load_square
 from ofakit.errors import UsageError
 from PIL import Image
 
@@ -27,9 +27,9 @@ def draw(path, size=(60, 40), mode="RGB", **options):
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    (tmp_path / "pictures").mkdir()
-    return [draw(tmp_path / "pictures" / f"{k}.png") for k in range(6)]
+def images(tmp_path):
+    (tmp_path / "images").mkdir()
+    return [draw(tmp_path / "images" / f"{k}.png") for k in range(6)]
 
 
 @pytest.fixture
@@ -75,13 +75,13 @@ def test_sixteen_bits_of_grey_become_eight(tmp_path):
 
 
 @pytest.mark.parametrize("pixels", [np.full((4, 4), 0.5, np.float32), np.full((4, 4), 70_000, np.int32)])
-def test_grey_whose_white_is_unknown_is_a_bad_picture(tmp_path, pixels):
-    with pytest.raises(BadPicture, match="a.tif: expected .* 16 bits"):
+def test_grey_whose_white_is_unknown_is_a_bad_image(tmp_path, pixels):
+    with pytest.raises(BadImage, match="a.tif: expected .* 16 bits"):
         load_square(save_deep(tmp_path / "a.tif", pixels), 8)
 
 
 @pytest.mark.parametrize("colours", [(), (3,), (4,)])
-def test_arrays_are_pictures(colours):
+def test_arrays_are_images(colours):
     pixels = np.random.default_rng(0).integers(0, 256, (20, 30, *colours), np.uint8)
     np.testing.assert_array_equal(load_square(pixels, 8), load_square(Image.fromarray(pixels), 8))
 
@@ -94,17 +94,17 @@ def test_arrays_are_pictures(colours):
         (np.zeros(4, np.uint8), "uint8 of shape"),
     ],
 )  # fmt: skip
-def test_what_is_no_picture_is_told_from_a_broken_one(image, found):
-    with pytest.raises(BadPicture, match=f"expected a path, bytes, a PIL picture.*found .*{found}"):
+def test_what_is_no_image_is_told_from_a_broken_one(image, found):
+    with pytest.raises(BadImage, match=f"expected a path, bytes, a PIL image.*found .*{found}"):
         load_square(image, 8)
 
 
 def test_addresses_say_that_they_are_not_downloaded():
-    with pytest.raises(BadPicture, match="https://example.com/a.png: addresses are not downloaded"):
+    with pytest.raises(BadImage, match="https://example.com/a.png: addresses are not downloaded"):
         load_square("https://example.com/a.png", 8)
 
 
-def test_exif_orientation_turns_the_picture_upright(tmp_path, store):
+def test_exif_orientation_turns_the_image_upright(tmp_path, store):
     path = tmp_path / "turned.jpg"
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -113,24 +113,24 @@ def test_exif_orientation_turns_the_picture_upright(tmp_path, store):
     np.testing.assert_array_equal(store[path], np.asarray(upright))
 
 
-def test_bytes_and_pil_pictures_give_the_same_pixels(pictures):
-    expected = load_square(pictures[0], SIZE)
-    np.testing.assert_array_equal(load_square(pictures[0].read_bytes(), SIZE), expected)
-    np.testing.assert_array_equal(load_square(Image.open(pictures[0]), SIZE), expected)
+def test_bytes_and_pil_images_give_the_same_pixels(images):
+    expected = load_square(images[0], SIZE)
+    np.testing.assert_array_equal(load_square(images[0].read_bytes(), SIZE), expected)
+    np.testing.assert_array_equal(load_square(Image.open(images[0]), SIZE), expected)
 
 
-def test_nothing_is_decoded_twice(store, pictures, monkeypatch):
-    assert store.add_many(pictures[:4], workers=2) == {}
+def test_nothing_is_decoded_twice(store, images, monkeypatch):
+    assert store.add_many(images[:4], workers=2) == {}
     decoded = count_decodes(monkeypatch)
     for reader in (store, ImageStore(store.directory, SIZE), pickle.loads(pickle.dumps(store))):
-        for path in pictures:
+        for path in images:
             np.testing.assert_array_equal(reader[path], load_square(path, SIZE))
-    assert decoded == [str(path) for path in pictures[4:]]
+    assert decoded == [str(path) for path in images[4:]]
 
 
-def test_served_pixels_cannot_be_written(store, pictures):
+def test_served_pixels_cannot_be_written(store, images):
     with pytest.raises(ValueError, match="read-only"):
-        store[pictures[0]][0, 0, 0] = 1
+        store[images[0]][0, 0, 0] = 1
 
 
 def test_views_stay_valid_while_the_store_grows(store, tmp_path, monkeypatch):
@@ -142,73 +142,73 @@ def test_views_stay_valid_while_the_store_grows(store, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("changed", ["time", "length"])
-def test_a_changed_file_is_decoded_anew(store, pictures, changed):
-    before, status = store[pictures[0]].copy(), pictures[0].stat()
-    content = pictures[1].read_bytes()
-    pictures[0].write_bytes(content + b"more" * (changed == "length"))
-    os.utime(pictures[0], ns=(1, 1 if changed == "time" else status.st_mtime_ns))
-    assert (pictures[0].stat().st_size == status.st_size) == (changed == "time")
+def test_a_changed_file_is_decoded_anew(store, images, changed):
+    before, status = store[images[0]].copy(), images[0].stat()
+    content = images[1].read_bytes()
+    images[0].write_bytes(content + b"more" * (changed == "length"))
+    os.utime(images[0], ns=(1, 1 if changed == "time" else status.st_mtime_ns))
+    assert (images[0].stat().st_size == status.st_size) == (changed == "time")
     again = ImageStore(store.directory, SIZE)
-    assert pictures[0] not in again
-    assert not np.array_equal(again[pictures[0]], before)
-    np.testing.assert_array_equal(store[pictures[0]], before)
+    assert images[0] not in again
+    assert not np.array_equal(again[images[0]], before)
+    np.testing.assert_array_equal(store[images[0]], before)
 
 
-def test_sizes_and_draft_are_kept_apart(store, pictures, tmp_path):
+def test_sizes_and_draft_are_kept_apart(store, images, tmp_path):
     other = ImageStore(store.directory, SIZE * 2)
-    assert other[pictures[0]].shape == (SIZE * 2, SIZE * 2, 3)
+    assert other[images[0]].shape == (SIZE * 2, SIZE * 2, 3)
     large = draw(tmp_path / "large.jpg", (800, 600))
     draft = ImageStore(store.directory, SIZE, draft=True)[large]
     assert draft.shape == store[large].shape
     assert abs(draft.astype(int) - store[large]).mean() < 20
 
 
-def test_bad_pictures_carry_path_and_reason(store, pictures, tmp_path):
+def test_bad_images_carry_path_and_reason(store, images, tmp_path):
     truncated = tmp_path / "truncated.png"
-    truncated.write_bytes(pictures[0].read_bytes()[:500])
+    truncated.write_bytes(images[0].read_bytes()[:500])
     text = tmp_path / "text.jpg"
-    text.write_text("no picture")
+    text.write_text("no image")
     missing = tmp_path / "missing.jpg"
     folder = tmp_path
-    bad = store.add_many([pictures[0], truncated, text, missing, folder])
+    bad = store.add_many([images[0], truncated, text, missing, folder])
     assert set(bad) == {str(truncated), str(text), str(missing), str(folder)}
     assert bad[str(missing)] == "no such file"
     assert "cannot identify" in bad[str(text)]
     assert "truncated" in bad[str(truncated)]
     for path in (truncated, text, missing, folder):
-        with pytest.raises(BadPicture) as caught:
+        with pytest.raises(BadImage) as caught:
             store[path]
         assert caught.value.path == str(path)
         assert pickle.loads(pickle.dumps(caught.value)).reason == caught.value.reason
     assert len(store) == 1
 
 
-def test_a_torn_row_is_never_served(store, pictures):
-    store.add_many(pictures)
+def test_a_torn_row_is_never_served(store, images):
+    store.add_many(images)
     with open(store.folder / "rows.bin", "r+b") as file:
         file.seek(store.row_bytes + 5)
         file.write(b"torn")
-    for path in pictures:
+    for path in images:
         np.testing.assert_array_equal(ImageStore(store.directory, SIZE)[path], load_square(path, SIZE))
 
 
 @pytest.mark.parametrize("name", ["rows.bin", "index.bin"])
 @pytest.mark.parametrize("length", [0, 100, 3000])
-def test_cut_files_are_filled_again(store, pictures, name, length):
-    store.add_many(pictures)
+def test_cut_files_are_filled_again(store, images, name, length):
+    store.add_many(images)
     os.truncate(store.folder / name, length)
     again = ImageStore(store.directory, SIZE)
-    again.add_many(pictures)
-    for path in pictures:
+    again.add_many(images)
+    for path in images:
         np.testing.assert_array_equal(again[path], load_square(path, SIZE))
 
 
-def test_a_picture_deleted_after_the_fill_is_still_served(store, pictures):
-    store.add_many(pictures)
-    expected = load_square(pictures[0], SIZE)
-    pictures[0].unlink()
-    np.testing.assert_array_equal(store[pictures[0]], expected)
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(store))[pictures[0]], expected)
+def test_an_image_deleted_after_the_fill_is_still_served(store, images):
+    store.add_many(images)
+    expected = load_square(images[0], SIZE)
+    images[0].unlink()
+    np.testing.assert_array_equal(store[images[0]], expected)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(store))[images[0]], expected)
 
 
 def fill(directory, paths):
@@ -216,17 +216,17 @@ def fill(directory, paths):
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_processes_fill_one_store_together(tmp_path, pictures, method):
+def test_processes_fill_one_store_together(tmp_path, images, method):
     context = multiprocessing.get_context(method)
-    many = [context.Process(target=fill, args=(tmp_path / "store", pictures[::step])) for step in (1, -1, 1)]
+    many = [context.Process(target=fill, args=(tmp_path / "store", images[::step])) for step in (1, -1, 1)]
     for process in many:
         process.start()
     for process in many:
         process.join(60)
         assert process.exitcode == 0
     store = ImageStore(tmp_path / "store", SIZE)
-    assert len(store) == len(pictures)
-    for path in pictures:
+    assert len(store) == len(images)
+    for path in images:
         np.testing.assert_array_equal(store[path], load_square(path, SIZE))
 
 
@@ -249,38 +249,38 @@ def test_killed_at_random_moments_no_row_is_wrong(tmp_path):
         np.testing.assert_array_equal(store[path], load_square(path, 64))
 
 
-def test_a_disk_without_room_is_refused_before_anything_is_decoded(store, pictures, monkeypatch):
+def test_a_disk_without_room_is_refused_before_anything_is_decoded(store, images, monkeypatch):
     usage = shutil.disk_usage(store.folder)._replace(free=100)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(UsageError, match=r"(?s)6 decoded pictures.*data.image_store"):
-        store.add_many(pictures)
+    with pytest.raises(UsageError, match=r"(?s)6 decoded images.*data.image_store"):
+        store.add_many(images)
     assert len(store) == 0
 
 
-def test_a_disk_with_just_enough_room_takes_every_picture(store, pictures):
-    with file_limit(len(pictures) * store.row_bytes):
-        assert store.add_many(pictures) == {}
-    np.testing.assert_array_equal(store[pictures[-1]], load_square(pictures[-1], SIZE))
+def test_a_disk_with_just_enough_room_takes_every_image(store, images):
+    with file_limit(len(images) * store.row_bytes):
+        assert store.add_many(images) == {}
+    np.testing.assert_array_equal(store[images[-1]], load_square(images[-1], SIZE))
 
 
-def test_a_disk_that_fills_up_gives_a_clear_error(store, pictures):
-    with file_limit(2 * store.row_bytes), pytest.raises(UsageError, match="no room left for decoded pictures"):
-        store.add_many(pictures)
-    assert sum(path in store for path in pictures) == 2
-    assert store.add_many(pictures) == {}
+def test_a_disk_that_fills_up_gives_a_clear_error(store, images):
+    with file_limit(2 * store.row_bytes), pytest.raises(UsageError, match="no room left for decoded images"):
+        store.add_many(images)
+    assert sum(path in store for path in images) == 2
+    assert store.add_many(images) == {}
 
 
-def test_no_room_for_the_index_gives_a_clear_error(store, pictures):
-    store.add_many(pictures[:1])
+def test_no_room_for_the_index_gives_a_clear_error(store, images):
+    store.add_many(images[:1])
     room = (store.folder / "index.bin").stat().st_size
-    with file_limit(room), pytest.raises(UsageError, match="no room left for decoded pictures"):
-        store.add_many(pictures)
-    assert store.add_many(pictures) == {}
+    with file_limit(room), pytest.raises(UsageError, match="no room left for decoded images"):
+        store.add_many(images)
+    assert store.add_many(images) == {}
 
 
 def test_a_folder_of_another_version_is_refused(store):
     (store.folder / "store.json").write_text('{"version": 0}')
-    with pytest.raises(UsageError, match="decode the pictures anew"):
+    with pytest.raises(UsageError, match="decode the images anew"):
         ImageStore(store.directory, SIZE)
     (store.folder / "store.json").unlink()
     with pytest.raises(UsageError, match="no store.json"):

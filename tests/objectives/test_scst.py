@@ -25,7 +25,7 @@ from .conftest import make_batch, make_bundle, make_examples
 
 @pytest.mark.parametrize("kind", ["numpy", "torch"])
 @pytest.mark.parametrize("baseline", ["leave_one_out", "mean", "group_normalized"])
-def test_advantages_of_a_picture_sum_to_zero_and_equal_rewards_give_exactly_zero(baseline, kind):
+def test_advantages_of_an_image_sum_to_zero_and_equal_rewards_give_exactly_zero(baseline, kind):
     rewards = np.random.default_rng(1).gamma(2.0, size=(7, 5))
     equal = np.full((3, 3), 0.1)
     if kind == "torch":
@@ -38,10 +38,10 @@ def test_advantages_of_a_picture_sum_to_zero_and_equal_rewards_give_exactly_zero
 
 def test_leave_one_out_is_the_mean_of_the_others():
     rewards = np.random.default_rng(2).normal(size=(4, 5))
-    for picture, row in enumerate(advantages(rewards)):
+    for image, row in enumerate(advantages(rewards)):
         for i, value in enumerate(row):
-            others = np.delete(rewards[picture], i)
-            assert value == pytest.approx(rewards[picture, i] - others.mean(), abs=1e-12)
+            others = np.delete(rewards[image], i)
+            assert value == pytest.approx(rewards[image, i] - others.mean(), abs=1e-12)
 
 
 def test_group_normalized_has_unit_variance_and_greedy_subtracts_its_own():
@@ -53,10 +53,10 @@ def test_group_normalized_has_unit_variance_and_greedy_subtracts_its_own():
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (([[1.0]],), "one caption a picture.*2 samples"),
+        (([[1.0]],), "one per image.*2 samples"),
         (([[1.0, 2.0]], "meen"), "did you mean 'mean'"),
         (([[1.0, 2.0]], "greedy"), "rewards of greedy captions"),
-        (([1.0, 2.0],), r"\(pictures, samples\)"),
+        (([1.0, 2.0],), r"\(images, samples\)"),
     ],
 )
 def test_wrong_advantages_are_refused(arguments, words):
@@ -177,7 +177,7 @@ def judgement(advantage):
     return lambda: (advantage, {})
 
 
-def test_second_pass_equals_repeating_every_picture(bundle, batch):
+def test_second_pass_equals_repeating_every_image(bundle, batch):
     bundle.model.eval().double()
     batch = given(bundle, {**batch, "patch_images": batch["patch_images"].double()})
     found, logs = gradients(bundle, SCST(), batch)
@@ -196,7 +196,7 @@ def test_second_pass_equals_repeating_every_picture(bundle, batch):
             torch.testing.assert_close(found[name], parameter.grad, atol=1e-12, rtol=1e-9)
 
 
-def test_pads_do_not_matter_and_the_encoder_runs_once_a_picture(bundle, batch):
+def test_pads_do_not_matter_and_the_encoder_runs_once_an_image(bundle, batch):
     bundle.model.eval().double()
     batch = given(bundle, {**batch, "patch_images": batch["patch_images"].double()})
     seen = []
@@ -314,8 +314,8 @@ def test_it_is_picklable_after_it_has_judged(bundle, examples, batch):
     )
 
 
-def test_a_frozen_backbone_sees_the_pictures_once_a_step_and_gives_the_same_bits(tmp_path, monkeypatch):
-    """Generation, the starting model and the second pass share what the backbone makes of a picture."""
+def test_a_frozen_backbone_sees_the_images_once_a_step_and_gives_the_same_bits(tmp_path, monkeypatch):
+    """Generation, the starting model and the second pass share what the backbone makes of an image."""
     found = []
     for shared in (True, False):
         bundle, examples = make_bundle(), make_examples()
@@ -409,7 +409,7 @@ def double_batch():
 
 
 def half(rank):
-    """One picture for the first process and three for the second, whose tokens are many more."""
+    """One image for the first process and three for the second, whose tokens are many more."""
     _, batch = double_batch()
     cut = (0, 1, 4)[rank : rank + 2]
     captions = slice(*(3 * c for c in cut))

@@ -12,7 +12,7 @@ import pytest
 import torch
 from ofakit.errors import UsageError
 from ofakit.hub import load_bundle, save_bundle
-from ofakit.models.ofa.generation import generate
+from ofakit.models.generation.generate import generate
 from ofakit.objectives import OBJECTIVES, _teacher_captions
 from ofakit.objectives._teacher_captions import FILE
 from ofakit.objectives.cross_entropy import CrossEntropy, label_smoothed_cross_entropy
@@ -27,7 +27,7 @@ from .conftest import make_batch, make_bundle, make_examples
 
 @pytest.fixture(scope="session")
 def teacher(tmp_path_factory):
-    """The directory of a larger network that has learnt to say something about the pictures."""
+    """The directory of a larger network that has learnt to say something about the images."""
     taught = make_bundle(d_model=48)
     taught.model.train()
     batch, objective = make_batch(taught, make_examples()), CrossEntropy(label_smoothing=0.0)
@@ -105,12 +105,12 @@ def test_the_loss_is_cross_entropy_of_them_and_shares_the_encoder(bundle, exampl
     assert runs == [1]
 
 
-def test_a_picture_with_several_captions_is_written_about_once(bundle, examples, teacher, tmp_path, written):
+def test_an_image_with_several_captions_is_written_about_once(bundle, examples, teacher, tmp_path, written):
     twice = [replace(e, id=f"{e.id}#{k}", text=f"{e.text} {k}") for e in examples for k in range(2)]
     objective = prepared(bundle, twice, teacher, tmp_path / "run", batch_size=3)
     assert written == [3, 1] and len(captions_in(tmp_path / "run")) == 4
     assert [objective.targets[2 * k] is objective.targets[2 * k + 1] for k in range(4)] == [True] * 4
-    assert SequenceDistillation.one_example_per == "picture"
+    assert SequenceDistillation.one_example_per == "image"
 
 
 def test_what_was_written_is_not_written_again_unless_something_else_is_asked(
@@ -149,7 +149,7 @@ def test_a_teacher_killed_while_it_writes_leaves_nothing_half_done(bundle, examp
     assert not (tmp_path / "run" / FILE).exists()
 
 
-def test_pictures_about_which_the_teacher_says_nothing_teach_nothing(
+def test_images_about_which_the_teacher_says_nothing_teach_nothing(
     bundle, examples, batch, teacher, tmp_path, monkeypatch, caplog
 ):
     write = _teacher_captions.write_captions
@@ -160,7 +160,7 @@ def test_pictures_about_which_the_teacher_says_nothing_teach_nothing(
 
     monkeypatch.setattr(_teacher_captions, "write_captions", first_is_mute)
     objective = prepared(bundle, examples, teacher, tmp_path / "run")
-    assert "wrote nothing for 1 of 4 pictures" in caplog.text
+    assert "wrote nothing for 1 of 4 images" in caplog.text
     whole = completed(objective, bundle.model.eval() and bundle, batch)
     assert (whole["sequence_distillation/target"][0] == 1).all()
     loss = objective(bundle.model, whole, 10.0, 0)[0]
@@ -169,7 +169,7 @@ def test_pictures_about_which_the_teacher_says_nothing_teach_nothing(
     alone = {name: value[:1] for name, value in whole.items()}
     assert objective.normalizer(alone) == 0 and objective(bundle.model, alone, 1.0, 0)[0].item() == 0
     monkeypatch.setattr(_teacher_captions, "write_captions", lambda *a: [[]] * len(a[2]["index"]))
-    with pytest.raises(UsageError, match="wrote nothing for any of 4 pictures"):
+    with pytest.raises(UsageError, match="wrote nothing for any of 4 images"):
         prepared(bundle, examples, teacher, tmp_path / "other")
 
 

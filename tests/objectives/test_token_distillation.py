@@ -246,7 +246,7 @@ def test_missing_style_tokens_are_refused(bundle, examples, tmp_path):
         prepared(bundle, examples, teacher)
 
 
-def test_other_styles_other_pictures_and_too_large_ones_are_refused(bundle, examples, tmp_path):
+def test_other_styles_other_images_and_too_large_ones_are_refused(bundle, examples, tmp_path):
     teacher = teacher_directory(tmp_path)
     student = copy.copy(bundle)
     student.styles = StyleSet(["gloomy", "happy"])
@@ -257,7 +257,7 @@ def test_other_styles_other_pictures_and_too_large_ones_are_refused(bundle, exam
     with pytest.raises(UsageError, match="set preprocessor.mean_std to 'half'"):
         prepared(student, examples, teacher)
     student.preprocessor = bundle.preprocessor.model_copy(update={"patch_image_size": 80})
-    with pytest.raises(UsageError, match="cannot take pictures of 80 pixels.*5 x 5 patches.*4 x 4"):
+    with pytest.raises(UsageError, match="cannot take images of 80 pixels.*5 x 5 patches.*4 x 4"):
         prepared(student, examples, teacher)
     student.preprocessor = bundle.preprocessor.model_copy(update={"patch_image_size": 48})
     assert prepared(student, examples, teacher).teacher is not None

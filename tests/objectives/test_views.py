@@ -88,7 +88,7 @@ def test_mlm_asks_for_the_whole_text_with_the_holes_between_the_quotes(bundle, e
     )
 
 
-def test_mlm_sees_no_picture_which_equals_a_missing_one(bundle, examples):
+def test_mlm_sees_no_image_which_equals_a_missing_one(bundle, examples):
     bundle.model.eval()
     objective = prepared("mlm", bundle, examples)
     batch = batch_with_views(bundle, examples, {"mlm": objective})
@@ -128,7 +128,7 @@ def test_style_mlm_masks_style_bearing_words_first_and_exactly_the_budget(bundle
     assert bearing & set(other.split()) and "<code_1>" in other
 
 
-def test_style_mlm_looks_at_the_picture(bundle, examples):
+def test_style_mlm_looks_at_the_image(bundle, examples):
     bundle.model.eval()
     objective = prepared("style_mlm", bundle, examples)
     batch = batch_with_views(bundle, examples, {"style_mlm": objective})
@@ -194,7 +194,7 @@ def test_a_taught_model_reranks_by_what_it_was_taught(bundle, examples):
     assert all(1 >= found[0][1] > found[1][1] >= 0 for found in ranked)
 
 
-def test_questions_about_several_pictures_are_answered_as_each_alone_and_share_the_backbone(bundle, examples, batch):
+def test_questions_about_several_images_are_answered_as_each_alone_and_share_the_backbone(bundle, examples, batch):
     bundle.objectives = ("cross_entropy", "itm")
     captions = [["a dog", "a cat smiles at the sea"], [], ["a red dog"], ["a cat", "a dog", "a weary cat stares"]]
     styles, seen = [e.style for e in examples], []
@@ -248,7 +248,7 @@ def test_style_mlm_of_one_style_is_refused(bundle, examples):
         prepared("style_mlm", bundle, examples[:2])
 
 
-def test_views_stand_in_samples_and_batches_and_leave_the_picture_alone(bundle, examples):
+def test_views_stand_in_samples_and_batches_and_leave_the_image_alone(bundle, examples):
     bundle.preprocessor.max_image_size = 40
     plain = CaptionPreprocessor.from_section(bundle.preprocessor, bundle.tokenizer, bundle.styles, "train")
     objectives = {name: prepared(name, bundle, examples) for name in VIEWS} | {"cross_entropy": CrossEntropy()}

@@ -17,14 +17,14 @@ from ofakit.errors import OfakitError
 from PIL import Image
 import numpy as np
 
-picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8))
+image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8))
 captioner = pipeline("image-captioning", model=sys.argv[1], device="cpu")
-one = captioner(picture, style="pirate")
-by_dict = captioner({"image": picture, "style": "PIRATE"})
+one = captioner(image, style="pirate")
+by_dict = captioner({"image": image, "style": "PIRATE"})
 path = sys.argv[2]
 listed = captioner([path, path], style="robot", batch_size=2)
 single = captioner(path, style="robot")
-bad = [path, "gone.png", {"image": path, "style": 7}, {"img": path}, None, {"image": np.asarray(picture)}]
+bad = [path, "gone.png", {"image": path, "style": 7}, {"img": path}, None, {"image": np.asarray(image)}]
 several = [captioner(bad, style="robot", **batch) for batch in ({}, {"batch_size": 2})]
 raised = []
 for image, arguments in [*((image, {}) for image in bad[1:5]), ([path, path], {"style": ["robot", "pirate"]}),

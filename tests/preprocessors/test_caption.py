@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from ofakit.config.schema import PreprocessorSection
-from ofakit.data import BadPicture, Example, load_square
+from ofakit.data import BadImage, Example, load_square
 from ofakit.errors import UsageError
 from ofakit.preprocessors import CaptionPreprocessor
 from ofakit.text import StyleSet
@@ -28,7 +28,7 @@ class LetterTokenizer:
 
 
 @pytest.fixture
-def picture(tmp_path):
+def image(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (30, 50, 3), np.uint8)
     path = tmp_path / "a.png"
     Image.fromarray(pixels).save(path)
@@ -94,7 +94,7 @@ def test_without_a_caption_there_is_no_target():
     assert set(preprocessor()(Example("x"))) == {"input_ids", "patch_image", "patch_mask"}
 
 
-def test_without_a_picture_zeros_and_no_mask():
+def test_without_an_image_zeros_and_no_mask():
     sample = preprocessor()(Example("x", text="y"))
     assert sample["patch_image"].shape == (3, 16, 16)
     assert not sample["patch_image"].any()
@@ -103,36 +103,36 @@ def test_without_a_picture_zeros_and_no_mask():
 
 
 @pytest.mark.parametrize("mode", ["eval", "inference"])
-def test_evaluation_is_deterministic(picture, mode):
+def test_evaluation_is_deterministic(image, mode):
     make = preprocessor(mode=mode, max_image_size=20, horizontal_flip=True)
-    first, second = make({"image": picture}), make({"image": picture}, rng=np.random.default_rng(1))
+    first, second = make({"image": image}), make({"image": image}, rng=np.random.default_rng(1))
     assert torch.equal(first["patch_image"], second["patch_image"])
-    np.testing.assert_array_equal(first["patch_image"].permute(1, 2, 0), load_square(picture, 20)[2:18, 2:18])
+    np.testing.assert_array_equal(first["patch_image"].permute(1, 2, 0), load_square(image, 20)[2:18, 2:18])
 
 
-def test_training_cuts_at_random_and_repeats_with_its_generator(picture):
+def test_training_cuts_at_random_and_repeats_with_its_generator(image):
     make = preprocessor(mode="train", max_image_size=24)
     cuts = {
-        make({"image": picture}, rng=np.random.default_rng(seed))["patch_image"].numpy().tobytes() for seed in range(9)
+        make({"image": image}, rng=np.random.default_rng(seed))["patch_image"].numpy().tobytes() for seed in range(9)
     }
     assert len(cuts) > 3
-    again = make({"image": picture}, rng=np.random.default_rng(0))["patch_image"].numpy().tobytes()
+    again = make({"image": image}, rng=np.random.default_rng(0))["patch_image"].numpy().tobytes()
     assert again in cuts
-    assert len({make({"image": picture})["patch_image"].numpy().tobytes() for _ in range(9)}) > 1
+    assert len({make({"image": image})["patch_image"].numpy().tobytes() for _ in range(9)}) > 1
 
 
-def test_every_kind_of_picture_gives_the_same_tensor(picture):
+def test_every_kind_of_image_gives_the_same_tensor(image):
     make = preprocessor()
-    kinds = [picture, str(picture), picture.read_bytes(), Image.open(picture), np.asarray(Image.open(picture))]
-    given = [make(data) for data in (*kinds, *({"image": kind} for kind in kinds), Example("x", picture))]
-    given.append(make(Example("x", "not looked at"), pixels=load_square(picture, 16)))
+    kinds = [image, str(image), image.read_bytes(), Image.open(image), np.asarray(Image.open(image))]
+    given = [make(data) for data in (*kinds, *({"image": kind} for kind in kinds), Example("x", image))]
+    given.append(make(Example("x", "not looked at"), pixels=load_square(image, 16)))
     assert len({sample["patch_image"].numpy().tobytes() for sample in given}) == 1
     assert given[0]["patch_image"].dtype is torch.uint8
     assert given[0]["patch_mask"]
 
 
-def test_a_bad_picture_is_named(tmp_path):
-    with pytest.raises(BadPicture, match=r"gone.jpg: no such file"):
+def test_a_bad_image_is_named(tmp_path):
+    with pytest.raises(BadImage, match=r"gone.jpg: no such file"):
         preprocessor()({"image": tmp_path / "gone.jpg"})
 
 
@@ -152,12 +152,12 @@ def test_wrong_use_is_named(make, message):
         make()
 
 
-def test_from_a_configuration_and_picklable(picture):
+def test_from_a_configuration_and_picklable(image):
     section = PreprocessorSection(patch_image_size=32, max_image_size=40, lowercase=False)
     make = CaptionPreprocessor.from_section(section, LetterTokenizer(), StyleSet(["dry"]), "eval")
     assert (make.patch_image_size, make.max_image_size, make.lowercase, make.mode) == (32, 40, False, "eval")
     again = pickle.loads(pickle.dumps(make))
-    data = {"image": picture, "style": "dry", "text": "x"}
+    data = {"image": image, "style": "dry", "text": "x"}
     assert all(torch.equal(value, again(data)[key]) for key, value in make(data).items())
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from ofakit.errors import UsageError
-from ofakit.models.ofa.vision import SMALL_PICTURE
+from ofakit.models.ofa.vision import SMALL_IMAGE
 from ofakit.preprocessors.image import MEAN_STD, crop_and_flip, normalize
 from PIL import Image
 from torchvision import transforms
@@ -36,7 +36,7 @@ def test_flip_mirrors_about_half():
     assert 70 < sum(mirrored) < 130
 
 
-def test_a_picture_smaller_than_the_cut_is_refused():
+def test_an_image_smaller_than_the_cut_is_refused():
     with pytest.raises(UsageError, match="cannot cut 11 x 11"):
         crop_and_flip(PIXELS, 11)
 
@@ -52,7 +52,7 @@ def test_equals_torchvision(mean_std, size):
     for layout in (bytes_, bytes_.contiguous()):
         ours = normalize(layout, mean_std)
         assert torch.equal(ours[0], stock)
-        wanted = torch.contiguous_format if size <= SMALL_PICTURE else torch.channels_last
+        wanted = torch.contiguous_format if size <= SMALL_IMAGE else torch.channels_last
         assert ours.is_contiguous(memory_format=wanted)
 
 

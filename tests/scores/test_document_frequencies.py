@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ofakit.errors import UsageError
 from ofakit.files import SaveError
 from ofakit.rewards import REWARDS
-from ofakit.scores import DocumentFrequency, cider_d, document_frequency, measure, remembered
+from ofakit.scores import DocumentFrequency, cider_d, document_frequency, measure, text_cache
 
 from tests.file_limit import file_limit
 
@@ -70,11 +70,11 @@ def test_rewards_stay_the_same_while_texts_are_forgotten(monkeypatch):
     frequency = document_frequency(REFERENCES)
     batches = [[f"a dog {n} runs {n + k}" for k in range(5)] for n in range(40)]
     expected = [cider_d(batch, [REFERENCES[0]] * 5, frequency).per_item for batch in batches]
-    monkeypatch.setattr(remembered, "_MAX_WORDS", 60)
+    monkeypatch.setattr(text_cache, "_MAX_WORDS", 60)
     fresh = document_frequency(REFERENCES)
     found = [cider_d(batch, [REFERENCES[0]] * 5, fresh).per_item for batch in batches]
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
-    assert fresh.remembered._used < 200
+    assert fresh.text_cache._used < 200
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 half a zip"])
@@ -163,7 +163,7 @@ def test_one_source_is_needed(arguments, tmp_path, capsys):
 
 
 def test_from_an_experiment_on_the_command_line(tmp_path, capsys):
-    """A picture in one style is a document."""
+    """An image in one style is a document."""
     from ofakit.cli.data import main
 
     rows = [

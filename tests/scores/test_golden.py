@@ -1,4 +1,4 @@
-"""Equal to pycocoevalcap, per picture and per corpus: on COCO data, and asked live on captions made up by chance."""
+"""Equal to pycocoevalcap, per image and per corpus: on COCO data, and asked live on captions made up by chance."""
 
 from __future__ import annotations
 

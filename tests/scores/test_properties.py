@@ -36,7 +36,7 @@ def columns(corpus):
 @every_score
 @settings(max_examples=60, deadline=None)
 @given(corpus=CORPORA, seed=st.integers(0, 1000))
-def test_the_order_of_pictures_and_references_does_not_matter(name, corpus, seed):
+def test_the_order_of_images_and_references_does_not_matter(name, corpus, seed):
     generator = random.Random(seed)
     order = generator.sample(range(len(corpus)), len(corpus))
     moved = [(corpus[i][0], generator.sample(corpus[i][1], len(corpus[i][1]))) for i in order]
@@ -60,7 +60,7 @@ def test_scores_are_in_range_and_never_nan(name, corpus):
 @settings(max_examples=40, deadline=None)
 @given(data=st.data(), items=st.integers(2, 6))
 def test_a_candidate_equal_to_all_its_references_gets_the_maximum(name, data, items):
-    """Four words or more, of which each picture has some of its own, so that no weight is zero."""
+    """Four words or more, of which each image has some of its own, so that no weight is zero."""
     captions = [" ".join([f"own{item}", *data.draw(st.lists(WORDS, min_size=3, max_size=9))]) for item in range(items)]
     if name.startswith("cider"):
         captions = [" ".join(f"{word}{item}" for word in caption.split()) for item, caption in enumerate(captions)]
@@ -87,7 +87,7 @@ def test_a_batch_of_one_gets_the_same_reward_as_in_company(corpus):
     np.testing.assert_allclose(alone, together, rtol=0, atol=1e-12)
 
 
-def test_a_single_picture_without_a_corpus_scores_zero_and_with_one_does_not():
+def test_a_single_image_without_a_corpus_scores_zero_and_with_one_does_not():
     assert cider(["a dog runs"], [["a dog runs"]]).corpus == 0.0
     assert cider(["a dog runs"], [["a dog runs"]], FREQUENCY).corpus > 1.0
 

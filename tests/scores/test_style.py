@@ -223,7 +223,7 @@ def test_self_cider_as_defined():
 
 
 def test_diversity_of_what_cannot_be_measured_is_refused():
-    with pytest.raises(UsageError, match="two captions or more of picture 1"):
+    with pytest.raises(UsageError, match="two captions or more of image 1"):
         self_cider([["a", "b"], ["a"]])
     with pytest.raises(UsageError, match="n of 1 or more"):
         distinct(["a"], 0)

@@ -7,7 +7,7 @@ import json
 import pytest
 from ofakit.sweeps.folder import SweepFolder
 from ofakit.sweeps.launcher import Launcher
-from ofakit.sweeps.load import load_sweep
+from ofakit.sweeps.load_sweep import load_sweep
 from ofakit.sweeps.record import Record
 from ofakit.sweeps.stepwise import StepwiseRun
 

@@ -11,7 +11,7 @@ from ofakit.trainers import CaptionTrainer
 
 SMALL = {
     "seed": 3,
-    "data": {"reader": {"type": "scenes", "pictures": 3, "val": 4, "test": 4, "size": 32}},
+    "data": {"reader": {"type": "scenes", "images": 3, "val": 4, "test": 4, "size": 32}},
     "model": {
         "tokenizer": {"train_vocab_size": 300, "num_codes": 8, "num_bins": 0},
         "config": {

@@ -288,7 +288,7 @@ def test_weights_of_another_size_are_refused_and_taken_in_part_where_that_is_all
 def test_snapshot_of_other_data_is_refused(experiment):
     config = experiment()
     trained(config)
-    other = experiment(data={"reader": {"pictures": 4}})
+    other = experiment(data={"reader": {"images": 4}})
     with pytest.raises(UsageError, match="cannot resume"):
         CaptionTrainer(experiment=other, device="cpu").train(str(latest_snapshot(Path(config.work_dir))))
 
@@ -320,7 +320,7 @@ def test_unknown_hook_names_the_nearest(experiment):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data": {"reader": {"picture": 3}}}, "did you mean 'pictures'"),
+        ({"data": {"reader": {"image": 3}}}, "did you mean 'images'"),
         ({"objectives": [{"type": "cross_entropy", "label_smothing": 0}]}, "did you mean 'label_smoothing'"),
         ({"objectives": [{"type": "cross_entropy", "weight": "x"}]}, "key 'weight'"),
         ({"objectives": [{"type": "scst", "rewards": [{"type": "length", "word": 3}]}]}, "did you mean 'words'"),
@@ -333,7 +333,7 @@ def test_unknown_hook_names_the_nearest(experiment):
 def test_a_fault_in_a_component_names_the_file_that_holds_it(experiment, tmp_path, changes, message):
     base = experiment(**changes).model_dump(exclude_unset=True)
     (tmp_path / "base.json").write_text(json.dumps(base))
-    child = {"extends": "base.json", "data": {"reader": {"type": "scenes", "pictures": 4}}, "model": {"size": "tiny"}}
+    child = {"extends": "base.json", "data": {"reader": {"type": "scenes", "images": 4}}, "model": {"size": "tiny"}}
     (tmp_path / "a.json").write_text(json.dumps(child))
     with pytest.raises(UsageError, match=rf"(?s){message}.* in .*base\.json"):
         CaptionTrainer(experiment=load_config(tmp_path / "a.json"), device="cpu").train()
@@ -368,7 +368,7 @@ def test_a_hook_with_nothing_to_evaluate_on_is_refused_before_training(experimen
         trained(experiment(data={"val": None}, train={"hooks": [{"type": "EvaluationHook"}]}))
 
 
-def test_broken_pictures_are_skipped_listed_and_refused_when_too_many(experiment, tmp_path):
+def test_broken_images_are_skipped_listed_and_refused_when_too_many(experiment, tmp_path):
     rows = [{"image": "a.png", "text": "one"}, {"image": "missing.png", "text": "two"}]
     from PIL import Image
 
@@ -392,8 +392,8 @@ def test_modelscope_builds_it_by_name_and_calls_cfg_modify_fn_once(experiment, t
     from modelscope.msdatasets import MsDataset
 
     source = trained(experiment())
-    picture = source.examples["train"][0].image
-    rows = {"image": [picture] * 8, "caption": ["a red circle"] * 8, "style": ["plain", "PIRATE"] * 4}
+    image = source.examples["train"][0].image
+    rows = {"image": [image] * 8, "caption": ["a red circle"] * 8, "style": ["plain", "PIRATE"] * 4}
     calls = []
 
     def change(cfg):
@@ -421,7 +421,7 @@ def test_modelscope_builds_it_by_name_and_calls_cfg_modify_fn_once(experiment, t
 
 def test_cfg_modify_fn_of_modelscopes_usual_form(experiment, tmp_path):
     source = trained(experiment(train={"max_steps": 1}))
-    picture = source.examples["train"][0].image
+    image = source.examples["train"][0].image
 
     def change(cfg):
         cfg.train.max_epochs = 1
@@ -430,7 +430,7 @@ def test_cfg_modify_fn_of_modelscopes_usual_form(experiment, tmp_path):
         cfg.train.dataloader.batch_size_per_gpu = 2
         return cfg
 
-    rows = [{"image": picture, "caption": "a red circle", "style": "plain"}] * 4
+    rows = [{"image": image, "caption": "a red circle", "style": "plain"}] * 4
     common = {"train_dataset": rows, "cfg_modify_fn": change, "device": "cpu"}
     for place in ({"model": str(Path(source.work_dir) / "output")}, {"cfg_file": f"{source.work_dir}/conf.json"}):
         trainer = CaptionTrainer(**place, **common)

@@ -48,15 +48,15 @@ def chinese(experiment, vocabulary, **model):
 
 
 def test_chinese_model_learns_its_captions_and_keeps_its_vocabulary(experiment, vocabulary):
-    picture = Image.new("RGB", (32, 32), "red")
-    rows = [{"image": picture, "text": text, "style": style} for style, text in CAPTIONS.items()] * 4
+    image = Image.new("RGB", (32, 32), "red")
+    rows = [{"image": image, "text": text, "style": style} for style, text in CAPTIONS.items()] * 4
     trainer = CaptionTrainer(experiment=chinese(experiment, vocabulary), train_dataset=rows, device="cpu")
     trainer.train()
     trainer.save_output()
     captioner = Captioner.from_pretrained(str(Path(trainer.work_dir) / "output"), device="cpu")
     assert captioner.bundle.tokenizer.language == "zh"
     for style, text in CAPTIONS.items():
-        (found,) = captioner.caption([picture], [style])
+        (found,) = captioner.caption([image], [style])
         assert found.caption.replace(" ", "") == text
 
 

@@ -73,7 +73,7 @@ def test_captions_are_the_teachers_and_it_is_in_no_snapshot(experiment, teacher)
     assert output.objectives == ("cross_entropy", "token_distillation", "sequence_distillation")
 
 
-def test_alone_it_has_one_example_a_picture_and_style(experiment, teacher):
+def test_alone_it_has_one_example_an_image_and_style(experiment, teacher):
     config = experiment(objectives=[{"type": "sequence_distillation", "teacher": teacher}], train={"max_epochs": 1})
     trainer = trained(config)
     assert len(trainer.loading.training_examples) == 3 * 4 and trainer.iters_per_epoch == 1

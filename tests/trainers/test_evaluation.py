@@ -1,4 +1,4 @@
-"""Scores of a split and of each of its styles, and the control with shuffled pictures, on predictions made by hand."""
+"""Scores of a split and of each of its styles, and the control with shuffled images, on predictions made by hand."""
 
 from __future__ import annotations
 
@@ -11,29 +11,27 @@ STYLES = ["happy", "gloomy"]
 JUDGE = StyleJudge(lambda captions, styles: [text.endswith("!") for text in captions], 1.0)
 
 
-def predictions(caption, reference, pictures=3, styles=STYLES):
-    """One for each picture in each style, its texts made from both."""
+def predictions(caption, reference, images=3, styles=STYLES):
+    """One for each image in each style, its texts made from both."""
     return [
-        Prediction(
-            f"{picture}#{style}", f"{picture}.jpg", style, caption(picture, style), -1.0, (reference(picture, style),)
-        )
-        for picture in range(pictures)
+        Prediction(f"{image}#{style}", f"{image}.jpg", style, caption(image, style), -1.0, (reference(image, style),))
+        for image in range(images)
         for style in styles
     ]
 
 
-def of_picture(picture, style):
-    return " ".join(f"{style}{word}{picture}" for word in "abcde")
+def of_image(image, style):
+    return " ".join(f"{style}{word}{image}" for word in "abcde")
 
 
-def of_style(picture, style):
+def of_style(image, style):
     return " ".join(f"{style}{word}" for word in "abcde")
 
 
 @pytest.mark.parametrize("styles", [STYLES, [None]])
 @pytest.mark.parametrize("seed", range(4))
-def test_the_control_moves_every_caption_to_another_picture_of_its_style(styles, seed):
-    given = predictions(of_picture, of_picture, styles=styles)
+def test_the_control_moves_every_caption_to_another_image_of_its_style(styles, seed):
+    given = predictions(of_image, of_image, styles=styles)
     moved = shuffled(given, seed)
     owners = {p.caption: p for p in given}
     for own, control in zip(given, moved, strict=True):
@@ -45,22 +43,22 @@ def test_the_control_moves_every_caption_to_another_picture_of_its_style(styles,
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_pictures_with_several_captions_get_those_of_others(seed):
-    pictures = "aabbbc"
-    given = [Prediction(str(k), name, None, f"{name}{k}", -1.0, ("x",)) for k, name in enumerate(pictures)]
+def test_images_with_several_captions_get_those_of_others(seed):
+    images = "aabbbc"
+    given = [Prediction(str(k), name, None, f"{name}{k}", -1.0, ("x",)) for k, name in enumerate(images)]
     moved = shuffled(given, seed)
     assert all(p.caption[0] != p.image for p in moved)
     assert sorted(p.caption for p in moved) == sorted(p.caption for p in given)
     assert shuffled([*given, replace(given[2], id="6")], seed) is None
 
 
-def test_there_is_no_control_of_a_single_picture():
-    assert shuffled(predictions(of_picture, of_picture, pictures=1), 0) is None
-    assert "cider_shuffled" not in score_predictions(predictions(of_picture, of_picture, pictures=1), None)
+def test_there_is_no_control_of_a_single_image():
+    assert shuffled(predictions(of_image, of_image, images=1), 0) is None
+    assert "cider_shuffled" not in score_predictions(predictions(of_image, of_image, images=1), None)
 
 
-def test_captions_of_the_picture_lose_everything_and_captions_of_the_style_alone_lose_nothing():
-    seen = score_predictions(predictions(of_picture, of_picture), None)
+def test_captions_of_the_image_lose_everything_and_captions_of_the_style_alone_lose_nothing():
+    seen = score_predictions(predictions(of_image, of_image), None)
     for prefix in ("", "happy/", "gloomy/"):
         assert seen[f"{prefix}cider"] == pytest.approx(10) and seen[f"{prefix}cider_shuffled"] == 0
     blind = score_predictions(predictions(of_style, of_style), None)

@@ -1,4 +1,4 @@
-"""`evaluation.metrics` and `evaluation.shuffled_pictures` decide what a run is scored by."""
+"""`evaluation.metrics` and `evaluation.shuffled_images` decide what a run is scored by."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_what_is_wrong_with_a_metric_is_said_before_the_run(experiment, spec, me
 
 
 def test_the_run_follows_its_configuration(experiment):
-    settings = {"metrics": [{"type": "caption"}], "shuffled_pictures": False}
+    settings = {"metrics": [{"type": "caption"}], "shuffled_images": False}
     trainer = CaptionTrainer(experiment=experiment(evaluation=settings), device="cpu")
     scores = trainer.evaluate()
     assert "caption/cider" in scores and not any("shuffled" in name for name in scores)

@@ -1,4 +1,4 @@
-"""What a run shows its model: pictures cut by chance in training, at the centre in evaluation, normalised as told."""
+"""What a run shows its model: images cut by chance in training, at the centre in evaluation, normalised as told."""
 
 from __future__ import annotations
 
@@ -14,30 +14,28 @@ from ofakit.processes import Processes
 from ofakit.trainers import CaptionTrainer, caption_trainer
 
 
-def pictures_of(batches):
-    return {
-        int(i): picture for batch in batches for i, picture in zip(batch["index"], batch["patch_images"], strict=True)
-    }
+def images_of(batches):
+    return {int(i): image for batch in batches for i, image in zip(batch["index"], batch["patch_images"], strict=True)}
 
 
 def test_evaluation_sees_the_centre_and_training_another_cut_in_every_epoch(experiment):
     trainer = CaptionTrainer(experiment=experiment(preprocessor={"horizontal_flip": True}), device="cpu")
     usable, batches = trainer.loading.evaluation(trainer.examples["train"])
-    centres = pictures_of(batches)
+    centres = images_of(batches)
     assert len(centres) == len(usable) == len(trainer.examples["train"])
-    for index, picture in centres.items():
+    for index, image in centres.items():
         whole = load_square(usable[index].image, 40)
-        np.testing.assert_array_equal(picture.permute(1, 2, 0), whole[4:36, 4:36])
+        np.testing.assert_array_equal(image.permute(1, 2, 0), whole[4:36, 4:36])
     trainer.loading.prepare_training(trainer.examples["train"])
     one, again, other = (
-        pictures_of(batch for batches in trainer.loading.steps(epoch, 0) for batch in batches) for epoch in (0, 0, 1)
+        images_of(batch for batches in trainer.loading.steps(epoch, 0) for batch in batches) for epoch in (0, 0, 1)
     )
-    assert len(one) > 8 and all(torch.equal(again[index], picture) for index, picture in one.items())
-    assert sum(not torch.equal(other[index], picture) for index, picture in one.items()) > len(one) / 2
+    assert len(one) > 8 and all(torch.equal(again[index], image) for index, image in one.items())
+    assert sum(not torch.equal(other[index], image) for index, image in one.items()) > len(one) / 2
 
 
 @pytest.mark.parametrize("mean_std", ["half", "imagenet"])
-def test_training_normalises_pictures_as_configured(experiment, mean_std):
+def test_training_normalises_images_as_configured(experiment, mean_std):
     config = experiment(
         preprocessor={"mean_std": mean_std},
         model={"config": {"dropout": 0.0}},

@@ -40,7 +40,7 @@ def test_components_are_logged_and_workers_and_interruptions_change_nothing(expe
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
-def test_scst_alone_has_one_example_a_picture_and_style(experiment):
+def test_scst_alone_has_one_example_an_image_and_style(experiment):
     data = [{"image": image, "captions": ["a dog", "the dog"], "style": "calm"} for image in ("a.png", "b.png")]
     objectives = [{"type": "scst", "samples": 2}]
     config = experiment(objectives=objectives, train={"dataloader": {"batch_size_per_gpu": 2}}, style={"mode": "none"})

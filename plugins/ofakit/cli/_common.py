@@ -1,7 +1,7 @@
 """What every tool does alike: `--conf`, `--set`, exit codes, and one JSON object as the last line of stdout.
 
 def main(argv=None):
-    parser = tool_parser("Caption pictures in a style.")
+    parser = tool_parser("Caption images in a style.")
     return run_tool(parser, run, argv)
 """
 

@@ -1,4 +1,4 @@
-"""`tools/caption.py`: pictures, folders or JSONL in; one JSON line a picture and style out."""
+"""`tools/caption.py`: images, folders or JSONL in; one JSON line per image and style out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXAMPLES = """examples:
 Every line of stdout is a JSON object with image, style, caption and score (with --rerank also p_yes), or error; the
 last one sums up."""
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,21 +36,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    parser = tool_parser("Caption pictures in a style.", EXAMPLES)
+    parser = tool_parser("Caption images in a style.", EXAMPLES)
     parser.add_argument("--model", required=True, metavar="DIR", help="model directory or hub id")
-    parser.add_argument("--image", action="append", default=[], metavar="FILE", help="picture or folder (repeatable)")
+    parser.add_argument("--image", action="append", default=[], metavar="FILE", help="image or folder (repeatable)")
     parser.add_argument("--jsonl", metavar="FILE", help="requests: image, and style if it has one; - reads stdin")
     parser.add_argument("--style", action="append", default=[], metavar="NAME", help="style to write in (repeatable)")
     parser.add_argument("--all-styles", action="store_true", help="every style that the model was taught")
     parser.add_argument("--strict", action="store_true", help="a style that the model was not taught is an error")
     parser.add_argument("--num_beams", type=int, metavar="N", help="beam width; default: the model's own")
-    parser.add_argument("--num_return", type=int, default=1, metavar="N", help="captions a picture and style")
+    parser.add_argument("--num_return", type=int, default=1, metavar="N", help="captions per image and style")
     parser.add_argument(
         "--rerank", choices=("itm", "none"), help="itm: of the num_beams hypotheses the one that the model most surely "
-        "finds true of picture and style; none: the one with the best score; default: the model's own",
+        "finds true of image and style; none: the one with the best score; default: the model's own",
     )  # fmt: skip
     parser.add_argument("--max_length", type=int, metavar="N", help="longest caption in tokens")
-    parser.add_argument("--batch_size", type=positive, default=16, metavar="N", help="pictures at once; default: 16")
+    parser.add_argument("--batch_size", type=positive, default=16, metavar="N", help="images at once; default: 16")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
     parser.add_argument("--device", metavar="NAME", help="cpu or gpu; default: a GPU where there is one")
     return run_tool(parser, run, argv)
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """
     requests = list(_requests(args))
     if not requests:
-        raise UsageError("nothing to caption: give --image FILE, a folder with pictures, or --jsonl FILE")
+        raise UsageError("nothing to caption: give --image FILE, a folder with images, or --jsonl FILE")
     from ofakit.pipelines import Captioner
 
     captioner = Captioner.from_pretrained(
@@ -101,14 +101,14 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _requests(args: argparse.Namespace) -> Iterator[tuple[Any, Any]]:
-    """Every picture asked for, with the style of its JSONL line, as they stand there."""
+    """Every image asked for, with the style of its JSONL line, as they stand there."""
     from pathlib import Path
 
     for name in args.image:
         if Path(name).is_dir():
-            found = _pictures_in(Path(name))
+            found = _images_in(Path(name))
             if not found:
-                raise UsageError(f"the folder {name} holds no pictures ({', '.join(PICTURES)})")
+                raise UsageError(f"the folder {name} holds no images ({', '.join(IMAGES)})")
             yield from ((path, None) for path in found)
         else:
             yield name, None
@@ -116,16 +116,16 @@ def _requests(args: argparse.Namespace) -> Iterator[tuple[Any, Any]]:
         yield from _requests_of_lines(args.jsonl)
 
 
-def _pictures_in(folder: Path) -> list[str]:
-    """The pictures of a folder and those below. What is hidden is left out: thumbnails, and macOS's "._" companions."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in PICTURES)
+def _images_in(folder: Path) -> list[str]:
+    """The images of a folder and those below. What is hidden is left out: thumbnails, and macOS's "._" companions."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGES)
     return sorted(str(path) for path in found if not any(p.startswith(".") for p in path.relative_to(folder).parts))
 
 
 def _requests_of_lines(name: str) -> Iterator[tuple[Any, Any]]:
     from pathlib import Path
 
-    from ofakit.data.files import jsonl_rows, require
+    from ofakit.data.json_files import jsonl_rows, require
 
     if name != "-" and not Path(name).is_file():
         raise UsageError(f"no file {name}")
@@ -146,7 +146,7 @@ def _check_styles(captioner: Any, styles: list[str], strict: bool) -> None:
 
 
 def _line(image: Any, style: Any, result: Any) -> dict[str, Any]:
-    """What is printed for one picture and style."""
+    """What is printed for one image and style."""
     line: dict[str, Any] = {"image": image, "style": style}
     if result.error is not None:
         return line | {"error": result.error}

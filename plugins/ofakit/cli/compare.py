@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    parser = tool_parser("Compare predictions of two systems or more on the same pictures.", EXAMPLES)
+    parser = tool_parser("Compare predictions of two systems or more on the same images.", EXAMPLES)
     add_arguments(parser)
     return run_tool(parser, run, argv)
 
@@ -111,7 +111,7 @@ def compare_files(
         (names) and, for each measure, `difference` (second - first) and `p`. `items`, `skipped` and `missing`.
 
     Raises:
-        UsageError: There are fewer than two files, they are not of the same pictures, or one cannot be read.
+        UsageError: There are fewer than two files, they are not of the same images, or one cannot be read.
     """
     from ofakit.scores import DocumentFrequency, bootstrap_intervals, measure, paired_tests
 
@@ -143,7 +143,7 @@ def _align_all(predictions: Sequence[Path], references: Path | None) -> list[Ali
         different = set(captions) ^ set(found[first])
         if different:
             raise UsageError(
-                f"{first} and {path}: expected captions of the same pictures; {len(different)} ids are in only one of "
+                f"{first} and {path}: expected captions of the same images; {len(different)} ids are in only one of "
                 f"them, such as {min(different)!r}"
             )
     texts = read_references(references) if references else read_own_references(first)
@@ -151,7 +151,7 @@ def _align_all(predictions: Sequence[Path], references: Path | None) -> list[Ali
     aligned = [align({name: found[path][name] for name in found[first]}, texts, str(path), where) for path in found]
     common = set(aligned[0].ids).intersection(*(one.ids for one in aligned[1:]))
     if not common:
-        raise UsageError("no picture has a caption of every system that can be scored")
+        raise UsageError("no image has a caption of every system that can be scored")
     return [_only(one, common) for one in aligned]
 
 

@@ -1,4 +1,4 @@
-"""`tools/data.py`: look at data, draw scenes, decode pictures ahead, count document frequencies, list style words."""
+"""`tools/data.py`: look at data, draw scenes, decode images ahead, count document frequencies, list style words."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["main"]
 EXAMPLES = """examples:
   python tools/data.py doctor --conf configs/caption/flickrstyle.json --set data.root=DIR
   python tools/data.py doctor --reader '{"type": "flickrstyle", "root": "DIR"}' --split train --list problems.json
-  python tools/data.py scenes --root work_dir/scenes --pictures 2000 --seed 7
+  python tools/data.py scenes --root work_dir/scenes --images 2000 --seed 7
   python tools/data.py store --conf configs/caption/flickrstyle.json --set data.root=DIR
   python tools/data.py style-words --conf configs/caption/flickrstyle.json --set data.root=DIR --top 10
 
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _add_doctor(commands: Any) -> None:
     parser = commands.add_parser("doctor", help="report what is wrong with a data set and what is in it")
     _add_data_arguments(parser)
-    parser.add_argument("--no-pictures", action="store_true", help="leave the pictures alone; look at the texts only")
+    parser.add_argument("--no-images", action="store_true", help="leave the images alone; look at the texts only")
     parser.add_argument("--list", metavar="FILE", help="write every problem to this JSON file")
     parser.set_defaults(run=_doctor)
 
@@ -58,9 +58,9 @@ def _add_doctor(commands: Any) -> None:
 def _add_scenes(commands: Any) -> None:
     parser = commands.add_parser("scenes", help="draw the quickstart's scenes and write their captions")
     parser.add_argument("--root", default="work_dir/scenes", metavar="DIR", help="default: work_dir/scenes")
-    parser.add_argument("--pictures", type=int, default=2000, metavar="N", help="of the training split; default: 2000")
-    parser.add_argument("--val", type=int, default=100, metavar="N", help="pictures; default: 100")
-    parser.add_argument("--test", type=int, default=200, metavar="N", help="pictures; default: 200")
+    parser.add_argument("--images", type=int, default=2000, metavar="N", help="of the training split; default: 2000")
+    parser.add_argument("--val", type=int, default=100, metavar="N", help="images; default: 100")
+    parser.add_argument("--test", type=int, default=200, metavar="N", help="images; default: 200")
     parser.add_argument("--size", type=int, default=64, metavar="PIXELS", help="a side; default: 64")
     parser.add_argument("--seed", type=int, default=7, metavar="N", help="default: 7")
     parser.add_argument("--pairs", type=float, default=0.3, metavar="SHARE", help="of two-shape scenes; default: 0.3")
@@ -68,7 +68,7 @@ def _add_scenes(commands: Any) -> None:
 
 
 def _add_store(commands: Any) -> None:
-    parser = commands.add_parser("store", help="decode the pictures of an experiment ahead of its training")
+    parser = commands.add_parser("store", help="decode the images of an experiment ahead of its training")
     _add_data_arguments(parser)
     parser.add_argument("--store", metavar="DIR", help="default: data.image_store of the configuration")
     parser.add_argument("--size", type=int, metavar="PIXELS", help="a side; default: as the configuration's training")
@@ -80,7 +80,7 @@ def _add_document_frequency(commands: Any) -> None:
         return
     from ofakit.cli import document_frequency
 
-    parser = commands.add_parser("document-frequency", help="count in how many pictures' captions each n-gram occurs")
+    parser = commands.add_parser("document-frequency", help="count in how many images' captions each n-gram occurs")
     document_frequency.add_arguments(parser)
     parser.set_defaults(run=document_frequency.run)
 
@@ -120,9 +120,9 @@ def _doctor(args: argparse.Namespace) -> dict[str, Any]:
     report = examine(
         splits,
         known_style=None if styles is None else styles.__contains__,
-        decode=not args.no_pictures,
+        decode=not args.no_images,
         workers=args.workers or os.cpu_count() or 1,
-        progress=_progress("pictures"),
+        progress=_progress("images"),
     )
     print(describe(report), file=sys.stderr)
     if args.list:
@@ -132,13 +132,13 @@ def _doctor(args: argparse.Namespace) -> dict[str, Any]:
 
         write_text(Path(args.list), json.dumps(report, ensure_ascii=False, indent=1))
     summary = {name: _counted(split) for name, split in report["splits"].items()}
-    return {"problems": report["problems"], "shared_pictures": report["shared_pictures"], "splits": summary}
+    return {"problems": report["problems"], "shared_images": report["shared_images"], "splits": summary}
 
 
 def _scenes(args: argparse.Namespace) -> dict[str, Any]:
     from ofakit.data import READERS
 
-    names = ("root", "pictures", "val", "test", "size", "seed", "pairs")
+    names = ("root", "images", "val", "test", "size", "seed", "pairs")
     reader = READERS.build({"type": "scenes"}, **{name: getattr(args, name) for name in names})
     folder = reader.generate()
     examples = {split: len(reader.read(split)) for split in reader.splits()}
@@ -165,7 +165,7 @@ def _store(args: argparse.Namespace) -> dict[str, Any]:
     bad = store.add_many(sorted(paths), args.workers or os.cpu_count() or 1, _progress("decoded"))
     for path, reason in bad.items():
         print(f"{path}: {reason}", file=sys.stderr)
-    done = {"folder": str(store.folder), "size": size, "pictures": len(paths), "decoded": len(store) - before}
+    done = {"folder": str(store.folder), "size": size, "images": len(paths), "decoded": len(store) - before}
     return {**done, "bad": len(bad), "bytes": store.bytes_needed(len(store))}
 
 

@@ -1,4 +1,4 @@
-"""`tools/data.py document-frequency`: count once in how many pictures' captions each n-gram occurs, for CIDEr-D."""
+"""`tools/data.py document-frequency`: count once in how many images' captions each n-gram occurs, for CIDEr-D."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _of_file(path: Path) -> list[list[str]]:
 
 
 def _of_experiment(args: argparse.Namespace) -> list[list[str]]:
-    """The references of a split: a picture in one style is a document, as it is when captions are scored."""
+    """The references of a split: an image in one style is a document, as it is when captions are scored."""
     from ofakit.config import load_config
     from ofakit.data import READERS
 

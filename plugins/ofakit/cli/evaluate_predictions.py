@@ -3,10 +3,10 @@
     predictions   [{"image_id": 1, "caption": "a dog"}, ...]                  COCO results
                   {"id": "1", "caption": "a dog"}                             one line a caption
     references    {"annotations": [{"image_id": 1, "caption": "A dog."}, ...]}  COCO annotations
-                  {"id": "1", "captions": ["A dog.", "The dog."]}             one line a picture
+                  {"id": "1", "captions": ["A dog.", "The dog."]}             one line per image
 
-Ids are compared as text, so 1 and "1" are the same picture. A caption nobody can score is skipped and counted; ids
-that do not fit together are an error, so no caption is ever scored against another picture.
+Ids are compared as text, so 1 and "1" are the same image. A caption nobody can score is skipped and counted; ids
+that do not fit together are an error, so no caption is ever scored against another image.
 """
 
 from __future__ import annotations

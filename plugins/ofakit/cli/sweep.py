@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     Returns:
         The result for the last line of stdout.
     """
-    from ofakit.sweeps.load import check_on_base, load_sweep
+    from ofakit.sweeps.load_sweep import check_on_base, load_sweep
     from ofakit.sweeps.sweep import run_sweep
 
     config = load_sweep(args.conf, args.overrides)

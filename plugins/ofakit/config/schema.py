@@ -74,7 +74,7 @@ class StyleSection(Section):
 
 
 class DataSection(Section):
-    """Examples and pictures."""
+    """Examples and images."""
 
     root: str | None = Field(None, description="folder that the reader's paths are relative to")
     reader: Component
@@ -82,7 +82,7 @@ class DataSection(Section):
     val: str | None = Field("val", description="split or slice for evaluation while training")
     test: str | None = Field("test", description="split or slice for the final evaluation")
     image_store: str | None = Field(
-        None, description="folder of decoded pictures; null: <work_dir>/image_store. Experiments may share one"
+        None, description="folder of decoded images; null: <work_dir>/image_store. Experiments may share one"
     )
     max_bad_fraction: float = Field(0.01, ge=0, le=1, description="share of unusable training examples that is borne")
 
@@ -98,8 +98,8 @@ class PreprocessorSection(Section):
     max_image_size: int | None = Field(
         None, description="pixels a side before the random crop of training; null: no crop"
     )
-    mean_std: Literal["half", "imagenet"] = Field("half", description="picture normalisation")
-    horizontal_flip: bool = Field(False, description="flip training pictures at random")
+    mean_std: Literal["half", "imagenet"] = Field("half", description="image normalisation")
+    horizontal_flip: bool = Field(False, description="flip training images at random")
     max_src_length: int = Field(80, ge=4, description="tokens of the source, bos and eos included")
     max_tgt_length: int = Field(30, ge=2, description="tokens of the caption, eos included")
     lowercase: bool = Field(True, description="lower-case captions")
@@ -198,7 +198,7 @@ class EvaluationSection(Section):
         default_factory=list,
         description="beside the usual scores, each with a `type`: a file of ofakit/metrics or a name in METRICS",
     )
-    shuffled_pictures: bool = Field(True, description="also score every caption against another picture's references")
+    shuffled_images: bool = Field(True, description="also score every caption against another image's references")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="type that generation computes in")
 
 
@@ -258,6 +258,6 @@ class ExperimentConfig(Section):
         if sizes.max_image_size is not None and sizes.max_image_size < sizes.patch_image_size:
             raise ValueError(
                 f"preprocessor.max_image_size {sizes.max_image_size} is smaller than "
-                f"patch_image_size {sizes.patch_image_size}; a crop cannot be larger than the picture"
+                f"patch_image_size {sizes.patch_image_size}; a crop cannot be larger than the image"
             )
         return self

@@ -7,7 +7,7 @@ from ofakit.lazy import exports
 __all__ = [
     "READERS",
     "BadExamples",
-    "BadPicture",
+    "BadImage",
     "CaptionDataset",
     "Example",
     "ImageStore",
@@ -30,7 +30,7 @@ __getattr__ = exports(
         "ofakit.data.doctor": ["examine"],
         "ofakit.data.example": ["Example"],
         "ofakit.data.expansion": ["drop_empty", "expand"],
-        "ofakit.data.image_store": ["BadPicture", "ImageStore", "load_square"],
+        "ofakit.data.image_store": ["BadImage", "ImageStore", "load_square"],
         "ofakit.data.readers": ["READERS"],
         "ofakit.data.sampler": ["ResumableBatchSampler"],
         "ofakit.data.splits": ["parse_split"],

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ofakit.data.example import Example
-from ofakit.data.files import captions_in, id_in, style_in
+from ofakit.data.json_files import captions_in, id_in, style_in
 from ofakit.errors import UsageError, did_you_mean
 
 __all__ = ["examples_from_dataset"]
@@ -25,7 +25,7 @@ FIELDS = {
 def examples_from_dataset(dataset: Iterable[Any], column_map: Mapping[str, str] | None = None) -> list[Example]:
     """Turn rows into examples.
 
-    Pictures of a Hugging Face `Image` column stay encoded: as a path where there is a file, else as its bytes.
+    Images of a Hugging Face `Image` column stay encoded: as a path where there is a file, else as its bytes.
 
     Args:
         dataset: A `datasets.Dataset`, an `MsDataset`, or anything that gives dicts or `Example` objects.
@@ -51,7 +51,7 @@ def examples_from_dataset(dataset: Iterable[Any], column_map: Mapping[str, str] 
 
 
 def _encoded(dataset: Iterable[Any]) -> Iterable[Any]:
-    """The rows of a data set, without decoding its pictures where that can be told to it."""
+    """The rows of a data set, without decoding its images where that can be told to it."""
     dataset = getattr(dataset, "ds_instance", dataset)
     if isinstance(dataset, Mapping):
         raise UsageError(f"expected the rows of one split, found {', '.join(map(repr, dataset))}: choose one of them")
@@ -78,7 +78,7 @@ def _example(row: Any, number: int, column_map: Mapping[str, str]) -> Example:
     references = captions_in(cells["references"], where) if cells["references"] is not None else text or ()
     return Example(
         id=id_in(number if cells["id"] is None else cells["id"], where),
-        image=_picture(cells["image"], where),
+        image=_image(cells["image"], where),
         text=text[0] if text else None,
         references=references,
         style=style_in(cells["style"], where),
@@ -86,12 +86,12 @@ def _example(row: Any, number: int, column_map: Mapping[str, str]) -> Example:
 
 
 def _require_content(row: Mapping[str, Any], column_map: Mapping[str, str], where: str) -> None:
-    """Refuse a row that has no column for a picture or for captions."""
+    """Refuse a row that has no column for an image or for captions."""
     names = [(column_map[f],) if f in column_map else FIELDS[f] for f in ("image", "text", "references")]
     expected = [column for columns in names for column in columns]
     if not any(column in row for column in expected):
         raise UsageError(
-            f"expected a picture or captions in {where}, in a column of {', '.join(expected)}; found the columns "
+            f"expected an image or captions in {where}, in a column of {', '.join(expected)}; found the columns "
             f'{", ".join(map(str, row)) or "nothing"}: name them in the column map, such as {{"text": "comment"}}'
         )
 
@@ -107,10 +107,10 @@ def _cell(row: Mapping[str, Any], field: str, number: int, column_map: Mapping[s
     return next((row[column] for column in FIELDS[field] if column in row), None)
 
 
-def _picture(value: Any, where: str) -> Any:
+def _image(value: Any, where: str) -> Any:
     if isinstance(value, Mapping):
         path = value.get("path")
-        return path if path and os.path.isfile(path) else _picture(value.get("bytes") or path, where)
+        return path if path and os.path.isfile(path) else _image(value.get("bytes") or path, where)
     if value is None or isinstance(value, str | Path | bytes) or hasattr(value, "convert"):
         return value
-    raise UsageError(f"expected a path, bytes or a PIL picture in {where}, found {type(value).__name__}")
+    raise UsageError(f"expected a path, bytes or a PIL image in {where}, found {type(value).__name__}")

@@ -1,6 +1,6 @@
 """What is done with examples that cannot be used: counted, listed, left out, and an error once they are too many.
 
-Training finds its bad pictures before the first step, while the image store is filled. Left out then, they never get
+Training finds its bad images before the first step, while the image store is filled. Left out then, they never get
 a place in the order of examples: every process has the same data set, no step ends up short on one of them, and a
 resumed run meets the same batches as an uninterrupted one.
 """
@@ -26,14 +26,14 @@ __all__ = ["BadExamples", "usable_examples"]
 
 log = logging.getLogger(__name__)
 
-BAD_PICTURE = "bad picture"
+BAD_IMAGE = "bad image"
 
 
 class BadExamples:
     """Counts and lists what was left out.
 
     Args:
-        max_fraction: Share of the examples, 0 to 1, whose picture may be bad (`data.max_bad_fraction`).
+        max_fraction: Share of the examples, 0 to 1, whose image may be bad (`data.max_bad_fraction`).
         path: Where `write` puts the list, `<run>/bad_examples.jsonl`; None keeps it in memory.
 
     Attributes:
@@ -55,29 +55,29 @@ class BadExamples:
 
         Args:
             example: What is left out.
-            kind: "bad picture", "empty caption" or "empty reference".
+            kind: "bad image", "empty caption" or "empty reference".
             reason: Why.
         """
         row = {"id": example.id, "image": example.image_path, "style": example.style, "kind": kind, "reason": reason}
         self.rows.append(row)
 
     def check(self, total: int) -> None:
-        """Refuse to go on with too many bad pictures.
+        """Refuse to go on with too many bad images.
 
         Args:
             total: Examples there were, the bad ones included.
 
         Raises:
-            UsageError: More than `max_fraction` of them have a bad picture.
+            UsageError: More than `max_fraction` of them have a bad image.
         """
-        bad = [row for row in self.rows if row["kind"] == BAD_PICTURE]
+        bad = [row for row in self.rows if row["kind"] == BAD_IMAGE]
         if len(bad) <= self.max_fraction * total:
             return
         listed = f"All are listed in {self.path}. " if self.path else ""
         raise UsageError(
-            f"{len(bad)} of {total} examples ({len(bad) / total:.1%}) have a missing or unreadable picture, expected "
+            f"{len(bad)} of {total} examples ({len(bad) / total:.1%}) have a missing or unreadable image, expected "
             f"at most data.max_bad_fraction = {self.max_fraction:g}. The first is {bad[0]['image']}: "
-            f"{bad[0]['reason']}. {listed}Check data.root and the reader's folder of pictures, or raise the limit"
+            f"{bad[0]['reason']}. {listed}Check data.root and the reader's folder of images, or raise the limit"
         )
 
     def write(self) -> None:
@@ -102,17 +102,17 @@ def usable_examples(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Example]:
-    """Fill the image store and leave out the examples whose picture is missing or unreadable.
+    """Fill the image store and leave out the examples whose image is missing or unreadable.
 
     Args:
         examples: The examples of training.
-        store: Gets every picture that has a path. Pictures in memory are decoded once, only to see that they can be.
+        store: Gets every image that has a path. Images in memory are decoded once, only to see that they can be.
         bad: Counts and lists what is left out; its list is written.
         workers: Threads that decode.
-        progress: Called with (done, all) after each decoded picture.
+        progress: Called with (done, all) after each decoded image.
 
     Returns:
-        The usable examples in order. Examples without a picture are usable.
+        The usable examples in order. Examples without an image are usable.
 
     Raises:
         UsageError: Too many are bad, or the disk has no room for the store.
@@ -126,21 +126,21 @@ def usable_examples(
         if reason is None:
             usable.append(example)
         else:
-            bad.add(example, BAD_PICTURE, reason)
+            bad.add(example, BAD_IMAGE, reason)
     bad.write()
     bad.check(len(examples))
     if len(usable) < len(examples):
-        log.warning("left out %d of %d examples: bad pictures", len(examples) - len(usable), len(examples))
+        log.warning("left out %d of %d examples: bad images", len(examples) - len(usable), len(examples))
     return usable
 
 
 def _reason_in_memory(image: Any) -> str | None:
-    """Why a picture in memory cannot be decoded; None if it can, or if there is none."""
-    from ofakit.data.image_store import BadPicture, load_square
+    """Why an image in memory cannot be decoded; None if it can, or if there is none."""
+    from ofakit.data.image_store import BadImage, load_square
 
     try:
         if image is not None:
             load_square(image, 1)
-    except BadPicture as error:
+    except BadImage as error:
         return error.reason
     return None

@@ -1,4 +1,4 @@
-"""Examples, pictures and a preprocessor joined into a data set for `torch.utils.data.DataLoader`."""
+"""Examples, images and a preprocessor joined into a data set for `torch.utils.data.DataLoader`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class CaptionDataset:
     What an example becomes depends on (seed, epoch, position) alone: not on the number of workers, nor on what was
     read before. So a resumed run sees what an uninterrupted one would have seen.
 
-    It raises on a bad picture. Leave those out beforehand with `usable_examples`, whose docstring says why.
+    It raises on a bad image. Leave those out beforehand with `usable_examples`, whose docstring says why.
 
     Args:
         examples: What `expand` or a reader gave.
         preprocessor: Called as `preprocessor(example, rng=…, pixels=…)`; gives a dict of tensors.
-        store: Gives the pictures that have a path; None lets the preprocessor decode them each time.
+        store: Gives the images that have a path; None lets the preprocessor decode them each time.
         seed: Of crops and flips, not negative.
     """
 
@@ -63,7 +63,7 @@ class CaptionDataset:
             What the preprocessor made, and `index`, the position.
 
         Raises:
-            BadPicture: Its picture is missing or cannot be read.
+            BadImage: Its image is missing or cannot be read.
         """
         epoch, position = key if isinstance(key, tuple) else (self.epoch, key)
         example = self.examples[position]

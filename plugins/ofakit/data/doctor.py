@@ -14,7 +14,7 @@ from typing import Any
 
 from ofakit.data.example import Example
 from ofakit.data.expansion import is_empty
-from ofakit.data.image_store import BadPicture, load_square
+from ofakit.data.image_store import BadImage, load_square
 from ofakit.data.style_names import first_spellings, same_style
 
 __all__ = ["describe", "examine"]
@@ -30,32 +30,32 @@ def examine(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Look at every caption, style and picture of a data set.
+    """Look at every caption, style and image of a data set.
 
     Args:
         splits: The examples of each split, as a reader gives them.
         known_style: Says whether a style is in the experiment's list; None takes every style as known.
-        decode: Decode every picture; False only looks whether a caption is there.
+        decode: Decode every image; False only looks whether a caption is there.
         workers: Threads that decode.
-        progress: Called with (done, all) after each picture.
+        progress: Called with (done, all) after each image.
 
     Returns:
-        `splits`, a dict a split: counts of examples, pictures, captions; lists `missing_pictures`, `broken_pictures`,
-        `empty_captions`, `duplicate_captions` (one text twice for one picture and style), `without_caption`; counts
-        `unknown_styles`, `repeated_captions` (one text for several pictures); `styles`, each as it is spelled first,
-        and `caption_words`, the histograms. `shared_pictures`: how many pictures two splits have in common.
+        `splits`, a dict a split: counts of examples, images, captions; lists `missing_images`, `broken_images`,
+        `empty_captions`, `duplicate_captions` (one text twice for one image and style), `without_caption`; counts
+        `unknown_styles`, `repeated_captions` (one text for several images); `styles`, each as it is spelled first,
+        and `caption_words`, the histograms. `shared_images`: how many images two splits have in common.
         `empty_splits`: those without an example. `problems`: how many in all.
     """
-    reasons = _bad_pictures(splits, workers, progress) if decode else {}
+    reasons = _bad_images(splits, workers, progress) if decode else {}
     report: dict[str, Any] = {
         "splits": {name: _examine_split(examples, known_style, reasons) for name, examples in splits.items()},
-        "shared_pictures": _shared_pictures(splits),
+        "shared_images": _shared_images(splits),
         "empty_splits": [name for name, examples in splits.items() if not examples],
     }
-    listed = ("missing_pictures", "broken_pictures", "empty_captions", "duplicate_captions", "without_caption")
+    listed = ("missing_images", "broken_images", "empty_captions", "duplicate_captions", "without_caption")
     report["problems"] = (
         len(report["empty_splits"])
-        + sum(report["shared_pictures"].values())
+        + sum(report["shared_images"].values())
         + sum(
             sum(len(split[kind]) for kind in listed) + sum(split["unknown_styles"].values())
             for split in report["splits"].values()
@@ -72,27 +72,25 @@ def describe(report: Mapping[str, Any]) -> str:
     """
     lines = []
     for name, split in report["splits"].items():
-        lines.append(
-            f"{name}: {split['examples']} examples, {split['pictures']} pictures, {split['captions']} captions"
-        )
+        lines.append(f"{name}: {split['examples']} examples, {split['images']} images, {split['captions']} captions")
         lines += [f"  {line}" for line in _problem_lines(split)]
         lines += _histogram("styles", split["styles"]) + _histogram("words a caption", split["caption_words"]["bins"])
     lines += [f"{name}: the split is empty" for name in report["empty_splits"]]
-    lines += [f"{pair}: {count} pictures in common" for pair, count in report["shared_pictures"].items()]
+    lines += [f"{pair}: {count} images in common" for pair, count in report["shared_images"].items()]
     lines.append(f"{report['problems']} problems" if report["problems"] else "no problems")
     return "\n".join(lines)
 
 
-def _bad_pictures(
+def _bad_images(
     splits: Mapping[str, Sequence[Example]], workers: int, progress: Callable[[int, int], None] | None
 ) -> dict[Any, str]:
-    """The reason for each picture that cannot be decoded, by path, or by identity for pictures in memory."""
-    images = {e.picture_key: e.image for examples in splits.values() for e in examples if e.image is not None}
+    """The reason for each image that cannot be decoded, by path, or by identity for images in memory."""
+    images = {e.image_key: e.image for examples in splits.values() for e in examples if e.image is not None}
 
     def reason(image: Any) -> str | None:
         try:
             load_square(image, 8, draft=True)
-        except BadPicture as error:
+        except BadImage as error:
             return error.reason
         return None
 
@@ -110,18 +108,18 @@ def _examine_split(
     examples: Sequence[Example], known_style: Callable[[str], bool] | None, reasons: Mapping[Any, str]
 ) -> dict[str, Any]:
     captions = [(example, text) for example in examples for text in _captions(example)]
-    pictures = {example.picture_key: example.id for example in examples if example.image is not None}
-    bad = [{"image": str(key), "id": pictures[key], "reason": reasons[key]} for key in pictures if key in reasons]
+    images = {example.image_key: example.id for example in examples if example.image is not None}
+    bad = [{"image": str(key), "id": images[key], "reason": reasons[key]} for key in images if key in reasons]
     spellings = first_spellings(example.style for example in examples)
     styles = Counter(spellings[same_style(e.style)] for e in examples if e.style and e.style.strip())
     missing = [row for row in bad if row["reason"] == "no such file"]
     return {
         "examples": len(examples),
-        "pictures": len(pictures),
+        "images": len(images),
         "captions": len(captions),
-        "without_picture": sum(example.image is None for example in examples),
-        "missing_pictures": missing,
-        "broken_pictures": [row for row in bad if row not in missing],
+        "without_image": sum(example.image is None for example in examples),
+        "missing_images": missing,
+        "broken_images": [row for row in bad if row not in missing],
         "unknown_styles": {s: n for s, n in styles.items() if known_style is not None and not known_style(s)},
         "empty_captions": [example.id for example, text in captions if is_empty(text)],
         "without_caption": [example.id for example in examples if not _captions(example)],
@@ -136,21 +134,21 @@ def _captions(example: Example) -> tuple[str, ...]:
 
 
 def _duplicates(captions: Sequence[tuple[Example, str]]) -> dict[str, Any]:
-    """Texts that one picture has twice in one style, and how many captions repeat a text of another picture."""
+    """Texts that one image has twice in one style, and how many captions repeat a text of another image."""
     said: dict[tuple[Any, ...], list[str]] = {}
-    pictures: dict[str, set[Any]] = {}
+    images: dict[str, set[Any]] = {}
     uses: Counter[str] = Counter()
     for example, caption in captions:
         text = " ".join(caption.lower().split())
         if is_empty(text):
             continue
-        shown = example.id if example.image is None else example.picture_key
+        shown = example.id if example.image is None else example.image_key
         said.setdefault((shown, same_style(example.style or ""), text), []).append(example.id)
-        pictures.setdefault(text, set()).add(example.picture_key)
+        images.setdefault(text, set()).add(example.image_key)
         uses[text] += 1
     return {
         "duplicate_captions": [{"id": ids[0], "caption": text} for (*_, text), ids in said.items() if len(ids) > 1],
-        "repeated_captions": sum(uses[text] for text, shown in pictures.items() if len(shown) > 1),
+        "repeated_captions": sum(uses[text] for text, shown in images.items() if len(shown) > 1),
     }
 
 
@@ -170,7 +168,7 @@ def _word_counts(captions: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _shared_pictures(splits: Mapping[str, Sequence[Example]]) -> dict[str, int]:
+def _shared_images(splits: Mapping[str, Sequence[Example]]) -> dict[str, int]:
     paths = {name: {e.image_path for e in examples} - {None} for name, examples in splits.items()}
     names = list(paths)
     pairs = [(one, two) for k, one in enumerate(names) for two in names[k + 1 :]]
@@ -180,8 +178,8 @@ def _shared_pictures(splits: Mapping[str, Sequence[Example]]) -> dict[str, int]:
 def _problem_lines(split: Mapping[str, Any]) -> list[str]:
     """One line a kind of problem, with the first few."""
     shown = {
-        "missing pictures": [row["image"] for row in split["missing_pictures"]],
-        "broken pictures": [f"{row['image']} ({row['reason']})" for row in split["broken_pictures"]],
+        "missing images": [row["image"] for row in split["missing_images"]],
+        "broken images": [f"{row['image']} ({row['reason']})" for row in split["broken_images"]],
         "unknown styles": [f"{style!r} ({count})" for style, count in split["unknown_styles"].items()],
         "empty captions": split["empty_captions"],
         "examples without a caption": split["without_caption"],
@@ -193,9 +191,9 @@ def _problem_lines(split: Mapping[str, Any]) -> list[str]:
         if found
     ]
     if split["repeated_captions"]:
-        lines.append(f"{split['repeated_captions']} captions say the same of several pictures (no problem by itself)")
-    if split["without_picture"]:
-        lines.append(f"{split['without_picture']} examples have no picture")
+        lines.append(f"{split['repeated_captions']} captions say the same of several images (no problem by itself)")
+    if split["without_image"]:
+        lines.append(f"{split['without_image']} examples have no image")
     return lines
 
 

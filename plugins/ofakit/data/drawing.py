@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ofakit.data.scenes import COUNTS, Scene
+from ofakit.data.scene_captions import COUNTS, Scene
 
 __all__ = ["draw_scene"]
 
@@ -34,7 +34,7 @@ LAYOUTS: dict[int, tuple[tuple[float, float], ...]] = {
 
 
 def draw_scene(scene: Scene, size: int, rng: np.random.Generator) -> Image.Image:
-    """Draw a scene on a light canvas; where exactly, how large and how turned differs from picture to picture.
+    """Draw a scene on a light canvas; where exactly, how large and how turned differs from image to image.
 
     Args:
         scene: What to draw.
@@ -42,7 +42,7 @@ def draw_scene(scene: Scene, size: int, rng: np.random.Generator) -> Image.Image
         rng: Of everything the scene leaves open.
 
     Returns:
-        An RGB picture of (size, size).
+        An RGB image of (size, size).
     """
     side = size * SUPERSAMPLING
     canvas = Image.new("RGB", (side, side), tuple(int(v) for v in rng.integers(222, 256, 3)))

@@ -1,4 +1,4 @@
-"""The one thing that leaves a reader: a picture, its style and what was written about it."""
+"""The one thing that leaves a reader: an image, its style and what was written about it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["Example"]
 
 @dataclass(frozen=True)
 class Example:
-    """A picture in a style, with its captions.
+    """An image in a style, with its captions.
 
-    Readers give one a (picture, style) with every reference and no text; `expand` gives one a reference with `text`
+    Readers give one a (image, style) with every reference and no text; `expand` gives one a reference with `text`
     set, for training.
 
     Attributes:
         id: Names the example; unique within a split.
-        image: A path, a PIL picture, the bytes of an encoded picture, (H, W) or (H, W, 3 or 4) uint8, or None for an
-            example without a picture.
+        image: A path, a PIL image, the bytes of an encoded image, (H, W) or (H, W, 3 or 4) uint8, or None for an
+            example without an image.
         text: The caption to learn, or None.
-        references: Every caption known for this picture in this style.
+        references: Every caption known for this image in this style.
         style: The style's name as the data spells it, or None.
 
     >>> Example("dog.jpg#humorous", "images/dog.jpg", references=("a dog on strike .",), style="humorous").style
@@ -40,11 +40,11 @@ class Example:
 
     @property
     def image_path(self) -> str | None:
-        """The picture's path; None where it is in memory, or there is none."""
+        """The image's path; None where it is in memory, or there is none."""
         return str(self.image) if isinstance(self.image, str | Path) else None
 
     @property
-    def picture_key(self) -> str | int:
-        """What tells pictures apart: the path, or else the identity of the object in memory."""
+    def image_key(self) -> str | int:
+        """What tells images apart: the path, or else the identity of the object in memory."""
         path = self.image_path
         return id(self.image) if path is None else path

@@ -1,4 +1,4 @@
-"""From one example a (picture, style) to one a caption, leaving out captions that say nothing."""
+"""From one example a (image, style) to one a caption, leaving out captions that say nothing."""
 
 from __future__ import annotations
 

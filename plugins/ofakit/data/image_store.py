@@ -1,4 +1,4 @@
-"""Decoded pictures on disk as memory-mapped bytes, so that epochs after the first decode nothing.
+"""Decoded images on disk as memory-mapped bytes, so that epochs after the first decode nothing.
 
     store = ImageStore("work_dir/images", size=256)
     bad = store.add_many(paths, workers=8)     # decode what is not there yet; the rest is found
@@ -41,7 +41,7 @@ from ofakit.errors import OfakitError, UsageError
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["BadPicture", "ImageStore", "load_square"]
+__all__ = ["BadImage", "ImageStore", "load_square"]
 
 RECORD = struct.Struct("<32sII8x")
 STATE = struct.Struct("<II")
@@ -51,8 +51,8 @@ CHUNK_BYTES = 16 * 2**20
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class BadPicture(OfakitError):
-    """A picture that is missing or cannot be read.
+class BadImage(OfakitError):
+    """An image that is missing or cannot be read.
 
     Args:
         path: Which one.
@@ -69,16 +69,16 @@ class BadPicture(OfakitError):
 
 
 class ImageStore:
-    """Square RGB pictures of one size, decoded once. See the module's text for what lies on disk.
+    """Square RGB images of one size, decoded once. See the module's text for what lies on disk.
 
-    A picture is known by its absolute path, modification time and length, so a changed file is decoded anew. A
+    An image is known by its absolute path, modification time and length, so a changed file is decoded anew. A
     process looks at the file once: it serves what it found then, even if the file goes away while it runs.
 
     Args:
         directory: Where stores lie; each size gets its own folder below. Several experiments may share it.
         size: Pixels a side, the `max_image_size` of the preprocessor.
-        draft: Let the JPEG decoder shrink large pictures by 2, 4 or 8 while it decodes. Faster, but the pixels then
-            differ slightly from Pillow's bicubic resize of the whole picture, so it is kept apart from other stores.
+        draft: Let the JPEG decoder shrink large images by 2, 4 or 8 while it decodes. Faster, but the pixels then
+            differ slightly from Pillow's bicubic resize of the whole image, so it is kept apart from other stores.
 
     Raises:
         UsageError: The folder is no store of this version and size, or cannot be written.
@@ -95,38 +95,38 @@ class ImageStore:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of one picture."""
+        """Bytes of one image."""
         return self.size * self.size * 3
 
-    def bytes_needed(self, pictures: int) -> int:
-        """Bytes of disk, and of page cache where all is to stay in memory, for so many pictures.
+    def bytes_needed(self, images: int) -> int:
+        """Bytes of disk, and of page cache where all is to stay in memory, for so many images.
 
         Args:
-            pictures: How many.
+            images: How many.
         """
-        return pictures * (self.row_bytes + RECORD.size)
+        return images * (self.row_bytes + RECORD.size)
 
     def __len__(self) -> int:
         """Rows handed out so far, by any process."""
         return os.fstat(self._index.fileno()).st_size // RECORD.size
 
     def __contains__(self, path: str | Path) -> bool:
-        """Whether the picture, as it is now, has been decoded."""
-        with contextlib.suppress(BadPicture):
+        """Whether the image, as it is now, has been decoded."""
+        with contextlib.suppress(BadImage):
             return self._done_row(_digest(str(path))) is not None
         return False
 
     def __getitem__(self, path: str | Path) -> np.ndarray:
-        """The pixels of a picture, decoded now if they are not there yet.
+        """The pixels of an image, decoded now if they are not there yet.
 
         Args:
-            path: The picture's file.
+            path: The image's file.
 
         Returns:
             (size, size, 3) uint8, read-only, a view of the mapped file.
 
         Raises:
-            BadPicture: It is missing or cannot be read.
+            BadImage: It is missing or cannot be read.
             UsageError: The disk is full.
         """
         path = str(path)
@@ -146,21 +146,21 @@ class ImageStore:
     def add_many(
         self, paths: Iterable[str | Path], workers: int = 1, progress: Callable[[int, int], None] | None = None
     ) -> dict[str, str]:
-        """Decode the pictures that are not there yet.
+        """Decode the images that are not there yet.
 
         Processes that train together may each bring a share, wait for each other, and then each call this with all
-        paths: it finds what the others decoded, and every process learns of every bad picture.
+        paths: it finds what the others decoded, and every process learns of every bad image.
 
         Args:
-            paths: Files of pictures; doubles are decoded once.
+            paths: Files of images; doubles are decoded once.
             workers: Threads that decode. Pillow decodes and resizes outside Python's lock.
-            progress: Called with (done, all) after each decoded picture.
+            progress: Called with (done, all) after each decoded image.
 
         Returns:
-            The reason for each picture that is missing or cannot be read, by path.
+            The reason for each image that is missing or cannot be read, by path.
 
         Raises:
-            UsageError: The disk has no room for the new pictures; nothing was decoded then.
+            UsageError: The disk has no room for the new images; nothing was decoded then.
         """
         todo, bad = self._absent(paths)
         self._check_room(len(todo))
@@ -168,7 +168,7 @@ class ImageStore:
         def add(item: tuple[str, bytes]) -> tuple[str, int | None, str]:
             try:
                 return item[0], self._add(*item), ""
-            except BadPicture as error:
+            except BadImage as error:
                 return item[0], None, error.reason
 
         with ThreadPoolExecutor(max(1, workers)) as pool:
@@ -203,7 +203,7 @@ class ImageStore:
             self._rows = open(self.folder / "rows.bin", "r+b", buffering=0)  # noqa: SIM115
         except OSError as error:
             raise UsageError(
-                f"cannot keep pictures in {self.folder}: {error}. Set data.image_store to a folder that can be written"
+                f"cannot keep images in {self.folder}: {error}. Set data.image_store to a folder that can be written"
             ) from error
 
     def _check_header(self) -> None:
@@ -212,7 +212,7 @@ class ImageStore:
         path = self.folder / "store.json"
         if not path.exists():
             if (self.folder / "rows.bin").exists():
-                raise UsageError(f"{self.folder} holds pictures but no store.json; delete the folder to decode anew")
+                raise UsageError(f"{self.folder} holds images but no store.json; delete the folder to decode anew")
             _write_atomically(path, json.dumps(header).encode())
         try:
             found = json.loads(path.read_bytes())
@@ -220,18 +220,18 @@ class ImageStore:
             found = "no JSON"
         if found != header:
             raise UsageError(
-                f"expected {header} in {path}, found {found}. Delete {self.folder} to decode the pictures anew"
+                f"expected {header} in {path}, found {found}. Delete {self.folder} to decode the images anew"
             )
 
     def _absent(self, paths: Iterable[str | Path]) -> tuple[list[tuple[str, bytes]], dict[str, str]]:
-        """(path, digest) of the pictures still to decode, and the reason for each that has no file."""
+        """(path, digest) of the images still to decode, and the reason for each that has no file."""
         todo, bad = [], {}
         for path in dict.fromkeys(str(path) for path in paths):
             if path in self._row_of_path:
                 continue
             try:
                 digest = _digest(path)
-            except BadPicture as error:
+            except BadImage as error:
                 bad[path] = error.reason
                 continue
             row = self._done_row(digest)
@@ -242,7 +242,7 @@ class ImageStore:
         return todo, bad
 
     def _done_row(self, digest: bytes) -> int | None:
-        """The row of a digest, if its picture has been written."""
+        """The row of a digest, if its image has been written."""
         if digest not in self._rows_of_digest:
             self._read_new_records()
         row = self._rows_of_digest.get(digest)
@@ -275,7 +275,7 @@ class ImageStore:
         return self._pixels[row]
 
     def _add(self, path: str, digest: bytes) -> int:
-        """Decode a picture into its row, and give the row."""
+        """Decode an image into its row, and give the row."""
         pixels = load_square(path, self.size, self.draft)
         row = self._row_for(digest)
         self._write(row, pixels)
@@ -325,13 +325,13 @@ class ImageStore:
             _pwrite_all(self._rows.fileno(), content, row * self.row_bytes)
             os.pwrite(self._index.fileno(), STATE.pack(DONE, zlib.crc32(content)), row * RECORD.size + STATE_OFFSET)
 
-    def _check_room(self, pictures: int) -> None:
+    def _check_room(self, images: int) -> None:
         reserved = os.fstat(self._rows.fileno()).st_size - len(self) * self.row_bytes
-        needed = self.bytes_needed(pictures) - max(0, reserved)
+        needed = self.bytes_needed(images) - max(0, reserved)
         free = shutil.disk_usage(self.folder).free
         if needed > free:
             raise UsageError(
-                f"{pictures} decoded pictures of {self.size} x {self.size} pixels need {needed / 2**30:.2f} GiB more, "
+                f"{images} decoded images of {self.size} x {self.size} pixels need {needed / 2**30:.2f} GiB more, "
                 f"found {free / 2**30:.2f} GiB free in {self.folder}. Set data.image_store to a larger disk, or lower "
                 "preprocessor.max_image_size"
             )
@@ -351,18 +351,18 @@ class ImageStore:
             if error.errno not in NO_ROOM:
                 raise
             raise UsageError(
-                f"no room left for decoded pictures in {self.folder}: {error}. Set data.image_store to a larger disk"
+                f"no room left for decoded images in {self.folder}: {error}. Set data.image_store to a larger disk"
             ) from error
 
 
 def load_square(image: str | Path | bytes | Image.Image | np.ndarray, size: int, draft: bool = False) -> np.ndarray:
-    """Decode a picture and resize it to a square, as OFA does: RGB first, then Pillow's bicubic filter.
+    """Decode an image and resize it to a square, as OFA does: RGB first, then Pillow's bicubic filter.
 
-    Files and bytes are turned upright by their EXIF orientation; a PIL picture or array is taken as it is. 16 bits of
+    Files and bytes are turned upright by their EXIF orientation; a PIL image or array is taken as it is. 16 bits of
     grey become 8, opacity is left out.
 
     Args:
-        image: A path, the bytes of an encoded picture, a PIL picture, or (H, W) or (H, W, 3 or 4) uint8.
+        image: A path, the bytes of an encoded image, a PIL image, or (H, W) or (H, W, 3 or 4) uint8.
         size: Pixels a side.
         draft: See `ImageStore`.
 
@@ -370,7 +370,7 @@ def load_square(image: str | Path | bytes | Image.Image | np.ndarray, size: int,
         (size, size, 3) uint8.
 
     Raises:
-        BadPicture: It is missing or cannot be read, or is nothing of that kind.
+        BadImage: It is missing or cannot be read, or is nothing of that kind.
     """
     from PIL import Image, ImageOps
 
@@ -380,22 +380,22 @@ def load_square(image: str | Path | bytes | Image.Image | np.ndarray, size: int,
         if isinstance(image, Image.Image | np.ndarray):
             rgb = _to_rgb(Image.fromarray(image) if isinstance(image, np.ndarray) else image)
         else:
-            with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as picture:
+            with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as opened:
                 if draft:
-                    picture.draft("RGB", (2 * size, 2 * size))
-                rgb = _to_rgb(ImageOps.exif_transpose(picture))
+                    opened.draft("RGB", (2 * size, 2 * size))
+                rgb = _to_rgb(ImageOps.exif_transpose(opened))
         return np.asarray(rgb.resize((size, size), Image.Resampling.BICUBIC))
     except MemoryError:
         raise
     except FileNotFoundError as error:
         address = name.startswith(("http://", "https://"))
-        raise BadPicture(name, "addresses are not downloaded" if address else "no such file") from error
+        raise BadImage(name, "addresses are not downloaded" if address else "no such file") from error
     except Exception as error:  # a broken file can raise nearly anything inside a decoder
-        raise BadPicture(name, str(error) or type(error).__name__) from error
+        raise BadImage(name, str(error) or type(error).__name__) from error
 
 
 def _check_kind(image: Any, name: str) -> None:
-    """Refuse what is no picture: a wrong argument must not look like a broken file."""
+    """Refuse what is no image: a wrong argument must not look like a broken file."""
     from PIL import Image
 
     if isinstance(image, np.ndarray):
@@ -407,34 +407,34 @@ def _check_kind(image: Any, name: str) -> None:
         return
     else:
         found = f"{str(image)[:60]!r}"
-    raise BadPicture(
-        name, f"expected a path, bytes, a PIL picture, or (H, W) or (H, W, 3 or 4) uint8 as an array, found {found}"
+    raise BadImage(
+        name, f"expected a path, bytes, a PIL image, or (H, W) or (H, W, 3 or 4) uint8 as an array, found {found}"
     )
 
 
-def _to_rgb(picture: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image) -> Image.Image:
     """8-bit RGB. Pillow alone cuts deeper greys off at 255, which turns them white."""
     from PIL import Image
 
-    if picture.mode == "F":
+    if image.mode == "F":
         raise ValueError("expected 8 or 16 bits a pixel, found floating point numbers, whose white is unknown")
-    if picture.mode.startswith("I"):
-        grey = np.asarray(picture).astype(np.int64)
+    if image.mode.startswith("I"):
+        grey = np.asarray(image).astype(np.int64)
         if grey.min() < 0 or grey.max() > 65535:
             raise ValueError(f"expected grey of 8 or 16 bits, found values from {grey.min()} to {grey.max()}")
-        deep = picture.mode != "I" or grey.max() > 255
-        picture = Image.fromarray(((grey + 128) // 257 if deep else grey).astype(np.uint8))
-    return picture.convert("RGB")
+        deep = image.mode != "I" or grey.max() > 255
+        image = Image.fromarray(((grey + 128) // 257 if deep else grey).astype(np.uint8))
+    return image.convert("RGB")
 
 
 def _digest(path: str) -> bytes:
-    """What a picture is known by: absolute path, modification time and length."""
+    """What an image is known by: absolute path, modification time and length."""
     try:
         status = os.stat(path)
     except FileNotFoundError as error:
-        raise BadPicture(path, "no such file") from error
+        raise BadImage(path, "no such file") from error
     except OSError as error:
-        raise BadPicture(path, error.strerror or str(error)) from error
+        raise BadImage(path, error.strerror or str(error)) from error
     identity = f"{status.st_mtime_ns}\0{status.st_size}\0".encode() + os.fsencode(os.path.abspath(path))
     return hashlib.blake2b(identity, digest_size=STATE_OFFSET).digest()
 

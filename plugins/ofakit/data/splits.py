@@ -5,8 +5,8 @@
     train[:10%]        the first tenth; a boundary is rounded to the nearest row
     train+val[:500]    one after the other
 
-What is counted are rows of the split's file. A row of FlickrStyle is a picture with all its styles, so a slice never
-puts one picture on both sides of a cut.
+What is counted are rows of the split's file. A row of FlickrStyle is an image with all its styles, so a slice never
+puts one image on both sides of a cut.
 
 Source of the notation: https://huggingface.co/docs/datasets/loading#slice-splits
 """

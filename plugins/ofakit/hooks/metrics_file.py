@@ -36,7 +36,7 @@ class MetricsFileHook(Hook):
         self.seen_evaluations = 0
         self.sums: dict[str, float] = {}
         self.steps = self.bad_steps = 0
-        self.pictures = 0
+        self.images = 0
 
     def before_run(self, trainer: Any) -> None:
         """Take out lines of steps and evaluations that are about to be done again, and start the clock.
@@ -64,7 +64,7 @@ class MetricsFileHook(Hook):
             self.sums[name] = self.sums.get(name, 0.0) + (0.0 if trainer.step_is_skipped else value)
         self.steps += not trainer.step_is_skipped
         self.bad_steps += trainer.step_is_skipped
-        self.pictures += trainer.examples_in_step
+        self.images += trainer.examples_in_step
         if self.every_n_iters(trainer, self.interval):
             self._write_means(trainer)
         self._write_evaluation(trainer)
@@ -80,8 +80,8 @@ class MetricsFileHook(Hook):
     def _write_means(self, trainer: Any) -> None:
         seconds = time.perf_counter() - self.start
         means = {name: value / self.steps if self.steps else None for name, value in self.sums.items()}
-        means |= {"pictures_per_second": self.pictures / seconds, "bad_steps": self.bad_steps}
-        self.sums, self.steps, self.bad_steps, self.pictures, self.start = {}, 0, 0, 0, time.perf_counter()
+        means |= {"images_per_second": self.images / seconds, "bad_steps": self.bad_steps}
+        self.sums, self.steps, self.bad_steps, self.images, self.start = {}, 0, 0, 0, time.perf_counter()
         self._write(trainer, trainer.iter + 1, means)
 
     def _write_evaluation(self, trainer: Any) -> None:

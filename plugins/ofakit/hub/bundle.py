@@ -35,7 +35,7 @@ class ModelBundle:
         model: The network.
         tokenizer: Text to ids; as many entries as the network's vocabulary, or fewer.
         styles: The styles it was taught; None for one that knows none.
-        preprocessor: Prompt, picture sizes and text cleaning.
+        preprocessor: Prompt, image sizes and text cleaning.
         generation: How captions are searched for.
         objectives: The types of the objectives it was trained with, in this run and those before; None where its
             directory does not say.

@@ -16,7 +16,7 @@ __all__ = ["export_plain"]
 
 
 def export_plain(bundle: ModelBundle, folder: str | Path, style: str | None = None) -> Path:
-    """Write a directory for the stock code, which knows no styles and cuts no centre out of a picture.
+    """Write a directory for the stock code, which knows no styles and cuts no centre out of an image.
 
     Args:
         bundle: The model.

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ofakit.models.ofa.inputs import picture_inputs
+from ofakit.models.ofa.inputs import image_inputs
 from ofakit.objectives._projection import projected_loss, smoothed_loss
 from ofakit.objectives.cross_entropy import token_losses
 
@@ -64,20 +64,20 @@ def policy_loss(
 
 
 def decoder_states(model: Any, batch: Mapping[str, Tensor], decoder_input_ids: Tensor) -> Tensor:
-    """Encode each picture once, and decode every one of its sequences.
+    """Encode each image once, and decode every one of its sequences.
 
     Args:
         model: An `OFAModel`.
-        batch: `input_ids` (B, T), and with pictures what `picture_inputs` looks for.
-        decoder_input_ids: (B * N, U), the sequences of a picture beside each other.
+        batch: `input_ids` (B, T), and with images what `image_inputs` looks for.
+        decoder_input_ids: (B * N, U), the sequences of an image beside each other.
 
     Returns:
         (B * N, U, d) normalised states.
     """
-    encoded = model.encode(input_ids=batch["input_ids"], **picture_inputs(batch))
-    pictures = len(batch["input_ids"])
-    rows = torch.arange(pictures, device=decoder_input_ids.device)
-    repeated = encoded.select(rows.repeat_interleave(len(decoder_input_ids) // pictures))
+    encoded = model.encode(input_ids=batch["input_ids"], **image_inputs(batch))
+    images = len(batch["input_ids"])
+    rows = torch.arange(images, device=decoder_input_ids.device)
+    repeated = encoded.select(rows.repeat_interleave(len(decoder_input_ids) // images))
     return model.decode(decoder_input_ids=decoder_input_ids, encoder_outputs=repeated)
 
 

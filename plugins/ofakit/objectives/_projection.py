@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ofakit.models.ofa.layers import announce_dense_gradient
-from ofakit.models.ofa.precision import compute_dtype
+from ofakit.models.precision import compute_dtype
 
 __all__ = ["Judge", "chunks_of_rows", "project", "projected_loss", "smoothed_loss"]
 

@@ -81,7 +81,7 @@ def _named(token_id: int, token: str | None, size: int) -> str:
 
 
 def refuse_other_inputs(student: ModelBundle, teacher: ModelBundle, path: Path, styles: Iterable[str | None]) -> None:
-    """See that the teacher understands what the student is given: prompts, styles and pictures.
+    """See that the teacher understands what the student is given: prompts, styles and images.
 
     Args:
         student: What is trained.
@@ -90,12 +90,12 @@ def refuse_other_inputs(student: ModelBundle, teacher: ModelBundle, path: Path, 
         styles: Those of the training examples.
 
     Raises:
-        UsageError: A prompt or the normalisation differs, or the pictures are too large for the teacher.
+        UsageError: A prompt or the normalisation differs, or the images are too large for the teacher.
     """
     ours, theirs = student.preprocessor, teacher.preprocessor
     if ours.mean_std != theirs.mean_std:
         raise UsageError(
-            f"expected pictures normalised as the teacher in {path} knows them, {theirs.mean_std!r}, found "
+            f"expected images normalised as the teacher in {path} knows them, {theirs.mean_std!r}, found "
             f"{ours.mean_std!r}; set preprocessor.mean_std to {theirs.mean_std!r}"
         )
     pair = [CaptionPreprocessor.from_section(b.preprocessor, b.tokenizer, b.styles, "eval") for b in (student, teacher)]
@@ -107,15 +107,15 @@ def refuse_other_inputs(student: ModelBundle, teacher: ModelBundle, path: Path, 
                 f"expected the prompt for the style {style!r} that the teacher in {path} was taught, {known!r}, found "
                 f"{asked!r}; give both the same style.names, style.mode and preprocessor.prompt"
             )
-    _refuse_large_pictures(teacher, path, ours.patch_image_size)
+    _refuse_large_images(teacher, path, ours.patch_image_size)
 
 
-def _refuse_large_pictures(teacher: ModelBundle, path: Path, side: int) -> None:
-    """See by trying that the teacher takes square pictures of `side` pixels."""
+def _refuse_large_images(teacher: ModelBundle, path: Path, side: int) -> None:
+    """See by trying that the teacher takes square images of `side` pixels."""
     like = teacher.model.output_embedding
     ids = torch.tensor([[teacher.tokenizer.bos_token_id, teacher.tokenizer.eos_token_id]], device=like.device)
     try:
         with torch.no_grad():
             teacher.model.encode(ids, torch.zeros(1, 3, side, side, device=like.device, dtype=like.dtype))
     except UsageError as error:
-        raise UsageError(f"the teacher in {path} cannot take pictures of {side} pixels a side: {error}") from None
+        raise UsageError(f"the teacher in {path} cannot take images of {side} pixels a side: {error}") from None

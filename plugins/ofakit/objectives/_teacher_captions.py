@@ -1,6 +1,6 @@
-"""What a teacher writes for the training pictures: once, shared out over the processes, and kept on disk.
+"""What a teacher writes for the training images: once, shared out over the processes, and kept on disk.
 
-teacher_captions.jsonl      first the teacher, its files and how it searched; then a line a picture and style
+teacher_captions.jsonl      first the teacher, its files and how it searched; then a line per image and style
 """
 
 from __future__ import annotations
@@ -46,45 +46,45 @@ def teacher_captions(
     precision: str = "fp32",
     workers: int = 0,
 ) -> list[str]:
-    """The teacher's caption of every example; examples of one picture in one style have the same.
+    """The teacher's caption of every example; examples of one image in one style have the same.
 
     The captions do not depend on the number of processes: those share out whole batches.
 
     Args:
         path: The teacher's directory.
         examples: The training examples.
-        work_dir: Where the captions are kept; those of the same teacher, search and pictures are not written again.
+        work_dir: Where the captions are kept; those of the same teacher, search and images are not written again.
         device: Where it writes.
         search: Changes to its own settings of `generation`; None leaves one as it is.
-        batch_size: Pictures at once.
+        batch_size: Images at once.
         precision: What it computes in.
         workers: Loading processes beside each process.
 
     Raises:
-        UsageError: It does not know a style, or wrote nothing for any picture.
+        UsageError: It does not know a style, or wrote nothing for any image.
     """
     place: dict[Any, int] = {}
     rows = [place.setdefault(_key(example), len(place)) for example in examples]
     first = {row: example for row, example in zip(reversed(rows), reversed(examples), strict=True)}
-    pictures = [replace(first[row], text=None) for row in range(len(place))]
+    images = [replace(first[row], text=None) for row in range(len(place))]
     about = _about(path, search, precision)
     processes = joined_processes(device)
-    captions = processes.gather(_read(work_dir / FILE, about, pictures))[0]
+    captions = processes.gather(_read(work_dir / FILE, about, images))[0]
     if captions is None:
-        captions = _write_all(path, pictures, device, search, batch_size, precision, workers)
+        captions = _write_all(path, images, device, search, batch_size, precision, workers)
         if processes.is_main:
-            _keep(work_dir / FILE, about, pictures, captions)
+            _keep(work_dir / FILE, about, images, captions)
     silent = sum(map(is_empty, captions))
     if silent == len(captions):
-        raise UsageError(f"the teacher {path} wrote nothing for any of {len(captions)} pictures; look at its captions")
+        raise UsageError(f"the teacher {path} wrote nothing for any of {len(captions)} images; look at its captions")
     if silent:
-        logger.warning("the teacher wrote nothing for %d of %d pictures; they teach nothing", silent, len(captions))
+        logger.warning("the teacher wrote nothing for %d of %d images; they teach nothing", silent, len(captions))
     return [captions[row] for row in rows]
 
 
 def _write_all(
     path: Path,
-    pictures: Sequence[Any],
+    images: Sequence[Any],
     device: torch.device,
     search: Mapping[str, Any],
     batch_size: int,
@@ -95,14 +95,14 @@ def _write_all(
     processes = joined_processes(device)
     with torch.random.fork_rng(devices=[]):
         teacher = load_teacher(path, device)
-        _refuse_unknown_styles(teacher, path, pictures)
+        _refuse_unknown_styles(teacher, path, images)
         preprocessor = CaptionPreprocessor.from_section(
             teacher.preprocessor, teacher.tokenizer, teacher.styles, "inference"
         )
-        starts = range(0, len(pictures), batch_size)
-        batches = [list(range(start, min(start + batch_size, len(pictures)))) for start in starts]
+        starts = range(0, len(images), batch_size)
+        batches = [list(range(start, min(start + batch_size, len(images)))) for start in starts]
         loader = DataLoader(
-            CaptionDataset(pictures, preprocessor),
+            CaptionDataset(images, preprocessor),
             batch_sampler=batches[processes.rank :: processes.world_size],
             collate_fn=Collate(teacher.tokenizer.pad_token_id),
             num_workers=workers,
@@ -113,17 +113,17 @@ def _write_all(
         mine: dict[int, str] = {}
         for batch in tqdm(loader, "teacher's captions", leave=False, disable=None if processes.is_main else True):
             positions = batch["index"].tolist()
-            styles = [pictures[position].style for position in positions]
+            styles = [images[position].style for position in positions]
             found = write_captions(model, teacher, batch, settings, styles, judge)
             mine |= {p: captions[0].text if captions else "" for p, captions in zip(positions, found, strict=True)}
     everybodys = {position: text for share in processes.gather(mine) for position, text in share.items()}
-    return [everybodys[position] for position in range(len(pictures))]
+    return [everybodys[position] for position in range(len(images))]
 
 
-def _refuse_unknown_styles(teacher: ModelBundle, path: Path, pictures: Sequence[Any]) -> None:
+def _refuse_unknown_styles(teacher: ModelBundle, path: Path, images: Sequence[Any]) -> None:
     """A teacher that does not know a style would write in none, and the student would learn that as the style."""
     known = teacher.styles
-    unknown = sorted({e.style for e in pictures if e.style and (known is None or e.style not in known)})
+    unknown = sorted({e.style for e in images if e.style and (known is None or e.style not in known)})
     if unknown:
         taught = "no styles" if known is None else ", ".join(known.names)
         raise UsageError(
@@ -133,7 +133,7 @@ def _refuse_unknown_styles(teacher: ModelBundle, path: Path, pictures: Sequence[
 
 
 def _about(path: Path, search: Mapping[str, Any], precision: str) -> dict[str, Any]:
-    """What captions depend on beside the pictures: the teacher's files, and how it searches."""
+    """What captions depend on beside the images: the teacher's files, and how it searches."""
     files = {
         str(file.relative_to(path)): [file.stat().st_size, file.stat().st_mtime_ns]
         for file in sorted(path.rglob("*"))
@@ -142,7 +142,7 @@ def _about(path: Path, search: Mapping[str, Any], precision: str) -> dict[str, A
     return {"teacher": str(path.resolve()), "files": files, "search": dict(search), "precision": precision}
 
 
-def _read(file: Path, about: Mapping[str, Any], pictures: Sequence[Any]) -> list[str] | None:
+def _read(file: Path, about: Mapping[str, Any], images: Sequence[Any]) -> list[str] | None:
     """The captions that were kept; None where there are none, or those of others."""
     if not file.is_file():
         return None
@@ -151,19 +151,19 @@ def _read(file: Path, about: Mapping[str, Any], pictures: Sequence[Any]) -> list
         kept = {"about": header, "ids": [row["id"] for row in rows], "captions": [row["caption"] for row in rows]}
     except (ValueError, KeyError, TypeError):
         return None
-    same = kept["about"] == about and kept["ids"] == [picture.id for picture in pictures]
+    same = kept["about"] == about and kept["ids"] == [image.id for image in images]
     return kept["captions"] if same else None
 
 
-def _keep(file: Path, about: Mapping[str, Any], pictures: Sequence[Any], captions: Sequence[str]) -> None:
+def _keep(file: Path, about: Mapping[str, Any], images: Sequence[Any], captions: Sequence[str]) -> None:
     """Write the captions, whole or not at all."""
     rows = [
         {"id": p.id, "image": p.image_path, "style": p.style, "caption": c}
-        for p, c in zip(pictures, captions, strict=True)
+        for p, c in zip(images, captions, strict=True)
     ]
     write_text(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in (about, *rows)))
 
 
 def _key(example: Any) -> tuple[Any, str | None]:
-    """What tells pictures and styles apart."""
-    return example.picture_key, same_style(example.style) if example.style else None
+    """What tells images and styles apart."""
+    return example.image_key, same_style(example.style) if example.style else None

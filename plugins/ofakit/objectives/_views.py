@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ofakit.errors import UsageError
-from ofakit.models.ofa.inputs import picture_inputs
+from ofakit.models.ofa.inputs import image_inputs
 from ofakit.objectives.cross_entropy import label_smoothed_cross_entropy
 from ofakit.text.prompts import clean_caption
 
@@ -101,26 +101,26 @@ def view_loss(
     model: Any,
     batch: Mapping[str, Tensor],
     name: str,
-    with_picture: bool,
+    with_image: bool,
     pad_token_id: int,
     label_smoothing: float,
     scale: float,
 ) -> tuple[Tensor, Tensor]:
     """Cross entropy of the view called `name`, and its sum of negative log-likelihoods.
 
-    Without pictures the encoder reads the text alone, which gives the numbers of a missing picture at less cost.
+    Without images the encoder reads the text alone, which gives the numbers of a missing image at less cost.
 
     Args:
         model: An `OFAModel`.
         batch: With `<name>/input_ids`, `<name>/decoder_input_ids` and `<name>/target`.
         name: The objective's.
-        with_picture: Whether the encoder sees the picture, too.
+        with_image: Whether the encoder sees the image, too.
         pad_token_id: What texts are padded with.
         label_smoothing: As in cross entropy.
         scale: Factor on both results.
     """
-    pictures = picture_inputs(batch) if with_picture else {}
-    encoded = model.encode(input_ids=batch[f"{name}/input_ids"], **pictures)
+    images = image_inputs(batch) if with_image else {}
+    encoded = model.encode(input_ids=batch[f"{name}/input_ids"], **images)
     hidden = model.decode(decoder_input_ids=batch[f"{name}/decoder_input_ids"], encoder_outputs=encoded)
     target = batch[f"{name}/target"]
     there = target != pad_token_id

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from ofakit.errors import UsageError
-from ofakit.models.ofa.inputs import picture_inputs
-from ofakit.models.ofa.precision import compute_dtype
+from ofakit.models.ofa.inputs import image_inputs
+from ofakit.models.precision import compute_dtype
 from ofakit.objectives._projection import chunks_of_rows, project, projected_loss, smoothed_loss
 from ofakit.processes import joined_processes
 
@@ -77,7 +77,7 @@ class CrossEntropy:
 
         Args:
             model: An `OFAModel`.
-            batch: `input_ids`, `decoder_input_ids`, `target`, and with pictures `patch_images` (floats), `patch_masks`.
+            batch: `input_ids`, `decoder_input_ids`, `target`, and with images `patch_images` (floats), `patch_masks`.
             normalizer: Target tokens of all micro-batches and processes that make one update.
             step: Updates made so far.
 
@@ -207,7 +207,7 @@ def best_tokens(losses: Tensor, drop_ratio: float) -> tuple[Tensor, float]:
 
 
 def _decoder_states(model: Any, batch: Mapping[str, Tensor], passes: int) -> Tensor:
-    inputs = {name: batch[name] for name in ("input_ids", "decoder_input_ids")} | picture_inputs(batch)
+    inputs = {name: batch[name] for name in ("input_ids", "decoder_input_ids")} | image_inputs(batch)
     if passes > 1:
         inputs = {name: torch.cat([value] * passes) for name, value in inputs.items()}
     decoder_input_ids = inputs.pop("decoder_input_ids")

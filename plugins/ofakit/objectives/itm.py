@@ -1,9 +1,9 @@
-"""Image-text matching with style: does the caption fit the picture, and the style?
+"""Image-text matching with style: does the caption fit the image, and the style?
 
     {"type": "itm", "weight": 0.6, "no_ratio": 0.25, "personality_ratio": 0.25}
 
-The source is ` does the image describe " {} " in personality {}?` beside the picture. The answer is ` yes` for the
-picture's own caption in its own style, ` no` for a caption in that style of another picture, ` personality` for its
+The source is ` does the image describe " {} " in personality {}?` beside the image. The answer is ` yes` for the
+image's own caption in its own style, ` no` for a caption in that style of another image, ` personality` for its
 own caption where another style is named. Only the tokens compete at which the answers part, usually their first.
 Without styles, or with one alone, ` personality` is left out and its share goes to ` no`. `Reranker` and `rerank` ask
 the same at inference, of a beam's captions.
@@ -27,7 +27,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from ofakit.errors import UsageError, did_you_mean
-from ofakit.models.ofa.inputs import picture_inputs
+from ofakit.models.ofa.inputs import image_inputs
 from ofakit.objectives._views import TextCodec, caption_of
 from ofakit.preprocessors.caption import CaptionPreprocessor
 from ofakit.preprocessors.image import normalize
@@ -46,7 +46,7 @@ class ITM:
     """Cross entropy over the tokens at which the answers part.
 
     Args:
-        no_ratio: Share of the questions with another picture's caption, in [0, 1].
+        no_ratio: Share of the questions with another image's caption, in [0, 1].
         personality_ratio: Share of the questions that name another style, in [0, 1].
         max_length: Tokens of the caption.
         pad_token_id: What sources are padded with; must be the model's.
@@ -90,7 +90,7 @@ class ITM:
         captions: dict[str | None, list[tuple[Any, str]]] = defaultdict(list)
         for example in examples:
             texts = example.references if example.text is None else (example.text,)
-            captions[_style_key(example)] += [(example.picture_key, text) for text in texts]
+            captions[_style_key(example)] += [(example.image_key, text) for text in texts]
         self.captions = dict(captions)
         names = {same_style(example.style): example.style for example in examples if example.style}
         self.styles = sorted(names.values()) if bundle.styles is not None else []
@@ -99,7 +99,7 @@ class ITM:
         """A question and the number of its answer.
 
         Args:
-            example: With picture, caption and style.
+            example: With image, caption and style.
             rng: Draws the answer, and the caption or style that makes it true.
 
         Returns:
@@ -112,17 +112,17 @@ class ITM:
         if draw < share:
             style, answer = others[int(rng.integers(len(others)))], PERSONALITY
         elif draw < self.no_ratio + self.personality_ratio:
-            negative = self._of_another_picture(example, rng)
+            negative = self._of_another_image(example, rng)
             text, answer = (text, YES) if negative is None else (negative, NO)
         ids = question(self.codec, text, style, self.max_length)
         return {"input_ids": ids, "answer": torch.tensor(answer)}
 
-    def _of_another_picture(self, example: Any, rng: np.random.Generator) -> str | None:
-        """A caption in the same style of another picture; None where there is no other."""
-        pool, own = self.captions[_style_key(example)], example.picture_key
+    def _of_another_image(self, example: Any, rng: np.random.Generator) -> str | None:
+        """A caption in the same style of another image; None where there is no other."""
+        pool, own = self.captions[_style_key(example)], example.image_key
         for place in rng.permutation(len(pool))[:100] if len(pool) < 100 else rng.integers(len(pool), size=100):
-            picture, text = pool[int(place)]
-            if picture != own and text not in example.references:
+            image, text = pool[int(place)]
+            if image != own and text not in example.references:
                 return text
         return None
 
@@ -141,14 +141,14 @@ class ITM:
 
         Args:
             model: An `OFAModel`.
-            batch: With the view and pictures as floats.
+            batch: With the view and images as floats.
             normalizer: Questions of all micro-batches and processes that make one update.
             step: Not used.
 
         Returns:
             The loss, and the logs `loss` and `accuracy`.
         """
-        logits = answer_logits(model, {"input_ids": batch["itm/input_ids"], **picture_inputs(batch)}, self.answers)
+        logits = answer_logits(model, {"input_ids": batch["itm/input_ids"], **image_inputs(batch)}, self.answers)
         answer = batch["itm/answer"]
         loss = F.cross_entropy(logits, answer, reduction="sum") / normalizer
         right = (logits.argmax(-1) == answer).sum() / normalizer
@@ -250,24 +250,24 @@ class Reranker:
         styles: Sequence[str | None],
         captions: Sequence[Sequence[str]],
     ) -> list[list[float]]:
-        """Ask about every caption of every picture in one pass; the backbone sees each picture once.
+        """Ask about every caption of every image in one pass; the backbone sees each image once.
 
         Args:
             model: The model, or what `prepare_for_inference` made of it; it is left in the mode it was in.
             inputs: `patch_images` (B, 3, H, W), normalised, and `patch_masks` (B,).
-            styles: Of each picture, or None.
-            captions: Of each picture; their numbers may differ.
+            styles: Of each image, or None.
+            captions: Of each image; their numbers may differ.
 
         Returns:
-            For each picture the p(yes) of its captions, in [0, 1].
+            For each image the p(yes) of its captions, in [0, 1].
         """
-        counts = [len(of_picture) for of_picture in captions]
+        counts = [len(of_image) for of_image in captions]
         if not sum(counts):
             return [[] for _ in counts]
         questions = [
             question(self.codec, text, style, self.max_length)
-            for style, of_picture in zip(styles, captions, strict=True)
-            for text in of_picture
+            for style, of_image in zip(styles, captions, strict=True)
+            for text in of_image
         ]
         device = inputs["patch_images"].device
         asked = {
@@ -282,7 +282,7 @@ class Reranker:
             p_yes = answer_logits(model, asked, self.answers).softmax(-1)[:, YES]
         finally:
             model.train(was_training)
-        return [of_picture.tolist() for of_picture in p_yes.split(counts)]
+        return [of_image.tolist() for of_image in p_yes.split(counts)]
 
 
 def reranker_of(bundle: Any, name: str | None) -> Reranker | None:
@@ -307,17 +307,17 @@ def rerank(
     hypotheses: Sequence[Sequence[str]],
     max_length: int = 60,
 ) -> list[list[tuple[str, float]]]:
-    """Order given captions of each picture by the probability that the model says yes to them.
+    """Order given captions of each image by the probability that the model says yes to them.
 
     Args:
         bundle: A model that was trained with this objective.
-        images: One a picture: path, bytes or PIL picture.
-        styles: One a picture, or None.
-        hypotheses: The captions of each picture.
+        images: One per image: path, bytes or PIL image.
+        styles: One per image, or None.
+        hypotheses: The captions of each image.
         max_length: Tokens of a caption.
 
     Returns:
-        For each picture its captions with their p(yes), the likeliest first; of equal ones the earlier first.
+        For each image its captions with their p(yes), the likeliest first; of equal ones the earlier first.
 
     Raises:
         UsageError: The lists differ in length, or as for `Reranker`.
@@ -332,9 +332,9 @@ def rerank(
     ranked = []
     for image, style, captions in zip(images, styles, hypotheses, strict=True):
         pixels = preprocessor({"image": image, "style": style})["patch_image"][None]
-        picture = normalize(pixels, bundle.preprocessor.mean_std, device=device)
+        shown = normalize(pixels, bundle.preprocessor.mean_std, device=device)
         there = torch.ones(1, dtype=torch.bool, device=device)
-        (found,) = judge(bundle.model, {"patch_images": picture, "patch_masks": there}, [style], [captions])
+        (found,) = judge(bundle.model, {"patch_images": shown, "patch_masks": there}, [style], [captions])
         ranked.append(sorted(zip(captions, found, strict=True), key=lambda pair: -pair[1]))
     return ranked
 

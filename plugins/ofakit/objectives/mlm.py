@@ -2,7 +2,7 @@
 
     {"type": "mlm", "weight": 0.5, "ratio": 0.3, "poisson_lambda": 3.0, "replace_length": 1, "random_ratio": 0.0}
 
-The source is ` what is the complete text of " {} "?` with the masked ids between the quotes; no picture is seen.
+The source is ` what is the complete text of " {} "?` with the masked ids between the quotes; no image is seen.
 Source: OFA-Sys/OFA `data/pretrain_data/unify_dataset.py` (pure text), where the weight is 2; the masking is that of
 `ofakit.text.masking`.
 """
@@ -42,7 +42,7 @@ class MLM:
     """
 
     name = "mlm"
-    with_picture = False
+    with_image = False
 
     def __init__(
         self,
@@ -141,6 +141,6 @@ class MLM:
             The loss, and the logs `loss` and `nll`, a token.
         """
         loss, nll = view_loss(
-            model, batch, self.name, self.with_picture, self.pad_token_id, self.label_smoothing, 1 / normalizer
+            model, batch, self.name, self.with_image, self.pad_token_id, self.label_smoothing, 1 / normalizer
         )
         return loss, {"loss": loss.detach(), "nll": nll}

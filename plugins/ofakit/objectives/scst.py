@@ -3,8 +3,8 @@
     {"type": "scst", "samples": 5, "baseline": "leave_one_out",
      "rewards": [{"type": "cider_d"}, {"type": "style_accuracy", "weight": 0.5}]}
 
-The captions of a picture are written in evaluation mode without gradient, rewarded, and compared with a baseline; a
-second pass, which encodes each picture once, gives the gradient of
+The captions of an image are written in evaluation mode without gradient, rewarded, and compared with a baseline; a
+second pass, which encodes each image once, gives the gradient of
 
     L = - sum_it A_i log p(y_it) / (number of tokens of all captions of the joined batch)
 
@@ -33,7 +33,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.hub import load_bundle, save_bundle
-from ofakit.models.ofa.generation import generate
+from ofakit.models.generation.generate import generate
 from ofakit.objectives._policy import decoder_states, policy_loss, sequence_log_probs
 from ofakit.processes import launched_rank
 from ofakit.rewards._weighted import WeightedRewards
@@ -50,7 +50,7 @@ class SCST:
 
     Args:
         rewards: Weighted list; None is CIDEr-D alone.
-        samples: Captions a picture.
+        samples: Captions per image.
         baseline: What a reward is compared with; see `advantages`.
         sample: Draw captions, instead of taking the best of a beam search as OFA does.
         temperature: Divides the logits while captions are written.
@@ -64,10 +64,10 @@ class SCST:
         pad_token_id: What targets are padded with; must be the model's.
 
     Raises:
-        UsageError: A number is out of its range, or one caption a picture is to be its own baseline.
+        UsageError: A number is out of its range, or one caption per image is to be its own baseline.
     """
 
-    one_example_per = "picture"
+    one_example_per = "image"
 
     def __init__(
         self,
@@ -158,7 +158,7 @@ class SCST:
 
         Returns:
             Entries to lay over the batch: `scst/target` and `scst/decoder_input_ids` (B * N, U), the captions of a
-            picture beside each other; `scst/judged`, a function that waits for and gives their advantages (B * N,) and
+            image beside each other; `scst/judged`, a function that waits for and gives their advantages (B * N,) and
             the rewards by name, (B * N,) each; and with a divergence `scst/reference` (B * N, U).
         """
         positions = batch["index"].tolist()
@@ -223,15 +223,15 @@ class SCST:
         return loss, {"loss": loss.detach(), "nll": nll, **rewards}
 
     def _write(self, model: Any, batch: Mapping[str, Any], step: int, count: int, sample: bool) -> list[list[int]]:
-        """`count` captions of each picture as token ids with eos, those of a picture beside each other."""
+        """`count` captions of each image as token ids with eos, those of an image beside each other."""
         how = dict(self.search)
         if sample:
-            seeds = [picture_seed(self.seed, step, index) for index in batch["index"].tolist()]
+            seeds = [image_seed(self.seed, step, index) for index in batch["index"].tolist()]
             how |= {"do_sample": True, "seed": seeds}
         found = generate(model, batch, num_beams=1 if sample else count, num_return_sequences=count, **how)
         nothing = [[model.config.eos_token_id]]
-        written = [[hypothesis.tokens for hypothesis in of_picture] or nothing for of_picture in found]
-        return [of_picture[k % len(of_picture)] for of_picture in written for k in range(count)]
+        written = [[hypothesis.tokens for hypothesis in of_image] or nothing for of_image in found]
+        return [of_image[k % len(of_image)] for of_image in written for k in range(count)]
 
     def _ask_judge(self, tokens: Sequence[Sequence[int]], positions: Sequence[int]) -> Future:
         """Have captions that `_write` gave rewarded by the thread that does nothing else."""
@@ -257,19 +257,19 @@ class SCST:
 
 
 def advantages(rewards: Any, baseline: str = "leave_one_out", greedy: Any = None) -> Any:
-    """How much better each caption of a picture is than its baseline.
+    """How much better each caption of an image is than its baseline.
 
-    With the mean m and the standard deviation s of the N rewards r of a picture:
+    With the mean m and the standard deviation s of the N rewards r of an image:
     leave_one_out r_i - (N m - r_i) / (N - 1); mean r_i - m; greedy r_i - greedy; group_normalized (r_i - m) / s.
     All but greedy sum to zero, and equal rewards give exactly zero.
 
     Args:
-        rewards: (pictures, N), NumPy array or tensor.
+        rewards: (images, N), NumPy array or tensor.
         baseline: One of those.
-        greedy: (pictures,) or (pictures, 1), the rewards of greedy captions, where the baseline is that.
+        greedy: (images,) or (images, 1), the rewards of greedy captions, where the baseline is that.
 
     Returns:
-        (pictures, N) float64, a tensor where `rewards` is one.
+        (images, N) float64, a tensor where `rewards` is one.
 
     Raises:
         UsageError: An unknown baseline, a wrong shape, no `greedy`, or leave-one-out of one caption.
@@ -283,7 +283,7 @@ def advantages(rewards: Any, baseline: str = "leave_one_out", greedy: Any = None
         raise UsageError(f"unknown baseline {baseline!r}: {did_you_mean(str(baseline), BASELINES)}")
     rewards = rewards.double() if isinstance(rewards, Tensor) else np.asarray(rewards, dtype=np.float64)
     if rewards.ndim != 2 or 0 in rewards.shape:
-        raise UsageError(f"expected rewards of shape (pictures, samples), found {tuple(rewards.shape)}")
+        raise UsageError(f"expected rewards of shape (images, samples), found {tuple(rewards.shape)}")
     count = rewards.shape[1]
     if baseline == "greedy":
         if greedy is None:
@@ -292,8 +292,8 @@ def advantages(rewards: Any, baseline: str = "leave_one_out", greedy: Any = None
         return rewards - other.reshape(-1, 1)
     if baseline == "leave_one_out" and count == 1:
         raise UsageError(
-            "the baseline 'leave_one_out' compares a caption with the others of its picture, and found one caption a "
-            "picture: take 2 samples or more, or the baseline 'greedy'"
+            "the baseline 'leave_one_out' compares a caption with the others of its image, and found one per "
+            "image: take 2 samples or more, or the baseline 'greedy'"
         )
     differences = rewards - rewards[:, :1]  # a mean of equal numbers may be off by a rounding, a difference is not
     centred = differences - differences.mean(1)[:, None]
@@ -304,13 +304,13 @@ def advantages(rewards: Any, baseline: str = "leave_one_out", greedy: Any = None
     return centred / ((centred**2).mean(1)[:, None] ** 0.5 + SMALLEST_DEVIATION)
 
 
-def picture_seed(seed: int, step: int, index: int) -> int:
-    """A seed for the samples of one picture in one step: the same in whatever batch and process it is.
+def image_seed(seed: int, step: int, index: int) -> int:
+    """A seed for the samples of one image in one step: the same in whatever batch and process it is.
 
     Args:
         seed: The objective's.
         step: Updates done before.
-        index: The picture's position among the training examples.
+        index: The image's position among the training examples.
     """
     return int(np.random.SeedSequence([seed, step, index]).generate_state(1, np.uint32)[0])
 

@@ -1,12 +1,12 @@
-"""Distillation by whole captions: the teacher writes one for every training picture, and the student learns them.
+"""Distillation by whole captions: the teacher writes one for every training image, and the student learns them.
 
     {"type": "sequence_distillation", "teacher": "work_dir/large/best", "weight": 0.5, "num_beams": 5}
 
 The mode of the teacher's distribution over captions stands for the whole of it, so what is left is cross entropy. The
-teacher writes before training, once a picture and style, by beam search with its own prompt, picture size and
+teacher writes before training, once per image and style, by beam search with its own prompt, image size and
 generation settings; its captions lie in `teacher_captions.jsonl` of the run directory, to be read by people and by a
 run that is resumed. They are text, so that teacher and student may differ in their vocabulary. Alone in the list an
-epoch has one example a picture and style; beside `cross_entropy` one a caption.
+epoch has one example per image and style; beside `cross_entropy` one a caption.
 
 Source: Kim and Rush 2016, https://arxiv.org/abs/1606.07947, section 3.2.
 """
@@ -41,7 +41,7 @@ class SequenceDistillation:
         num_beams: Width of its beam; None is its own.
         max_length: Tokens before eos; None is its own.
         label_smoothing: As in cross entropy.
-        batch_size: Pictures that it captions at once.
+        batch_size: Images that it captions at once.
         precision: What it computes in: "fp32", "bf16" or "fp16".
         workers: Loading processes beside each training process while it writes.
         pad_token_id: What targets are padded with; must be the model's.
@@ -50,7 +50,7 @@ class SequenceDistillation:
         UsageError: There is no such teacher, or a number is out of its range.
     """
 
-    one_example_per = "picture"
+    one_example_per = "image"
 
     def __init__(
         self,

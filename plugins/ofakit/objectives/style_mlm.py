@@ -1,4 +1,4 @@
-"""Style MLM: the words that bear the style are masked, and picture and style token are there to say them from.
+"""Style MLM: the words that bear the style are masked, and image and style token are there to say them from.
 
     {"type": "style_mlm", "weight": 0.5, "ratio": 0.3, "top": 200}
 
@@ -29,7 +29,7 @@ ROUNDING = 1e-6
 
 
 class StyleMLM(MLM):
-    """Cross entropy of whole captions given the picture, the style and a caption without its style-bearing words.
+    """Cross entropy of whole captions given the image, the style and a caption without its style-bearing words.
 
     Args:
         ratio: Share of the words to mask, in [0, 1].
@@ -45,7 +45,7 @@ class StyleMLM(MLM):
     """
 
     name = "style_mlm"
-    with_picture = True
+    with_image = True
 
     def __init__(
         self,

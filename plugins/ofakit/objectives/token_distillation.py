@@ -24,8 +24,8 @@ import torch
 from torch import Tensor
 
 from ofakit.errors import UsageError
-from ofakit.models.ofa.inputs import picture_inputs
-from ofakit.models.ofa.precision import compute_dtype
+from ofakit.models.ofa.inputs import image_inputs
+from ofakit.models.precision import compute_dtype
 from ofakit.objectives._projection import project, projected_loss
 from ofakit.objectives._teacher import find_teacher, load_teacher, refuse_other_inputs, refuse_other_vocabulary
 
@@ -60,7 +60,7 @@ class TokenDistillation:
             work_dir: Not used.
 
         Raises:
-            UsageError: Vocabulary, prompts or picture normalisation differ, or the pictures are too large for it.
+            UsageError: Vocabulary, prompts or image normalisation differ, or the images are too large for it.
         """
         teacher = load_teacher(self.path, bundle.model.output_embedding.device)
         refuse_other_vocabulary(bundle, teacher, self.path)
@@ -82,7 +82,7 @@ class TokenDistillation:
 
         Args:
             model: An `OFAModel`, the student.
-            batch: `input_ids`, `decoder_input_ids`, `target`, and with pictures `patch_images` (floats), `patch_masks`;
+            batch: `input_ids`, `decoder_input_ids`, `target`, and with images `patch_images` (floats), `patch_masks`;
                 `patch_features`, what a frozen backbone of the student made of them, are for the student alone.
             normalizer: Target tokens of all micro-batches and processes that make one update.
             step: Not used.
@@ -148,5 +148,5 @@ def distillation_loss(
 
 def _decoder_states(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
     """(B, U, d) normalised states along the captions of a batch."""
-    encoded = model.encode(input_ids=batch["input_ids"], **picture_inputs(batch))
+    encoded = model.encode(input_ids=batch["input_ids"], **image_inputs(batch))
     return model.decode(decoder_input_ids=batch["decoder_input_ids"], encoder_outputs=encoded)

@@ -1,4 +1,4 @@
-"""Caption pictures in styles with a model directory.
+"""Caption images in styles with a model directory.
 
 captioner = Captioner.from_pretrained("work_dir/quickstart/output")
 captioner.caption(["dog.jpg"], ["pirate"])[0].caption
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ofakit.captioning import Caption, write_captions
-from ofakit.data import BadPicture, Example, load_square
+from ofakit.data import BadImage, Example, load_square
 from ofakit.errors import UsageError
 from ofakit.hub import ModelBundle, load_bundle
 from ofakit.models.ofa.inference import prepare_for_inference
@@ -28,7 +28,7 @@ class CaptionResult:
     """What became of one request.
 
     Attributes:
-        caption: The best caption, or None where the picture could not be read.
+        caption: The best caption, or None where the image could not be read.
         score: Its length-normalised log-probability, or None.
         style: The style asked for.
         error: Why there is no caption, or None.
@@ -92,26 +92,26 @@ class Captioner:
     def caption(
         self, images: Sequence[Any], styles: Sequence[str | None], batch_size: int = 16, strict: bool = False
     ) -> list[CaptionResult]:
-        """Caption pictures; one that cannot be read, or whose style is none, gets an error, the others their captions.
+        """Caption images; one that cannot be read, or whose style is none, gets an error, the others their captions.
 
         Args:
-            images: Paths, bytes, PIL pictures, or (H, W) or (H, W, 3 or 4) uint8.
+            images: Paths, bytes, PIL images, or (H, W) or (H, W, 3 or 4) uint8.
             styles: As many styles; None asks for none.
-            batch_size: Pictures in one forward pass.
+            batch_size: Images in one forward pass.
             strict: A style that the model was not taught is an error, not the unknown-style token.
 
         Raises:
             UsageError: The lists differ in length, or a style is unknown and `strict` is set.
         """
         if len(images) != len(styles):
-            raise UsageError(f"expected as many styles as pictures, found {len(styles)} and {len(images)}")
+            raise UsageError(f"expected as many styles as images, found {len(styles)} and {len(images)}")
         results: list[CaptionResult | None] = [None] * len(images)
         samples: list[tuple[int, dict[str, Any]]] = []
         for place, (image, style) in enumerate(zip(images, styles, strict=True)):
             self._check_style(style, strict)
             try:
                 samples.append((place, self._sample(place, image, style)))
-            except (BadPicture, UsageError) as error:
+            except (BadImage, UsageError) as error:
                 results[place] = CaptionResult(None, None, style, str(error))
         for start in range(0, len(samples), batch_size):
             part = samples[start : start + batch_size]

@@ -54,7 +54,7 @@ class CaptionModel(TorchModel):
 
 @dataclass(frozen=True)
 class Request:
-    """A picture and what is asked of it."""
+    """An image and what is asked of it."""
 
     image: Any
     style: str | None
@@ -62,7 +62,7 @@ class Request:
 
 @PIPELINES.register_module("image-captioning", module_name="ofakit-caption")
 class CaptionPipeline(Pipeline):
-    """Captions a picture, in a style if one is asked for.
+    """Captions an image, in a style if one is asked for.
 
     Args:
         model: A model directory, a hub id or a `CaptionModel`.
@@ -70,7 +70,7 @@ class CaptionPipeline(Pipeline):
         precision: "fp32", "bf16" or "fp16".
         **kwargs: ModelScope's own, such as `device`.
 
-    The input is a picture (path, bytes, PIL picture or uint8 array) or {"image": …, "style": …}. A list gives one entry
+    The input is an image (path, bytes, PIL image or uint8 array) or {"image": …, "style": …}. A list gives one entry
     an input, captioned `batch_size` at a time: an input that cannot be captioned has an `error` in its entry. Alone, it
     raises.
     """
@@ -111,13 +111,13 @@ class CaptionPipeline(Pipeline):
 
     def _check_input(self, input: Any) -> None:
         if isinstance(input, Mapping) and "image" not in input:
-            raise UsageError(f"expected a picture under 'image', found the keys {', '.join(map(str, input))}")
+            raise UsageError(f"expected an image under 'image', found the keys {', '.join(map(str, input))}")
 
     def preprocess(self, inputs: Any, style: str | None = None) -> Request:
-        """Take the request apart; the picture is read with its batch.
+        """Take the request apart; the image is read with its batch.
 
         Args:
-            inputs: A picture or {"image": …, "style": …}.
+            inputs: An image or {"image": …, "style": …}.
             style: The style where the input names none.
         """
         if isinstance(inputs, Mapping) and "image" in inputs:

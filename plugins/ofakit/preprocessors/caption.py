@@ -1,4 +1,4 @@
-"""One example becomes the tensors of captioning: prompt with the style, picture as bytes, caption as target.
+"""One example becomes the tensors of captioning: prompt with the style, image as bytes, caption as target.
 
     {"preprocessor": {"prompt": " what does the image describe? reply in personality {}.", "patch_image_size": 224,
                       "max_image_size": 256, "mean_std": "half"}}
@@ -30,13 +30,13 @@ __all__ = ["CaptionPreprocessor"]
 
 MODES = ("train", "eval", "inference")
 FIELDS = ("id", "image", "text", "references", "style")
-WITH_PICTURE, WITHOUT_PICTURE = torch.tensor(True), torch.tensor(False)
+WITH_IMAGE, WITHOUT_IMAGE = torch.tensor(True), torch.tensor(False)
 
 
 class CaptionPreprocessor:
     """Example → tensors; picklable.
 
-    Training with `max_image_size` cuts a random square out of each picture and may flip it. Otherwise the cut is the
+    Training with `max_image_size` cuts a random square out of each image and may flip it. Otherwise the cut is the
     centre, so evaluation gives the same numbers every time.
 
     Args:
@@ -44,7 +44,7 @@ class CaptionPreprocessor:
         style_set: What stands in the prompt for a style; None for captioning without styles.
         prompt: Source text, `{}` where the style goes; None is OFA's, with the style where there is a `style_set`.
         patch_image_size: Pixels a side that the model sees.
-        max_image_size: Pixels a side that pictures are resized to before the cut; None: `patch_image_size`, no cut.
+        max_image_size: Pixels a side that images are resized to before the cut; None: `patch_image_size`, no cut.
         max_src_length: Tokens of the source, bos and eos included.
         max_tgt_length: Tokens of the target, eos included.
         mode: "train", "eval" or "inference". A caption becomes a target in each of them.
@@ -52,7 +52,7 @@ class CaptionPreprocessor:
         lowercase: Lower-case captions.
         strip_punctuation: Take ASCII punctuation out of captions.
         leading_space: Encode captions with a leading space, as OFA does and ModelScope's code does not.
-        horizontal_flip: Flip every second picture in training.
+        horizontal_flip: Flip every second image in training.
 
     Raises:
         UsageError: An argument is out of range.
@@ -116,18 +116,18 @@ class CaptionPreprocessor:
         """The tensors of one example.
 
         Args:
-            data: An example, a picture (path, bytes, PIL picture or uint8 array), or a dict with `image` (a picture or
+            data: An example, an image (path, bytes, PIL image or uint8 array), or a dict with `image` (an image or
                 None), `style` and `text`.
             rng: Of the random cut and flip; None draws from NumPy's entropy, so that no two calls agree.
-            pixels: (max_image_size, max_image_size, 3) uint8, where the picture is decoded already.
+            pixels: (max_image_size, max_image_size, 3) uint8, where the image is decoded already.
 
         Returns:
-            input_ids (T,) int64, with bos and eos; patch_image (3, H, W) uint8, zeros without a picture; patch_mask ()
+            input_ids (T,) int64, with bos and eos; patch_image (3, H, W) uint8, zeros without an image; patch_mask ()
             bool, whether there is one. With a caption also target (U,) int64, with eos, and decoder_input_ids (U,),
             which begin with bos.
 
         Raises:
-            BadPicture: The picture is missing or cannot be read.
+            BadImage: The image is missing or cannot be read.
             UsageError: The data is of another type.
         """
         example = _example(data)
@@ -135,7 +135,7 @@ class CaptionPreprocessor:
         sample = {
             "input_ids": self.source(example.style),
             "patch_image": image if image is not None else self._no_image(),
-            "patch_mask": WITHOUT_PICTURE if image is None else WITH_PICTURE,
+            "patch_mask": WITHOUT_IMAGE if image is None else WITH_IMAGE,
         }
         if example.text is not None:
             sample |= self.target(example.text)
@@ -198,7 +198,7 @@ def _example(data: Example | Mapping[str, Any]) -> Example:
     if isinstance(data, str | Path | bytes | np.ndarray) or hasattr(data, "convert"):
         return Example("", data)
     if not isinstance(data, Mapping):
-        raise UsageError(f"expected an Example, a dict with 'image', or a picture, found {type(data).__name__}")
+        raise UsageError(f"expected an Example, a dict with 'image', or an image, found {type(data).__name__}")
     if "image" not in data and "text" not in data:
         raise UsageError(f"expected the key 'image' (or 'text') in the data: {did_you_mean('image', map(str, data))}")
     return Example(id="", **{field: data[field] for field in FIELDS[1:] if data.get(field) is not None})

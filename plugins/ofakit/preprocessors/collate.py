@@ -31,7 +31,7 @@ class Collate:
 
         Returns:
             input_ids (B, T), patch_images (B, 3, H, W) uint8, patch_masks (B,) bool; with captions decoder_input_ids
-            and target (B, U); with positions index (B,). All but the pictures and masks are int64. What objectives
+            and target (B, U); with positions index (B,). All but the images and masks are int64. What objectives
             added keeps its name with a `/`: texts are padded, numbers stacked.
 
         Raises:

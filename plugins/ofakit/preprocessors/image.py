@@ -1,4 +1,4 @@
-"""Pictures as the model takes them: cropped as bytes by the loading processes, normalised on the model's device.
+"""Images as the model takes them: cropped as bytes by the loading processes, normalised on the model's device.
 
 Source of the numbers: OFA-Sys/OFA `data/mm_data/caption_dataset.py` (mean and std 0.5, or ImageNet's).
 """
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ofakit.errors import UsageError, did_you_mean
-from ofakit.models.ofa.vision import SMALL_PICTURE
+from ofakit.models.ofa.vision import SMALL_IMAGE
 
 __all__ = ["MEAN_STD", "crop_and_flip", "normalize"]
 
@@ -22,23 +22,23 @@ MEAN_STD = {
 def crop_and_flip(
     pixels: np.ndarray, size: int, rng: np.random.Generator | None = None, flip: bool = False
 ) -> torch.Tensor:
-    """Cut a square out of a picture.
+    """Cut a square out of an image.
 
     Args:
         pixels: (H, W, 3) uint8, H and W at least `size`.
         size: Pixels a side of the cut.
         rng: Chooses where to cut, and whether to flip; None cuts the centre.
-        flip: Mirror every second picture, left to right; needs `rng`.
+        flip: Mirror every second image, left to right; needs `rng`.
 
     Returns:
         (3, size, size) uint8, a view of a (size, size, 3) copy: reordering the colours is left to the device.
 
     Raises:
-        UsageError: The picture is smaller than the cut.
+        UsageError: The image is smaller than the cut.
     """
     height, width = pixels.shape[:2]
     if height < size or width < size:
-        raise UsageError(f"cannot cut {size} x {size} pixels out of a picture of {width} x {height}")
+        raise UsageError(f"cannot cut {size} x {size} pixels out of an image of {width} x {height}")
     if rng is None:
         top, left = (height - size) // 2, (width - size) // 2
     else:
@@ -64,7 +64,7 @@ def normalize(
         device: Where the result goes; the bytes are moved, not the floats.
 
     Returns:
-        (B, 3, H, W), in the memory layout in which the model takes pictures of that size: plain up to `SMALL_PICTURE`
+        (B, 3, H, W), in the memory layout in which the model takes images of that size: plain up to `SMALL_IMAGE`
         pixels a side, channels last above. The bytes of a batch lie channels last, so large ones are not reordered.
 
     Raises:
@@ -78,7 +78,7 @@ def normalize(
     moved = patch_images.to(device=device, non_blocking=True)
     if moved.is_floating_point():
         return moved.to(dtype)
-    if max(moved.shape[-2:]) <= SMALL_PICTURE:
+    if max(moved.shape[-2:]) <= SMALL_IMAGE:
         return _normalized(moved.contiguous(), mean_std, (3, 1, 1)).to(dtype)
     # A row of pixels, colours interleaved, is one run of numbers; (…, 3) alone would be too short to be fast.
     rows = moved.permute(0, 2, 3, 1).flatten(2)

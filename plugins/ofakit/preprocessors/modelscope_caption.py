@@ -53,7 +53,7 @@ class ModelDirectoryPreprocessor(Preprocessor):
         """The tensors of one example; see `CaptionPreprocessor`.
 
         Args:
-            data: An `Example`, a picture, or a dict with `image`, `style` and `text`.
+            data: An `Example`, an image, or a dict with `image`, `style` and `text`.
             **given: `rng` and `pixels`.
         """
         self.caption.mode = self.mode

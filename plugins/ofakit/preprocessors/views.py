@@ -2,7 +2,7 @@
 
 An objective with a method `view(example, rng) -> dict of tensors` sees every training example; the entry `target` of
 the objective `mlm` is `mlm/target` in the sample and in the batch. Its randomness depends on (seed, epoch, position)
-alone, and another objective beside it changes neither it nor the picture's cut.
+alone, and another objective beside it changes neither it nor the image's cut.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A page with pictures, what the model wrote in each style, and what people wrote; one file, no script."""
+"""A page with images, what the model wrote in each style, and what people wrote; one file, no script."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def gallery(title: str, scores: Mapping[str, Any], predictions: Sequence[Caption
     Args:
         title: Its heading.
         scores: Numbers for the table on top; those of single styles are left out.
-        predictions: Captions; those of one picture stand together.
-        most: Pictures shown, evenly spread over the predictions.
+        predictions: Captions; those of one image stand together.
+        most: Images shown, evenly spread over the predictions.
 
     Returns:
-        HTML with the pictures inside.
+        HTML with the images inside.
     """
     by_image: dict[str, list[Captioned]] = {}
     for prediction in predictions:
@@ -71,7 +71,7 @@ def gallery(title: str, scores: Mapping[str, Any], predictions: Sequence[Caption
         title=html.escape(title),
         side=SIDE,
         scores="".join(rows),
-        shown=f"{len(chosen)} of {len(images)} pictures",
+        shown=f"{len(chosen)} of {len(images)} images",
         articles="\n".join(_article(image, by_image[image]) for image in chosen),
     )
 
@@ -88,10 +88,10 @@ def _article(image: str, predictions: Iterable[Captioned]) -> str:
 
 
 def _thumbnail(image: str) -> str:
-    """The picture as a small JPEG inside the page, or its name where it cannot be read."""
+    """The image as a small JPEG inside the page, or its name where it cannot be read."""
     try:
-        with Image.open(Path(image)) as picture:
-            small = picture.convert("RGB")
+        with Image.open(Path(image)) as opened:
+            small = opened.convert("RGB")
             small.thumbnail((SIDE, SIDE))
     except OSError:
         return html.escape(Path(image).name)

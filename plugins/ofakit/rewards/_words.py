@@ -13,7 +13,7 @@ __all__ = ["plain"]
 def plain(caption: str) -> str:
     """The caption lower-cased and without punctuation, one space between two words.
 
-    Remembered, since the references of a picture come again in every epoch.
+    Remembered, since the references of an image come again in every epoch.
 
     Args:
         caption: Any text.

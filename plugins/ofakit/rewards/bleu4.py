@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ofakit.rewards._words import plain
-from ofakit.scores.precision import bleu
+from ofakit.scores.bleu import bleu
 
 __all__ = ["Bleu4"]
 

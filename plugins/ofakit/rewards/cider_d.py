@@ -4,7 +4,7 @@
 
 Punctuation is taken out and " <eos>" added as a word of its own on both sides, so that a caption which breaks off is
 worth less. Source: OFA-Sys/OFA `criterions/scst_loss.py`. The document frequency never comes from the batch: there an
-n-gram that every picture of it has would be worth nothing, and all n-grams of a batch of one.
+n-gram that every image of it has would be worth nothing, and all n-grams of a batch of one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from ofakit.errors import UsageError
 from ofakit.rewards._words import plain
-from ofakit.scores.consensus import cider_d
+from ofakit.scores.cider import cider_d
 from ofakit.scores.document_frequencies import END, DocumentFrequency, document_frequency
 
 __all__ = ["CiderD", "ended"]

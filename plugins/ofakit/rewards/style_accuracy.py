@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ofakit.errors import UsageError
+from ofakit.scores.ptb.tokenizer import ptb_tokenize
 from ofakit.scores.style import StyleClassifier
-from ofakit.text.ptb import ptb_tokenize
 from ofakit.text.styles import same_style
 
 __all__ = ["StyleAccuracyReward"]

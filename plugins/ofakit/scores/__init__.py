@@ -40,13 +40,13 @@ __all__ = [
 __getattr__ = exports(
     __name__,
     {
-        "ofakit.text.ptb": ["ptb_tokenize"],
+        "ofakit.scores.ptb.tokenizer": ["ptb_tokenize"],
         "ofakit.scores.score": ["Score"],
-        "ofakit.scores.precision": ["bleu"],
-        "ofakit.scores.subsequence": ["rouge_l"],
-        "ofakit.scores.consensus": ["cider", "cider_d"],
+        "ofakit.scores.bleu": ["bleu"],
+        "ofakit.scores.rouge": ["rouge_l"],
+        "ofakit.scores.cider": ["cider", "cider_d"],
         "ofakit.scores.document_frequencies": ["DocumentFrequency", "document_frequency"],
-        "ofakit.scores.java": ["MissingScoreError", "meteor", "spice"],
+        "ofakit.scores.meteor_spice": ["MissingScoreError", "meteor", "spice"],
         "ofakit.scores.style": ["StyleClassifier", "style_accuracy"],
         "ofakit.scores.fluency": ["TrigramModel", "style_perplexity"],
         "ofakit.scores.diversity": ["distinct", "novel_share", "self_cider", "vocabulary_size"],

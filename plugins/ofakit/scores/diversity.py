@@ -15,8 +15,8 @@ from numba import njit
 from ofakit.errors import UsageError
 from ofakit.scores.document_frequencies import DocumentFrequency, document_frequency
 from ofakit.scores.ngrams import ORDER
-from ofakit.scores.remembered import shared_length
 from ofakit.scores.score import Score, check_pairs
+from ofakit.scores.text_cache import shared_length
 
 __all__ = ["distinct", "novel_share", "self_cider", "vocabulary_size"]
 
@@ -72,20 +72,20 @@ def novel_share(candidates: Sequence[str], training_captions: Iterable[str]) -> 
 
 
 def self_cider(caption_sets: Sequence[Sequence[str]], frequency: DocumentFrequency | None = None) -> Score:
-    """Diversity of several captions of one picture: 0 where all say the same, 1 where no two share an n-gram.
+    """Diversity of several captions of one image: 0 where all say the same, 1 where no two share an n-gram.
 
     With the eigenvalues l of the m x m matrix of CIDEr similarities (mean cosine over the orders 1 to 4) it is
     -log_m(max sqrt(l) / sum sqrt(l)).
 
     Args:
-        caption_sets: For each picture two or more tokenized captions.
-        frequency: Document frequency of a corpus; without it that of the captions given here, a picture a document.
+        caption_sets: For each image two or more tokenized captions.
+        frequency: Document frequency of a corpus; without it that of the captions given here, an image a document.
 
     Returns:
-        The mean over pictures, and each picture's.
+        The mean over images, and each image's.
 
     Raises:
-        UsageError: A picture has fewer than two captions, or something is not a string.
+        UsageError: An image has fewer than two captions, or something is not a string.
 
     >>> sets = [["a dog runs", "a dog runs"], ["a red car", "two birds sing"], ["a cat", "the cat"]]
     >>> self_cider(sets).per_item.round(4).tolist()
@@ -94,8 +94,8 @@ def self_cider(caption_sets: Sequence[Sequence[str]], frequency: DocumentFrequen
     check_pairs([""] * len(caption_sets), caption_sets)
     for number, captions in enumerate(caption_sets):
         if len(captions) < 2:
-            raise UsageError(f"self_cider: expected two captions or more of picture {number}, found {len(captions)}")
-    known = (frequency or document_frequency(caption_sets)).remembered
+            raise UsageError(f"self_cider: expected two captions or more of image {number}, found {len(captions)}")
+    known = (frequency or document_frequency(caption_sets)).text_cache
     numbers = known.numbers(list(chain.from_iterable(caption_sets)))
     ends = list(accumulate(map(len, caption_sets)))
     kernels = (_similarities(numbers[a:b], *known.arrays) for a, b in zip([0, *ends], ends, strict=False))

@@ -1,4 +1,4 @@
-"""How many pictures of a corpus have an n-gram in their references: built once, saved, and used by CIDEr as a reward.
+"""How many images of a corpus have an n-gram in their references: built once, saved, and used by CIDEr as a reward.
 
 frequency = document_frequency(references_of_the_training_split)
 frequency.save("work_dir/train.df.npz")
@@ -19,8 +19,8 @@ from numba import njit
 from ofakit.errors import UsageError
 from ofakit.scores.array_files import load_arrays, pack_strings, save_arrays, unpack_strings
 from ofakit.scores.ngrams import ORDER, build_trie, encode_texts, new_table, new_vocabulary, slot_of, trie_edge
-from ofakit.scores.remembered import RememberedTexts
 from ofakit.scores.score import check_pairs
+from ofakit.scores.text_cache import TextCache
 
 __all__ = ["END", "DocumentFrequency", "document_frequency"]
 
@@ -38,7 +38,7 @@ class DocumentFrequency:
         vocabulary: Word → id, from 1.
         table: The edges of the n-gram trie, as in `ngrams.Trie`; beside each child, in the upper half, in how many
             documents its n-gram occurs.
-        documents: Number of documents, that is, of pictures.
+        documents: Number of documents, that is, of images.
     """
 
     def __init__(self, vocabulary: dict[str, int], table: np.ndarray, documents: int) -> None:
@@ -47,7 +47,7 @@ class DocumentFrequency:
         self.documents = documents
 
     @cached_property
-    def remembered(self) -> RememberedTexts:
+    def text_cache(self) -> TextCache:
         """The texts scored with this object so far.
 
         An n-gram of one document weighs as much as one of none, and nine of ten are such; so are all longer ones that
@@ -56,10 +56,10 @@ class DocumentFrequency:
         frequent = self.table[self.table[:, 1] >= np.uint64(2 << 32)]
         table = new_table(len(frequent))
         _fill(frequent, table)
-        return RememberedTexts(self.vocabulary, table, squared_weights(self.documents))
+        return TextCache(self.vocabulary, table, squared_weights(self.documents))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "remembered"}
+        return {name: value for name, value in self.__dict__.items() if name != "text_cache"}
 
     def __len__(self) -> int:
         """Number of different n-grams."""
@@ -120,7 +120,7 @@ def document_frequency(references: Sequence[Sequence[str]]) -> DocumentFrequency
     """Count in how many reference lists each n-gram occurs.
 
     Args:
-        references: For each picture its references, tokenized strings.
+        references: For each image its references, tokenized strings.
 
     Raises:
         UsageError: Something in the lists is not a string, a list is empty, or there is none.

@@ -16,13 +16,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ofakit.errors import UsageError
-from ofakit.scores.consensus import cider, cider_d
+from ofakit.scores.bleu import bleu_from_statistics, bleu_statistics
+from ofakit.scores.cider import cider, cider_d
 from ofakit.scores.document_frequencies import END, DocumentFrequency
-from ofakit.scores.java import MissingScoreError, meteor_from_statistics, meteor_statistics, spice
+from ofakit.scores.meteor_spice import MissingScoreError, meteor_from_statistics, meteor_statistics, spice
 from ofakit.scores.ngrams import ORDER
-from ofakit.scores.precision import bleu_from_statistics, bleu_statistics
+from ofakit.scores.rouge import rouge_l
 from ofakit.scores.score import check_pairs
-from ofakit.scores.subsequence import rouge_l
 
 __all__ = ["MEASURES", "Measure", "measure"]
 

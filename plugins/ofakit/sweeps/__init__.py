@@ -1,6 +1,6 @@
 """Many runs from one JSON file: grids, random search, TPE with pruning; on this machine or on Ray.
 
-See `ofakit.sweeps.schema` for every key and `docs/sweeps.md` for the guide.
+See `ofakit.sweeps.sweep_config` for every key and `docs/sweeps.md` for the guide.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ __all__ = ["Ledger", "Record", "SweepConfig", "load_sweep", "run_sweep"]
 __getattr__ = exports(
     __name__,
     {
-        "ofakit.sweeps.schema": ["SweepConfig"],
-        "ofakit.sweeps.load": ["load_sweep"],
+        "ofakit.sweeps.sweep_config": ["SweepConfig"],
+        "ofakit.sweeps.load_sweep": ["load_sweep"],
         "ofakit.sweeps.record": ["Record"],
         "ofakit.sweeps.ledger": ["Ledger"],
         "ofakit.sweeps.sweep": ["run_sweep"],

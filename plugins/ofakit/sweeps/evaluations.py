@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from ofakit.config.stages import RESULT, stage_folders
+from ofakit.config.stage_experiments import RESULT, stage_folders
 
 __all__ = ["EvaluationReader"]
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from ofakit.errors import UsageError
 from ofakit.files import write_text
-from ofakit.sweeps.schema import SweepConfig, flatten
+from ofakit.sweeps.sweep_config import SweepConfig, flatten
 
 __all__ = ["SweepFolder"]
 

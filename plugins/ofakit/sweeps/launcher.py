@@ -12,10 +12,10 @@ from typing import Any
 from ofakit.errors import UsageError
 from ofakit.sweeps.evaluations import EvaluationReader
 from ofakit.sweeps.folder import SweepFolder
-from ofakit.sweeps.load import settings
-from ofakit.sweeps.process import RunFailed, RunProcess
+from ofakit.sweeps.load_sweep import settings
 from ofakit.sweeps.record import Record
-from ofakit.sweeps.schema import SweepConfig
+from ofakit.sweeps.run_process import RunFailed, RunProcess
+from ofakit.sweeps.sweep_config import SweepConfig
 
 __all__ = ["Launcher", "say"]
 

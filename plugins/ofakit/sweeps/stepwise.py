@@ -15,8 +15,8 @@ from typing import Any
 
 from ofakit.sweeps.evaluations import EvaluationReader
 from ofakit.sweeps.launcher import Launcher
-from ofakit.sweeps.process import RunProcess
 from ofakit.sweeps.record import Record
+from ofakit.sweeps.run_process import RunProcess
 from ofakit.sweeps.searches.pbt import PBTSearch
 
 __all__ = ["StepwiseRun"]

@@ -13,7 +13,7 @@ from ofakit.sweeps.folder import SweepFolder
 from ofakit.sweeps.launcher import Launcher, say
 from ofakit.sweeps.ledger import Ledger
 from ofakit.sweeps.record import Record
-from ofakit.sweeps.schema import SweepConfig
+from ofakit.sweeps.sweep_config import SweepConfig
 
 __all__ = ["Sweep", "run_sweep"]
 

@@ -28,7 +28,7 @@ def build_reader(config: ExperimentConfig) -> Any:
     """The reader of the configuration, or None where the examples are given to the trainer.
 
     Args:
-        config: The experiment; its reader gets `data.root`, and one that generates its pictures a folder of the run
+        config: The experiment; its reader gets `data.root`, and one that generates its images a folder of the run
             directory where there is no root.
     """
     spec = config.data.reader.model_dump()
@@ -39,7 +39,7 @@ def build_reader(config: ExperimentConfig) -> Any:
 
 
 def data_root(config: ExperimentConfig) -> str | None:
-    """The folder of the data: `data.root`, or one in the run directory for a reader that generates its pictures.
+    """The folder of the data: `data.root`, or one in the run directory for a reader that generates its images.
 
     Args:
         config: The experiment.

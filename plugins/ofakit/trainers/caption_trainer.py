@@ -41,7 +41,6 @@ from ofakit.objectives import OBJECTIVES
 from ofakit.processes import join_processes
 from ofakit.text import OFATokenizer
 from ofakit.trainers.assemble import build_bundle, build_reader
-from ofakit.trainers.continuity import fixed_values, refuse_changes
 from ofakit.trainers.evaluation import (
     Prediction,
     StyleJudge,
@@ -54,6 +53,7 @@ from ofakit.trainers.evaluation import (
 from ofakit.trainers.host_memory import keep_freed_memory
 from ofakit.trainers.loading import Loading, move_batch
 from ofakit.trainers.optimization import build_optimizer, build_scheduler
+from ofakit.trainers.resume_check import fixed_values, refuse_changes
 from ofakit.trainers.run_directory import make_run_directory, move_earlier_run
 from ofakit.trainers.state import (
     load_weights,
@@ -438,7 +438,7 @@ class CaptionTrainer(EpochBasedTrainer):
         if self.judge is None:
             self.judge = style_judge(self.reader, self.examples, Path(self.work_dir))
         metrics = build_metrics(settings.metrics)
-        seed = self.experiment.seed if settings.shuffled_pictures else None
+        seed = self.experiment.seed if settings.shuffled_images else None
         scores = score_predictions(predictions, self.judge, seed, metrics)
         write_evaluation(Path(self.work_dir) / "eval", split, scores, predictions)
         return scores
@@ -447,7 +447,7 @@ class CaptionTrainer(EpochBasedTrainer):
         """Caption examples; every process does its share and gets all of them.
 
         Args:
-            examples: What to caption; those without references or with broken pictures are left out.
+            examples: What to caption; those without references or with broken images are left out.
         """
         self.model.eval()
         usable, batches = self.loading.evaluation(examples)

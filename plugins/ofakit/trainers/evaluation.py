@@ -1,7 +1,7 @@
-"""Caption a split and score it, each style apart, beside a control with shuffled pictures.
+"""Caption a split and score it, each style apart, beside a control with shuffled images.
 
-The control asks how much of a score the picture earns: every caption is scored against the references of another
-picture in the same style. A model that looks at nothing loses nothing. Where hypotheses are reranked, what the search
+The control asks how much of a score the image earns: every caption is scored against the references of another
+image in the same style. A model that looks at nothing loses nothing. Where hypotheses are reranked, what the search
 itself put first is scored beside it.
 """
 
@@ -34,7 +34,7 @@ from ofakit.scores import StyleClassifier, bleu, cider, ptb_tokenize, rouge_l
 __all__ = ["Prediction", "build_metrics", "caption_batches", "score_predictions", "shuffled", "write_evaluation"]
 
 NOTHING = Caption("", float("-inf"))
-"""Stands for the caption of a picture for which the model gave NaN."""
+"""Stands for the caption of an image for which the model gave NaN."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Prediction:
 
     Attributes:
         id: The example's.
-        image: The picture's path, or None.
+        image: The image's path, or None.
         style: The style asked for, or None.
         caption: What the model wrote.
         score: Its length-normalised log-probability.
@@ -115,7 +115,7 @@ def caption_batches(
     styles: Sequence[str | None],
     precision: str = "fp32",
 ) -> Iterable[tuple[int, Caption, str | None]]:
-    """Caption every picture of every batch.
+    """Caption every image of every batch.
 
     Args:
         bundle: The model, on its device, with its tokenizer and generation settings.
@@ -210,7 +210,7 @@ def _measured(metric: Metric, predictions: Sequence[Prediction]) -> dict[str, fl
 
 
 def _control(predictions: Sequence[Prediction], seed: int | None) -> dict[str, float]:
-    """CIDEr with shuffled pictures; nothing where it is not asked for or there is nothing to shuffle."""
+    """CIDEr with shuffled images; nothing where it is not asked for or there is nothing to shuffle."""
     control = None if seed is None else shuffled(predictions, seed)
     return {} if control is None else {"cider_shuffled": float(cider(*_tokenized(control)).corpus)}
 
@@ -250,9 +250,9 @@ def _tokenized(predictions: Sequence[Prediction]) -> tuple[list[str], list[list[
 
 
 def shuffled(predictions: Sequence[Prediction], seed: int) -> list[Prediction] | None:
-    """Every caption moved to another picture of the same style; None where one picture has over half of a style's.
+    """Every caption moved to another image of the same style; None where one image has over half of a style's.
 
-    Generating from a wrong picture in the same style gives just the caption that picture already has, so nothing is
+    Generating from a wrong image in the same style gives just the caption that image already has, so nothing is
     generated again.
 
     Args:
@@ -263,13 +263,13 @@ def shuffled(predictions: Sequence[Prediction], seed: int) -> list[Prediction] |
     moved = list(predictions)
     for style in dict.fromkeys(_key(p.style) for p in predictions):
         places = [i for i, p in enumerate(predictions) if _key(p.style) == style]
-        of_picture: dict[str | None, list[int]] = {}
+        of_image: dict[str | None, list[int]] = {}
         for place in random.permutation(places).tolist():
-            of_picture.setdefault(predictions[place].image, []).append(place)
-        most = max(map(len, of_picture.values()))
+            of_image.setdefault(predictions[place].image, []).append(place)
+        most = max(map(len, of_image.values()))
         if 2 * most > len(places):
             return None
-        order = [place for group in of_picture.values() for place in group]
+        order = [place for group in of_image.values() for place in group]
         for place, source in zip(order, order[most:] + order[:most], strict=True):
             moved[place] = replace(predictions[place], caption=predictions[source].caption)
     return moved

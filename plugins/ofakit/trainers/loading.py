@@ -1,4 +1,4 @@
-"""Examples become batches: the image store is filled, bad pictures are left out, steps can be entered anywhere."""
+"""Examples become batches: the image store is filled, bad images are left out, steps can be entered anywhere."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from ofakit.preprocessors.image import normalize
 from ofakit.preprocessors.views import with_views
 from ofakit.processes import Processes
 
-__all__ = ["Loading", "move_batch", "one_per_picture"]
+__all__ = ["Loading", "move_batch", "one_per_image"]
 
 
 class Loading:
@@ -40,7 +40,7 @@ class Loading:
 
     Args:
         experiment: The configuration.
-        bundle: Tokenizer, styles and picture sizes.
+        bundle: Tokenizer, styles and image sizes.
         processes: This process among the others.
         preprocessor: Replaces ours; a callable or {"train": …, "val": …}.
         data_collator: Replaces ours; a callable or {"train": …, "val": …}.
@@ -78,29 +78,29 @@ class Loading:
         return -(-self.sampler.batches_per_epoch // self.experiment.train.gradient_accumulation)
 
     def prepare_training(self, examples: Sequence[Example], objectives: Mapping[str, Any] | None = None) -> None:
-        """Decode the pictures and settle the order of examples.
+        """Decode the images and settle the order of examples.
 
         Args:
             examples: The training split, as the reader gives it.
-            objectives: What is trained, by name. An epoch has one example a picture and style where each of them says
-                `one_example_per = "picture"`, and one a caption otherwise; those with a method `view` add to samples.
+            objectives: What is trained, by name. An epoch has one example per image and style where each of them says
+                `one_example_per = "image"`, and one a caption otherwise; those with a method `view` add to samples.
 
         Raises:
-            UsageError: Too many pictures are bad, or there are too few examples.
+            UsageError: Too many images are bad, or there are too few examples.
         """
         config = self.experiment
         path = Path(config.work_dir) / "bad_examples.jsonl" if self.processes.is_main else None
         bad = BadExamples(config.data.max_bad_fraction, path)
         objectives = objectives or {}
         wanted = {getattr(objective, "one_example_per", "caption") for objective in objectives.values()}
-        chosen = drop_empty(one_per_picture(examples), bad) if wanted == {"picture"} else expand(examples, bad)
-        self.training_examples = self._with_pictures(chosen, bad)
+        chosen = drop_empty(one_per_image(examples), bad) if wanted == {"image"} else expand(examples, bad)
+        self.training_examples = self._with_images(chosen, bad)
         for kind, count in bad.counts.items():
             self.logger.warning(f"{count} training examples left out: {kind} (bad_examples.jsonl lists them)")
         if examples and not self.training_examples:
             raise UsageError(
                 f"none of the {len(examples)} training examples can be learned from: {bad.counts}. Check the columns "
-                "of captions and pictures that data.reader reads, or the column map of data sets given in memory"
+                "of captions and images that data.reader reads, or the column map of data sets given in memory"
             )
         preprocessor = with_views(self.preprocessors["train"], objectives)
         dataset = CaptionDataset(self.training_examples, preprocessor, self.store, config.seed)
@@ -138,7 +138,7 @@ class Loading:
             examples: A split, as the reader gives it.
         """
         bad = BadExamples(1.0)
-        usable = self._with_pictures(drop_empty(examples, bad), bad)
+        usable = self._with_images(drop_empty(examples, bad), bad)
         for kind, count in bad.counts.items():
             self.logger.warning(f"{count} evaluation examples left out: {kind}")
         dataset = CaptionDataset(usable, self.preprocessors["val"], self.store)
@@ -162,8 +162,8 @@ class Loading:
             **sampling,
         )
 
-    def _with_pictures(self, examples: Sequence[Example], bad: BadExamples) -> list[Example]:
-        """The examples whose picture can be decoded, now in the store; processes share the decoding."""
+    def _with_images(self, examples: Sequence[Example], bad: BadExamples) -> list[Example]:
+        """The examples whose image can be decoded, now in the store; processes share the decoding."""
         if self.store is None:
             sizes = self.experiment.preprocessor
             folder = self.experiment.data.image_store or str(Path(self.experiment.work_dir) / "image_store")
@@ -176,19 +176,19 @@ class Loading:
         return usable_examples(examples, self.store, bad)
 
 
-def one_per_picture(examples: Iterable[Example]) -> list[Example]:
-    """Join the examples of one picture in one style, without a caption of their own but with all references.
+def one_per_image(examples: Iterable[Example]) -> list[Example]:
+    """Join the examples of one image in one style, without a caption of their own but with all references.
 
     Args:
         examples: As a reader gives them, or one a caption.
 
     >>> rows = [Example("1", "a.jpg", text="one", references=("one",)), Example("2", "a.jpg", references=("two",))]
-    >>> [(e.text, e.references) for e in one_per_picture(rows)]
+    >>> [(e.text, e.references) for e in one_per_image(rows)]
     [(None, ('one', 'two'))]
     """
     joined: dict[tuple[Any, str | None], Example] = {}
     for example in examples:
-        key = (example.picture_key, same_style(example.style) if example.style else None)
+        key = (example.image_key, same_style(example.style) if example.style else None)
         references = example.references or (() if example.text is None else (example.text,))
         first = joined.setdefault(key, replace(example, text=None, references=()))
         united = tuple(dict.fromkeys([*first.references, *references]))
@@ -197,7 +197,7 @@ def one_per_picture(examples: Iterable[Example]) -> list[Example]:
 
 
 def move_batch(batch: Mapping[str, Any], device: torch.device, mean_std: str) -> dict[str, Any]:
-    """A batch on the device, its pictures as normalised floats.
+    """A batch on the device, its images as normalised floats.
 
     Args:
         batch: As made by the collator.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ofakit.config.schema import ExperimentConfig
-from ofakit.config.stages import RESULT, stage_experiments
+from ofakit.config.stage_experiments import RESULT, stage_experiments
 from ofakit.errors import UsageError
 from ofakit.files import replace_folder, write_text
 from ofakit.processes import launched_rank

@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ofakit.errors import OfakitError
 from ofakit.models.ofa.inputs import shown_once
-from ofakit.models.ofa.precision import autocast
+from ofakit.models.precision import autocast
 from ofakit.processes import Processes
 
 __all__ = ["LossNotFinite", "Updater", "WeightedObjectives"]
@@ -55,7 +55,7 @@ class WeightedObjectives(nn.Module):
         """The loss of one batch, a share of the loss of all batches of the step.
 
         Args:
-            batch: As made by the collator, pictures as floats.
+            batch: As made by the collator, images as floats.
             normalizers: What each objective divides by.
             step: Updates done before.
 

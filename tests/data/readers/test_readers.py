@@ -1,4 +1,4 @@
-"""Every reader gives one example a (picture, style), and says what is wrong with a file."""
+"""Every reader gives one example a (image, style), and says what is wrong with a file."""
 
 import json
 
@@ -69,8 +69,8 @@ def test_coco_official(tmp_path):
     examples = reader.read("val")
     assert [(e.id, e.references) for e in examples] == [("7.jpg", ("a", "c")), ("8.jpg", ("b",))]
     assert examples[0].image == str(tmp_path / "val2017/7.jpg")
-    reader = READERS.build({"type": "coco_captions", "images": "pictures"}, root=tmp_path)
-    assert reader.read("val")[0].image == str(tmp_path / "pictures/7.jpg")
+    reader = READERS.build({"type": "coco_captions", "images": "photos"}, root=tmp_path)
+    assert reader.read("val")[0].image == str(tmp_path / "photos/7.jpg")
 
 
 def test_coco_karpathy(tmp_path):
@@ -99,7 +99,7 @@ def test_jsonl_finds_captions(tmp_path, row, references):
     assert example.style == row.get("style")
 
 
-def test_jsonl_columns_ids_styles_and_no_picture(tmp_path):
+def test_jsonl_columns_ids_styles_and_no_image(tmp_path):
     rows = [{"file": "x.jpg", "say": "a", "mood": "dry"}, {"file": "x.jpg", "say": "b", "mood": "dry"}, {"say": "c"}]
     write(tmp_path / "t.jsonl", lines(*rows))
     spec = {"type": "jsonl", "splits": {"odd": "t.jsonl"}, "image_column": "file", "text_column": "say"}

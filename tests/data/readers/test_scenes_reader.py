@@ -6,18 +6,18 @@ import multiprocessing
 import numpy as np
 import pytest
 from ofakit.data import READERS
-from ofakit.data.scenes import STYLES, Scene, describes
+from ofakit.data.scene_captions import STYLES, Scene, describes
 from ofakit.errors import UsageError
 from PIL import Image
 
-SMALL = {"type": "scenes", "pictures": 12, "val": 3, "test": 4, "size": 32}
+SMALL = {"type": "scenes", "images": 12, "val": 3, "test": 4, "size": 32}
 
 
 def reader(root, **changes):
     return READERS.build({**SMALL, **changes}, root=root)
 
 
-def test_examples_and_pictures(tmp_path):
+def test_examples_and_images(tmp_path):
     scenes = reader(tmp_path)
     assert scenes.splits() == ["train", "val", "test"]
     examples = scenes.read("test")
@@ -35,7 +35,7 @@ def test_examples_and_pictures(tmp_path):
     assert len(scenes.read("train[:5]")) == 20
 
 
-def test_settings_make_the_folder_and_the_pictures(tmp_path):
+def test_settings_make_the_folder_and_the_images(tmp_path):
     first, again, other = reader(tmp_path / "a"), reader(tmp_path / "b"), reader(tmp_path / "a", seed=8)
     assert first.folder.name == again.folder.name != other.folder.name
     for one, two in zip(first.read("train"), again.read("train"), strict=True):
@@ -51,9 +51,9 @@ def test_chosen_styles(tmp_path):
         reader(tmp_path, styles=["pirates"])
 
 
-@pytest.mark.parametrize("change", [{"pictures": 0}, {"size": 4}, {"pairs": 2}])
+@pytest.mark.parametrize("change", [{"images": 0}, {"size": 4}, {"pairs": 2}])
 def test_numbers_out_of_range(tmp_path, change):
-    with pytest.raises(UsageError, match="expected pictures"):
+    with pytest.raises(UsageError, match="expected images"):
         reader(tmp_path, **change)
 
 

@@ -118,18 +118,18 @@ def test_steps_after_reordering_and_dropping(case):
     with torch.no_grad():
         encoded = model.encode(**inputs)
         state = model.decoder.start(encoded, 3, 5)
-        pictures, pasts = torch.arange(len(ids)), torch.zeros(len(ids), 3, 0, dtype=torch.long)
+        images, pasts = torch.arange(len(ids)), torch.zeros(len(ids), 3, 0, dtype=torch.long)
         for t in range(5):
-            tokens = torch.randint(4, 1000, (len(pictures), 3), generator=generator)
+            tokens = torch.randint(4, 1000, (len(images), 3), generator=generator)
             pasts = torch.cat([pasts, tokens[..., None]], -1)
             hidden = model.decoder.step(tokens.flatten(), state)
-            whole = model.decode(pasts.flatten(0, 1), encoded.select(pictures.repeat_interleave(3)))
+            whole = model.decode(pasts.flatten(0, 1), encoded.select(images.repeat_interleave(3)))
             assert (hidden - whole[:, -1]).abs().max() < 2e-5, t
-            local = torch.randint(0, 3, (len(pictures), 3), generator=generator)
-            state.reorder((local + torch.arange(len(pictures))[:, None] * 3).flatten())
+            local = torch.randint(0, 3, (len(images), 3), generator=generator)
+            state.reorder((local + torch.arange(len(images))[:, None] * 3).flatten())
             pasts = pasts.gather(1, local[..., None].expand_as(pasts))
             if t == 2:
-                keep = torch.arange(1, len(pictures))
+                keep = torch.arange(1, len(images))
                 state.select(keep)
-                pictures, pasts = pictures[keep], pasts[keep]
+                images, pasts = images[keep], pasts[keep]
     inputs["decoder_input_ids"] = ids

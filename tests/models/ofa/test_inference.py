@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from ofakit.errors import UsageError
+from ofakit.models.generation.generate import score_sequences
 from ofakit.models.ofa import OFAConfig, OFAModel, generate
 from ofakit.models.ofa import inference as room
-from ofakit.models.ofa.generation import score_sequences
 from ofakit.models.ofa.inference import prepare_for_inference
 
 
@@ -34,8 +34,8 @@ def random_inputs(pixels: tuple[int, int]) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     ids = torch.randint(4, 5000, (3, 7), generator=generator)
     ids[1, 5:] = 1
-    pictures = torch.randn(3, 3, *pixels, generator=generator)
-    return {"input_ids": ids, "patch_images": pictures, "patch_masks": torch.tensor([True, True, False])}
+    images = torch.randn(3, 3, *pixels, generator=generator)
+    return {"input_ids": ids, "patch_images": images, "patch_masks": torch.tensor([True, True, False])}
 
 
 VARIANTS = [

@@ -122,13 +122,13 @@ def test_layer_drop_is_that_of_its_side(rate, layers):
     assert len(model.decoder(ids, encoded, output_hidden_states=True)[1]) == 1 + 2 - layers
 
 
-def test_several_texts_about_one_picture_equal_the_picture_repeated():
+def test_several_texts_about_one_image_equal_the_image_repeated():
     model, batch = build().eval(), inputs()
     index = torch.tensor([1, 0, 1])
     ids = torch.randint(4, 60, (3, 6), generator=torch.Generator().manual_seed(2))
-    pictures = {"patch_images": batch["patch_images"], "patch_masks": torch.tensor([True, False])}
-    repeated = model.encode(ids, **{name: value[index] for name, value in pictures.items()})
-    found = model.encode(ids, **pictures, image_index=index)
+    images = {"patch_images": batch["patch_images"], "patch_masks": torch.tensor([True, False])}
+    repeated = model.encode(ids, **{name: value[index] for name, value in images.items()})
+    found = model.encode(ids, **images, image_index=index)
     torch.testing.assert_close(found.last_hidden_state, repeated.last_hidden_state, atol=1e-5, rtol=1e-5)
     assert torch.equal(found.padding_mask, repeated.padding_mask) and found.padding_mask[0].any()
 
@@ -136,7 +136,7 @@ def test_several_texts_about_one_picture_equal_the_picture_repeated():
 def test_text_only_model():
     model, batch = build(use_image_feature=False), inputs()
     del batch["patch_masks"]
-    with pytest.raises(UsageError, match="takes no pictures"):
+    with pytest.raises(UsageError, match="takes no images"):
         model(**batch)
     del batch["patch_images"]
     assert model(**batch).logits.shape == (2, 4, 60)
@@ -151,7 +151,7 @@ def test_padding_changes_nothing():
         torch.testing.assert_close(model(**longer).logits[:, :4], model(**batch).logits, atol=1e-5, rtol=1e-4)
 
 
-def test_a_missing_picture_is_as_no_picture():
+def test_a_missing_image_is_as_no_image():
     model, batch = build().eval(), inputs()
     masked = {**batch, "patch_masks": torch.zeros(2, dtype=torch.bool)}
     without = {k: v for k, v in batch.items() if not k.startswith("patch")}
@@ -233,7 +233,7 @@ def test_bad_directories_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("keys", [{}, VARIANTS["interpolated"]], ids=["plain", "interpolated"])
-def test_pictures_beyond_the_position_tables_are_refused(keys):
+def test_images_beyond_the_position_tables_are_refused(keys):
     model, batch = build(image_bucket_size=2, **keys), inputs(pixels=48)
     with pytest.raises(UsageError, match="too large; the model has positions for 2 x 2"):
         model(**batch)
@@ -282,7 +282,7 @@ def test_frozen_parts_do_not_move(parts, tied):
 def test_freezing_refuses_unknown_parts():
     with pytest.raises(UsageError, match="visual"):
         freeze(build(), ["visuals"])
-    with pytest.raises(UsageError, match="no pictures"):
+    with pytest.raises(UsageError, match="no images"):
         freeze(build(use_image_feature=False), ["visual"])
 
 

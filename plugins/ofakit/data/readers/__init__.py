@@ -5,7 +5,7 @@
 A reader is a class whose constructor takes the other keys of that configuration and that has
 
     splits() -> list[str]             the splits it knows
-    read(split) -> list[Example]      one example a (picture, style) with all its references; `split` may be a slice
+    read(split) -> list[Example]      one example a (image, style) with all its references; `split` may be a slice
 
 `_files.FileReader` does all but the reading of one row for data sets that keep one file a split.
 """

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ofakit.data.example import Example
-from ofakit.data.files import captions_in, id_in, read_json, require, require_text, text_in
-from ofakit.data.readers._files import FileReader
+from ofakit.data.json_files import captions_in, id_in, read_json, require, require_text, text_in
+from ofakit.data.readers._splits import FileReader
 from ofakit.errors import UsageError
 
 __all__ = ["CocoCaptions"]
@@ -27,14 +27,14 @@ KARPATHY_SPLITS = ("train", "restval", "val", "test")
 
 
 class CocoCaptions(FileReader):
-    """Read COCO captions; a row is a picture with its captions.
+    """Read COCO captions; a row is an image with its captions.
 
     Args:
         root: Folder of the data set; the other paths are relative to it.
         train: Annotations of the training split.
         val: Annotations of the validation split.
         test: Annotations of the test split.
-        images: Folder of the pictures, or one a split; None is train2017 and val2017 as COCO is given out.
+        images: Folder of the images, or one a split; None is train2017 and val2017 as COCO is given out.
         karpathy: Karpathy's file; it replaces `train`, `val` and `test`.
         style: The style of every caption.
         splits: Annotations of further splits by name.
@@ -59,7 +59,7 @@ class CocoCaptions(FileReader):
         self.style = style
 
     def rows(self, split: str) -> list[dict[str, Any]]:
-        """One row a picture: {"image", "captions"}.
+        """One row per image: {"image", "captions"}.
 
         Args:
             split: The split.
@@ -69,23 +69,23 @@ class CocoCaptions(FileReader):
         """
         path = str(self.files[split])
         content = read_json(self.files[split], f"COCO annotations of split {split!r}")
-        pictures = list(_objects(content, "images", path))
-        if any("sentences" in row for row, _ in pictures):
-            return [_karpathy_row(row, where) for row, where in pictures if row.get("split") == split]
+        images = list(_objects(content, "images", path))
+        if any("sentences" in row for row, _ in images):
+            return [_karpathy_row(row, where) for row, where in images if row.get("split") == split]
         captions: dict[str | None, list[Any]] = {}
         for row, where in _objects(content, "annotations", path):
-            picture = id_in(require(row, "image_id", where), where)
-            captions.setdefault(picture, []).append(require(row, "caption", where))
+            image = id_in(require(row, "image_id", where), where)
+            captions.setdefault(image, []).append(require(row, "caption", where))
         return [
             {
                 "image": require_text(row, "file_name", "a file name", where),
                 "captions": captions.get(id_in(require(row, "id", where), where), []),
             }
-            for row, where in pictures
+            for row, where in images
         ]
 
     def examples(self, row: Mapping[str, Any], split: str) -> list[Example]:
-        """The one example of a picture.
+        """The one example of an image.
 
         Args:
             row: One of `rows`.

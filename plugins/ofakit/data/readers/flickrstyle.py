@@ -1,4 +1,4 @@
-"""FlickrStyle10K: one caption a picture in each of several styles, the pictures from Flickr8k.
+"""FlickrStyle10K: one caption per image in each of several styles, the images from Flickr8k.
 
     {"type": "flickrstyle", "root": "shared/data"}
 
@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ofakit.data.example import Example
-from ofakit.data.files import captions_in, require, require_text
-from ofakit.data.readers._files import FileReader
+from ofakit.data.json_files import captions_in, require, require_text
+from ofakit.data.readers._splits import FileReader
 
 __all__ = ["FlickrStyle"]
 
@@ -28,9 +28,9 @@ class FlickrStyle(FileReader):
         train: File of the training split.
         val: File of the validation split.
         test: File of the test split.
-        images: Folder of the pictures.
+        images: Folder of the images.
         styles: The columns to read; each is a style. A cell holds one caption or a list.
-        image_column: The column that names the picture's file.
+        image_column: The column that names the image's file.
         splits: Files of further splits by name.
     """
 
@@ -57,7 +57,7 @@ class FlickrStyle(FileReader):
             split: The split it comes from.
 
         Raises:
-            UsageError: The picture's or a style's column is missing, or a cell is of the wrong type.
+            UsageError: The image's or a style's column is missing, or a cell is of the wrong type.
         """
         where = str(self.files[split])
         name = require_text(row, self.image_column, "a file name", where)

@@ -16,7 +16,7 @@ from typing import Any
 
 from ofakit.data.example import Example
 from ofakit.data.readers import READERS
-from ofakit.data.readers._files import identity
+from ofakit.data.readers._splits import identity
 from ofakit.data.splits import parse_split
 from ofakit.errors import UsageError
 

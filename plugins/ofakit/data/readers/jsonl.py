@@ -1,11 +1,11 @@
-"""Plain JSON lines: a picture, its captions, perhaps a style.
+"""Plain JSON lines: an image, its captions, perhaps a style.
 
     {"type": "jsonl", "root": "shared/data", "images": "flickr8k/images",
      "train": "flickr8k/captions_train.jsonl", "val": "flickr8k/captions_val.jsonl"}
 
 A line is {"image": "dog.jpg", "captions": ["…", "…"]}. The captions stand in the first column there is of `text`,
 `caption`, `captions` and `references`, as one text or a list; `style` and `id` may stand beside them. Lines without
-an `id` that share picture and style become one example.
+an `id` that share image and style become one example.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ofakit.data.example import Example
-from ofakit.data.files import captions_in, id_in, require, style_in, text_in
-from ofakit.data.readers._files import FileReader
+from ofakit.data.json_files import captions_in, id_in, require, style_in, text_in
+from ofakit.data.readers._splits import FileReader
 from ofakit.errors import UsageError
 
 __all__ = ["JsonLines"]
@@ -32,8 +32,8 @@ class JsonLines(FileReader):
         train: File of the training split.
         val: File of the validation split.
         test: File of the test split.
-        images: Folder of the pictures.
-        image_column: The column that names the picture's file; null, or no such column, is an example without one.
+        images: Folder of the images.
+        image_column: The column that names the image's file; null, or no such column, is an example without one.
         text_column: The column of captions; None takes the first there is of text, caption, captions, references.
         style_column: The column of the style; rows may lack it.
         id_column: The column of the id; rows may lack it.
@@ -75,7 +75,7 @@ class JsonLines(FileReader):
             split: The split it comes from.
 
         Raises:
-            UsageError: The line has neither a picture nor captions, or a cell is of the wrong type.
+            UsageError: The line has neither an image nor captions, or a cell is of the wrong type.
         """
         where = str(self.files[split])
         name = text_in(row.get(self.image_column), "a file name", f"{where}, column {self.image_column!r}")

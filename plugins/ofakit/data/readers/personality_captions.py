@@ -1,9 +1,9 @@
-"""Personality-Captions: a comment on a picture from one of 215 personalities.
+"""Personality-Captions: a comment on an image from one of 215 personalities.
 
     {"type": "personality_captions", "root": "personality_captions"}
 
 A split's file is a JSON list of {"personality", "comment", "image_hash", "additional_comments"}; the last, which only
-the test split has, holds further references. The pictures are images/<image_hash>.jpg.
+the test split has, holds further references. The images are images/<image_hash>.jpg.
 
 Source: Shuster et al., Engaging Image Captioning via Personality, CVPR 2019.
 """
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ofakit.data.example import Example
-from ofakit.data.files import captions_in, read_json, require, require_text, style_in
-from ofakit.data.readers._files import FileReader
+from ofakit.data.json_files import captions_in, read_json, require, require_text, style_in
+from ofakit.data.readers._splits import FileReader
 from ofakit.errors import UsageError
 
 __all__ = ["PersonalityCaptions"]
@@ -30,8 +30,8 @@ class PersonalityCaptions(FileReader):
         train: File of the training split.
         val: File of the validation split.
         test: File of the test split.
-        images: Folder of the pictures.
-        extension: What follows the hash in a picture's name.
+        images: Folder of the images.
+        extension: What follows the hash in an image's name.
         splits: Files of further splits by name.
     """
 
@@ -74,7 +74,7 @@ class PersonalityCaptions(FileReader):
         """
         where = str(self.files[split])
         style = style_in(require(row, "personality", where), f"{where}, column 'personality'")
-        name = require_text(row, "image_hash", "a picture's name", where)
+        name = require_text(row, "image_hash", "an image's name", where)
         comments = captions_in(require(row, "comment", where), where)
         comments += captions_in(row.get("additional_comments") or [], where)
         image = str(self.images / f"{name}{self.extension}")

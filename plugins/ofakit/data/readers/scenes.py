@@ -1,8 +1,8 @@
 """Drawn scenes with captions in four styles, generated when they are first read; nothing is downloaded.
 
-    {"type": "scenes", "root": "work_dir/scenes", "pictures": 2000, "size": 64, "seed": 7}
+    {"type": "scenes", "root": "work_dir/scenes", "images": 2000, "size": 64, "seed": 7}
 
-Below `root`, each set of settings has its own folder, so a changed seed never mixes with older pictures:
+Below `root`, each set of settings has its own folder, so a changed seed never mixes with older images:
 
     <digest>/scenes.json                        the settings
     <digest>/train.jsonl  val.jsonl  test.jsonl a line is {"image", "scene", "captions": {style: […]}}
@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 
 from ofakit.data.example import Example
-from ofakit.data.files import require
-from ofakit.data.readers._files import FileReader
-from ofakit.data.scenes import STYLES, Scene, obeys_style, split_scenes
+from ofakit.data.json_files import require
+from ofakit.data.readers._splits import FileReader
+from ofakit.data.scene_captions import STYLES, Scene, obeys_style, split_scenes
 from ofakit.errors import UsageError, did_you_mean
 
 __all__ = ["Scenes"]
@@ -38,11 +38,11 @@ class Scenes(FileReader):
 
     Args:
         root: Folder that gets the generated folders.
-        pictures: Pictures of the training split.
-        val: Pictures of the validation split.
-        test: Pictures of the test split.
+        images: Images of the training split.
+        val: Images of the validation split.
+        test: Images of the test split.
         size: Pixels a side.
-        seed: Of scenes and pictures.
+        seed: Of scenes and images.
         styles: Which of the four there are: plain, poetic, pirate, robot.
         pairs: Share of scenes that show two different shapes, 0 to 1.
 
@@ -55,7 +55,7 @@ class Scenes(FileReader):
     def __init__(
         self,
         root: str | Path | None = "work_dir/scenes",
-        pictures: int = 2000,
+        images: int = 2000,
         val: int = 100,
         test: int = 200,
         size: int = 64,
@@ -66,17 +66,17 @@ class Scenes(FileReader):
         for style in styles:
             if style not in STYLES:
                 raise UsageError(f"unknown style {style!r} of scenes: {did_you_mean(str(style), STYLES)}")
-        if min(pictures, val, test) < 1 or size < 16 or not 0 <= pairs <= 1:
-            raise UsageError("expected pictures, val and test >= 1, size >= 16 and 0 <= pairs <= 1")
-        counts = {"train": pictures, "val": val, "test": test}
-        self.settings = {"version": VERSION, "pictures": counts, "size": size, "seed": seed, "pairs": pairs}
+        if min(images, val, test) < 1 or size < 16 or not 0 <= pairs <= 1:
+            raise UsageError("expected images, val and test >= 1, size >= 16 and 0 <= pairs <= 1")
+        counts = {"train": images, "val": val, "test": test}
+        self.settings = {"version": VERSION, "images": counts, "size": size, "seed": seed, "pairs": pairs}
         self.settings["styles"] = list(styles)
         digest = hashlib.blake2b(json.dumps(self.settings).encode(), digest_size=6).hexdigest()
         super().__init__(root, {split: f"{digest}/{split}.jsonl" for split in counts}, f"{digest}/images")
         self.folder = self.root / digest
 
     def generate(self) -> Path:
-        """Draw the pictures and write the captions, unless they are there.
+        """Draw the images and write the captions, unless they are there.
 
         The folder gets its name when it is complete; of several processes that draw at once, the first one wins.
 
@@ -122,7 +122,7 @@ class Scenes(FileReader):
 
     @staticmethod
     def obeys_style(caption: str, style: str) -> bool:
-        """Whether a caption keeps to a style; see `ofakit.data.scenes.obeys_style`.
+        """Whether a caption keeps to a style; see `ofakit.data.scene_captions.obeys_style`.
 
         Args:
             caption: In any case.
@@ -135,7 +135,7 @@ class Scenes(FileReader):
 
         (folder / "images").mkdir()
         (folder / "scenes.json").write_text(json.dumps(self.settings), encoding="utf-8")
-        splits = split_scenes(self.settings["pictures"], self.settings["pairs"], self.settings["seed"])
+        splits = split_scenes(self.settings["images"], self.settings["pairs"], self.settings["seed"])
         for place, (split, scenes) in enumerate(splits.items()):
             rows = []
             for k, scene in enumerate(scenes):

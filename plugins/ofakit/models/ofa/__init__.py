@@ -6,24 +6,20 @@ Learning Framework", https://arxiv.org/abs/2202.03052; the numbers are those of 
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
-_HOMES = {
-    "OFAConfig": "configuration",
-    "OFAModel": "model",
-    "OFAOutput": "model",
-    "EncoderOutput": "encoder",
-    "DecoderState": "decoder",
-    "Hypothesis": "generation",
-    "generate": "generation",
-    "freeze": "freezing",
-    "autocast": "precision",
-    "load_checkpoint": "checkpoints",
-    "load_state_dict_file": "checkpoints",
-    "prepare_for_inference": "inference",
-    "score_sequences": "generation",
-}
+from ofakit.lazy import exports
+
+if TYPE_CHECKING:
+    from ofakit.models.generation import Hypothesis, generate, score_sequences
+    from ofakit.models.ofa.checkpoints import load_checkpoint, load_state_dict_file
+    from ofakit.models.ofa.configuration import OFAConfig
+    from ofakit.models.ofa.decoder import DecoderState
+    from ofakit.models.ofa.encoder import EncoderOutput
+    from ofakit.models.ofa.freezing import freeze
+    from ofakit.models.ofa.inference import prepare_for_inference
+    from ofakit.models.ofa.model import OFAModel, OFAOutput
+    from ofakit.models.precision import autocast
 
 __all__ = [
     "DecoderState",
@@ -41,11 +37,20 @@ __all__ = [
     "score_sequences",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = exports(
+    __name__,
+    {
+        "ofakit.models.generation": ["Hypothesis", "generate", "score_sequences"],
+        "ofakit.models.ofa.checkpoints": ["load_checkpoint", "load_state_dict_file"],
+        "ofakit.models.ofa.configuration": ["OFAConfig"],
+        "ofakit.models.ofa.decoder": ["DecoderState"],
+        "ofakit.models.ofa.encoder": ["EncoderOutput"],
+        "ofakit.models.ofa.freezing": ["freeze"],
+        "ofakit.models.ofa.inference": ["prepare_for_inference"],
+        "ofakit.models.ofa.model": ["OFAModel", "OFAOutput"],
+        "ofakit.models.precision": ["autocast"],
+    },
+)
 
 
 def __dir__() -> list[str]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ofakit.models.ofa.recompute import biased_attention
+from ofakit.models.recompute import biased_attention
 
 __all__ = ["Attention", "attend", "padding_bias"]
 

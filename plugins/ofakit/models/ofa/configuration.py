@@ -134,7 +134,7 @@ class OFAConfig(_Fields):
         if self.use_ofasys:
             raise UsageError(
                 "use_ofasys=true (an OFA-Sys model with a vision transformer) is not supported; expected a model of"
-                " the original OFA, whose pictures go through a ResNet (use_ofasys=false)"
+                " the original OFA, whose images go through a ResNet (use_ofasys=false)"
             )
         if self.resnet_type not in RESNET_BLOCKS:
             raise UsageError(

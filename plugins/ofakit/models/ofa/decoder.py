@@ -6,10 +6,10 @@ One token at a time:
     hidden = model.decoder.step(tokens, state)        # (B * beams,) -> (B * beams, d)
     logits = hidden @ model.output_embedding.t()
     state.reorder(index)                              # rows that go on, (B * beams,)
-    state.select(batch_index)                         # pictures that go on
+    state.select(batch_index)                         # images that go on
 
-Keys and values of the encoder are projected once a picture and shared by its beams. Cached keys and values of the
-beams never move: all beams of a picture attend to one cache, `max_length * beams` long, and a mask hides what is not
+Keys and values of the encoder are projected once per image and shared by its beams. Cached keys and values of the
+beams never move: all beams of an image attend to one cache, `max_length * beams` long, and a mask hides what is not
 a beam's own past; reordering changes the mask only.
 Source of the model: ModelScope 1.40.2, `models/multi_modal/ofa/modeling_ofa.py`.
 """
@@ -53,7 +53,7 @@ class LayerCache:
     bias: Tensor
 
     def select(self, index: Tensor) -> None:
-        """Keep the pictures at `index`.
+        """Keep the images at `index`.
 
         Args:
             index: `(N,)` int64.
@@ -64,10 +64,10 @@ class LayerCache:
 
 @dataclass
 class DecoderState:
-    """Where a generation stands: B pictures with `num_beams` beams each, `length` tokens in.
+    """Where a generation stands: B images with `num_beams` beams each, `length` tokens in.
 
     Attributes:
-        num_beams: Beams a picture.
+        num_beams: Beams per image.
         max_length: How many times `Decoder.step` can be called.
         length: How many times it has been.
         layers: The caches.
@@ -88,11 +88,11 @@ class DecoderState:
 
     @property
     def batch_size(self) -> int:
-        """Pictures that are still in the state."""
+        """Images that are still in the state."""
         return len(self.origins)
 
     def reorder(self, index: Tensor) -> None:
-        """Let every beam go on from the past of another beam of the same picture; copies no keys or values.
+        """Let every beam go on from the past of another beam of the same image; copies no keys or values.
 
         Args:
             index: `(B * beams,)` int64: the row, among all B * beams, whose past each row takes over.
@@ -101,10 +101,10 @@ class DecoderState:
         self.origins = self.origins.gather(1, local[..., None].expand_as(self.origins))
 
     def select(self, batch_index: Tensor) -> None:
-        """Keep the pictures at `batch_index`, in that order, and drop the others.
+        """Keep the images at `batch_index`, in that order, and drop the others.
 
         Args:
-            batch_index: `(N,)` int64, positions among the B pictures.
+            batch_index: `(N,)` int64, positions among the B images.
         """
         for layer in self.layers:
             layer.select(batch_index)
@@ -186,10 +186,10 @@ class DecoderLayer(ResidualLayer):
         """One layer over the beams' newest tokens, `(B, beams, d) -> (B, beams, d)`; writes the cache.
 
         Args:
-            x: States; one row a picture stands for all its beams.
+            x: States; one row per image stands for all its beams.
             cache: This layer's.
             length: Steps already in the cache.
-            beams: Beams a picture.
+            beams: Beams per image.
             pasts: What `DecoderState.hidden_pasts` gave, for the rows of `x`.
             memory_mask: `(1 or B, H, 1, S)`, position bias and padding together.
         """
@@ -216,7 +216,7 @@ class DecoderLayer(ResidualLayer):
 
 
 class Decoder(nn.Module):
-    """The decoder with its embeddings; parameters have the stock names, those for picture codes included.
+    """The decoder with its embeddings; parameters have the stock names, those for image codes included.
 
     Args:
         config: The model's configuration.
@@ -295,8 +295,8 @@ class Decoder(nn.Module):
         """Begin to generate: project the encoder's states, compute every bias, and set up the caches.
 
         Args:
-            encoder_outputs: The encoder's, one row a picture.
-            num_beams: Beams a picture, at least 1.
+            encoder_outputs: The encoder's, one row per image.
+            num_beams: Beams per image, at least 1.
             max_length: How many tokens will be put in at most, the start token included.
 
         Raises:
@@ -326,8 +326,8 @@ class Decoder(nn.Module):
         """Put one token into every beam.
 
         Args:
-            tokens: `(B * beams,)` int64, the newest token of every beam, the beams of a picture side by side; in the
-                first step `(B,)` will do, since the beams of a picture begin alike.
+            tokens: `(B * beams,)` int64, the newest token of every beam, the beams of an image side by side; in the
+                first step `(B,)` will do, since the beams of an image begin alike.
             state: What `start` gave; it moves on by one step.
 
         Returns:

@@ -1,4 +1,4 @@
-"""The encoder: patches of a picture, then the tokens of a text, through layers of self-attention.
+"""The encoder: patches of an image, then the tokens of a text, through layers of self-attention.
 
 Source: ModelScope 1.40.2, `models/multi_modal/ofa/modeling_ofa.py`.
 """
@@ -38,7 +38,7 @@ class EncoderOutput:
 
     Attributes:
         last_hidden_state: `(B, S, d)`, normalised.
-        padding_mask: `(B, S)` bool, True where nothing stands: padded tokens, patches of a missing picture.
+        padding_mask: `(B, S)` bool, True where nothing stands: padded tokens, patches of a missing image.
         position_embedding: `(S, d)`, normalised position embeddings; the same for the whole batch.
         has_padding: Whether `padding_mask` is True anywhere.
         hidden_states: On request the input of the first layer and the output of every layer, before the last norm.
@@ -162,14 +162,14 @@ class Encoder(nn.Module):
         Args:
             input_ids: `(B, T)` int64, padded with `pad_token_id`.
             patch_images: `(B, 3, H, W)` normalised floats, or none for text alone.
-            patch_masks: `(B,)` bool, False where a picture is missing; none means that all are there.
+            patch_masks: `(B,)` bool, False where an image is missing; none means that all are there.
             output_hidden_states: Keep the states of every layer.
-            patch_features: `(B, 1024, h, w)`, what `visual_features` gave for the pictures, instead of these.
-            image_index: `(B,)` int64, which of the pictures each text is about: the backbone sees a picture once,
-                however many texts there are. None: there is one picture a text.
+            patch_features: `(B, 1024, h, w)`, what `visual_features` gave for the images, instead of these.
+            image_index: `(B,)` int64, which of the images each text is about: the backbone sees an image once,
+                however many texts there are. None: there is one image a text.
 
         Raises:
-            UsageError: A text or picture is too large for the position tables, or the model takes no pictures.
+            UsageError: A text or image is too large for the position tables, or the model takes no images.
         """
         padding = input_ids.eq(self.config.pad_token_id)
         grid = None
@@ -212,10 +212,10 @@ class Encoder(nn.Module):
             images: Normalised floats.
 
         Raises:
-            UsageError: The model takes no pictures.
+            UsageError: The model takes no images.
         """
         if not self.config.use_image_feature:
-            raise UsageError("this model takes no pictures (use_image_feature=false); leave patch_images out")
+            raise UsageError("this model takes no images (use_image_feature=false); leave patch_images out")
         return visual_features(self.embed_images, images.to(self.embed_images.conv1.weight.dtype))
 
     def _embed_tokens(self, input_ids: Tensor, positions: Tensor) -> Tensor:
@@ -251,21 +251,21 @@ class Encoder(nn.Module):
         q, k = self.pos_q_linear(positions), self.pos_k_linear(positions)
         absolute = position_bias(q, k, self.config.encoder_attention_heads, self.pos_scaling)
         text = token_buckets(length, self.config.token_bucket_size, positions.device)
-        picture = image_buckets(*grid, self.config.image_bucket_size, positions.device) if grid else None
+        image = image_buckets(*grid, self.config.image_bucket_size, positions.device) if grid else None
         patches = len(positions) - length
 
         def bias_of(index: int) -> Tensor:
             bias = absolute.clone()
             bias[:, patches:, patches:] += relative_bias(self.token_rel_pos_table_list[index].weight, text)
-            if picture is not None:
-                bias[:, :patches, :patches] += relative_bias(self.image_rel_pos_table_list[index].weight, picture)
+            if image is not None:
+                bias[:, :patches, :patches] += relative_bias(self.image_rel_pos_table_list[index].weight, image)
             return bias
 
         return functools.cache(bias_of) if self.config.share_attn_bias else bias_of
 
 
 def _missing_patches(patches: Tensor, masks: Tensor | None) -> Tensor:
-    """`(B, patches)` bool, True where a picture is missing."""
+    """`(B, patches)` bool, True where an image is missing."""
     missing = torch.zeros(len(patches), 1, dtype=torch.bool, device=patches.device)
     if masks is not None:
         missing = ~masks.view(-1, 1)

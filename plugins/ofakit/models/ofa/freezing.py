@@ -52,5 +52,5 @@ def _modules(model: OFAModel, part: str) -> list[nn.Module]:
     if part == "encoder":
         return [module for name, module in model.encoder.named_children() if name != "embed_tokens"]
     if not model.config.use_image_feature:
-        raise UsageError("cannot freeze 'visual': this model takes no pictures (use_image_feature=false)")
+        raise UsageError("cannot freeze 'visual': this model takes no images (use_image_feature=false)")
     return [model.encoder.embed_images]

@@ -19,12 +19,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ofakit.models.ofa.attention import Attention
 from ofakit.models.ofa.layers import ResidualLayer
-from ofakit.models.ofa.precision import dtype_named
+from ofakit.models.precision import dtype_named
 
 __all__ = ["prepare_for_inference"]
 
 PACKED = (torch.float32, torch.bfloat16)  # what oneDNN computes fast on CPUs of today
-BEAM_ROWS = 40  # rows that weights are packed for: 8 pictures of 5 beams; others run as well
+BEAM_ROWS = 40  # rows that weights are packed for: 8 images of 5 beams; others run as well
 SMALL_FP32 = 2**20  # fp32 weights with fewer elements are not faster packed
 
 
@@ -105,7 +105,7 @@ class PackedConv(nn.Module):
             x: In channels-last layout.
             added: `(B, out, H', W')`: the sum with it goes through ReLU, and is written into it.
         """
-        if self.packed is None:  # the layout may depend on the size of the first pictures; others run as well
+        if self.packed is None:  # the layout may depend on the size of the first images; others run as well
             self.packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *self.geometry, list(x.shape))
         place = self.packed, self.bias, *self.geometry
         if added is None:

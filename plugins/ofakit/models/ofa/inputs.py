@@ -1,8 +1,8 @@
-"""What the encoder gets of a batch's pictures: the pixels, or what a frozen backbone has made of them already.
+"""What the encoder gets of a batch's images: the pixels, or what a frozen backbone has made of them already.
 
-    encoded = model.encode(input_ids=batch["input_ids"], **picture_inputs(batch))
+    encoded = model.encode(input_ids=batch["input_ids"], **image_inputs(batch))
 
-A frozen backbone gives the same features to every pass of a step, so it need see the pictures only once:
+A frozen backbone gives the same features to every pass of a step, so it need see the images only once:
 `shown_once` puts `patch_features` beside `patch_images`, and from then on these stand for them, bit for bit.
 """
 
@@ -13,16 +13,16 @@ from typing import Any
 
 import torch
 
-__all__ = ["picture_inputs", "shown_once"]
+__all__ = ["image_inputs", "shown_once"]
 
 
-def picture_inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
+def image_inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of `OFAModel.encode` beside the text.
 
     Args:
-        batch: With pictures, `patch_features` or `patch_images`, and `patch_masks`.
+        batch: With images, `patch_features` or `patch_images`, and `patch_masks`.
 
-    >>> picture_inputs({"input_ids": 1, "patch_images": 2, "patch_features": 3, "patch_masks": 4})
+    >>> image_inputs({"input_ids": 1, "patch_images": 2, "patch_features": 3, "patch_masks": 4})
     {'patch_features': 3, 'patch_masks': 4}
     """
     shown = "patch_images" if batch.get("patch_features") is None else "patch_features"
@@ -31,7 +31,7 @@ def picture_inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
 
 @torch.no_grad()
 def shown_once(model: Any, batch: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The batch with `patch_features` where the model's backbone is frozen and there are pictures; else as it is.
+    """The batch with `patch_features` where the model's backbone is frozen and there are images; else as it is.
 
     Args:
         model: An `OFAModel`; anything else without `visual_frozen` counts as not frozen.

@@ -16,7 +16,7 @@ from torch.utils.hooks import unserializable_hook
 
 from ofakit.models.ofa.attention import Attention
 from ofakit.models.ofa.configuration import OFAConfig
-from ofakit.models.ofa.recompute import norm_linear
+from ofakit.models.recompute import norm_linear
 
 __all__ = [
     "ResidualLayer",

@@ -51,7 +51,7 @@ class OFAOutput:
 
 
 class OFAModel(nn.Module):
-    """OFA: a picture and a text in, the scores of the next tokens out.
+    """OFA: an image and a text in, the scores of the next tokens out.
 
     Args:
         config: What it is made of. Weights are initialised as the stock code does.
@@ -92,13 +92,13 @@ class OFAModel(nn.Module):
         Args:
             input_ids: `(B, T)` int64, padded with `pad_token_id`.
             patch_images: `(B, 3, H, W)` normalised floats, or none for text alone.
-            patch_masks: `(B,)` bool, False where a picture is missing; none means that all are there.
+            patch_masks: `(B,)` bool, False where an image is missing; none means that all are there.
             output_hidden_states: Keep the states of every layer.
-            patch_features: `(B, 1024, h, w)`, what `visual_features` gave for the pictures, instead of these.
-            image_index: `(B,)` int64, which of the pictures each text is about; none: one picture a text.
+            patch_features: `(B, 1024, h, w)`, what `visual_features` gave for the images, instead of these.
+            image_index: `(B,)` int64, which of the images each text is about; none: one image a text.
 
         Raises:
-            UsageError: A text or picture is too large for the position tables, or the model takes no pictures.
+            UsageError: A text or image is too large for the position tables, or the model takes no images.
         """
         return self.encoder(input_ids, patch_images, patch_masks, output_hidden_states, patch_features, image_index)
 
@@ -112,7 +112,7 @@ class OFAModel(nn.Module):
             `(B, 1024, h, w)`, for `encode`.
 
         Raises:
-            UsageError: The model takes no pictures.
+            UsageError: The model takes no images.
         """
         return self.encoder.visual_features(patch_images)
 
@@ -150,14 +150,14 @@ class OFAModel(nn.Module):
         Args:
             input_ids: `(B, T)` int64; not needed with `encoder_outputs`.
             patch_images: `(B, 3, H, W)` normalised floats, or none for text alone.
-            patch_masks: `(B,)` bool, False where a picture is missing.
+            patch_masks: `(B,)` bool, False where an image is missing.
             decoder_input_ids: `(B, U)` int64, the target shifted right.
             encoder_outputs: What `encode` gave, to run the decoder alone.
             output_hidden_states: Keep the states of every layer.
 
         Raises:
             UsageError: `decoder_input_ids` is missing, or `input_ids` as well as `encoder_outputs`; or a text or
-                picture is too large for the position tables.
+                image is too large for the position tables.
         """
         if decoder_input_ids is None or (input_ids is None and encoder_outputs is None):
             raise UsageError("expected decoder_input_ids and either input_ids or encoder_outputs")

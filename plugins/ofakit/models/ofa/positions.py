@@ -84,7 +84,7 @@ def token_buckets(length: int, bucket_size: int, device: torch.device | str = "c
 
 @functools.lru_cache(maxsize=16)
 def image_position_ids(height: int, width: int, bucket_size: int, device: torch.device | str = "cpu") -> Tensor:
-    """The row of the position embedding for every patch, by rows of the picture.
+    """The row of the position embedding for every patch, by rows of the image.
 
     Args:
         height: Patches from top to bottom, at most `bucket_size`.
@@ -96,7 +96,7 @@ def image_position_ids(height: int, width: int, bucket_size: int, device: torch.
         `(height * width,)` int64; row 0 of the embedding stands for no patch.
 
     Raises:
-        UsageError: The picture has more patches than the model has positions.
+        UsageError: The image has more patches than the model has positions.
 
     >>> image_position_ids(2, 2, 42).tolist()
     [1, 2, 43, 44]
@@ -121,7 +121,7 @@ def image_buckets(height: int, width: int, bucket_size: int, device: torch.devic
         `(height * width, height * width)` int64, query by key.
 
     Raises:
-        UsageError: The picture has more patches than the model has positions.
+        UsageError: The image has more patches than the model has positions.
     """
     _check_grid(height, width, bucket_size)
     with torch.inference_mode(False):
@@ -135,9 +135,7 @@ def image_buckets(height: int, width: int, bucket_size: int, device: torch.devic
 def _check_grid(height: int, width: int, bucket_size: int) -> None:
     if max(height, width) > bucket_size:
         found = f"{height} x {width} patches of 16 pixels"
-        raise UsageError(
-            f"a picture of {found} is too large; the model has positions for {bucket_size} x {bucket_size}"
-        )
+        raise UsageError(f"an image of {found} is too large; the model has positions for {bucket_size} x {bucket_size}")
 
 
 def image_distances(bucket_size: int) -> int:

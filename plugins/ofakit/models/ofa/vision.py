@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ofakit.models.ofa.configuration import RESNET_BLOCKS, drop_path_rates
-from ofakit.models.ofa.recompute import convolve, finish_bottleneck, norm_relu_convolution, recomputed
+from ofakit.models.recompute import convolve, finish_bottleneck, norm_relu_convolution, recomputed
 from ofakit.processes import joined_processes
 
 __all__ = ["JoinedBatchNorm2d", "VISUAL_WIDTH", "build_resnet", "visual_features"]
@@ -21,8 +21,8 @@ __all__ = ["JoinedBatchNorm2d", "VISUAL_WIDTH", "build_resnet", "visual_features
 VISUAL_WIDTH = 1024
 """Channels that the third stage gives."""
 
-SMALL_PICTURE = 128
-"""Pictures up to this many pixels a side keep the plain memory layout in fp32."""
+SMALL_IMAGE = 128
+"""Images up to this many pixels a side keep the plain memory layout in fp32."""
 
 
 class _JoinedNormalisation(torch.autograd.Function):
@@ -105,7 +105,7 @@ def build_resnet(resnet_type: str, drop_path_rate: float = 0.0) -> nn.Module:
 
     Args:
         resnet_type: A key of `RESNET_BLOCKS`.
-        drop_path_rate: Probability of dropping a block's branch for one picture; grows from 0 within each stage.
+        drop_path_rate: Probability of dropping a block's branch for one image; grows from 0 within each stage.
     """
     from timm.layers import DropPath
     from timm.models.resnet import Bottleneck, ResNet
@@ -122,7 +122,7 @@ def build_resnet(resnet_type: str, drop_path_rate: float = 0.0) -> nn.Module:
 def visual_features(resnet: nn.Module, images: Tensor) -> Tensor:
     """Run the stem and the three stages.
 
-    Large pictures and half precision take the channels-last layout, which is faster. Small pictures in fp32 keep the
+    Large images and half precision take the channels-last layout, which is faster. Small images in fp32 keep the
     plain one, in which every rounding is the stock code's: elsewhere a ReLU near zero may open or close, and that
     alone changes gradients of the first stages by a thousandth.
 
@@ -134,7 +134,7 @@ def visual_features(resnet: nn.Module, images: Tensor) -> Tensor:
         `(B, 1024, ceil(H / 16), ceil(W / 16))`.
     """
     half = images.dtype != torch.float32 or torch.is_autocast_enabled(images.device.type)
-    if half or max(images.shape[-2:]) > SMALL_PICTURE:
+    if half or max(images.shape[-2:]) > SMALL_IMAGE:
         images = images.contiguous(memory_format=torch.channels_last)
     if _keeps_little(resnet, images):
         return _thrifty_features(resnet, images)

@@ -11,7 +11,7 @@ from typing import Any
 
 from ofakit.errors import OfakitError
 from ofakit.sweeps.evaluations import EvaluationReader
-from ofakit.sweeps.process import RunProcess
+from ofakit.sweeps.run_process import RunProcess
 from ofakit.sweeps.sweep import Sweep
 
 __all__ = ["run_locally"]

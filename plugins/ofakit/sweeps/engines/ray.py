@@ -21,7 +21,7 @@ from ofakit.errors import OfakitError, UsageError
 from ofakit.sweeps.evaluations import EvaluationReader
 from ofakit.sweeps.folder import SweepFolder
 from ofakit.sweeps.launcher import Launcher
-from ofakit.sweeps.load import load_sweep
+from ofakit.sweeps.load_sweep import load_sweep
 from ofakit.sweeps.record import Record
 from ofakit.sweeps.searches.asha import ASHASearch
 from ofakit.sweeps.searches.pbt import PBTSearch

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from ofakit.sweeps.search import Search
+from ofakit.sweeps.search_base import Search
 from ofakit.sweeps.space import Parameter, grid
 
 __all__ = ["GridSearch"]

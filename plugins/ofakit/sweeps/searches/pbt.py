@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from ofakit.sweeps.search import Search
+from ofakit.sweeps.search_base import Search
 from ofakit.sweeps.space import Parameter, draw
 
 __all__ = ["PBTSearch"]

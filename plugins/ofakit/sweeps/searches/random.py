@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from ofakit.sweeps.search import Search
+from ofakit.sweeps.search_base import Search
 from ofakit.sweeps.space import Parameter, draw
 
 __all__ = ["RandomSearch"]

@@ -20,7 +20,7 @@ from pydantic import Field, PrivateAttr
 
 from ofakit.config.schema import Section
 from ofakit.errors import UsageError
-from ofakit.sweeps.search import Search
+from ofakit.sweeps.search_base import Search
 from ofakit.sweeps.space import Parameter
 
 if TYPE_CHECKING:

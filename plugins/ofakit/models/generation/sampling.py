@@ -1,8 +1,8 @@
-"""Sampling with top-k, nucleus and temperature, one random stream a picture.
+"""Sampling with top-k, nucleus and temperature, one random stream per image.
 
 Nucleus sampling: Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration",
 https://arxiv.org/abs/1904.09751. The order is temperature, bans, top-k, top-p, as in transformers. A draw inverts the
-distribution function at a uniform number from the picture's own generator, so a picture's samples do not depend on the
+distribution function at a uniform number from the image's own generator, so an image's samples do not depend on the
 batch it stands in.
 """
 
@@ -11,19 +11,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ofakit.models.ofa.search import CHECK_EVERY, NEGATIVE, Hypothesis, SearchSettings, Stepper, banned_after
-from ofakit.models.ofa.search_vocabulary import Vocabulary, finite, largest, log_total
+from ofakit.models.generation.hypotheses import CHECK_EVERY, NEGATIVE, Hypothesis, SearchSettings, Stepper, banned_after
+from ofakit.models.generation.vocabulary import Vocabulary, finite, largest, log_total
 
 __all__ = ["Sampling", "draw", "nucleus"]
 
 
 class Sampling:
-    """The samples of a batch of pictures.
+    """The samples of a batch of images.
 
     Args:
         vocabulary: Scores the next tokens; holds the temperature.
         settings: How to draw.
-        seeds: One a picture.
+        seeds: One per image.
         device: Where the decoder is.
     """
 
@@ -45,10 +45,10 @@ class Sampling:
         """Draw to the end.
 
         Args:
-            decoder: Fresh, with `num_return_sequences` rows a picture.
+            decoder: Fresh, with `num_return_sequences` rows per image.
 
         Returns:
-            For every picture `num_return_sequences` samples, best first. A score is the sum of the model's
+            For every image `num_return_sequences` samples, best first. A score is the sum of the model's
             log-probabilities after the temperature, before bans, top-k and top-p, over the penalised length.
         """
         last = self.settings.max_length
@@ -114,7 +114,7 @@ class Sampling:
         return ends, self.vocabulary.log_probabilities(hidden, ends)
 
     def collect(self) -> list[list[Hypothesis]]:
-        """Read the samples, best first for every picture; what the model gave no number for is left out."""
+        """Read the samples, best first for every image; what the model gave no number for is left out."""
         lengths = (self.tokens[:, 1:] != self.vocabulary.special.pad).sum(1)
         scores = (self.scores / lengths**self.settings.length_penalty).tolist()
         rows = self.vocabulary.to_ids(self.tokens).tolist()

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from ofakit.errors import UsageError
-from ofakit.sweeps.load import check_on_base, load_sweep, settings
+from ofakit.sweeps.load_sweep import check_on_base, load_sweep, settings
 
 BASE = {"data": {"reader": {"type": "scenes"}}}
 
@@ -73,8 +73,8 @@ def test_a_run_is_told_the_nested_and_the_dotted_and_its_own_last(write_sweep):
 
 
 def test_runs_can_share_a_folder_of_the_sweep(write_sweep, tmp_path):
-    config = load_sweep(write_sweep(set={"data.image_store": "{sweep}/pictures"}))
-    assert settings(config, {}) == [f'data.image_store="{tmp_path}/sweep/pictures"']
+    config = load_sweep(write_sweep(set={"data.image_store": "{sweep}/images"}))
+    assert settings(config, {}) == [f'data.image_store="{tmp_path}/sweep/images"']
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """Drawn scenes and what four characters say about them: the data of the quickstart.
 
 A scene is a group (one to four shapes of one colour and size somewhere on the canvas) or a pair (one shape beside,
-above or below another). Everything in a caption that depends on the picture is a content word; every style frames the
-content with words of its own, some of which no other style uses. So whether a caption describes a picture and whether
+above or below another). Everything in a caption that depends on the image is a content word; every style frames the
+content with words of its own, some of which no other style uses. So whether a caption describes an image and whether
 it keeps to a style are decided by a rule, not by a judge.
 
 Everything follows from a seed. The scenes of different splits differ in content, not just in their pixels.
@@ -190,11 +190,11 @@ def obeys_style(caption: str, style: str) -> bool:
     return bool(words & MARKERS[style]) and not any(words & MARKERS[other] for other in MARKERS if other != style)
 
 
-def split_scenes(pictures: Mapping[str, int], pairs: float = 0.3, seed: int = 7) -> dict[str, list[Scene]]:
+def split_scenes(images: Mapping[str, int], pairs: float = 0.3, seed: int = 7) -> dict[str, list[Scene]]:
     """Choose the scenes of each split; no scene is in two of them.
 
     Args:
-        pictures: How many each split has; the one with the most gets what the others leave, and repeats scenes only
+        images: How many each split has; the one with the most gets what the others leave, and repeats scenes only
             once it has had them all.
         pairs: Share of pairs, 0 to 1.
         seed: Of the choice.
@@ -206,12 +206,12 @@ def split_scenes(pictures: Mapping[str, int], pairs: float = 0.3, seed: int = 7)
         UsageError: There are not enough scenes.
     """
     rng = np.random.default_rng([seed, 0])
-    chosen: dict[str, list[Scene]] = {split: [] for split in pictures}
+    chosen: dict[str, list[Scene]] = {split: [] for split in images}
     for pool, share in ((_pairs(), pairs), (_groups(), 1 - pairs)):
         left = [pool[k] for k in rng.permutation(len(pool))]
-        for split in sorted(pictures, key=lambda name: (pictures[name], name)):
-            wanted = round(pictures[split] * share)
-            last = split == max(pictures, key=lambda name: (pictures[name], name))
+        for split in sorted(images, key=lambda name: (images[name], name)):
+            wanted = round(images[split] * share)
+            last = split == max(images, key=lambda name: (images[name], name))
             if wanted > len(left) and not (last and left):
                 raise UsageError(f"expected at most {len(left)} scenes of one kind in {split!r}, found {wanted}")
             chosen[split] += itertools.islice(itertools.cycle(left), wanted)

@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from ofakit.scores import MissingScoreError, java, measure, meteor, ptb_tokenize, spice
+from ofakit.scores import MissingScoreError, measure, meteor, meteor_spice, ptb_tokenize, spice
 
 needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="there is no Java here")
 ODD = ["", "|||", "a ||| dog", "a\ndog", "😀 dog", "\x00", "\ud800", "a\u2028b\r\n", "||||||", "EVAL", "- - -"]
@@ -19,7 +19,7 @@ GIVEN = [["a dog"]] * len(ODD)
 
 @pytest.fixture(scope="module")
 def golden(shared):
-    """The 300 pictures whose corpus score is known too: tokenized captions, references, and pycocoevalcap's scores."""
+    """The 300 images whose corpus score is known too: tokenized captions, references, and pycocoevalcap's scores."""
     folder = shared / "data" / "coco_metrics" / "extra"
     name = "flickrstyle_val_humorous_vs_factual"
     results, annotations, scores = (
@@ -36,23 +36,23 @@ def golden(shared):
 
 @pytest.fixture(scope="module")
 def statistics(golden):
-    """Counts of the golden pictures and, behind them, of odd texts: Java takes long to start, so it starts once."""
+    """Counts of the golden images and, behind them, of odd texts: Java takes long to start, so it starts once."""
     candidates, references, _, _ = golden
     candidates = [*candidates, *ODD, "a dog", *ODD]
-    return java.meteor_statistics(candidates, [*references, *GIVEN, ["a dog"], *[[text] for text in ODD]])
+    return meteor_spice.meteor_statistics(candidates, [*references, *GIVEN, ["a dog"], *[[text] for text in ODD]])
 
 
 @needs_java
-def test_meteor_of_coco_pictures(golden, statistics):
+def test_meteor_of_coco_images(golden, statistics):
     _, _, expected, corpus = golden
     counts = statistics[: len(expected)]
-    np.testing.assert_allclose(java.meteor_from_statistics(counts), expected, rtol=0, atol=1e-9)
-    assert java.meteor_from_statistics(counts.sum(axis=0, keepdims=True))[0] == pytest.approx(corpus, abs=1e-9)
+    np.testing.assert_allclose(meteor_spice.meteor_from_statistics(counts), expected, rtol=0, atol=1e-9)
+    assert meteor_spice.meteor_from_statistics(counts.sum(axis=0, keepdims=True))[0] == pytest.approx(corpus, abs=1e-9)
 
 
 @needs_java
 def test_odd_texts_get_a_score_of_their_own_item(golden, statistics):
-    scores = java.meteor_from_statistics(statistics[len(golden[2]) :])
+    scores = meteor_spice.meteor_from_statistics(statistics[len(golden[2]) :])
     assert scores.shape == (2 * len(ODD) + 1,)
     assert np.isfinite(scores).all()
     assert scores[len(ODD)] == 1.0
@@ -67,7 +67,7 @@ def test_meteor_from_what_java_prints(tmp_path, monkeypatch):
     pretend_java(tmp_path, monkeypatch, f"cat > {tmp_path / 'asked'}; echo {COUNTS}; echo {COUNTS}")
     found = meteor(["a ||| dog\nrunning", ""], [["a dog runs", "|||x"], ["y"]])
     assert found.per_item.round(4).tolist() == [0.3148, 0.3148]
-    assert found.corpus == pytest.approx(java.meteor_from_statistics(2 * np.array([COUNTS.split()], float))[0])
+    assert found.corpus == pytest.approx(meteor_spice.meteor_from_statistics(2 * np.array([COUNTS.split()], float))[0])
     asked = (tmp_path / "asked").read_text().splitlines()
     assert asked == ["SCORE ||| a dog runs ||| x ||| a dog running", "SCORE ||| y ||| "]
 
@@ -132,7 +132,7 @@ def test_without_java_the_other_scores_come_and_two_say_why(tmp_path, monkeypatc
 
 def test_without_pycocoevalcap_they_say_how_to_get_it(tmp_path, monkeypatch):
     pretend_java(tmp_path, monkeypatch, "exit 0")
-    monkeypatch.setattr(java.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(meteor_spice.importlib.util, "find_spec", lambda name: None)
     for score in (meteor, spice):
         with pytest.raises(MissingScoreError, match="pip install pycocoevalcap"):
             score(["a dog"], [["a dog"]])
@@ -142,15 +142,15 @@ def test_without_pycocoevalcap_they_say_how_to_get_it(tmp_path, monkeypatch):
 def spice_folder(tmp_path, monkeypatch):
     """A place for a pretended SPICE with its models."""
     (tmp_path / "spice" / "lib").mkdir(parents=True)
-    for name in java._SPICE_MODELS:
+    for name in meteor_spice._SPICE_MODELS:
         (tmp_path / "spice" / "lib" / name).touch()
-    monkeypatch.setattr(java, "_folder", lambda score, name: tmp_path / name)
+    monkeypatch.setattr(meteor_spice, "_folder", lambda score, name: tmp_path / name)
     return tmp_path
 
 
 def test_spice_without_models_says_how_to_get_them(spice_folder, tmp_path, monkeypatch):
     pretend_java(tmp_path, monkeypatch, "exit 0")
-    (spice_folder / "spice" / "lib" / java._SPICE_MODELS[1]).unlink()
+    (spice_folder / "spice" / "lib" / meteor_spice._SPICE_MODELS[1]).unlink()
     with pytest.raises(MissingScoreError, match=r"lacks stanford-corenlp-3\.6\.0-models\.jar; fetch them"):
         spice(["a dog"], [["a dog"]])
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from ofakit.errors import UsageError
-from ofakit.text.ptb_automaton import Automaton
-from ofakit.text.ptb_rules import NAMES, RULES
+from ofakit.scores.ptb.automaton import Automaton
+from ofakit.scores.ptb.rules import NAMES, RULES
 
 __all__ = ["ptb_tokenize"]
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 from ofakit.sweeps.evaluations import EvaluationReader
-from ofakit.sweeps.process import RunFailed, RunProcess
+from ofakit.sweeps.run_process import RunFailed, RunProcess
 
 # Forks a process, as one that loads data does, says both numbers, and sleeps.
 PARENT_OF_A_SLEEPER = """
@@ -81,7 +81,7 @@ def test_terminating_a_run_ends_what_it_has_started(tmp_path):
 
 
 def test_a_run_that_does_not_listen_is_ended_too(tmp_path, monkeypatch):
-    monkeypatch.setattr("ofakit.sweeps.process.PATIENCE", 0.2)
+    monkeypatch.setattr("ofakit.sweeps.run_process.PATIENCE", 0.2)
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(300)"
     process = start(tmp_path, code)
     numbers_said(tmp_path)
@@ -94,7 +94,7 @@ def test_a_run_ends_when_its_sweep_is_killed_and_what_it_had_started_when_it_goe
     run = f"""
 import os, time
 from pathlib import Path
-from ofakit.sweeps.process import RunProcess
+from ofakit.sweeps.run_process import RunProcess
 RunProcess(Path({str(tmp_path)!r}), [{sys.executable!r}, "-c", {PARENT_OF_A_SLEEPER!r}], os.environ)
 time.sleep(300)
 """

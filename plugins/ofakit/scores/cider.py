@@ -19,8 +19,8 @@ from numba import njit
 from ofakit.errors import UsageError
 from ofakit.scores.document_frequencies import DocumentFrequency, count_documents, squared_weights
 from ofakit.scores.ngrams import ORDER, Corpus, encode_corpus
-from ofakit.scores.remembered import shared_length, vector_norms
 from ofakit.scores.score import Score, check_pairs
+from ofakit.scores.text_cache import shared_length, vector_norms
 
 __all__ = ["cider", "cider_d"]
 
@@ -78,7 +78,7 @@ def cider_d(
         numbers, last_reference = np.arange(len(corpus.bounds)), corpus.last_reference
         arrays = _own_vectors(corpus)
     else:
-        known = document_frequency.remembered
+        known = document_frequency.text_cache
         numbers = known.numbers([*candidates, *chain.from_iterable(references)])
         last_reference = np.fromiter(accumulate(map(len, references)), np.int64, len(references)) + len(candidates)
         arrays = known.arrays
@@ -87,7 +87,7 @@ def cider_d(
 
 
 def _own_vectors(corpus: Corpus) -> tuple[np.ndarray, ...]:
-    """Words, weights, bounds and norms, as in `RememberedTexts`, of a corpus whose references are its documents."""
+    """Words, weights, bounds and norms, as in `TextCache`, of a corpus whose references are its documents."""
     nodes, node_count, _ = corpus.trie
     counts = count_documents(nodes, corpus.bounds, len(corpus.sizes), corpus.last_reference, node_count)
     weights = squared_weights(len(corpus.sizes))[counts][nodes]

@@ -27,7 +27,7 @@ __all__ = [
     "is_integer",
     "banned_after",
     "check_temperature",
-    "picture_seeds",
+    "image_seeds",
     "repeated_ngrams",
 ]
 
@@ -69,7 +69,7 @@ class Stepper(Protocol):
         """Feed the next token of every row.
 
         Args:
-            tokens: `(rows,)` token ids; in the first step possibly one a picture, for all its rows.
+            tokens: `(rows,)` token ids; in the first step possibly one per image, for all its rows.
 
         Returns:
             `(rows, d)`, or as many rows as there are tokens.
@@ -82,11 +82,11 @@ class Stepper(Protocol):
             index: `(rows,)`.
         """
 
-    def select(self, pictures: Tensor) -> None:
-        """Keep some pictures only.
+    def select(self, images: Tensor) -> None:
+        """Keep some images only.
 
         Args:
-            pictures: Positions in the present batch, ascending.
+            images: Positions in the present batch, ascending.
         """
 
 
@@ -101,7 +101,7 @@ class SearchSettings:
         no_repeat_ngram_size: No sequence, bos included, holds an n-gram of this size twice; 0 allows all.
         length_penalty: Exponent of the length that divides a score, from -10 to 10, so that no length's power leaves
             fp32; under 1 favours short sequences.
-        num_return_sequences: Sequences a picture; at most `num_beams` in beam search.
+        num_return_sequences: Sequences per image; at most `num_beams` in beam search.
         do_sample: Draw instead of searching.
         top_k: Sampling: draw from the k likeliest tokens; 0 from all.
         top_p: Sampling: draw from the fewest likeliest tokens that hold this share of the probability, in (0, 1].
@@ -238,24 +238,24 @@ def repeated_ngrams(tokens: Tensor, length: int, size: int, unused: int) -> Tens
     return torch.where(same, windows[..., -1], unused)
 
 
-def picture_seeds(seed: int | Sequence[int] | None, pictures: int) -> list[int]:
-    """One seed a picture.
+def image_seeds(seed: int | Sequence[int] | None, images: int) -> list[int]:
+    """One seed per image.
 
     Args:
-        seed: One for the first picture, whose successors seed the next ones; or one a picture; or none for seeds from
+        seed: One for the first image, whose successors seed the next ones; or one per image; or none for seeds from
             PyTorch's global generator. From -2**63 to 2**64 - 1.
-        pictures: How many.
+        images: How many.
 
     Raises:
-        UsageError: There is not one seed a picture, or one is no integer of that range.
+        UsageError: There is not one seed per image, or one is no integer of that range.
     """
     if seed is None:
-        return torch.randint(2**62, (pictures,)).tolist()
+        return torch.randint(2**62, (images,)).tolist()
     if is_integer(seed, *SEEDS):
-        seed = range(operator.index(seed), operator.index(seed) + pictures)
+        seed = range(operator.index(seed), operator.index(seed) + images)
     seeds = list(seed) if isinstance(seed, Iterable) else [seed]
     wrong = [value for value in seeds if not is_integer(value, *SEEDS)]
-    if wrong or len(seeds) != pictures:
+    if wrong or len(seeds) != images:
         found = f"{wrong[0]!r}; each is from -2**63 to 2**64 - 1" if wrong else len(seeds)
-        raise UsageError(f"seed: expected an integer or one a picture, {pictures}, found {found}")
+        raise UsageError(f"seed: expected an integer or one per image, {images}, found {found}")
     return [operator.index(value) for value in seeds]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from ofakit.models.generation.generate import score_sequences
 from ofakit.models.ofa import OFAConfig, OFAModel, generate
-from ofakit.models.ofa.generation import score_sequences
 from safetensors.torch import load_file
 
 CASES = ["image_text", "mixed_missing_image", "text_only", "shared_bias_resnet50", "entangled_no_normformer"]

@@ -4,9 +4,10 @@ import copy
 
 import pytest
 import torch
-from ofakit.models.ofa import recompute, vision
-from ofakit.models.ofa.recompute import biased_attention, norm_linear, recomputed
+from ofakit.models import recompute
+from ofakit.models.ofa import vision
 from ofakit.models.ofa.vision import build_resnet, visual_features
+from ofakit.models.recompute import biased_attention, norm_linear, recomputed
 from torch.nn import functional as F
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from ofakit.config.load import checked, load_config, read_values
 from ofakit.config.origin import Origin
 from ofakit.errors import UsageError
-from ofakit.sweeps.schema import SweepConfig, flatten
+from ofakit.sweeps.sweep_config import SweepConfig, flatten
 
 __all__ = ["check_on_base", "load_sweep", "settings"]
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ofakit.errors import UsageError
-from ofakit.models.ofa.search import NEGATIVE, Banned, SpecialTokens, is_integer
+from ofakit.models.generation.hypotheses import NEGATIVE, Banned, SpecialTokens, is_integer
 
 __all__ = ["Vocabulary", "finite", "largest", "log_total"]
 

@@ -3,13 +3,13 @@
 What is a token was read in the specification of Stanford's PTBTokenizer 3.4.1 (stanfordnlp/CoreNLP, tag v3.4.1,
 `edu.stanford.nlp.process.PTBLexer`), which that evaluation calls, and tried against it on generated texts. Rules whose
 only effect is a token that the evaluation removes again, such as the second period after an abbreviation at a
-sentence's end, are left out. The actions are those of `ofakit.text.ptb`.
+sentence's end, are left out. The actions are those of `ofakit.scores.ptb.tokenizer`.
 """
 
 from __future__ import annotations
 
-from ofakit.text.ptb_automaton import CharacterSet, Rule
-from ofakit.text.ptb_characters import DIGITS, LETTERS, MARKS, SYMBOLS, character_ranges
+from ofakit.scores.ptb.automaton import CharacterSet, Rule
+from ofakit.scores.ptb.characters import DIGITS, LETTERS, MARKS, SYMBOLS, character_ranges
 
 __all__ = ["NAMES", "RULES"]
 

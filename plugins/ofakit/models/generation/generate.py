@@ -17,12 +17,18 @@ import torch
 from torch import Tensor, nn
 
 from ofakit.errors import UsageError
-from ofakit.models.ofa.inputs import picture_inputs
-from ofakit.models.ofa.precision import compute_dtype
-from ofakit.models.ofa.search import Hypothesis, SearchSettings, SpecialTokens, check_temperature, picture_seeds
-from ofakit.models.ofa.search_beam import BeamSearch
-from ofakit.models.ofa.search_sampling import Sampling
-from ofakit.models.ofa.search_vocabulary import Vocabulary
+from ofakit.models.generation.beam_search import BeamSearch
+from ofakit.models.generation.hypotheses import (
+    Hypothesis,
+    SearchSettings,
+    SpecialTokens,
+    check_temperature,
+    image_seeds,
+)
+from ofakit.models.generation.sampling import Sampling
+from ofakit.models.generation.vocabulary import Vocabulary
+from ofakit.models.ofa.inputs import image_inputs
+from ofakit.models.precision import compute_dtype
 
 __all__ = ["Hypothesis", "generate", "score_sequences"]
 
@@ -44,32 +50,32 @@ def generate(
     seed: int | Sequence[int] | None = None,
     allowed_tokens: Sequence[int] | None = None,
 ) -> list[list[Hypothesis]]:
-    """Generate sequences for a batch of pictures and prompts.
+    """Generate sequences for a batch of images and prompts.
 
     Runs in evaluation mode without gradients, and leaves the model in the mode it was in.
 
     Args:
         model: An `OFAModel`, in any precision, under autocast or not; the search itself computes in fp32.
-        inputs: `input_ids` `(B, T)`, and where there are pictures `patch_images` `(B, 3, H, W)` and `patch_masks`
-            `(B,)`, or `patch_features` instead of the pictures; other keys are not looked at. A stock sample with a
+        inputs: `input_ids` `(B, T)`, and where there are images `patch_images` `(B, 3, H, W)` and `patch_masks`
+            `(B,)`, or `patch_features` instead of the images; other keys are not looked at. A stock sample with a
             `net_input` will do.
         num_beams: Width of the beam; 1 is greedy search. Not used in sampling.
         max_length: At most this many tokens before eos; the stock generator's `max_len_b`.
         min_length: At least this many tokens before eos.
         no_repeat_ngram_size: No sequence, bos included, holds an n-gram of this size twice; 0 allows all.
         length_penalty: Exponent of the length that divides a score, from -10 to 10; under 1 favours short sequences.
-        num_return_sequences: Sequences a picture; at most `num_beams` in beam search.
+        num_return_sequences: Sequences per image; at most `num_beams` in beam search.
         do_sample: Draw `num_return_sequences` samples instead of searching.
         top_k: Sampling: draw from the k likeliest tokens; 0 from all.
         top_p: Sampling: draw from the fewest likeliest tokens that hold this share of the probability, in (0, 1].
         temperature: Divides the logits, in beam search too; over 0 and finite.
-        seed: Sampling: an integer for the first picture, whose successors are for the next ones, or one a picture,
-            or none for PyTorch's global generator. A picture's samples depend on its seed, not on its batch.
+        seed: Sampling: an integer for the first image, whose successors are for the next ones, or one per image,
+            or none for PyTorch's global generator. An image's samples depend on its seed, not on its batch.
         allowed_tokens: Ids that may be produced beside eos, or none for all. Nothing is computed for the others, and
             probabilities are normalised over the allowed ones and eos.
 
     Returns:
-        For every picture its hypotheses, best first: `tokens` without bos and with eos, `score` the sum of their
+        For every image its hypotheses, best first: `tokens` without bos and with eos, `score` the sum of their
         log-probabilities over `len(tokens) ** length_penalty`. There are fewer than `num_return_sequences`, possibly
         none, where the settings leave no more or the model gives NaN.
 
@@ -90,9 +96,9 @@ def generate(
         temperature=temperature,
     )
     encoder_inputs = _encoder_inputs(model, inputs)
-    pictures = len(encoder_inputs["input_ids"])
-    seeds = picture_seeds(seed, pictures) if do_sample else []
-    if not pictures:
+    images = len(encoder_inputs["input_ids"])
+    seeds = image_seeds(seed, images) if do_sample else []
+    if not images:
         return []
     with _inference(model):
         embedding = model.output_embedding
@@ -103,7 +109,7 @@ def generate(
         decoder = _Decoder(model, encoded, rows, max_length + 1)
         if do_sample:
             return Sampling(vocabulary, settings, seeds, embedding.device).run(decoder)
-        return BeamSearch(vocabulary, settings, pictures, embedding.device).run(decoder)
+        return BeamSearch(vocabulary, settings, images, embedding.device).run(decoder)
 
 
 def score_sequences(
@@ -114,14 +120,14 @@ def score_sequences(
     allowed_tokens: Sequence[int] | None = None,
     temperature: float = 1.0,
 ) -> Tensor:
-    """Log-probabilities of given sequences, one a picture, as the search counts them.
+    """Log-probabilities of given sequences, one per image, as the search counts them.
 
     Runs in evaluation mode without gradients, and leaves the model in the mode it was in.
 
     Args:
         model: An `OFAModel`.
         inputs: As in `generate`.
-        tokens: For every picture token ids without bos and with eos, at least one; as in `Hypothesis.tokens`.
+        tokens: For every image token ids without bos and with eos, at least one; as in `Hypothesis.tokens`.
         allowed_tokens: As in `generate`; every token of `tokens` but eos is one of them.
         temperature: Divides the logits.
 
@@ -130,12 +136,12 @@ def score_sequences(
         `length ** length_penalty` is the score that `generate` gives to the same tokens.
 
     Raises:
-        UsageError: There is not one sequence a picture, one is empty, or one holds a token that is not allowed.
+        UsageError: There is not one sequence per image, one is empty, or one holds a token that is not allowed.
     """
     encoder_inputs = _encoder_inputs(model, inputs)
     if len(tokens) != len(encoder_inputs["input_ids"]) or not all(len(sequence) for sequence in tokens):
         expected = len(encoder_inputs["input_ids"])
-        raise UsageError(f"tokens: expected one sequence of at least one token for each of {expected} pictures")
+        raise UsageError(f"tokens: expected one sequence of at least one token for each of {expected} images")
     check_temperature(temperature)
     with _inference(model):
         embedding, special = model.output_embedding, _special(model)
@@ -158,7 +164,7 @@ class _Decoder:
     Args:
         model: An `OFAModel`.
         encoded: What its `encode` gave.
-        rows: Rows a picture.
+        rows: Rows per image.
         steps: How many steps there will be at most.
     """
 
@@ -173,7 +179,7 @@ class _Decoder:
 
 
 def _encoder_inputs(model: nn.Module, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
-    """What `model.encode` takes, on the model's device and with pictures in its precision.
+    """What `model.encode` takes, on the model's device and with images in its precision.
 
     Args:
         model: An `OFAModel`.
@@ -183,7 +189,7 @@ def _encoder_inputs(model: nn.Module, inputs: Mapping[str, Any]) -> dict[str, Te
     if inputs.get("input_ids") is None:
         raise UsageError(f"inputs: expected input_ids, patch_images and patch_masks, found {', '.join(inputs)}")
     like = model.output_embedding
-    wanted = {"input_ids": inputs["input_ids"], **picture_inputs(inputs)}
+    wanted = {"input_ids": inputs["input_ids"], **image_inputs(inputs)}
     found = {name: value.to(like.device) for name, value in wanted.items()}
     if "patch_images" in found and found["patch_images"].is_floating_point():
         found["patch_images"] = found["patch_images"].to(like.dtype)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ofakit.data.drawing import draw_scene
-from ofakit.data.scenes import (
+from ofakit.data.scene_captions import (
     COLORS,
     PLACES,
     RELATIONS,
@@ -86,7 +86,7 @@ def test_only_the_largest_split_repeats_scenes():
 
 
 @given(SCENES, st.integers(0, 2**32 - 1))
-def test_pictures_follow_from_their_seed_and_keep_off_the_edge(scene, seed):
+def test_images_follow_from_their_seed_and_keep_off_the_edge(scene, seed):
     first = np.asarray(draw_scene(scene, 48, np.random.default_rng(seed)))
     assert first.shape == (48, 48, 3)
     np.testing.assert_array_equal(first, np.asarray(draw_scene(scene, 48, np.random.default_rng(seed))))

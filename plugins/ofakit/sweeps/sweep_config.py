@@ -15,7 +15,7 @@ from pydantic import Field, SerializeAsAny, create_model, model_validator
 
 from ofakit.config.schema import Section
 from ofakit.errors import UsageError
-from ofakit.sweeps.search import Search
+from ofakit.sweeps.search_base import Search
 from ofakit.sweeps.searches import SEARCHES
 from ofakit.sweeps.space import Parameter
 

@@ -1,4 +1,4 @@
-"""Texts a document frequency has met, as arrays, so that a reward encodes the references of a picture only once."""
+"""Texts a document frequency has met, as arrays, so that a reward encodes the references of an image only once."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from numba import njit
 
 from ofakit.scores.ngrams import ORDER, encode_texts, new_vocabulary, trie_edge
 
-__all__ = ["RememberedTexts", "shared_length", "vector_norms"]
+__all__ = ["TextCache", "shared_length", "vector_norms"]
 
 _MAX_WORDS = 2_000_000
 
 
-class RememberedTexts:
+class TextCache:
     """Texts by number. Past two million words (about 80 MB) all are forgotten.
 
     Args:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from ofakit.models.generation.generate import score_sequences
 from ofakit.models.ofa import OFAConfig, OFAModel, generate
-from ofakit.models.ofa.generation import score_sequences
 
 SIDES = {"layers": 2, "ffn_dim": 64, "attention_heads": 4}
 
@@ -27,8 +27,8 @@ def inputs() -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     ids = torch.randint(4, 400, (4, 7), generator=generator)
     ids[:, 0], ids[:, -1] = 0, 2
-    pictures = torch.randn(4, 3, 64, 64, generator=generator)
-    return {"input_ids": ids, "patch_images": pictures, "patch_masks": torch.tensor([True, True, False, True])}
+    images = torch.randn(4, 3, 64, 64, generator=generator)
+    return {"input_ids": ids, "patch_images": images, "patch_masks": torch.tensor([True, True, False, True])}
 
 
 SEARCH = {"num_beams": 4, "num_return_sequences": 3, "max_length": 8}

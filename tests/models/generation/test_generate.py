@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from ofakit.errors import UsageError
-from ofakit.models.ofa.generation import Hypothesis, generate, score_sequences
+from ofakit.models.generation.generate import Hypothesis, generate, score_sequences
 from torch import Tensor, nn
 
 BOS, PAD, EOS = 0, 1, 2
@@ -21,29 +21,29 @@ BOS, PAD, EOS = 0, 1, 2
 class TableState:
     """The tokens that every row has been given."""
 
-    pictures: Tensor
+    images: Tensor
     rows: int
     past: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.past = torch.zeros(len(self.pictures) * self.rows, 0, dtype=torch.long)
+        self.past = torch.zeros(len(self.images) * self.rows, 0, dtype=torch.long)
 
     def reorder(self, index: Tensor) -> None:
         self.past = self.past[index]
 
     def select(self, batch_index: Tensor) -> None:
-        self.past = self.past.view(len(self.pictures), self.rows, -1)[batch_index].flatten(0, 1)
-        self.pictures = self.pictures[batch_index]
+        self.past = self.past.view(len(self.images), self.rows, -1)[batch_index].flatten(0, 1)
+        self.images = self.images[batch_index]
 
 
 class TableModel(nn.Module):
-    """Logits drawn once for every picture and last two tokens; the picture is named by the first input id."""
+    """Logits drawn once for every image and last two tokens; the image is named by the first input id."""
 
-    def __init__(self, vocabulary: int, seed: int = 0, pictures: int = 4, eos: float = 0.0) -> None:
+    def __init__(self, vocabulary: int, seed: int = 0, images: int = 4, eos: float = 0.0) -> None:
         super().__init__()
         self.config = SimpleNamespace(bos_token_id=BOS, pad_token_id=PAD, eos_token_id=EOS)
         generator = torch.Generator().manual_seed(seed)
-        table = torch.randn(pictures, vocabulary + 1, vocabulary, vocabulary, generator=generator) * 1.5
+        table = torch.randn(images, vocabulary + 1, vocabulary, vocabulary, generator=generator) * 1.5
         table[..., EOS] += eos
         self.register_buffer("table", table)
         self.output_embedding = torch.eye(vocabulary)
@@ -58,25 +58,25 @@ class TableModel(nn.Module):
 
     def step(self, tokens: Tensor, state: TableState) -> Tensor:
         self.steps += 1
-        alike = state.past.shape[1] == 0 and len(tokens) == len(state.pictures)
+        alike = state.past.shape[1] == 0 and len(tokens) == len(state.images)
         if alike:
             state.past = tokens.repeat_interleave(state.rows)[:, None]
-            return self.table[state.pictures, -1, tokens]
+            return self.table[state.images, -1, tokens]
         state.past = torch.cat([state.past, tokens[:, None]], 1)
         before = state.past[:, -2] if state.past.shape[1] > 1 else torch.full_like(tokens, -1)
-        return self.table[state.pictures.repeat_interleave(state.rows), before, tokens]
+        return self.table[state.images.repeat_interleave(state.rows), before, tokens]
 
     def decode(self, decoder_input_ids: Tensor, encoder_outputs: Tensor) -> Tensor:
         state = self.start(encoder_outputs, 1, 0)
         return torch.stack([self.step(tokens, state) for tokens in decoder_input_ids.t()], 1)
 
-    def log_probabilities(self, picture: int, tokens: list[int]) -> Tensor:
+    def log_probabilities(self, image: int, tokens: list[int]) -> Tensor:
         row = [BOS, *tokens]
         before = row[-2] if len(row) > 1 else -1
-        return self.table[picture, before, row[-1]].log_softmax(-1)
+        return self.table[image, before, row[-1]].log_softmax(-1)
 
 
-def pictures(*numbers: int) -> dict[str, Tensor]:
+def images(*numbers: int) -> dict[str, Tensor]:
     return {"input_ids": torch.tensor(numbers)[:, None]}
 
 
@@ -86,7 +86,7 @@ def repeats(tokens: list[int], size: int) -> bool:
     return len(seen) != len(set(seen))
 
 
-def exhaustive(model: TableModel, picture: int, max_length: int, min_length: int, size: int, penalty: float):
+def exhaustive(model: TableModel, image: int, max_length: int, min_length: int, size: int, penalty: float):
     """Every sequence with its score, best first."""
     allowed = [token for token in range(model.table.shape[-1]) if token not in (PAD, EOS)]
     found = []
@@ -95,18 +95,18 @@ def exhaustive(model: TableModel, picture: int, max_length: int, min_length: int
             if repeats(list(body), size):
                 continue
             tokens = [*body, EOS]
-            steps = (model.log_probabilities(picture, tokens[:i])[tokens[i]] for i in range(len(tokens)))
+            steps = (model.log_probabilities(image, tokens[:i])[tokens[i]] for i in range(len(tokens)))
             found.append(Hypothesis(tokens, float(sum(steps)) / len(tokens) ** penalty))
     return sorted(found, key=lambda hypothesis: -hypothesis.score)
 
 
-def plain_beam_search(model, picture, num_beams, max_length, min_length, no_repeat_ngram_size, length_penalty):
-    """The stock rules in plain Python, one picture, all tokens."""
+def plain_beam_search(model, image, num_beams, max_length, min_length, no_repeat_ngram_size, length_penalty):
+    """The stock rules in plain Python, one image, all tokens."""
     live, ended = [([], 0.0)], []
     for step in range(max_length + 1):
         candidates = []
         for tokens, score in live:
-            logp = model.log_probabilities(picture, tokens).tolist()
+            logp = model.log_probabilities(image, tokens).tolist()
             for token, value in enumerate(logp):
                 possible = token == EOS if step == max_length else token != PAD
                 possible &= not (token == EOS and step < min_length)
@@ -144,9 +144,9 @@ SETTINGS = [
 @pytest.mark.parametrize("eos", [-1.0, 1.5])
 def test_equals_the_plain_search(settings: dict, eos: float):
     model = TableModel(14, seed=3, eos=eos)
-    found = generate(model, pictures(2, 0, 3), num_return_sequences=settings["num_beams"], **settings)
-    for picture, hypotheses in zip((2, 0, 3), found, strict=True):
-        same(hypotheses, plain_beam_search(model, picture, **settings))
+    found = generate(model, images(2, 0, 3), num_return_sequences=settings["num_beams"], **settings)
+    for image, hypotheses in zip((2, 0, 3), found, strict=True):
+        same(hypotheses, plain_beam_search(model, image, **settings))
 
 
 @pytest.mark.parametrize("size", [0, 2])
@@ -155,14 +155,14 @@ def test_enough_beams_find_the_best_sequence(size: int, penalty: float):
     model = TableModel(5, seed=1)
     settings = {"max_length": 3, "min_length": 1, "no_repeat_ngram_size": size, "length_penalty": penalty}
     best = exhaustive(model, 1, 3, 1, size, penalty)
-    found = generate(model, pictures(1), num_beams=200, num_return_sequences=20, **settings)[0]
+    found = generate(model, images(1), num_beams=200, num_return_sequences=20, **settings)[0]
     same(found, best[: len(found)])
     assert len(found) == min(20, len(best))
 
 
 def test_greedy_takes_the_likeliest_token():
     model = TableModel(12, seed=5)
-    (hypothesis,) = generate(model, pictures(0), num_beams=1, max_length=5, min_length=0, no_repeat_ngram_size=0)[0]
+    (hypothesis,) = generate(model, images(0), num_beams=1, max_length=5, min_length=0, no_repeat_ngram_size=0)[0]
     tokens: list[int] = []
     while len(tokens) < 5 and tokens[-1:] != [EOS]:
         logp = model.log_probabilities(0, tokens)
@@ -171,26 +171,26 @@ def test_greedy_takes_the_likeliest_token():
     assert hypothesis.tokens == (tokens if tokens[-1] == EOS else [*tokens, EOS])
 
 
-def test_the_search_stops_when_every_picture_is_done():
+def test_the_search_stops_when_every_image_is_done():
     model = TableModel(12, seed=5, eos=6.0)
-    generate(model, pictures(0, 1, 2, 3), num_beams=2, max_length=16)
+    generate(model, images(0, 1, 2, 3), num_beams=2, max_length=16)
     assert model.steps < 17
 
 
 @pytest.mark.parametrize("do_sample", [False, True])
-def test_a_batch_is_its_pictures_one_by_one(do_sample: bool):
+def test_a_batch_is_its_images_one_by_one(do_sample: bool):
     model = TableModel(13, seed=8, eos=1.0)
     settings = {"num_beams": 3, "num_return_sequences": 3, "max_length": 9, "do_sample": do_sample}
     numbers = [3, 1, 0, 2, 1]
-    whole = generate(model, pictures(*numbers), seed=70, **settings)
+    whole = generate(model, images(*numbers), seed=70, **settings)
     for place, number in enumerate(numbers):
-        same(generate(model, pictures(number), seed=70 + place, **settings)[0], whole[place])
-    halves = generate(model, pictures(*numbers[:2]), seed=70, **settings)
-    halves += generate(model, pictures(*numbers[2:]), seed=72, **settings)
+        same(generate(model, images(number), seed=70 + place, **settings)[0], whole[place])
+    halves = generate(model, images(*numbers[:2]), seed=70, **settings)
+    halves += generate(model, images(*numbers[2:]), seed=72, **settings)
     assert [[h.tokens for h in hypotheses] for hypotheses in halves] == [[h.tokens for h in one] for one in whole]
     order = [4, 2, 0, 3, 1]
     seeds = [70 + place for place in order]
-    turned = generate(model, pictures(*(numbers[place] for place in order)), seed=seeds, **settings)
+    turned = generate(model, images(*(numbers[place] for place in order)), seed=seeds, **settings)
     for place, hypotheses in zip(order, turned, strict=True):
         same(hypotheses, whole[place])
 
@@ -199,7 +199,7 @@ def test_temperature_divides_the_logits():
     model, cool = TableModel(12, seed=2), TableModel(12, seed=2)
     cool.table /= 0.5
     settings = {"num_beams": 4, "num_return_sequences": 4, "max_length": 6}
-    same(generate(model, pictures(1), temperature=0.5, **settings)[0], generate(cool, pictures(1), **settings)[0])
+    same(generate(model, images(1), temperature=0.5, **settings)[0], generate(cool, images(1), **settings)[0])
 
 
 def test_large_vocabularies_are_searched_in_blocks():
@@ -212,16 +212,14 @@ def test_large_vocabularies_are_searched_in_blocks():
     first[PAD] = -math.inf
     wanted = first.topk(3)
     model.table[:, :, 3:] = 9 * embedding[EOS]  # after any first token, the end
-    found = generate(model, pictures(2), num_beams=3, num_return_sequences=3, max_length=1, min_length=1)[0]
+    found = generate(model, images(2), num_beams=3, num_return_sequences=3, max_length=1, min_length=1)[0]
     assert {h.tokens[0] for h in found} == set(wanted.indices.tolist())
 
 
 class TestAllowedTokens:
     def test_only_these_and_eos_are_produced(self):
         model, allowed = TableModel(14, seed=6), [5, 9, 12, 13]
-        found = generate(
-            model, pictures(0, 1), num_beams=4, num_return_sequences=4, max_length=6, allowed_tokens=allowed
-        )
+        found = generate(model, images(0, 1), num_beams=4, num_return_sequences=4, max_length=6, allowed_tokens=allowed)
         assert {token for one in found for hypothesis in one for token in hypothesis.tokens} <= {*allowed, EOS}
         assert all(hypothesis.tokens[-1] == EOS for one in found for hypothesis in one)
 
@@ -230,18 +228,18 @@ class TestAllowedTokens:
         allowed = [0, 4, 7, 8, 11]
         masked.table[..., [token for token in range(14) if token not in (*allowed, EOS)]] = -1e30
         settings = {"num_beams": 3, "num_return_sequences": 3, "max_length": 5, "no_repeat_ngram_size": 2}
-        found = generate(model, pictures(3), allowed_tokens=allowed, **settings)[0]
-        same(found, generate(masked, pictures(3), **settings)[0])
+        found = generate(model, images(3), allowed_tokens=allowed, **settings)[0]
+        same(found, generate(masked, images(3), **settings)[0])
 
     def test_a_single_answer(self):
         model = TableModel(14, seed=6)
-        found = generate(model, pictures(0), num_beams=3, num_return_sequences=3, max_length=1, allowed_tokens=[6])
+        found = generate(model, images(0), num_beams=3, num_return_sequences=3, max_length=1, allowed_tokens=[6])
         assert [hypothesis.tokens for hypothesis in found[0]] == [[6, EOS]]
 
     @pytest.mark.parametrize("allowed", [[], [14], [-1, 3], [10.5], ["a"], "5"])
     def test_what_is_no_token_is_refused(self, allowed: Sequence[object]):
         with pytest.raises(UsageError, match="allowed_tokens: expected token ids from 0 to 13, found"):
-            generate(TableModel(14), pictures(0), allowed_tokens=allowed)
+            generate(TableModel(14), images(0), allowed_tokens=allowed)
 
 
 class TestSampling:
@@ -249,7 +247,7 @@ class TestSampling:
         model = TableModel(6, seed=9, eos=0.5)
         draws = 20000
         found = generate(
-            model, pictures(1), do_sample=True, num_return_sequences=draws, max_length=2, seed=5, **settings
+            model, images(1), do_sample=True, num_return_sequences=draws, max_length=2, seed=5, **settings
         )[0]
         counted: dict[tuple[int, ...], float] = {}
         for hypothesis in found:
@@ -317,10 +315,10 @@ class TestSampling:
 
     def test_scores_are_the_models_log_probabilities(self):
         model = TableModel(12, seed=4, eos=1.0)
-        found = generate(
-            model, pictures(2), do_sample=True, num_return_sequences=6, seed=1, top_k=4, length_penalty=0.5
-        )[0]
-        scores = score_sequences(model, pictures(*[2] * 6), [hypothesis.tokens for hypothesis in found])
+        found = generate(model, images(2), do_sample=True, num_return_sequences=6, seed=1, top_k=4, length_penalty=0.5)[
+            0
+        ]
+        scores = score_sequences(model, images(*[2] * 6), [hypothesis.tokens for hypothesis in found])
         for row, hypothesis in zip(scores, found, strict=True):
             assert hypothesis.score == pytest.approx(float(row.sum()) / len(hypothesis.tokens) ** 0.5, abs=1e-5)
         assert [h.score for h in found] == sorted((h.score for h in found), reverse=True)
@@ -328,30 +326,30 @@ class TestSampling:
     def test_a_seed_repeats_and_others_differ(self):
         model = TableModel(14, seed=4, eos=-2.0)
         settings = {"do_sample": True, "num_return_sequences": 4, "max_length": 8}
-        first = generate(model, pictures(0, 0), seed=3, **settings)
-        assert first == generate(model, pictures(0, 0), seed=3, **settings)
+        first = generate(model, images(0, 0), seed=3, **settings)
+        assert first == generate(model, images(0, 0), seed=3, **settings)
         assert first[0] != first[1]
-        assert first != generate(model, pictures(0, 0), seed=4, **settings)
+        assert first != generate(model, images(0, 0), seed=4, **settings)
         torch.manual_seed(11)
-        second = generate(model, pictures(0), **settings)
+        second = generate(model, images(0), **settings)
         torch.manual_seed(11)
-        assert second == generate(model, pictures(0), **settings)
+        assert second == generate(model, images(0), **settings)
 
     def test_the_smallest_top_p_is_greedy(self):
         model = TableModel(14, seed=4)
-        greedy = generate(model, pictures(0, 1), num_beams=1)
-        drawn = generate(model, pictures(0, 1), do_sample=True, top_p=1e-6)
+        greedy = generate(model, images(0, 1), num_beams=1)
+        drawn = generate(model, images(0, 1), do_sample=True, top_p=1e-6)
         assert [one[0].tokens for one in greedy] == [one[0].tokens for one in drawn]
 
 
 class TestNotANumber:
     @pytest.mark.parametrize("do_sample", [False, True])
-    def test_other_pictures_are_answered(self, do_sample: bool):
+    def test_other_images_are_answered(self, do_sample: bool):
         model, broken = TableModel(14, seed=4), TableModel(14, seed=4)
         broken.table[1] = math.nan
         settings = {"num_beams": 3, "max_length": 5, "do_sample": do_sample, "seed": 2}
-        found = generate(broken, pictures(0, 1, 2), **settings)
-        wanted = generate(model, pictures(0, 1, 2), **settings)
+        found = generate(broken, images(0, 1, 2), **settings)
+        wanted = generate(model, images(0, 1, 2), **settings)
         assert found[1] == []
         assert [found[0], found[2]] == [wanted[0], wanted[2]]
 
@@ -378,27 +376,27 @@ class TestUsage:
                 for value in ("x", None, math.nan, -11, 10**6, math.inf)
             ),
             ({"top_k": -2}, "top_k: expected an integer of at least 0, found -2"),
-            ({"do_sample": True, "seed": [1, 2]}, "seed: expected an integer or one a picture, 1, found 2"),
+            ({"do_sample": True, "seed": [1, 2]}, "seed: expected an integer or one per image, 1, found 2"),
             *(
-                ({"do_sample": True, "seed": value}, f"seed: expected an integer or one a picture, 1, found {found}")
+                ({"do_sample": True, "seed": value}, f"seed: expected an integer or one per image, 1, found {found}")
                 for value, found in ((1.5, "1.5"), ([1.5], "1.5"), ("x", "'x'"), (2**64, 2**64), (-(2**63) - 1, "-"))
             ),
         ],
     )
     def test_settings_out_of_range(self, settings: dict, message: str):
         with pytest.raises(UsageError, match=message):
-            generate(TableModel(14), pictures(0), **settings)
+            generate(TableModel(14), images(0), **settings)
 
     @pytest.mark.parametrize("do_sample", [False, True])
     def test_integers_will_do_for_the_length_penalty(self, do_sample: bool):
         model, rest = TableModel(14), {"do_sample": do_sample, "max_length": 100, "seed": 2**64 - 1}
         for penalty in (-10, 2, 10):
-            found = generate(model, pictures(0), length_penalty=penalty, **rest)
-            assert found == generate(model, pictures(0), length_penalty=float(penalty), **rest) and found[0]
+            found = generate(model, images(0), length_penalty=penalty, **rest)
+            assert found == generate(model, images(0), length_penalty=float(penalty), **rest) and found[0]
 
     @pytest.mark.parametrize("do_sample", [False, True])
     def test_an_empty_batch_has_no_hypotheses(self, do_sample: bool):
-        assert generate(TableModel(14), pictures(), do_sample=do_sample) == []
+        assert generate(TableModel(14), images(), do_sample=do_sample) == []
 
     def test_inputs_without_text(self):
         with pytest.raises(UsageError, match="inputs: expected input_ids, .* found index"):
@@ -406,22 +404,22 @@ class TestUsage:
 
     def test_sequences_to_score(self):
         model = TableModel(14)
-        with pytest.raises(UsageError, match="expected one sequence of at least one token for each of 2 pictures"):
-            score_sequences(model, pictures(0, 1), [[3, EOS]])
+        with pytest.raises(UsageError, match="expected one sequence of at least one token for each of 2 images"):
+            score_sequences(model, images(0, 1), [[3, EOS]])
         with pytest.raises(UsageError, match="expected allowed_tokens and eos only, found"):
-            score_sequences(model, pictures(0), [[3, EOS]], allowed_tokens=[4])
+            score_sequences(model, images(0), [[3, EOS]], allowed_tokens=[4])
 
     def test_a_stock_sample_will_do(self):
         model = TableModel(14)
-        assert generate(model, {"net_input": pictures(1)}) == generate(model, pictures(1))
+        assert generate(model, {"net_input": images(1)}) == generate(model, images(1))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_hidden_states_are_scored_in_fp32(dtype: torch.dtype):
     model = TableModel(40, seed=2)
     model.table = model.table.to(dtype).float()  # exact in both, so that only the search's own rounding could differ
-    wanted = generate(model, pictures(0, 1), num_return_sequences=5, max_length=5)
+    wanted = generate(model, images(0, 1), num_return_sequences=5, max_length=5)
     model.output_embedding = model.output_embedding.to(dtype)
-    found = generate(model, pictures(0, 1), num_return_sequences=5, max_length=5)
+    found = generate(model, images(0, 1), num_return_sequences=5, max_length=5)
     for ours, theirs in zip(found, wanted, strict=True):
         same(ours, theirs)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ofakit.data.example import Example
-from ofakit.data.files import read_jsonl
+from ofakit.data.json_files import read_jsonl
 from ofakit.data.splits import parse_split
 from ofakit.data.style_names import same_style
 from ofakit.errors import UsageError
@@ -22,7 +22,7 @@ class FileReader:
     Args:
         root: Folder of the data set; the other paths are relative to it. None is the working directory.
         files: The file of each split; a split whose file is None is left out.
-        images: Folder of the pictures, relative to `root`.
+        images: Folder of the images, relative to `root`.
     """
 
     def __init__(self, root: str | Path | None, files: Mapping[str, str | None], images: str | Path) -> None:
@@ -41,7 +41,7 @@ class FileReader:
             split: Such as `train`, `train[-50000:]` or `train[:10%]+val`; rows of the files are counted.
 
         Returns:
-            One example a (picture, style) with all its references and no text, in the order of the files.
+            One example a (image, style) with all its references and no text, in the order of the files.
 
         Raises:
             UsageError: The split is unknown, its file is missing, or a row is not what the reader expects.
