@@ -1,0 +1,179 @@
+"""What trainer, objectives and inference ask of a model, whatever it is made of.
+
+A model is a module that encodes a batch and, where it `generates`, decodes; it names its parts, so that a configuration
+can freeze them or give them a learning rate of their own, and it knows which tensors of a batch it reads. Its `type` in
+a configuration is a file of `ofakit.models.types`, which says how it is built, read and written.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ofakit.errors import UsageError, did_you_mean
+from ofakit.models.generation.protocol import SpecialTokens, Stepper
+
+__all__ = ["EncoderOutput", "Model"]
+
+
+class EncoderOutput(Protocol):
+    """What an encoder gives; S is its length."""
+
+    last_hidden_state: Tensor
+    """`(B, S, d)`."""
+    padding_mask: Tensor
+    """`(B, S)` bool, True where nothing stands."""
+
+    def select(self, index: Tensor) -> EncoderOutput:
+        """The examples at `index`, in that order.
+
+        Args:
+            index: `(N,)` int64; an example may be named more than once.
+        """
+        ...
+
+
+class Model(nn.Module, ABC):
+    """A model that can be trained and used for inference.
+
+    Attributes:
+        encodes: Whether its encoder's states can stand for a text or an image.
+        generates: Whether sequences can be generated from it.
+    """
+
+    encodes: ClassVar[bool] = True
+    generates: ClassVar[bool] = True
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return next(self.parameters()).device
+
+    @property
+    def project(self) -> Callable[[Tensor], Tensor] | None:
+        """A faster way from decoder states to logits than a product with `output_embedding`, or none."""
+        return None
+
+    @property
+    @abstractmethod
+    def special_tokens(self) -> SpecialTokens:
+        """The ids of bos, pad and eos."""
+
+    @property
+    @abstractmethod
+    def output_embedding(self) -> Tensor:
+        """The `(V, d)` matrix that turns decoder states into logits."""
+
+    @abstractmethod
+    def encode(self, **inputs: Any) -> Any:
+        """Run the encoder.
+
+        Args:
+            **inputs: What `encoder_inputs` gives of a batch.
+
+        Returns:
+            An `EncoderOutput`, to be decoded any number of times.
+        """
+
+    @abstractmethod
+    def decode(self, decoder_input_ids: Tensor, encoder_outputs: Any) -> Tensor:
+        """Run the decoder without the output projection.
+
+        Args:
+            decoder_input_ids: `(B, U)` int64.
+            encoder_outputs: What `encode` gave for the same batch.
+
+        Returns:
+            `(B, U, d)`; `states @ model.output_embedding.t()` are the logits.
+        """
+
+    @abstractmethod
+    def start(self, encoder_outputs: Any, rows: int, max_length: int) -> Stepper:
+        """A decoder with a cache of fixed size, for generation.
+
+        Args:
+            encoder_outputs: What `encode` gave.
+            rows: Sequences per example.
+            max_length: How many steps there will be at most.
+        """
+
+    @abstractmethod
+    def encoder_inputs(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """What `encode` takes of a batch, such as `input_ids` and images where there are any.
+
+        Args:
+            batch: As made by a collator, on the model's device.
+        """
+
+    def with_frozen_features(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The batch with what frozen parts make of it, so that they run once a step; by default as it is.
+
+        Args:
+            batch: On the model's device.
+        """
+        return batch
+
+    @abstractmethod
+    def parts(self) -> dict[str, Sequence[nn.Module]]:
+        """The parts that can be frozen, by name: `visual`, `embeddings`, `encoder`, … They may overlap."""
+
+    def freeze(self, parts: Iterable[str]) -> int:
+        """Stop the parameters of some parts from learning; freezing twice is freezing once.
+
+        Args:
+            parts: Names of `parts`.
+
+        Returns:
+            How many parameters are frozen in the whole model.
+
+        Raises:
+            UsageError: There is no such part.
+        """
+        known = self.parts()
+        for name in parts:
+            if name not in known:
+                raise UsageError(f"cannot freeze {name!r}: {did_you_mean(str(name), known)}", "train.freeze")
+            for module in known[name]:
+                module.requires_grad_(False)
+        return sum(parameter.numel() for parameter in self.parameters() if not parameter.requires_grad)
+
+    def parameters_of(self, part: str) -> list[nn.Parameter]:
+        """The parameters of a part; none where the model has no such part.
+
+        Args:
+            part: A name of `parts`.
+        """
+        return [parameter for module in self.parts().get(part, ()) for parameter in module.parameters()]
+
+    def prepare_for_inference(self, precision: str = "fp32") -> Any:
+        """A copy that only computes, and does it faster; it does not follow later changes of this model.
+
+        Args:
+            precision: `fp32`, `bf16` or `fp16`.
+        """
+        from copy import deepcopy
+
+        from ofakit.models.precision import dtype_named
+
+        return deepcopy(self).eval().requires_grad_(False).to(dtype_named(precision))
+
+    @abstractmethod
+    def resize_token_embeddings(self, vocab_size: int) -> None:
+        """Grow or shrink the vocabulary; rows that stay keep their numbers, new ones are initialised.
+
+        Args:
+            vocab_size: The new size.
+        """
+
+    @abstractmethod
+    def save_pretrained(self, directory: str | Path) -> None:
+        """Write configuration and weights.
+
+        Args:
+            directory: Where to; made if it is not there.
+        """

@@ -1,0 +1,113 @@
+"""What generation asks of a model: an encoder, a decoder that goes step by step, and an output embedding.
+
+A model that has these, whatever else it is, is searched by beams, sampled from, and asked for the log-probabilities of
+given sequences. `ofakit.models.base.Model` declares them for the models of this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from torch import Tensor
+
+__all__ = ["EncoderDecoder", "Stepper", "SpecialTokens"]
+
+
+class SpecialTokens(NamedTuple):
+    """Ids of the tokens that the search treats apart.
+
+    Args:
+        bos: Starts every sequence; never returned.
+        pad: Never produced.
+        eos: Ends every sequence.
+    """
+
+    bos: int
+    pad: int
+    eos: int
+
+
+class Stepper(Protocol):
+    """A decoder and its cache, in the middle of a generation. Inputs of the encoder are called examples."""
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """Feed the next token of every row.
+
+        Args:
+            tokens: `(rows,)` token ids; in the first step possibly one per example, for all its rows.
+
+        Returns:
+            `(rows, d)`, or as many rows as there are tokens.
+        """
+        ...
+
+    def reorder(self, index: Tensor) -> None:
+        """Let row r go on from what row `index[r]` has seen.
+
+        Args:
+            index: `(rows,)`.
+        """
+        ...
+
+    def select(self, examples: Tensor) -> None:
+        """Keep some examples only.
+
+        Args:
+            examples: Positions in the present batch, ascending.
+        """
+        ...
+
+
+class EncoderDecoder(Protocol):
+    """A model that sequences can be generated from."""
+
+    @property
+    def output_embedding(self) -> Tensor:
+        """The `(V, d)` matrix that turns decoder states into logits."""
+        ...
+
+    @property
+    def special_tokens(self) -> SpecialTokens:
+        """The ids of bos, pad and eos."""
+        ...
+
+    @property
+    def project(self) -> Callable[[Tensor], Tensor] | None:
+        """A faster way from `(rows, d)` states to `(rows, V)` logits than a product, or none."""
+        ...
+
+    def encoder_inputs(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """What `encode` takes of a batch.
+
+        Args:
+            batch: As made by a collator.
+        """
+        ...
+
+    def encode(self, **inputs: Any) -> Any:
+        """Run the encoder.
+
+        Args:
+            **inputs: What `encoder_inputs` gave.
+        """
+        ...
+
+    def decode(self, decoder_input_ids: Tensor, encoder_outputs: Any) -> Tensor:
+        """Run the decoder over whole sequences, `(B, U)` ids to `(B, U, d)` states.
+
+        Args:
+            decoder_input_ids: `(B, U)` int64.
+            encoder_outputs: What `encode` gave.
+        """
+        ...
+
+    def start(self, encoder_outputs: Any, rows: int, max_length: int) -> Stepper:
+        """A decoder that will go step by step.
+
+        Args:
+            encoder_outputs: What `encode` gave.
+            rows: Sequences per example.
+            max_length: How many steps there will be at most.
+        """
+        ...
