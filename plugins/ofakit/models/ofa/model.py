@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ofakit.errors import UsageError
+from ofakit.models.base import Model
 from ofakit.models.ofa.configuration import OFAConfig
 from ofakit.models.ofa.decoder import Decoder
 from ofakit.models.ofa.encoder import Encoder, EncoderOutput
@@ -50,7 +51,7 @@ class OFAOutput:
     decoder_hidden_states: tuple[Tensor, ...] | None = None
 
 
-class OFAModel(nn.Module):
+class OFAModel(Model):
     """OFA: an image and a text in, the scores of the next tokens out.
 
     Args:
@@ -72,6 +73,44 @@ class OFAModel(nn.Module):
             from ofakit.models.ofa.checkpoints import load_state_dict_file
 
             self.encoder.embed_images.load_state_dict(load_state_dict_file(config.resnet_model_path))
+
+    @property
+    def special_tokens(self):
+        from ofakit.models.generation.protocol import SpecialTokens
+
+        c = self.config
+        return SpecialTokens(c.bos_token_id, c.pad_token_id, c.eos_token_id)
+
+    def token_embeddings(self):
+        return list({self.output_embedding, self.encoder.embed_tokens.weight})
+
+    def start(self, encoder_outputs, rows, max_length):
+        raise NotImplementedError
+
+    def parts(self):
+        if not self.config.use_image_feature:
+            return {"embeddings": []}
+        return {"visual": [self.encoder.embed_images], "embeddings": []}
+
+    def freeze(self, parts):
+        from ofakit.models.ofa.freezing import freeze
+
+        return freeze(self, parts)
+
+    def encoder_inputs(self, batch):
+        from ofakit.models.ofa.inputs import image_inputs
+
+        return {"input_ids": batch["input_ids"], **image_inputs(batch)}
+
+    def with_frozen_features(self, batch):
+        from ofakit.models.ofa.inputs import shown_once
+
+        return shown_once(self, batch)
+
+    def prepare_for_inference(self, precision="fp32"):
+        from ofakit.models.ofa.inference import prepare_for_inference
+
+        return prepare_for_inference(self, precision)
 
     @property
     def output_embedding(self) -> Tensor:

@@ -1,0 +1,5 @@
+"""temporary"""
+
+from ofakit.registry import Registry
+
+MODELS = Registry("model", __name__)
