@@ -8,7 +8,7 @@ import pytest
 from ofakit.inference.captions import write_captions
 from ofakit.inference.reranking import Reranker
 from ofakit.models.generation.generate import generate
-from ofakit.models.ofa.inference import prepare_for_inference
+from ofakit.models.ofa import prepare_for_inference
 from ofakit.preprocessors import CaptionPreprocessor, Collate, normalize
 
 from tests.objectives.conftest import make_bundle, make_examples

@@ -11,7 +11,8 @@ from ofakit.data import load_square
 from ofakit.objectives.cross_entropy import CrossEntropy
 from ofakit.preprocessors import normalize
 from ofakit.processes import Processes
-from ofakit.trainers import Trainer, trainer
+from ofakit.trainers import Trainer
+from ofakit.trainers import trainer as trainer_module
 
 
 def images_of(batches):
@@ -54,7 +55,7 @@ def test_processes_start_from_one_model_and_draw_their_own_dropout(experiment, m
     drawn = []
     for rank in (0, 1):
         monkeypatch.setattr(
-            trainer, "join_processes", lambda _, rank=rank: Processes(rank, 2, torch.device("cpu"))
+            trainer_module, "join_processes", lambda _, rank=rank: Processes(rank, 2, torch.device("cpu"))
         )
         model = Trainer(experiment=experiment(), device="cpu").model
         drawn.append((model.output_embedding, torch.rand(4)))

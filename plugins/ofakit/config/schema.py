@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
+from ofakit.config.generation import GenerationSettings
 from ofakit.config.origin import Origin
 from ofakit.errors import UsageError
 
@@ -189,18 +190,9 @@ class TrainSection(Section):
         return self
 
 
-class GenerationSection(Section):
-    """Beam search or sampling; names and meaning of OFA's generator."""
+class GenerationSection(GenerationSettings):
+    """Beam search or sampling, and the order of the hypotheses."""
 
-    num_beams: int = Field(5, ge=1)
-    max_length: int = Field(16, ge=1, description="tokens before eos")
-    min_length: int = Field(1, ge=0, description="tokens before eos")
-    no_repeat_ngram_size: int = Field(3, ge=0, description="0: repeats are allowed")
-    length_penalty: float = Field(1.0, ge=-10, le=10, description="exponent of the length; larger: longer captions")
-    do_sample: bool = False
-    top_k: int = Field(0, ge=0, description="0: all tokens")
-    top_p: float = Field(1.0, gt=0, le=1)
-    temperature: float = Field(1.0, gt=0)
     rerank: Literal["itm"] | None = Field(
         None,
         description="itm: of the num_beams hypotheses take the one that a model trained with itm most surely says yes "

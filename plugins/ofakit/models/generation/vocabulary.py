@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ofakit.errors import UsageError
-from ofakit.models.generation.hypotheses import NEGATIVE, Banned, SpecialTokens, is_integer
+from ofakit.models.generation.hypotheses import NEGATIVE, Banned, is_integer
+from ofakit.models.generation.protocol import SpecialTokens
 
 __all__ = ["Vocabulary", "finite", "largest", "log_total"]
 

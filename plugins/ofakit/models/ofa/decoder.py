@@ -31,7 +31,7 @@ from ofakit.models.ofa.encoder import EncoderOutput
 from ofakit.models.ofa.layers import ResidualLayer, dropout, look_up, surviving_layers
 from ofakit.models.ofa.positions import image_distances, position_bias, relative_bias, text_positions, token_buckets
 
-__all__ = ["Decoder", "DecoderState"]
+__all__ = ["Decoder", "DecoderState", "DecoderSteps"]
 
 
 @dataclass
@@ -379,3 +379,40 @@ class Decoder(nn.Module):
     def _memory_bias(self, positions: Tensor, source: Tensor) -> Tensor:
         q, k = self.cross_pos_q_linear(self.pos_ln(positions)), self.cross_pos_k_linear(source)
         return position_bias(q, k, self.config.decoder_attention_heads, self.pos_scaling)
+
+
+class DecoderSteps:
+    """A decoder and its state in the middle of a generation, as `ofakit.models.generation` wants them: a `Stepper`.
+
+    Args:
+        decoder: Of a model.
+        state: What its `start` gave.
+    """
+
+    def __init__(self, decoder: Decoder, state: DecoderState) -> None:
+        self.decoder = decoder
+        self.state = state
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """As `Decoder.step`.
+
+        Args:
+            tokens: `(B * beams,)` int64, or `(B,)` in the first step.
+        """
+        return self.decoder.step(tokens, self.state)
+
+    def reorder(self, index: Tensor) -> None:
+        """As `DecoderState.reorder`.
+
+        Args:
+            index: `(B * beams,)` int64.
+        """
+        self.state.reorder(index)
+
+    def select(self, examples: Tensor) -> None:
+        """As `DecoderState.select`.
+
+        Args:
+            examples: `(N,)` int64, positions among the B images.
+        """
+        self.state.select(examples)

@@ -115,6 +115,7 @@ class Encoder(nn.Module):
         self.embed_tokens = embed_tokens
         types = 2 if config.use_image_feature else 1
         self.type_embedding = nn.Embedding(types, width) if config.add_type_embedding else None
+        self.embed_images: nn.Module | None = None
         if config.use_image_feature:
             self.embed_images = build_resnet(config.resnet_type, config.resnet_drop_path_rate)
             self.image_proj = nn.Linear(VISUAL_WIDTH, width)
@@ -144,7 +145,7 @@ class Encoder(nn.Module):
             mode: Whether to train.
         """
         super().train(mode)
-        if self.visual_frozen:
+        if self.visual_frozen and self.embed_images is not None:
             self.embed_images.eval()
         return self
 
@@ -214,7 +215,7 @@ class Encoder(nn.Module):
         Raises:
             UsageError: The model takes no images.
         """
-        if not self.config.use_image_feature:
+        if self.embed_images is None:
             raise UsageError("this model takes no images (use_image_feature=false); leave patch_images out")
         return visual_features(self.embed_images, images.to(self.embed_images.conv1.weight.dtype))
 
