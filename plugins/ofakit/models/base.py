@@ -71,6 +71,10 @@ class Model(nn.Module, ABC):
     def output_embedding(self) -> Tensor:
         """The `(V, d)` matrix that turns decoder states into logits."""
 
+    def token_embeddings(self) -> list[Tensor]:
+        """Every matrix with a row per token, each once: the output embedding and, where it is another, the input's."""
+        return [self.output_embedding]
+
     @abstractmethod
     def encode(self, *args: Any, **inputs: Any) -> Any:
         """Run the encoder.

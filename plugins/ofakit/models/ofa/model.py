@@ -85,6 +85,11 @@ class OFAModel(Model):
         """The `(V, d)` matrix that turns normalised decoder states into logits."""
         return self.decoder.output_projection.weight
 
+    def token_embeddings(self) -> list[Tensor]:
+        """The output embedding, and the input's where that is a matrix of its own."""
+        shared = self.encoder.embed_tokens.weight
+        return [shared] if shared is self.output_embedding else [shared, self.output_embedding]
+
     @property
     def special_tokens(self) -> SpecialTokens:
         """The ids of bos, pad and eos, as the configuration has them."""
