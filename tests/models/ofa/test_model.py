@@ -202,10 +202,10 @@ def test_a_frozen_backbone_stays_in_evaluation_mode(parts):
     model.train()
     assert model.encoder.embed_images.training
     model.freeze(parts)
-    for mode in (True, False, True):
-        model.train(mode)
+    for mode in (None, True, False, True):
+        model = model if mode is None else model.train(mode)
         assert not any(module.training for module in model.encoder.embed_images.modules())
-        assert model.encoder.layers[0].training == mode == model.decoder.training
+        assert model.encoder.layers[0].training == (mode is not False) == model.decoder.training
 
 
 def test_what_the_encoder_gets_of_a_batch():
@@ -235,23 +235,23 @@ def test_features_of_a_frozen_backbone_stand_for_the_images_bit_for_bit(autocast
     assert model.with_frozen_features(text) is text
 
 
+@torch.no_grad()
 def test_steps_of_the_contract_are_those_of_the_decoder():
     model, batch = build().eval(), inputs()
     ids = batch.pop("decoder_input_ids")
-    with torch.no_grad():
-        encoded = model.encode(**batch)
-        steps = model.start(encoded, 2, 4)
-        repeated = encoded.select(torch.tensor([0, 0, 1, 1]))
-        steps.step(ids[:, 0])
-        steps.reorder(torch.tensor([1, 0, 2, 2]))
-        rows = ids.repeat_interleave(2, 0)
-        rows[1, 1] = 9
-        second = steps.step(rows[:, 1])
-        torch.testing.assert_close(second, model.decode(rows[:, :2], repeated)[:, 1], atol=2e-5, rtol=1e-4)
-        steps.select(torch.tensor([1]))
-        third, second_image = steps.step(rows[2:, 2]), repeated.select(torch.tensor([2, 3]))
-        whole = model.decode(rows[2:, :3], second_image)
-        torch.testing.assert_close(third, whole[:, 2], atol=2e-5, rtol=1e-4)
+    encoded = model.encode(**batch)
+    steps = model.start(encoded, 2, 4)
+    steps.step(ids[:, 0])
+    past = torch.stack([ids[:, 0].repeat_interleave(2), torch.tensor([9, 10, 11, 12])], 1)
+    second = steps.step(past[:, 1])
+    whole = model.decode(past, encoded.select(torch.tensor([0, 0, 1, 1])))
+    torch.testing.assert_close(second, whole[:, 1], atol=2e-5, rtol=1e-4)
+    steps.reorder(torch.tensor([1, 0, 3, 3]))
+    steps.select(torch.tensor([1]))
+    past = torch.cat([past[[3, 3]], torch.tensor([[13], [14]])], 1)
+    third = steps.step(past[:, 2])
+    whole = model.decode(past, encoded.select(torch.tensor([1, 1])))
+    torch.testing.assert_close(third, whole[:, 2], atol=2e-5, rtol=1e-4)
 
 
 def test_special_tokens_are_those_of_the_configuration():
