@@ -21,7 +21,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 from safetensors.torch import load_file
@@ -174,7 +174,8 @@ def extract_from_tar(archive: str | Path, member: str, out: str | Path) -> Path:
             _read_to_the_end(tar)
             folder = Path(out).is_dir() or str(out).endswith(("/", os.sep))
             target = Path(out) / PurePosixPath(chosen.name).name if folder else Path(out)
-            with tar.extractfile(chosen) as source, replace_file(target) as new, open(new, "wb") as sink:
+            content = cast(IO[bytes], tar.extractfile(chosen))  # there is one, since `chosen` is a regular file
+            with content as source, replace_file(target) as new, open(new, "wb") as sink:
                 shutil.copyfileobj(source, sink, 1 << 20)
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:

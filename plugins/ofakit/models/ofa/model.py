@@ -265,10 +265,10 @@ class OFAModel(Model):
             UsageError: `decoder_input_ids` is missing, or `input_ids` as well as `encoder_outputs`; or a text or
                 image is too large for the position tables.
         """
-        if decoder_input_ids is None or (input_ids is None and encoder_outputs is None):
-            raise UsageError("expected decoder_input_ids and either input_ids or encoder_outputs")
-        if encoder_outputs is None:
+        if encoder_outputs is None and input_ids is not None:
             encoder_outputs = self.encode(input_ids, patch_images, patch_masks, output_hidden_states)
+        if decoder_input_ids is None or encoder_outputs is None:
+            raise UsageError("expected decoder_input_ids and either input_ids or encoder_outputs")
         hidden, states = self.decoder(decoder_input_ids, encoder_outputs, output_hidden_states)
         return OFAOutput(
             logits=F.linear(hidden, self.output_embedding),

@@ -8,6 +8,8 @@ plain ones stay. `OFAModel.prepare_for_inference` does it to a copy.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -16,6 +18,10 @@ from ofakit.models.ofa.attention import Attention
 from ofakit.models.ofa.decoder import Decoder
 from ofakit.models.ofa.encoder import Encoder
 from ofakit.models.ofa.layers import ResidualLayer
+from ofakit.models.ofa.vision import bottlenecks, stages
+
+if TYPE_CHECKING:
+    from ofakit.models.ofa.vision import Bottleneck, ResNet
 
 __all__ = ["PackedLinear", "speed_up"]
 
@@ -89,7 +95,7 @@ class PackedConv(nn.Module):
 
     def __init__(self, conv: nn.Conv2d, relu: bool) -> None:
         super().__init__()
-        self.weight, self.bias = conv.weight.detach(), conv.bias.detach()
+        self.weight, self.bias = conv.weight.detach(), None if conv.bias is None else conv.bias.detach()
         self.geometry = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
         self.after = "relu" if relu else "none"
         self.packed: Tensor | None = None
@@ -116,11 +122,12 @@ class PackedBottleneck(nn.Module):
         block: The block, its batch normalisation folded in.
     """
 
-    def __init__(self, block: nn.Module) -> None:
+    def __init__(self, block: Bottleneck) -> None:
         super().__init__()
         self.conv1, self.conv2 = PackedConv(block.conv1, relu=True), PackedConv(block.conv2, relu=True)
         self.conv3 = PackedConv(block.conv3, relu=False)
-        self.downsample = None if block.downsample is None else PackedConv(block.downsample, relu=False)
+        shortcut = block.downsample  # one convolution by now
+        self.downsample = PackedConv(shortcut, relu=False) if isinstance(shortcut, nn.Conv2d) else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the branch and add it.
@@ -156,8 +163,9 @@ def _halve(x: Tensor, dim: int) -> Tensor:
         x: Any shape.
         dim: The dimension, n long; (n + 1) // 2 in the result.
     """
-    before = (slice(None),) * dim
-    even, odd = x[(*before, slice(0, None, 2))], x[(*before, slice(1, None, 2))]
+    all_before = (slice(None),) * dim
+    evens, odds = (*all_before, slice(0, None, 2)), (*all_before, slice(1, None, 2))
+    even, odd = x[evens], x[odds]
     pairs = odd.shape[dim]
     best = torch.maximum(even.narrow(dim, 0, pairs), odd)
     if even.shape[dim] > pairs:
@@ -186,24 +194,22 @@ def _operators_work(dtype: torch.dtype) -> bool:
     return all(torch.allclose(a, b, atol=0.05) for a, b in zip((*found, projected), wanted, strict=True))
 
 
-def _stages(resnet: nn.Module) -> list[nn.Sequential]:
-    return [resnet.layer1, resnet.layer2, resnet.layer3]
-
-
-def _fold_backbone(resnet: nn.Module) -> None:
+def _fold_backbone(resnet: ResNet) -> None:
     """Fold every batch normalisation into the convolution before it.
 
     Args:
         resnet: What `build_resnet` gave, in eval mode; changed in place.
     """
-    resnet.conv1, resnet.bn1 = fuse_conv_bn_eval(resnet.conv1, resnet.bn1), nn.Identity()
-    for block in (block for stage in _stages(resnet) for block in stage):
+    resnet.conv1 = fuse_conv_bn_eval(resnet.conv1, resnet.bn1)
+    resnet.add_module("bn1", nn.Identity())
+    for block in (block for stage in stages(resnet) for block in bottlenecks(stage)):
         for number in "123":
             conv, norm = getattr(block, f"conv{number}"), getattr(block, f"bn{number}")
             setattr(block, f"conv{number}", fuse_conv_bn_eval(conv, norm))
             setattr(block, f"bn{number}", nn.Identity())
         if block.downsample is not None:
-            block.downsample = fuse_conv_bn_eval(block.downsample[0], block.downsample[1])
+            convolution, norm = cast("tuple[nn.Conv2d, nn.BatchNorm2d]", block.downsample)
+            block.add_module("downsample", fuse_conv_bn_eval(convolution, norm))
 
 
 def _fold_gains(attention: Attention) -> None:
@@ -213,20 +219,21 @@ def _fold_gains(attention: Attention) -> None:
         attention: Changed in place.
     """
     width = attention.out_proj.in_features // attention.heads
-    attention.out_proj.weight.data = attention.out_proj.weight * attention.c_attn.repeat_interleave(width)
-    attention.c_attn = None
+    if attention.c_attn is not None:
+        attention.out_proj.weight.data = attention.out_proj.weight * attention.c_attn.repeat_interleave(width)
+        attention.c_attn = None
 
 
-def _pack_backbone(resnet: nn.Module) -> None:
+def _pack_backbone(resnet: ResNet) -> None:
     """Pack every convolution, and pool in 16 bits.
 
     Args:
         resnet: Folded; changed in place.
     """
-    resnet.conv1, resnet.act1 = PackedConv(resnet.conv1, relu=True), nn.Identity()
-    resnet.maxpool = PositiveMaxPool()
-    for stage in _stages(resnet):
-        for index, block in enumerate(stage):
+    resnet.add_module("conv1", PackedConv(resnet.conv1, relu=True))
+    resnet.act1, resnet.maxpool = nn.Identity(), PositiveMaxPool()
+    for stage in stages(resnet):
+        for index, block in enumerate(bottlenecks(stage)):
             stage[index] = PackedBottleneck(block)
 
 
@@ -252,7 +259,7 @@ def _pack_feed_forward(layer: ResidualLayer) -> None:
         layer: Changed in place.
     """
     if layer.activation is nn.functional.gelu and _worth(layer.fc1.weight):
-        layer.fc1 = PackedLinear(layer.fc1.weight.detach(), _bias(layer.fc1), gelu=True)
+        layer.add_module("fc1", PackedLinear(layer.fc1.weight.detach(), _bias(layer.fc1), gelu=True))
         layer.activation = nn.Identity()
 
 
