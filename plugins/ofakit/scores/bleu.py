@@ -43,7 +43,8 @@ def bleu(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> tupl
     statistics = bleu_statistics(candidates, references)
     corpus = bleu_from_statistics(statistics.sum(axis=0, keepdims=True))[0]
     per_item = bleu_from_statistics(statistics)
-    return tuple(Score(float(corpus[n]), np.ascontiguousarray(per_item[:, n])) for n in range(ORDER))
+    one, two, three, four = (Score(float(corpus[n]), np.ascontiguousarray(per_item[:, n])) for n in range(ORDER))
+    return one, two, three, four
 
 
 def bleu_statistics(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:

@@ -86,7 +86,7 @@ def cider_d(
     return Score(float(per_item.mean()), per_item)
 
 
-def _own_vectors(corpus: Corpus) -> tuple[np.ndarray, ...]:
+def _own_vectors(corpus: Corpus) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Words, weights, bounds and norms, as in `TextCache`, of a corpus whose references are its documents."""
     nodes, node_count, _ = corpus.trie
     counts = count_documents(nodes, corpus.bounds, len(corpus.sizes), corpus.last_reference, node_count)

@@ -22,7 +22,7 @@ from ofakit.scores.ngrams import ORDER, build_trie, encode_texts, new_table, new
 from ofakit.scores.score import check_pairs
 from ofakit.scores.text_cache import TextCache
 
-__all__ = ["END", "DocumentFrequency", "document_frequency"]
+__all__ = ["END", "DocumentFrequency", "count_documents", "document_frequency", "squared_weights"]
 
 END = "<eos>"
 """The word at the end of every caption where the reward CIDEr-D counts; scoring counts no such word."""
@@ -146,7 +146,9 @@ def squared_weights(documents: int) -> np.ndarray:
 
 
 @njit(cache=True)
-def count_documents(nodes, bounds, first, last_reference, node_count):
+def count_documents(
+    nodes: np.ndarray, bounds: np.ndarray, first: int, last_reference: np.ndarray, node_count: int
+) -> np.ndarray:
     """For each node the number of items with a reference that has it; the first item's start at text `first`."""
     counts = np.zeros(node_count, np.int32)
     last_seen = np.full(node_count, -1, np.int64)

@@ -207,7 +207,7 @@ def _run(command: Sequence[str], score: str, folder: Path, timeout: float, text:
     return printed.decode("utf-8", "replace")
 
 
-def _stop(process: subprocess.Popen) -> None:
+def _stop(process: subprocess.Popen[bytes]) -> None:
     """End a process and all its children, if any is left."""
     try:
         os.killpg(process.pid, signal.SIGKILL)

@@ -16,7 +16,18 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-__all__ = ["ORDER", "Corpus", "Trie", "build_trie", "encode_corpus", "encode_texts", "new_table"]
+__all__ = [
+    "ORDER",
+    "Corpus",
+    "Trie",
+    "build_trie",
+    "encode_corpus",
+    "encode_texts",
+    "new_table",
+    "new_vocabulary",
+    "slot_of",
+    "trie_edge",
+]
 
 ORDER = 4
 _END = "\u241e"
@@ -67,16 +78,17 @@ class Corpus:
         return build_trie(self.words, self.bounds)
 
 
-class _Vocabulary(defaultdict):
+class _Vocabulary(dict[str, int]):
     """Word → id over a frozen vocabulary: words it lacks get the ids behind it, for the life of this object."""
 
     def __init__(self, frozen: Mapping[str, int]) -> None:
+        super().__init__()
         self.frozen = frozen
-        super().__init__(count(len(frozen) + 1).__next__)
+        self._next_id = count(len(frozen) + 1).__next__
 
     def __missing__(self, word: str) -> int:
         known = self.frozen.get(word)
-        self[word] = known = self.default_factory() if known is None else known
+        self[word] = known = self._next_id() if known is None else known
         return known
 
 
@@ -85,7 +97,7 @@ def new_vocabulary(frozen: Mapping[str, int] | None = None) -> dict[str, int]:
     return _Vocabulary(frozen) if frozen else defaultdict(count(1).__next__)
 
 
-def encode_texts(texts: Sequence[str], vocabulary: dict[str, int]) -> tuple[np.ndarray, np.ndarray, bool]:
+def encode_texts(texts: Sequence[str], vocabulary: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
     """Turn texts into word ids.
 
     Args:
@@ -150,7 +162,7 @@ def build_trie(words: np.ndarray, bounds: np.ndarray) -> Trie:
 
 
 @njit(cache=True, inline="always")
-def slot_of(table, key):
+def slot_of(table: np.ndarray, key: np.uint64) -> np.uint64:
     """Where `key` is, or the free place where it belongs (Fibonacci hashing, linear probing)."""
     mask = np.uint64(len(table) - 1)
     mixed = key * np.uint64(0x9E3779B97F4A7C15)
@@ -161,7 +173,7 @@ def slot_of(table, key):
 
 
 @njit(cache=True, inline="always")
-def trie_edge(table, node, word):
+def trie_edge(table: np.ndarray, node: int, word: int) -> np.uint64:
     """What the table has beside the edge from `node` by `word`; 0 where there is none."""
     return table[slot_of(table, (np.uint64(node) << np.uint64(32)) | np.uint64(word)), 1]
 

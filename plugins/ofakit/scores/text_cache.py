@@ -43,7 +43,7 @@ class TextCache:
         self.norms = np.empty((0, ORDER))
 
     @property
-    def arrays(self) -> tuple[np.ndarray, ...]:
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """`words`, `weights`, `bounds` and `norms`."""
         return self.words, self.weights, self.bounds, self.norms
 
@@ -91,7 +91,7 @@ def _with_room(array: np.ndarray, length: int) -> np.ndarray:
 
 
 @njit(cache=True)
-def shared_length(words, left, left_end, right, right_end):
+def shared_length(words: np.ndarray, left: int, left_end: int, right: int, right_end: int) -> int:
     """How many words from `left` on equal those from `right` on, up to 4."""
     length = 0
     limit = min(ORDER, left_end - left, right_end - right)
@@ -117,7 +117,7 @@ def _look_up(words, bounds, table, weight_of_count, weights):
 
 
 @njit(cache=True)
-def vector_norms(words, weights, bounds, norms):
+def vector_norms(words: np.ndarray, weights: np.ndarray, bounds: np.ndarray, norms: np.ndarray) -> None:
     """Fill `norms`. One more of an n-gram that was there k times adds 2k + 1 times its squared weight."""
     for text in range(len(bounds)):
         start, end = bounds[text]

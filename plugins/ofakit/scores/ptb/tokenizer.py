@@ -81,7 +81,7 @@ def ptb_tokenize(texts: Sequence[str]) -> list[str]:
     return results
 
 
-class _Chunks(dict):
+class _Chunks(dict[str, str | None]):
     """Tokens by chunk: what stands between two spaces, the last one of a text with a line feed behind it.
 
     The value is None where a rule looks past the chunk, so that the text must be read as a whole.
@@ -134,6 +134,7 @@ def _next_token(text: str, place: int) -> tuple[str, int, bool]:
     """The token at `place`, where to go on, and whether more text might change it."""
     lexer = _lexer()
     number, end, more = lexer.longest(text, place)
+    assert number is not None, "the last rule takes any character"
     end = lexer.token_end(number, text, place, end)
     action = lexer.rules[number].action
     if action in ("cut2", "cut3"):
