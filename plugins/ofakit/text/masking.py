@@ -325,8 +325,9 @@ def _check(
 def _joined(rows: Sequence[Any], dtype: type) -> tuple[np.ndarray, np.ndarray]:
     """Rows end to end, and the length of each."""
     lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
-    flat = np.concatenate(rows, dtype=dtype, casting="unsafe") if len(rows) else np.zeros(0, dtype)
-    return flat, lengths
+    if not len(rows):
+        return np.zeros(0, dtype), lengths
+    return np.concatenate(rows, dtype=dtype, casting="unsafe"), lengths
 
 
 def _random_state(generator: Any) -> np.ndarray:

@@ -23,7 +23,7 @@ CJK_BLOCKS = (
 )
 
 
-class _CharacterTable(dict):
+class _CharacterTable(dict[int, str]):
     """A table for `str.translate` that works out a character when it is first met."""
 
     def __init__(self, rule: Callable[[str], str]) -> None:
@@ -31,10 +31,10 @@ class _CharacterTable(dict):
         self.rule = rule
 
     def __missing__(self, codepoint: int) -> str:
-        self[codepoint] = self.rule(chr(codepoint))
-        return self[codepoint]
+        found = self[codepoint] = self.rule(chr(codepoint))
+        return found
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[_CharacterTable], tuple[Callable[[str], str]]]:
         return type(self), (self.rule,)
 
 

@@ -228,7 +228,7 @@ class StyleSet:
         Raises:
             UsageError: The tokenizer lacks a token.
         """
-        rows = {}
+        rows: dict[int, list[int]] = {}
         for name in [*self.names, UNKNOWN] if self.mode == "new" else []:
             token_id = tokenizer.token_to_id(style_token(name))
             if token_id is None:

@@ -233,12 +233,12 @@ class OFATokenizer:
             (T,) int8: 1 where a word begins, 0 where one goes on, -1 at tokens that are never masked and that no
             masked span crosses: special tokens and, unless asked, added ones.
         """
-        ids = np.asarray(ids, dtype=np.int64)
-        flags = self._kinds[ids]
+        places = np.asarray(ids, dtype=np.int64)
+        flags = self._kinds[places]
         after_atom = np.insert(flags[:-1] == -1, 0, True)[: len(flags)]
         flags[after_atom & (flags == 0)] = 1
         if include_added:
-            flags[(flags == -1) & self._maskable[ids]] = 1
+            flags[(flags == -1) & self._maskable[places]] = 1
         return flags
 
     def __len__(self) -> int:
@@ -299,13 +299,11 @@ class OFATokenizer:
         unknown = "\0"  # stands in no piece of English bytes and in no cleaned Chinese word
         vocab = {**self.base_vocab, unknown: self.unk_token_id}
         if self.merges is None:
-            model = models.WordPiece(vocab, unk_token=unknown, max_input_chars_per_word=MAX_CHARACTERS_PER_WORD)
-        else:
-            model = models.BPE(vocab, self.merges, unk_token=unknown)
-        backend = Tokenizer(model)
-        if self.merges is None:
+            limit = MAX_CHARACTERS_PER_WORD
+            backend = Tokenizer(models.WordPiece(vocab, unk_token=unknown, max_input_chars_per_word=limit))
             backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         else:
+            backend = Tokenizer(models.BPE(vocab, self.merges, unk_token=unknown))
             backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         return backend
 
@@ -424,12 +422,7 @@ def _read_base(folder: Path) -> tuple[dict[str, int], list[tuple[str, str]] | No
     """The base vocabulary of a directory, and the merges of an English one."""
     if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         vocab = _read_ids(folder / "vocab.json")
-        lines = (folder / "merges.txt").read_text(encoding="utf-8").split("\n")[1:-1]
-        merges = [tuple(line.split()) for line in lines]
-        for merge in merges:
-            if len(merge) != 2 or "".join(merge) not in vocab or not all(piece in vocab for piece in merge):
-                raise ValueError(f"merges.txt has {' '.join(merge)!r}, expected two pieces that vocab.json knows")
-        return vocab, merges
+        return vocab, _read_merges(folder / "merges.txt", vocab)
     if (folder / "vocab.txt").is_file():
         return _read_word_pieces(folder / "vocab.txt"), None
     found = ", ".join(sorted(p.name for p in folder.iterdir())) if folder.is_dir() else "no such directory"
@@ -444,6 +437,16 @@ def _read_ids(path: Path) -> dict[str, int]:
     if not isinstance(ids, dict) or not all(type(i) is int and i >= 0 for i in ids.values()):
         raise ValueError(f"expected an object of tokens and ids in {path.name}")
     return ids
+
+
+def _read_merges(path: Path, vocab: Mapping[str, int]) -> list[tuple[str, str]]:
+    merges = []
+    for line in path.read_text(encoding="utf-8").split("\n")[1:-1]:
+        pieces = line.split()
+        if len(pieces) != 2 or not vocab.keys() >= {*pieces, "".join(pieces)}:
+            raise ValueError(f"merges.txt has {' '.join(pieces)!r}, expected two pieces that vocab.json knows")
+        merges.append((pieces[0], pieces[1]))
+    return merges
 
 
 def _read_word_pieces(path: Path) -> dict[str, int]:
