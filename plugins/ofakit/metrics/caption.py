@@ -30,6 +30,9 @@ class _Row(NamedTuple):
     references: tuple[str, ...]
 
 
+_Stored = tuple[str | Path | None, str | Path | None, bool, list[_Row]]
+
+
 @METRICS.register_module(module_name="ofakit-caption")
 class CaptionMetric(Metric):
     """Collects captions with their references and scores them all at the end.
@@ -111,15 +114,20 @@ class CaptionMetric(Metric):
 
     def _unique(self) -> Sequence[_Row]:
         """The rows without those whose id came before: a sampler may fill its last batch up with repeats."""
-        seen: set[str] = set()
-        return [row for row in self._rows if row.id is None or not (row.id in seen or seen.add(row.id))]
+        seen: set[str | None] = set()
+        rows = []
+        for row in self._rows:
+            if row.id is None or row.id not in seen:
+                rows.append(row)
+            seen.add(row.id)
+        return rows
 
-    def __getstate__(self) -> tuple[Any, ...]:
+    def __getstate__(self) -> _Stored:
         return self.document_frequency, self.style_classifier, self.java, self._rows
 
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.__init__(*state[:3])
-        self._rows = list(state[3])
+    def __setstate__(self, state: _Stored) -> None:
+        self.document_frequency, self.style_classifier, self.java, rows = state
+        self._rows = list(rows)
 
 
 def _column(batch: Mapping[str, Any], name: str) -> Sequence[Any]:
