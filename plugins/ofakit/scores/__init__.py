@@ -1,4 +1,4 @@
-"""Caption scores as pure functions on tokenized strings: no framework, and no Java but for METEOR and SPICE.
+"""Caption scores as pure functions on tokenized strings. No framework, and Java only for METEOR and SPICE.
 
     from ofakit.scores import ptb_tokenize, bleu, cider
 

@@ -1,11 +1,11 @@
-"""A lexer from rules: at each place the rule that reads furthest wins, the first of them on a tie.
+"""A lexer built from rules: at each place the rule with the longest match wins, and of equally long ones the first.
 
-Rules are regular expressions, compiled to a nondeterministic automaton and made deterministic state by state as texts
-need it, so that a text costs one dictionary look-up a character. Python's own `re` takes the first alternative that
-fits rather than the longest, which is why it does not serve here.
+Rules are regular expressions, compiled to a nondeterministic automaton that is made deterministic state by state as
+texts need it, so that reading costs one dictionary look-up per character. Python's own `re` takes the first alternative
+that matches rather than the longest, so it cannot be used here.
 
-The expressions know literals (ASCII letters match in both cases), `[...]` and `[^...]` (cases apart), `.` for any
-character, `(...)`, `|`, `*`, `+`, `?`, `{2,4}`, backslash escapes, and `{name}` for a named set or expression.
+The expressions support literals (ASCII letters match in both cases), `[...]` and `[^...]` (which tell cases apart), `.`
+for any character, `(...)`, `|`, `*`, `+`, `?`, `{2,4}`, backslash escapes, and `{name}` for a named set or expression.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Rule(NamedTuple):
     """One kind of token.
 
     Attributes:
-        action: What the caller does with a match; this module only hands it on.
-        pattern: What the token looks like.
-        following: What must come after it. It counts towards the length that decides between rules.
+        action: What the caller does with a match; this module only passes it on.
+        pattern: The expression a token matches.
+        following: The expression that must match after it. It counts towards the length that decides between rules.
     """
 
     action: str
@@ -38,11 +38,11 @@ class Rule(NamedTuple):
 
 @dataclass(frozen=True)
 class CharacterSet:
-    """The code points in `ranges`, or those outside them where `negated`.
+    """A set of characters, given by their code points.
 
     Attributes:
         ranges: First and last code point of each range.
-        negated: Whether the set holds what the ranges leave out.
+        negated: Whether the set holds the characters outside the ranges instead.
     """
 
     ranges: tuple[tuple[int, int], ...]
@@ -77,7 +77,7 @@ _Tree = CharacterSet | _Sequence | _Alternatives | _Repeat
 
 
 class _State(dict[str, "_State | None"]):
-    """A set of automaton states: next state by character, filled as it is asked for; None where nothing fits."""
+    """A state of the deterministic automaton: next state by character, found on demand; None if nothing matches."""
 
     __slots__ = ("automaton", "edges", "rule")
 
@@ -97,7 +97,7 @@ class Automaton:
 
     Args:
         rules: In order of precedence.
-        names: What `{name}` stands for in them.
+        names: The set or expression that `{name}` stands for in them.
 
     Raises:
         ValueError: There is no rule, or a bracket of an expression is missing.
@@ -125,9 +125,13 @@ class Automaton:
     def longest(self, text: str, start: int) -> tuple[int | None, int, bool]:
         """The longest match at `start`.
 
+        Args:
+            text: What is read.
+            start: Where the match begins.
+
         Returns:
-            Number of the rule (None if none fits), where what it read ends, and whether more text after the end of
-            `text` might have made a difference.
+            The number of the rule (None if none matches), where the match ends, and whether more text after the end of
+            `text` could have changed either.
         """
         state, rule, end = self.start, None, start
         for place in range(start, len(text)):
@@ -140,7 +144,14 @@ class Automaton:
         return rule, end, bool(state.edges)
 
     def token_end(self, number: int, text: str, start: int, end: int) -> int:
-        """Where the token of rule `number` ends, without what must follow it; the longest token that fits."""
+        """Where the longest token ends in a match that also covers what must follow the token.
+
+        Args:
+            number: The rule that matched.
+            text: What was read.
+            start: Where the match begins.
+            end: Where it ends.
+        """
         rule = self.rules[number]
         if not rule.following:
             return end
@@ -152,7 +163,13 @@ class Automaton:
         return next(place for place in reversed(ends) if end in following.ends(text, place, end))
 
     def ends(self, text: str, start: int, limit: int) -> list[int]:
-        """Every end of a match at `start`, up to `limit`."""
+        """Every place up to `limit` where a match that begins at `start` can end.
+
+        Args:
+            text: What is read.
+            start: Where the match begins.
+            limit: Nothing is read from here on.
+        """
         found, state = [], self.start
         for place in range(start, limit):
             after = state[text[place]]
@@ -164,7 +181,11 @@ class Automaton:
         return found
 
     def state(self, nodes: set[int]) -> _State | None:
-        """The state that stands for `nodes` and all that is reached from them without reading."""
+        """The state for `nodes` and all nodes reached from them without reading; None if it leads nowhere.
+
+        Args:
+            nodes: Nodes of the nondeterministic automaton.
+        """
         reached, waiting = set(nodes), list(nodes)
         while waiting:
             for node in self.jumps[waiting.pop()]:
@@ -179,7 +200,11 @@ class Automaton:
         return self._states[members]
 
     def sets_with(self, character: str) -> int:
-        """A bit for each character set that has `character`."""
+        """The bits of the character sets that contain `character`.
+
+        Args:
+            character: A single one.
+        """
         if character not in self._masks:
             self._masks[character] = sum(bit for members, bit in self._sets.items() if character in members)
         return self._masks[character]
@@ -190,7 +215,7 @@ class Automaton:
         return len(self.edges) - 1
 
     def _add(self, tree: _Tree, start: int) -> int:
-        """Add an expression behind node `start` (Thompson's construction); return the node it ends in."""
+        """Append an expression to node `start` (Thompson's construction); return the node it ends in."""
         if isinstance(tree, CharacterSet):
             end = self._node()
             bit = self._sets.setdefault(tree, 1 << len(self._sets))
