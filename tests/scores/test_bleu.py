@@ -69,6 +69,10 @@ def test_the_score_of_a_corpus_is_that_of_its_summed_counts():
     assert together.tolist() == [[score.corpus for score in bleu(candidates, references)]]
 
 
+def test_the_references_of_one_item_do_not_help_another():
+    assert bleu_statistics(["a", "b a"], [["a b a"], ["c", "a"]])[:, 0].tolist() == [1, 1]
+
+
 def test_each_row_of_counts_is_scored_by_itself():
     rows = bleu_statistics(["a b c d", "a b", "x"], [["a b c d"], ["a b c d"], ["a"]])
     together = bleu_from_statistics(rows)

@@ -116,6 +116,7 @@ def test_a_new_table_is_at_most_half_full(edges, slots):
 )
 def test_a_corpus_knows_whether_its_texts_are_words_with_single_spaces(text, regular):
     assert encode_corpus(["a cat"], [[text, "a"]]).regular == regular
+    assert not encode_corpus(["a  cat"], [["a\tdog"]]).regular, "as many spaces as if each pair of words had one"
 
 
 def test_candidates_come_first_and_references_are_found_by_item():
