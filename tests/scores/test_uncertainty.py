@@ -92,6 +92,15 @@ def test_of_two_items_every_swap_can_be_counted():
     assert outcome.p == pytest.approx(1 / 2, abs=0.05)
 
 
+def test_a_difference_that_chance_never_makes_counts_the_systems_as_they_are():
+    """A swap of all 60 items or of none would do it, which nine rounds do not draw."""
+    one, two = (
+        {"m": Measure(np.column_stack((np.full(60, value), np.ones(60))), lambda sums: sums[:, 0] / sums[:, 1])}
+        for value in (0.0, 1.0)
+    )
+    assert paired_tests(one, two, rounds=9)["m"] == (1.0, 1 / 10)
+
+
 def test_only_measures_of_both_systems_are_compared():
     measures, _ = measure(*corpus(5, 9), java=False)
     assert list(paired_tests({"cider": measures["cider"], "x": measures["bleu1"]}, measures, 20)) == ["cider"]

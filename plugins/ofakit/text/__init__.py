@@ -1,4 +1,4 @@
-"""Text and ids: tokenizer, styles, prompts, whole-word masking, PTB tokens. Importing this loads none of them."""
+"""Text and ids: tokenizer, styles, prompts, whole-word masking. Names are imported when they are first used."""
 
 from __future__ import annotations
 
