@@ -82,8 +82,10 @@ class BestSnapshotHook(Hook):
             return
         self.seen_evaluations = trainer.evaluations
         score = watched_score(trainer.metric_values, self.metric_key, "BestSnapshotHook")
-        # Nothing is better than a score that is not a number, so the next one replaces it.
-        is_first = self.best is None or math.isnan(self.best)
-        if is_first or (score > self.best if self.rule == "max" else score < self.best):
+        if self.best is None or self._is_better(score, self.best):
             self.best = score
             trainer.save_best({self.metric_key: score})
+
+    def _is_better(self, score: float, best: float) -> bool:
+        # Nothing compares as better than a score that is not a number, so any score replaces it.
+        return math.isnan(best) or (score > best if self.rule == "max" else score < best)
