@@ -9,9 +9,9 @@ from ofakit.lazy import exports
 if TYPE_CHECKING:
     from ofakit.data.adapters import examples_from_dataset
     from ofakit.data.bad_examples import BadExamples, usable_examples
-    from ofakit.data.caption_dataset import CaptionDataset
     from ofakit.data.doctor import examine
     from ofakit.data.example import Example
+    from ofakit.data.example_dataset import ExampleDataset
     from ofakit.data.expansion import drop_empty, expand
     from ofakit.data.image_store import BadImage, ImageStore, load_square
     from ofakit.data.readers import READERS
