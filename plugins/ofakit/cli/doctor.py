@@ -16,8 +16,8 @@ from ofakit.cli._common import run_tool, tool_parser
 
 __all__ = ["describe", "examine", "main"]
 
-EPILOG = """The report is told on stderr. The last line of stdout has the same as one JSON object, for bug reports. Exit codes:
-0 every core package can be imported, 1 one cannot."""
+EPILOG = """The report is told on stderr. The last line of stdout has the same as one JSON object, for bug reports. Exit
+codes: 0 every core package can be imported, 1 one cannot."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -75,10 +75,11 @@ def _parser(name: str, available: dict[str, str]) -> argparse.ArgumentParser:
     width = max(map(len, available))
     lines = "\n".join(f"  {verb:{width}}  {summary}" for verb, summary in available.items())
     parser = argparse.ArgumentParser(
-        prog=name, description="Fine-tune OFA to caption images in a chosen style.",
+        prog=name, usage="%(prog)s [-h] [--version] VERB ...",
+        description="Fine-tune OFA to caption images in a chosen style.",
         epilog=EPILOG.format(verbs=lines), formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"ofakit {__version__}")
     parser.add_argument("verb", metavar="VERB", help=argparse.SUPPRESS)
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    parser.add_argument("arguments", metavar="...", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser
