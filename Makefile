@@ -9,7 +9,7 @@ test:
 	pytest
 
 coverage:
-	pytest --cov --cov-report=term
+	pytest --cov
 
 BENCHMARKS = startup data masking scores kill_resume
 STOCK_BENCHMARKS = stock_parity stock_plain vs_stock
