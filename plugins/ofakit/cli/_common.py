@@ -13,6 +13,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from ofakit.errors import OfakitError, UsageError
@@ -20,7 +21,10 @@ from ofakit.errors import OfakitError, UsageError
 if TYPE_CHECKING:
     from ofakit.config import ExperimentConfig
 
-__all__ = ["add_config_arguments", "model_to_score", "positive", "print_json", "run_tool", "tool_parser"]
+__all__ = ["add_config_arguments", "model_to_score", "positive", "print_json", "program", "run_tool", "tool_parser"]
+
+program: ContextVar[str | None] = ContextVar("program", default=None)
+"""What help and messages call the tool, such as "ofakit finetune"; None for the name of the script that runs."""
 
 NO_CHARACTER = re.compile("[\ud800-\udfff]")
 """What Python makes of the bytes of a file's name that are no UTF-8."""
@@ -34,8 +38,9 @@ def tool_parser(description: str, epilog: str | None = None) -> argparse.Argumen
         epilog: Examples, printed as they are.
     """
     return argparse.ArgumentParser(
-        description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+        prog=program.get(), description=description, epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
+    )  # fmt: skip
 
 
 def add_config_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
