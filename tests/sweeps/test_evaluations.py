@@ -50,5 +50,9 @@ def test_an_unchanged_file_is_not_read_again(tmp_path, monkeypatch):
     (tmp_path / "metrics.jsonl").write_text('{"step": 2, "loss": 0.5}\n')
     reader = EvaluationReader(tmp_path, "loss")
     reader.new()
-    monkeypatch.setattr("json.loads", None)
+
+    def refuse(line):
+        raise RuntimeError(f"read again: {line}")
+
+    monkeypatch.setattr("json.loads", refuse)
     assert reader.new() == [] and reader.all() == ((2, 0.5),)

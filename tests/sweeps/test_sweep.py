@@ -58,15 +58,17 @@ def kept(sweep):
 
 
 def test_the_search_hears_of_earlier_runs_in_the_order_of_their_numbers(sweep):
-    made = sweep(parameters={"gain": [1.0, 2.0, 3.0, 4.0, 5.0]})
-    for number in (0, 1, 3):
-        made.folder.note_start(number, {"parameters": {"gain": number + 1.0}})
-    made.ledger.add(record(made, 3, 0.5))
-    made.ledger.add(record(made, 0, 0.25))
+    made = sweep(parameters={"gain": [float(k) for k in range(10)]})
+    for number in (3, 8, 1, 9):
+        made.folder.note_start(number, {"parameters": {"gain": float(number)}})
+    for number in (9, 1):
+        made.ledger.add(record(made, number, 0.5))
     object.__setattr__(made.config, "search", Told(made.config.search))
     interrupted, new = made.to_do()
-    assert interrupted == {1: {"parameters": {"gain": 2.0}}} and new == [2, 4]
-    assert made.config.search.told == [("recall", 0), ("reopen", 1, {"gain": 2.0}), ("recall", 3)]
+    assert interrupted == {3: {"parameters": {"gain": 3.0}}, 8: {"parameters": {"gain": 8.0}}}
+    assert new == [0, 2, 4, 5, 6, 7]
+    reopened = {number: ("reopen", number, {"gain": float(number)}) for number in (3, 8)}
+    assert made.config.search.told == [("recall", 1), reopened[3], reopened[8], ("recall", 9)]
 
 
 def test_a_run_that_is_kept_is_recorded_and_told(sweep, capsys):
