@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,6 +55,15 @@ def test_a_result_is_the_last_line_and_none_prints_nothing(capsys):
     assert capsys.readouterr().out == '{"done": 1}\n'
     assert run_tool(tool_parser("A tool."), lambda args: None, []) == 0
     assert capsys.readouterr().out == ""
+
+
+def test_a_closed_stdout_ends_the_tool_with_one_sentence():
+    code = "from ofakit.cli._common import *; exit(run_tool(tool_parser('A tool.'), lambda args: {'done': 1}, []))"
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "-c: error: stdout was closed before the tool was done\n")
 
 
 @pytest.mark.parametrize("command", [[], ["look"]])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import re
 import sys
 import traceback
@@ -132,6 +133,8 @@ def run_tool(
     args = parser.parse_args(argv)
     try:
         result = run(args)
+        if result is not None:
+            print_json(result)
     except UsageError as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 2
@@ -144,8 +147,6 @@ def run_tool(
     except Exception:
         traceback.print_exc()
         return 1
-    if result is not None:
-        print_json(result)
     return 0
 
 
@@ -154,9 +155,17 @@ def print_json(value: Any) -> None:
 
     Args:
         value: What JSON can hold, and numbers that it cannot: NaN and infinity.
+
+    Raises:
+        OfakitError: Whoever read stdout has closed it, as `head` does.
     """
     line = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
-    print(NO_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", line), flush=True)
+    try:
+        print(NO_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", line), flush=True)
+    except BrokenPipeError:
+        # At its exit Python would try once more to write what is left, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OfakitError("stdout was closed before the tool was done") from None
 
 
 def _finite(value: Any) -> Any:
