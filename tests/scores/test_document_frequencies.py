@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import pickle
 
@@ -11,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ofakit.errors import UsageError
-from ofakit.rewards import REWARDS
-from ofakit.scores import DocumentFrequency, cider_d, document_frequency, measure
+from ofakit.scores import DocumentFrequency, cider_d, document_frequency
 from ofakit.scores.document_frequencies import count_documents, squared_weights
 from ofakit.scores.ngrams import build_trie, encode_texts, new_vocabulary
 
@@ -120,62 +118,3 @@ def test_a_file_that_lacks_a_part_is_refused(tmp_path):
     np.savez(path, **{**parts, "counts": parts["counts"][1:]})
     with pytest.raises(UsageError, match="a count for each"):
         DocumentFrequency.load(path)
-
-
-def test_from_a_file_on_the_command_line(tmp_path, capsys):
-    from ofakit.cli.data import main
-
-    lines = [json.dumps({"id": str(n), "captions": texts}) for n, texts in enumerate(REFERENCES)]
-    (tmp_path / "train.jsonl").write_text("\n".join([*lines, '{"id": "9", "captions": ["..."]}']))
-    output = tmp_path / "deep" / "train.df.npz"
-    assert main(["document-frequency", "--references", str(tmp_path / "train.jsonl"), "--output", str(output)]) == 0
-    result = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (result["documents"], result["skipped"]) == (3, 1)
-    loaded = DocumentFrequency.load(output)
-    assert (loaded["a"], loaded["dog runs"], len(loaded)) == (3, 1, result["ngrams"])
-
-
-def test_a_file_for_the_reward_counts_what_the_reward_counts(tmp_path):
-    from ofakit.cli.data import main
-
-    captions = [["A dog runs, fast.", "..."], ["A dog's bone!"], ["A cat"]]
-    lines = [json.dumps({"id": str(n), "captions": texts}) for n, texts in enumerate(captions)]
-    (tmp_path / "train.jsonl").write_text("\n".join(lines))
-    arguments = ["document-frequency", "--references", str(tmp_path / "train.jsonl"), "--output"]
-    assert main([*arguments, str(tmp_path / "reward.npz"), "--for-reward"]) == 0
-    assert main([*arguments, str(tmp_path / "scores.npz")]) == 0
-    reward = REWARDS.build({"type": "cider_d", "document_frequency": str(tmp_path / "reward.npz")})
-    counted = REWARDS.build({"type": "cider_d"})
-    counted.prepare([["A dog runs, fast."], *captions[1:]], [None] * 3)
-    batch = (["A dog's", "a cat runs"], captions[1:], [None] * 2)
-    assert np.array_equal(reward(*batch), counted(*batch)) and reward.frequency["a dogs bone <eos>"] == 1
-    with pytest.raises(UsageError, match=r"scores\.npz: expected captions that end with '<eos>'.*--for-reward"):
-        REWARDS.build({"type": "cider_d", "document_frequency": str(tmp_path / "scores.npz")})
-    with pytest.raises(UsageError, match="expected one for scoring, found one for the reward"):
-        measure(["a cat"], [["a cat"]], DocumentFrequency.load(tmp_path / "reward.npz"), java=False)
-
-
-@pytest.mark.parametrize("arguments", [[], ["--conf", "a.json", "--references", "b.json"]])
-def test_one_source_is_needed(arguments, tmp_path, capsys):
-    from ofakit.cli.data import main
-
-    assert main(["document-frequency", *arguments, "--output", str(tmp_path / "x.npz")]) == 2
-    assert "either --conf FILE or --references FILE" in capsys.readouterr().err
-
-
-def test_from_an_experiment_on_the_command_line(tmp_path, capsys):
-    """An image in one style is a document."""
-    from ofakit.cli.data import main
-
-    rows = [
-        {"image": "1.jpg", "funny": "A dog runs.", "sad": "A dog sits."},
-        {"image": "2.jpg", "funny": "A cat!", "sad": "..."},
-    ]
-    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    reader = {"type": "flickrstyle", "train": "train.jsonl", "styles": ["funny", "sad"], "images": "."}
-    (tmp_path / "conf.json").write_text(json.dumps({"data": {"root": str(tmp_path), "reader": reader}}))
-    output = tmp_path / "train.df.npz"
-    assert main(["document-frequency", "--conf", str(tmp_path / "conf.json"), "--output", str(output)]) == 0
-    result = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (result["documents"], result["skipped"]) == (3, 1)
-    assert DocumentFrequency.load(output)["a dog"] == 2
