@@ -125,6 +125,7 @@ def test_without_a_root_the_doctor_looks_where_the_training_does(tmp_path, monke
 
 def test_style_words_are_those_that_style_mlm_masks(tmp_path, scenes, capsys):
     from ofakit.data import READERS, expand
+    from ofakit.hub import CaptionBundle
     from ofakit.objectives.style_mlm import StyleMLM
     from ofakit.text import StyleSet
 
@@ -137,14 +138,9 @@ def test_style_words_are_those_that_style_mlm_masks(tmp_path, scenes, capsys):
     *table, line = capsys.readouterr().out.strip().splitlines()
     result = json.loads(line)
 
-    class Bundle:
-        tokenizer, styles = None, StyleSet(["plain", "pirate", "poetic", "robot"])
-
-        class preprocessor:
-            strip_punctuation, lowercase, leading_space = False, True, True
-
+    bundle = CaptionBundle(None, None, StyleSet(["plain", "pirate", "poetic", "robot"]))
     objective = StyleMLM(top=7, min_score=0.5)
-    objective.prepare(expand(READERS.build({**spec, "root": root}).read("train")), Bundle, tmp_path)
+    objective.prepare(expand(READERS.build({**spec, "root": root}).read("train")), bundle, tmp_path)
     assert {style: list(found) for style, found in result["styles"].items()} == {
         style: list(found) for style, found in objective.scores.items()
     }

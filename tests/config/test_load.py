@@ -23,7 +23,7 @@ def write(folder, name, values):
 def test_minimal_file_gets_the_defaults(tmp_path):
     config = load_config(write(tmp_path, "a.json", MINIMAL))
     assert config.train.optimizer.type == "AdamW"
-    assert [o.type for o in config.objectives] == ["cross_entropy"]
+    assert config.objectives is None and config.task == "image-captioning"
     assert config.evaluation.dataloader.batch_size_per_gpu == 16
 
 
