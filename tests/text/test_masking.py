@@ -164,6 +164,24 @@ def test_single_words_meet_the_budget_exactly():
         assert (ids[0], ids[-1], len(ids)) == (BOS, EOS, n)
 
 
+def test_rounding_errors_mask_no_word_and_replace_no_insertion():
+    """0.28 * 25 is a little more than 7 in floating point."""
+    assert math.ceil(0.28 * 25) == 8
+    ids, flags = [BOS, *range(FIRST_ID, FIRST_ID + 25), EOS], [0, *[1] * 25, 0]
+    masked = mask_whole_words(ids, flags, mask_id=MASK, ratio=0.28, poisson_lambda=0, replace_length=-1, generator=1)
+    assert masked.count(MASK) == 7
+    low, high = RANDOM_IDS
+    options = {"mask_id": MASK, "replace_length": 0, "random_ratio": 0.28, "vocab_range": RANDOM_IDS}
+    inserted = 0
+    for seed in range(3000):
+        found = mask_whole_words(ids, flags, ratio=1.0, poisson_lambda=0.6, generator=seed, **options)
+        new = [token for token in found if token == MASK or low <= token < high]
+        if len(new) == 25:
+            inserted += 1
+            assert sum(token != MASK for token in new) == 7
+    assert inserted
+
+
 @pytest.mark.parametrize("replace_length", [-1, 0, 1])
 def test_whole_words_vanish_and_the_rest_keeps_its_order(replace_length):
     tokens, flags, lengths = corpus(seed=4, count=1000)

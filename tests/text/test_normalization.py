@@ -33,6 +33,7 @@ def test_options():
     assert basic_tokenize("Café", lower_case=False, strip_accents=True) == "Cafe"
     assert basic_tokenize("Café", strip_accents=False) == "café"
     assert basic_tokenize("汉字", space_chinese=False) == "汉字"
+    assert basic_tokenize("cafe\u0301", lower_case=False) == "caf\u00e9", "in its composed form"
 
 
 def test_a_character_table_survives_pickling():

@@ -150,6 +150,15 @@ def test_new_tokens_are_made_of_the_pieces_of_their_names(tokenizer, tmp_path):
     assert again.encode(styles.text("humorous")) == [size]
 
 
+def test_a_name_without_letters_is_made_of_its_signs(tokenizer):
+    size = len(tokenizer)
+    assert StyleSet(["!?", "Stoic!"], "new").prepare(tokenizer) == {
+        size: tokenizer.encode(" !?"),
+        size + 1: tokenizer.encode(" Stoic"),
+        size + 2: tokenizer.encode(" unknown"),
+    }
+
+
 def test_plain_mode_needs_no_tokens(tokenizer):
     size = len(tokenizer)
     assert StyleSet(NAMES, "plain").prepare(tokenizer) == {}

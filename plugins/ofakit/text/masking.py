@@ -25,7 +25,7 @@ from ofakit.errors import UsageError
 
 __all__ = ["mask_whole_words", "mask_whole_words_batch", "mask_whole_words_packed"]
 
-ROUNDING = 1e-6  # 0.55 * 20 is 11.000000000000002, which is no reason to mask a twelfth word
+ROUNDING = 1e-6  # 0.28 * 25 is 7.000000000000001, which is no reason to mask an eighth word
 RAREST_LENGTH = 1e-7
 SHORTEST_MEAN = 0.01
 LONGEST_MEAN = 100.0
