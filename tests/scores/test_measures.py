@@ -49,6 +49,17 @@ def test_a_measure_is_a_function_of_sums_over_items():
         assert twice.tolist() == pytest.approx([one.corpus], rel=1e-6), name
 
 
+def test_a_corpus_score_is_the_scores_own_to_the_last_bit():
+    generator = np.random.default_rng(0)
+    words = np.array("a dog cat runs sits on the grass mat red small".split())
+    texts = [" ".join(words[generator.integers(len(words), size=9)]) for _ in range(800)]
+    references = [[texts[(k * 7 + j) % 800] for j in range(3)] for k in range(800)]
+    found, _ = measure(texts, references, java=False)
+    assert found["rouge_l"].corpus == rouge_l(texts, references).corpus
+    assert found["cider"].corpus == cider(texts, references).corpus
+    assert [found[f"bleu{n}"].corpus for n in range(1, 5)] == [score.corpus for score in bleu(texts, references)]
+
+
 def test_without_java_the_other_scores_come_and_two_say_why(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)

@@ -72,7 +72,9 @@ class Scenes(FileReader):
         counts = {"train": images, "val": val, "test": test}
         self.settings: dict[str, Any] = {"version": VERSION, "images": counts, "size": size, "seed": seed}
         self.settings |= {"pairs": pairs, "styles": list(styles)}
-        digest = hashlib.blake2b(json.dumps(self.settings).encode(), digest_size=6).hexdigest()
+        # Spelled as in the folders that were drawn before 0.1, so that these are found and not drawn again.
+        named = json.dumps({"pictures" if key == "images" else key: value for key, value in self.settings.items()})
+        digest = hashlib.blake2b(named.encode(), digest_size=6).hexdigest()
         super().__init__(root, {split: f"{digest}/{split}.jsonl" for split in counts}, f"{digest}/images")
         self.folder = self.root / digest
 
