@@ -87,6 +87,21 @@ def plain_gradient(model, batch, decoded):
     return model.encoder.embed_tokens.weight.grad
 
 
+class Projection(torch.autograd.Function):
+    """x weight^T with a dense gradient that announces itself."""
+
+    @staticmethod
+    def forward(ctx, x, weight):
+        ctx.save_for_backward(x)
+        ctx.weight = weight
+        return x @ weight.t()
+
+    @staticmethod
+    def backward(ctx, grad):
+        announce_dense_gradient(ctx.weight)
+        return None, grad.t() @ ctx.saved_tensors[0]
+
+
 @pytest.mark.parametrize("projected", ["before", "after", "never"])
 def test_look_ups_add_to_a_dense_gradient_in_place(projected):
     torch.manual_seed(0)
@@ -94,28 +109,36 @@ def test_look_ups_add_to_a_dense_gradient_in_place(projected):
     ids, x = torch.tensor([[2, 1, 2], [5, 6, 1]]), torch.randn(4, 3)
     plain = copy.deepcopy(embedding)
 
-    class Projection(torch.autograd.Function):
-        """x weight^T with a dense gradient that announces itself."""
-
-        @staticmethod
-        def forward(ctx, x, weight):
-            ctx.save_for_backward(x)
-            ctx.weight = weight
-            return x @ weight.t()
-
-        @staticmethod
-        def backward(ctx, grad):
-            announce_dense_gradient(ctx.weight)
-            return None, grad.t() @ ctx.saved_tensors[0]
-
-    def loss(look, project, weight):
+    def loss(look, project, weight, projected):
         parts = [look(ids).square().sum(), project(x, weight).square().sum(), look(ids.flip(0)).sin().sum()]
         return {"before": parts[0] + parts[1] + parts[2], "after": parts[1] + parts[0], "never": parts[0]}[projected]
 
-    for _ in range(2):  # gradients accumulate
-        loss(lambda ids: look_up(embedding, ids), Projection.apply, embedding.weight).backward()
-        loss(plain, lambda x, weight: x @ weight.t(), plain.weight).backward()
+    for kind in (projected, projected, "never"):  # gradients accumulate
+        loss(lambda ids: look_up(embedding, ids), Projection.apply, embedding.weight, kind).backward()
+        loss(plain, lambda x, weight: x @ weight.t(), plain.weight, kind).backward()
     assert not embedding.weight.grad.is_sparse
+    torch.testing.assert_close(embedding.weight.grad, plain.weight.grad)
+
+
+def test_a_backward_pass_that_fails_leaves_nothing_for_the_next():
+    class Failing(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, grad):
+            raise ZeroDivisionError
+
+    embedding, ids, x = nn.Embedding(7, 3), torch.tensor([2, 5]), torch.randn(4, 3)
+    plain = copy.deepcopy(embedding)
+    failing = Failing.apply(look_up(embedding, ids))  # made first, so that its turn comes last
+    rows = look_up(embedding, ids)
+    with pytest.raises(ZeroDivisionError):
+        (failing.sum() + rows.sum() + Projection.apply(x, embedding.weight).sum()).backward()
+    embedding.zero_grad()
+    (look_up(embedding, ids).sum() + Projection.apply(x, embedding.weight).sum()).backward()
+    (plain(ids).sum() + (x @ plain.weight.t()).sum()).backward()
     torch.testing.assert_close(embedding.weight.grad, plain.weight.grad)
 
 
