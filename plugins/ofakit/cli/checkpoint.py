@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _inspect(args: argparse.Namespace) -> dict[str, Any]:
-    from ofakit.models.ofa.checkpoints import describe
+    from ofakit.models.ofa.describe import describe
 
     return {"path": args.path, **describe(args.path)}
 
@@ -147,7 +147,7 @@ def _bundle(args: argparse.Namespace) -> CaptionBundle:
 def _extract(args: argparse.Namespace) -> dict[str, Any]:
     from pathlib import Path
 
-    from ofakit.models.ofa.checkpoints import extract_from_tar
+    from ofakit.models.weights import extract_from_tar
 
     out = Path(args.out)
     check_parents(out / args.member if args.out.endswith("/") else out, "--out")

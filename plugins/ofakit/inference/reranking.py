@@ -51,7 +51,6 @@ class Reranker:
             )
         self.codec, self.answers, self.max_length = bundle.codec(), answer_tokens(bundle.tokenizer), max_length
 
-    @torch.inference_mode()
     def __call__(
         self,
         model: Any,
@@ -85,7 +84,7 @@ class Reranker:
             "patch_masks": inputs["patch_masks"],
             "image_index": torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)).to(device),
         }
-        with evaluation_mode(model):
+        with evaluation_mode(model, gradients=False):
             p_yes = answer_logits(model, asked, self.answers).softmax(-1)[:, YES]
         return [of_image.tolist() for of_image in p_yes.split(counts)]
 

@@ -145,7 +145,7 @@ class Trainer(HookedTrainer):
         """The model on its device, its frozen parts frozen."""
         torch.manual_seed(self.experiment.seed + self.processes.rank)
         self.model = self.bundle.model.to(self.device)
-        with self.experiment.naming_the_file():
+        with self.experiment.naming_the_file("train"):
             self.model.freeze(self.experiment.train.freeze)
         self.task.adopt(self.bundle)
 

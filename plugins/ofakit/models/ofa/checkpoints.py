@@ -19,7 +19,6 @@ from torch import Tensor
 
 from ofakit.errors import UsageError
 from ofakit.files import replace_file
-from ofakit.lazy import exports
 from ofakit.models.ofa.configuration import OFAConfig
 from ofakit.models.ofa.fairseq import (
     config_from_weights,
@@ -39,11 +38,6 @@ __all__ = [
     "save_huggingface",
     "save_modelscope",
 ]
-
-# Former places: `describe` and `extract_from_tar` have files of their own.
-__getattr__ = exports(
-    __name__, {"ofakit.models.ofa.describe": ["describe"], "ofakit.models.weights": ["extract_from_tar"]}
-)
 
 
 class StockModel(Protocol):
