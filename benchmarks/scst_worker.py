@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from vs_stock_worker import IMAGE_AND_TEXT, SEARCH, Ours, Stock, measure_hypotheses
+from vs_stock_worker import IMAGE_AND_TEXT, SEARCH, Ours, Stock, measure_hypotheses, prepare_device
 
 PAD, BOS, EOS = 1, 0, 2
 CLIP_NORM = 1.0
@@ -239,6 +239,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
+    prepare_device(options.measure)
     work = torch.load(options.work, weights_only=True)
     work["batches"] = [{name: value.to(options.device) for name, value in b.items()} for b in work["batches"]]
     side = (OurSCST if options.side == "ours" else StockSCST)(options.directory, work, options, Shares(options.device))

@@ -20,6 +20,7 @@ import tempfile
 from pathlib import Path
 
 import torch
+from vs_stock_worker import prepare_device
 
 BOUNDS = {"logits": 1e-4, "states": 1e-4, "loss": 1e-4, "gradients": 1e-4, "visual_gradients": 2e-3}
 """Logits and states absolute, the others relative."""
@@ -61,9 +62,10 @@ def write_case(folder: Path, size: str, pixels: int = 128, **keys: object) -> No
     torch.save({**batch, "target": target}, folder / "batch.pt")
 
 
-def side(name: str, folder: Path) -> None:
+def side(name: str, folder: Path, device: str) -> None:
     """Run one side and write `<name>.pt`."""
     torch.set_num_threads(2)
+    prepare_device("check")
     if name == "ours":
         from ofakit.models.ofa import OFAConfig, OFAModel
     else:
@@ -72,11 +74,12 @@ def side(name: str, folder: Path) -> None:
     # The stock code's from_pretrained leaves its output projection a copy of the embedding; this keeps them one.
     model = OFAModel(OFAConfig.from_pretrained(str(folder / "model")))
     model.load_state_dict(torch.load(folder / "model" / "pytorch_model.bin", weights_only=True), strict=name == "stock")
-    batch = torch.load(folder / "batch.pt", weights_only=True)
+    model.to(device)
+    batch = torch.load(folder / "batch.pt", weights_only=True, map_location=device)
     target = batch.pop("target")
     with torch.no_grad():
         out = model.eval()(**batch)
-    found = {"logits": out.logits, "states": out.encoder_last_hidden_state}
+    found = {"logits": out.logits.cpu(), "states": out.encoder_last_hidden_state.cpu()}
     model.train()
     log_p = model(**batch).logits.log_softmax(-1)[target != 1]
     epsilon = 0.1 / (log_p.shape[-1] - 1)
@@ -107,12 +110,13 @@ def compare(folder: Path) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stock-python", help="the Python of an environment with the stock OFA")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
     parser.add_argument("--side", choices=["ours", "stock"], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.side:
-        return side(options.side, options.folder)
+        return side(options.side, options.folder, options.device)
     if not options.stock_python:
         parser.error("--stock-python is needed")
     result = {}
@@ -121,7 +125,7 @@ def main() -> None:
             folder = Path(name)
             write_case(folder, **CASES[case])
             for who, python in (("stock", options.stock_python), ("ours", sys.executable)):
-                command = [python, __file__, "--side", who, "--folder", name]
+                command = [python, __file__, "--side", who, "--folder", name, "--device", options.device]
                 done = subprocess.run(command, capture_output=True, text=True)
                 if done.returncode:
                     raise SystemExit(f"{case}, {who} failed:\n{done.stderr[-3000:]}")

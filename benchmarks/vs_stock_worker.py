@@ -19,6 +19,8 @@ import torch
 
 SEARCH = {"beam_size": 5, "max_len_b": 16, "min_len": 1, "no_repeat_ngram_size": 3}
 IMAGE_AND_TEXT = ("input_ids", "patch_images", "patch_masks")
+COMPARED = ("loss", "hypotheses", "check")
+"""Measures whose numbers are held against the other side's."""
 
 
 class Ours:
@@ -119,6 +121,19 @@ class StockVocabulary:
 
     def get_added_vocab(self) -> dict[str, int]:
         return {}
+
+
+def prepare_device(measure: str) -> None:
+    """Let numbers that both sides must share be computed in plain fp32; what is timed keeps PyTorch's own settings.
+
+    By default a GPU convolves fp32 in TF32, whose three digits depend on the layout and the algorithm.
+
+    Args:
+        measure: What is about to be measured.
+    """
+    if measure in COMPARED:
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def finish(device: str) -> None:
@@ -254,6 +269,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
+    prepare_device(options.measure)
     if options.side == "ours":
         import ofakit.models.ofa.model
         import ofakit.objectives.cross_entropy  # noqa: F401
