@@ -15,6 +15,7 @@ numbers, is written anew after every part; traces for a trace viewer stand besid
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import signal
 import statistics
@@ -292,7 +293,9 @@ def experiment(report: Report, options: argparse.Namespace, directory: str, batc
     for name in options.experiments:
         function, compiles = EXPERIMENTS[name]
         setting = Setting(directory, batch, options.device, "bf16", options.repeats)
-        report.part(f"experiment_{name}", SLOW if compiles else LIMITS["experiments"], lambda: function(setting))
+        report.part(
+            f"experiment_{name}", SLOW if compiles else LIMITS["experiments"], functools.partial(function, setting)
+        )
         if options.device == "cuda":
             torch.cuda.empty_cache()
 
