@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from ofakit.data import CaptionDataset, Example, ImageStore, ResumableBatchSampler
+from ofakit.data import Example, ExampleDataset, ImageStore, ResumableBatchSampler
 from ofakit.preprocessors import CaptionPreprocessor, Collate, normalize
 from ofakit.text import StyleSet, train_tokenizer
 from PIL import Image
@@ -136,7 +136,7 @@ class Ours:
         tokenizer = train_tokenizer(CAPTIONS, 300, num_codes=8, num_bins=0)
         preprocessor = CaptionPreprocessor(tokenizer, StyleSet(["dry"]), patch_image_size=store.size, mode="train")
         examples = [Example(path, path, CAPTIONS[k % 2], style="dry") for k, path in enumerate(paths)]
-        self.dataset = CaptionDataset(examples, preprocessor, store)
+        self.dataset = ExampleDataset(examples, preprocessor, store)
         self.collate = Collate(tokenizer.pad_token_id)
         self.sampler = ResumableBatchSampler(len(paths), BATCH)
 

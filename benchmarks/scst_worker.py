@@ -55,7 +55,7 @@ class OurSCST(Ours):
     def __init__(self, directory: str, work: dict, options: argparse.Namespace, shares: Shares) -> None:
         from ofakit.config.schema import GenerationSection
         from ofakit.data import Example
-        from ofakit.hub import ModelBundle
+        from ofakit.hub import CaptionBundle
         from ofakit.models.ofa import freeze
         from ofakit.objectives.scst import SCST
         from ofakit.text import OFATokenizer
@@ -69,7 +69,7 @@ class OurSCST(Ours):
         tokenizer = OFATokenizer.from_pretrained(directory)
         if work["references"]:
             examples = [Example(str(n), None, None, tuple(texts)) for n, texts in enumerate(work["references"])]
-            bundle = ModelBundle(self.model, tokenizer, generation=GenerationSection(**limits))
+            bundle = CaptionBundle(self.model, tokenizer, generation=GenerationSection(**limits))
             self.objective.prepare(examples, bundle, None)
 
     def step(self) -> Callable[[dict], None]:

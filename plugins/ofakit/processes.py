@@ -61,6 +61,24 @@ class Processes:
         distributed.all_gather_object(items, item)
         return items
 
+    def gather_rows(self, rows: torch.Tensor) -> list[torch.Tensor]:
+        """Every process's rows, in rank order, without gradient.
+
+        Args:
+            rows: `(n, …)` on this process's device; n may differ between processes, the rest of the shape and the type
+                may not.
+        """
+        rows = rows.detach()
+        if self.world_size == 1:
+            return [rows]
+        counts = self.gather(len(rows))
+        sent = rows.to(torch.uint8) if rows.dtype == torch.bool else rows
+        padded = sent.new_zeros((max(counts), *rows.shape[1:]))
+        padded[: len(rows)] = sent
+        parts = [torch.empty_like(padded) for _ in counts]
+        distributed.all_gather(parts, padded)
+        return [part[:count].to(rows.dtype) for part, count in zip(parts, counts, strict=True)]
+
     def wait(self) -> None:
         """Return when every process has come here."""
         if self.world_size > 1:

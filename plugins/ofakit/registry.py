@@ -1,7 +1,8 @@
 """Find the members of a room by the name of the file that defines them.
 
 A room such as `ofakit.data.readers` is a package; each of its files defines one member and names it first in
-`__all__`. The file's name is the `type` of a configuration, so a new member is one new file and nothing else:
+`__all__`. The file's name is the `type` of a configuration, so a new member is one new file and nothing else
+(`base.py`, which says what a member is, and files that begin with `_` are none):
 
     {"type": "flickrstyle", "split_file": "train.jsonl"}   ->   ofakit/data/readers/flickrstyle.py
 
@@ -53,7 +54,9 @@ class Registry:
     def names(self) -> list[str]:
         """Every `type` that can be asked for, sorted. Imports no member."""
         found = importlib.import_module(self.package)
-        files = [m.name for m in pkgutil.iter_modules(found.__path__) if not m.name.startswith("_")]
+        files = [
+            m.name for m in pkgutil.iter_modules(found.__path__) if not m.name.startswith("_") and m.name != "base"
+        ]
         return sorted({*files, *self._added})
 
     def register(self, name: str) -> Callable[[Any], Any]:

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 from ofakit.cli import caption, evaluate, finetune
 from ofakit.hub import load_bundle
-from ofakit.objectives.itm import rerank
+from ofakit.inference.reranking import rerank
 from ofakit.pipelines import Captioner
-from ofakit.trainers.evaluation import Prediction, StyleJudge, score_predictions
+from ofakit.tasks._caption_evaluation import Prediction, StyleJudge, score_predictions
 
 from .conftest import QUICKSTART, last_line, overrides
 

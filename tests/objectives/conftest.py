@@ -6,7 +6,7 @@ import pytest
 import torch
 from ofakit.config.schema import GenerationSection, PreprocessorSection
 from ofakit.data import Example
-from ofakit.hub import ModelBundle
+from ofakit.hub import CaptionBundle
 from ofakit.models.ofa import OFAConfig, OFAModel
 from ofakit.preprocessors import CaptionPreprocessor, Collate, normalize
 from ofakit.text import StyleSet, train_tokenizer
@@ -39,11 +39,11 @@ def make_bundle(**network):
     tokenizer = train_tokenizer([*texts, *prompts], 400, num_codes=8, num_bins=0)
     model = OFAModel(OFAConfig.from_size("tiny", vocab_size=len(tokenizer), **{**NETWORK, **network}))
     sizes = PreprocessorSection(patch_image_size=32, max_tgt_length=40)
-    return ModelBundle(model, tokenizer, StyleSet(list(CAPTIONS)), sizes, GenerationSection(max_length=8))
+    return CaptionBundle(model, tokenizer, StyleSet(list(CAPTIONS)), sizes, GenerationSection(max_length=8))
 
 
 def make_batch(bundle, examples, views=None):
-    preprocessor = CaptionPreprocessor.from_section(bundle.preprocessor, bundle.tokenizer, bundle.styles, "eval")
+    preprocessor = CaptionPreprocessor(bundle.tokenizer, bundle.styles, "eval", bundle.preprocessor)
     samples = [
         {**preprocessor(example), **(views(example, index) if views else {}), "index": index}
         for index, example in enumerate(examples)

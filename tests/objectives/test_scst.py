@@ -124,8 +124,8 @@ def test_captions_are_written_rewarded_and_counted(bundle, examples, batch, samp
     captions = [text.strip() for text in bundle.tokenizer.decode_batch(target.tolist())]
     references = [objective.references[k // 3] for k in range(12)]
     rewards = objective.rewards.rewards["cider_d"](captions, references, [None] * 12)
-    advantage, judged = whole["scst/judged"]()
-    np.testing.assert_array_equal(judged["reward"], rewards)
+    advantage, rewarded = whole["scst/rewarded"]()
+    np.testing.assert_array_equal(rewarded["reward"], rewards)
     np.testing.assert_array_equal(advantage, advantages(rewards.reshape(4, 3)).reshape(-1))
     assert target[:, 0].unique().numel() > 1 or not sample
 
@@ -168,12 +168,12 @@ def given(bundle, batch, rows=3):
     target = target.masked_fill(places == lengths[:, None], 2).masked_fill(places > lengths[:, None], 1)
     advantage = torch.randn(count, dtype=torch.float64, generator=generator)
     previous = shifted_right(target, 0, 2, 1)
-    judged = judgement(advantage)
-    return {**batch, "scst/target": target, "scst/decoder_input_ids": previous, "scst/judged": judged}
+    rewarded = rewards_of(advantage)
+    return {**batch, "scst/target": target, "scst/decoder_input_ids": previous, "scst/rewarded": rewarded}
 
 
-def judgement(advantage):
-    """What a judge would say who is not asked for rewards."""
+def rewards_of(advantage):
+    """What stands for rewards that are not asked for."""
     return lambda: (advantage, {})
 
 
@@ -187,7 +187,7 @@ def test_second_pass_equals_repeating_every_image(bundle, batch):
     target = batch["scst/target"]
     log_p = logits.log_softmax(-1).gather(2, target[..., None])[..., 0]
     there = target != 1
-    expected = -(batch["scst/judged"]()[0][:, None] * log_p)[there].sum() / there.sum()
+    expected = -(batch["scst/rewarded"]()[0][:, None] * log_p)[there].sum() / there.sum()
     bundle.model.zero_grad()
     expected.backward()
     torch.testing.assert_close(logs["loss"], expected.detach())
@@ -244,7 +244,7 @@ class AtOnce:
 
 @pytest.mark.parametrize("baseline", ["leave_one_out", "greedy"])
 def test_rewards_that_overlap_give_the_numbers_of_rewards_that_are_waited_for(baseline, tmp_path):
-    """Three steps of two micro-batches with a divergence; the slow judge ends long after it was asked."""
+    """Three steps of two micro-batches with a divergence; the slow rewards end long after it was asked."""
     weights, threads = [], set()
     for overlap in (True, False):
         bundle, examples = make_bundle(), make_examples()
@@ -252,7 +252,7 @@ def test_rewards_that_overlap_give_the_numbers_of_rewards_that_are_waited_for(ba
         objective = objective_for(bundle, examples, tmp_path, **arguments)
         objective.rewards = slowly(objective.rewards, threads)
         if not overlap:
-            objective.judges = AtOnce()
+            objective.thread = AtOnce()
         updater = updater_of(bundle, objective)
         whole = make_batch(bundle, examples)
         halves = [{name: value[part] for name, value in whole.items()} for part in (slice(0, 2), slice(2, 4))]
@@ -265,12 +265,12 @@ def test_rewards_that_overlap_give_the_numbers_of_rewards_that_are_waited_for(ba
 
 
 def slowly(rewards, threads):
-    def judge(*arguments):
+    def reward(*arguments):
         threads.add(threading.current_thread().name)
         time.sleep(0.1)
         return rewards(*arguments)
 
-    return judge
+    return reward
 
 
 def updater_of(bundle, objective):
@@ -279,16 +279,16 @@ def updater_of(bundle, objective):
     return Updater(module, optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0), ONE, 1.0, 3)
 
 
-def test_the_next_captions_are_written_while_rewards_are_reckoned(bundle, examples, batch):
+def test_the_next_captions_are_written_while_rewards_are_computed(bundle, examples, batch):
     objective = objective_for(bundle, examples, samples=2)
     may_end = threading.Event()
     rewards = objective.rewards
     objective.rewards = lambda *arguments: may_end.wait(60) and rewards(*arguments)
     first, second = completed(objective, bundle, batch), completed(objective, bundle, batch)
     may_end.set()
-    advantage, rewarded = second["scst/judged"]()
+    advantage, rewarded = second["scst/rewarded"]()
     assert len(advantage) == len(rewarded["reward/cider_d"]) == 8
-    np.testing.assert_array_equal(advantage, first["scst/judged"]()[0])
+    np.testing.assert_array_equal(advantage, first["scst/rewarded"]()[0])
 
 
 def test_an_error_of_a_reward_ends_the_step_with_its_own_message(bundle, examples, batch):
@@ -304,13 +304,13 @@ def test_an_error_of_a_reward_ends_the_step_with_its_own_message(bundle, example
     assert all(torch.equal(p, before[n]) for n, p in bundle.model.named_parameters())
 
 
-def test_it_is_picklable_after_it_has_judged(bundle, examples, batch):
+def test_it_is_picklable_after_it_has_asked_for_rewards(bundle, examples, batch):
     objective = objective_for(bundle, examples, samples=2)
-    objective.complete(bundle.model, batch, 0)["scst/judged"]()
+    objective.complete(bundle.model, batch, 0)["scst/rewarded"]()
     again = pickle.loads(pickle.dumps(objective))
     np.testing.assert_array_equal(
-        again.complete(bundle.model, batch, 0)["scst/judged"]()[0],
-        objective.complete(bundle.model, batch, 0)["scst/judged"]()[0],
+        again.complete(bundle.model, batch, 0)["scst/rewarded"]()[0],
+        objective.complete(bundle.model, batch, 0)["scst/rewarded"]()[0],
     )
 
 
@@ -413,9 +413,9 @@ def half(rank):
     _, batch = double_batch()
     cut = (0, 1, 4)[rank : rank + 2]
     captions = slice(*(3 * c for c in cut))
-    judged = judgement(batch.pop("scst/judged")()[0][captions])
+    rewarded = rewards_of(batch.pop("scst/rewarded")()[0][captions])
     parts = {n: value[captions if n.startswith("scst/") else slice(*cut)] for n, value in batch.items()}
-    return {**parts, "scst/judged": judged}
+    return {**parts, "scst/rewarded": rewarded}
 
 
 def updater_gradients(processes, batches):

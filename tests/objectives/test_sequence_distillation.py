@@ -74,7 +74,7 @@ def test_the_captions_are_those_that_the_teacher_writes(bundle, examples, batch,
     expected = [taught.tokenizer.decode(hypotheses[0].tokens).strip() for hypotheses in found]
     assert captions_in(tmp_path / "run") == expected and all(expected)
     whole = completed(objective, bundle, batch)
-    encode = CaptionPreprocessor.from_section(bundle.preprocessor, bundle.tokenizer, bundle.styles, "train").target
+    encode = CaptionPreprocessor(bundle.tokenizer, bundle.styles, "train", bundle.preprocessor).target
     for row, previous, text in zip(
         whole["sequence_distillation/target"], whole["sequence_distillation/decoder_input_ids"], expected, strict=True
     ):

@@ -10,11 +10,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from ofakit.data import CaptionDataset
+from ofakit.data import ExampleDataset
 from ofakit.errors import UsageError
+from ofakit.inference.matching import ANSWERS, NO, PERSONALITY, YES, answer_tokens
+from ofakit.inference.reranking import Reranker, rerank, reranker_of
 from ofakit.objectives import OBJECTIVES
 from ofakit.objectives.cross_entropy import CrossEntropy
-from ofakit.objectives.itm import ANSWERS, NO, PERSONALITY, YES, Reranker, answer_tokens, rerank, reranker_of
 from ofakit.preprocessors import CaptionPreprocessor, Collate
 from ofakit.preprocessors.views import with_views
 from ofakit.trainers.update import WeightedObjectives
@@ -250,11 +251,11 @@ def test_style_mlm_of_one_style_is_refused(bundle, examples):
 
 def test_views_stand_in_samples_and_batches_and_leave_the_image_alone(bundle, examples):
     bundle.preprocessor.max_image_size = 40
-    plain = CaptionPreprocessor.from_section(bundle.preprocessor, bundle.tokenizer, bundle.styles, "train")
+    plain = CaptionPreprocessor(bundle.tokenizer, bundle.styles, "train", bundle.preprocessor)
     objectives = {name: prepared(name, bundle, examples) for name in VIEWS} | {"cross_entropy": CrossEntropy()}
-    with_all = CaptionDataset(examples, with_views(plain, objectives), seed=3)
-    with_one = CaptionDataset(examples, with_views(plain, {"itm": objectives["itm"]}), seed=3)
-    bare = CaptionDataset(examples, with_views(plain, {"cross_entropy": CrossEntropy()}), seed=3)
+    with_all = ExampleDataset(examples, with_views(plain, objectives), seed=3)
+    with_one = ExampleDataset(examples, with_views(plain, {"itm": objectives["itm"]}), seed=3)
+    bare = ExampleDataset(examples, with_views(plain, {"cross_entropy": CrossEntropy()}), seed=3)
     assert bare.preprocessor is plain
     for index in range(4):
         whole, one, none = with_all[2, index], with_one[2, index], bare[2, index]

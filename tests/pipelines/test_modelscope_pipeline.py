@@ -39,7 +39,7 @@ print(json.dumps([one, by_dict, listed, single, several, raised]))
 
 @pytest.fixture(scope="module")
 def model_directory(tmp_path_factory):
-    from ofakit.hub import ModelBundle, save_bundle
+    from ofakit.hub import CaptionBundle, save_bundle
     from ofakit.models.ofa import OFAConfig, OFAModel
     from ofakit.text import StyleSet, train_tokenizer
 
@@ -48,7 +48,7 @@ def model_directory(tmp_path_factory):
         vocab_size=len(tokenizer), d_model=32, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
         decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32, resnet_type="resnet18",
     )  # fmt: skip
-    bundle = ModelBundle(OFAModel(config), tokenizer, StyleSet(["pirate", "robot"], mode="code"))
+    bundle = CaptionBundle(OFAModel(config), tokenizer, StyleSet(["pirate", "robot"], mode="code"))
     bundle.preprocessor.patch_image_size = 64
     bundle.generation.max_length = 5
     return save_bundle(bundle, tmp_path_factory.mktemp("models") / "output")

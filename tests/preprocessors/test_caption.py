@@ -60,7 +60,7 @@ def test_an_unknown_style_and_none_get_the_unknown_token():
     make = preprocessor(style_set=StyleSet(["Dry"]))
     for style in ("odd", None):
         assert "<code_1>" in text(make(Example("x", style=style))["input_ids"])
-    assert make.style_set.unknown_counts == {"odd": 1}
+    assert make.codec.styles.unknown_counts == {"odd": 1}
     strict = preprocessor(style_set=StyleSet(["Dry"], strict=True))
     assert "<code_1>" in text(strict(Example("x"))["input_ids"])
     with pytest.raises(UsageError, match="odd"):
@@ -154,8 +154,8 @@ def test_wrong_use_is_named(make, message):
 
 def test_from_a_configuration_and_picklable(image):
     section = PreprocessorSection(patch_image_size=32, max_image_size=40, lowercase=False)
-    make = CaptionPreprocessor.from_section(section, LetterTokenizer(), StyleSet(["dry"]), "eval")
-    assert (make.patch_image_size, make.max_image_size, make.lowercase, make.mode) == (32, 40, False, "eval")
+    make = CaptionPreprocessor(LetterTokenizer(), StyleSet(["dry"]), "eval", section)
+    assert make.section == section and make.mode == "eval"
     again = pickle.loads(pickle.dumps(make))
     data = {"image": image, "style": "dry", "text": "x"}
     assert all(torch.equal(value, again(data)[key]) for key, value in make(data).items())

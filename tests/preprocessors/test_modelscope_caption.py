@@ -30,6 +30,6 @@ def test_found_by_name(model_dir):
     first, second = preprocess(data), preprocess(data)
     assert first["patch_image"].shape == (3, 32, 32)
     assert torch.equal(first["patch_image"], second["patch_image"])
-    assert preprocess.caption.tokenizer.token_to_id("<code_1>") in first["input_ids"].tolist()
+    assert preprocess.caption.codec.tokenizer.token_to_id("<code_1>") in first["input_ids"].tolist()
     preprocess.mode = "train"
     assert len({preprocess(data)["patch_image"].numpy().tobytes() for _ in range(9)}) > 1

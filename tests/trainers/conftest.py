@@ -7,7 +7,7 @@ import copy
 import pytest
 from modelscope.trainers.hooks.hook import Hook
 from ofakit.config import parse_config
-from ofakit.trainers import CaptionTrainer
+from ofakit.trainers import Trainer
 
 SMALL = {
     "seed": 3,
@@ -76,7 +76,7 @@ class Interrupt(Hook):
 
 def trained(config, checkpoint=None, load_all_state=True, **arguments):
     """A trainer that has trained, from a snapshot where one is given, or from a model directory's weights alone."""
-    trainer = CaptionTrainer(experiment=config, device="cpu", **arguments)
+    trainer = Trainer(experiment=config, device="cpu", **arguments)
     trainer.train(checkpoint, load_all_state=load_all_state)
     return trainer
 

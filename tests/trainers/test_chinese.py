@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from ofakit.errors import UsageError
 from ofakit.pipelines import Captioner
-from ofakit.trainers import CaptionTrainer
+from ofakit.trainers import Trainer
 from PIL import Image
 
 CAPTIONS = {"浪漫": "红色的圆如同落日", "幽默": "红色的圆滚来滚去"}
@@ -50,7 +50,7 @@ def chinese(experiment, vocabulary, **model):
 def test_chinese_model_learns_its_captions_and_keeps_its_vocabulary(experiment, vocabulary):
     image = Image.new("RGB", (32, 32), "red")
     rows = [{"image": image, "text": text, "style": style} for style, text in CAPTIONS.items()] * 4
-    trainer = CaptionTrainer(experiment=chinese(experiment, vocabulary), train_dataset=rows, device="cpu")
+    trainer = Trainer(experiment=chinese(experiment, vocabulary), train_dataset=rows, device="cpu")
     trainer.train()
     trainer.save_output()
     captioner = Captioner.from_pretrained(str(Path(trainer.work_dir) / "output"), device="cpu")
@@ -64,4 +64,4 @@ def test_vocabulary_of_another_language_is_refused(experiment, vocabulary):
     rows = [{"image": Image.new("RGB", (32, 32)), "text": "红色", "style": "浪漫"}]
     config = chinese(experiment, vocabulary, language="en")
     with pytest.raises(UsageError, match="model.language"):
-        CaptionTrainer(experiment=config, train_dataset=rows, device="cpu")
+        Trainer(experiment=config, train_dataset=rows, device="cpu")

@@ -21,10 +21,11 @@ from tests import pretended_device
 from ofakit.config import parse_config
 from ofakit.models.ofa import generate, prepare_for_inference
 from ofakit.processes import Processes
-from ofakit.trainers import CaptionTrainer, caption_trainer
+import ofakit.trainers.trainer
+from ofakit.trainers import Trainer
 
-caption_trainer.join_processes = lambda device: Processes(0, 1, torch.device(device))
-trainer = CaptionTrainer(experiment=parse_config(json.loads(sys.argv[1])), device="sim")
+ofakit.trainers.trainer.join_processes = lambda device: Processes(0, 1, torch.device(device))
+trainer = Trainer(experiment=parse_config(json.loads(sys.argv[1])), device="sim")
 trainer.train()
 assert {str(weight.device) for weight in trainer.model.parameters()} == {"sim:0"}
 

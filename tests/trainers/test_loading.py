@@ -11,7 +11,8 @@ from ofakit.data import load_square
 from ofakit.objectives.cross_entropy import CrossEntropy
 from ofakit.preprocessors import normalize
 from ofakit.processes import Processes
-from ofakit.trainers import CaptionTrainer, caption_trainer
+from ofakit.trainers import Trainer
+from ofakit.trainers import trainer as trainer_module
 
 
 def images_of(batches):
@@ -19,7 +20,7 @@ def images_of(batches):
 
 
 def test_evaluation_sees_the_centre_and_training_another_cut_in_every_epoch(experiment):
-    trainer = CaptionTrainer(experiment=experiment(preprocessor={"horizontal_flip": True}), device="cpu")
+    trainer = Trainer(experiment=experiment(preprocessor={"horizontal_flip": True}), device="cpu")
     usable, batches = trainer.loading.evaluation(trainer.examples["train"])
     centres = images_of(batches)
     assert len(centres) == len(usable) == len(trainer.examples["train"])
@@ -41,7 +42,7 @@ def test_training_normalises_images_as_configured(experiment, mean_std):
         model={"config": {"dropout": 0.0}},
         train={"max_steps": 1, "gradient_accumulation": 1, "hooks": [{"type": "MetricsFileHook"}]},
     )
-    trainer = CaptionTrainer(experiment=config, device="cpu")
+    trainer = Trainer(experiment=config, device="cpu")
     model = copy.deepcopy(trainer.model).train()
     trainer.train()
     batch = next(trainer.loading.steps(0, 0))[0]
@@ -54,9 +55,9 @@ def test_processes_start_from_one_model_and_draw_their_own_dropout(experiment, m
     drawn = []
     for rank in (0, 1):
         monkeypatch.setattr(
-            caption_trainer, "join_processes", lambda _, rank=rank: Processes(rank, 2, torch.device("cpu"))
+            trainer_module, "join_processes", lambda _, rank=rank: Processes(rank, 2, torch.device("cpu"))
         )
-        model = CaptionTrainer(experiment=experiment(), device="cpu").model
+        model = Trainer(experiment=experiment(), device="cpu").model
         drawn.append((model.output_embedding, torch.rand(4)))
     (one, chance), (other, other_chance) = drawn
     assert torch.equal(one, other) and not torch.equal(chance, other_chance)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from ofakit.errors import UsageError
-from ofakit.trainers import CaptionTrainer
+from ofakit.trainers import Trainer
 from ofakit.trainers.state import latest_snapshot
 
 from .conftest import Interrupt, trained, weights
@@ -49,7 +49,7 @@ def test_scst_alone_has_one_example_an_image_and_style(experiment):
     for row in data:
         row["image"] = str(Path(config.work_dir).parent / row["image"])
         Image.new("RGB", (40, 40), "red").save(row["image"])
-    trainer = CaptionTrainer(experiment=config, device="cpu", train_dataset=data, eval_dataset=data)
+    trainer = Trainer(experiment=config, device="cpu", train_dataset=data, eval_dataset=data)
     trainer.train()
     assert trainer.iters_per_epoch == 1 and trainer.iter == 2
     assert [e.references for e in trainer.loading.training_examples] == [("a dog", "the dog")] * 2
@@ -58,4 +58,4 @@ def test_scst_alone_has_one_example_an_image_and_style(experiment):
 def test_stages_are_not_ignored_by_a_trainer_of_one(experiment):
     config = experiment(stages=[{"name": "one"}])
     with pytest.raises(UsageError, match="stages"):
-        CaptionTrainer(experiment=config, device="cpu").train()
+        Trainer(experiment=config, device="cpu").train()

@@ -235,8 +235,7 @@ def test_a_gradient_that_is_never_finite_stops_the_run(shared, precision):
 
 @pytest.mark.parametrize("name", ["const", "linear", "cosine", "polynomial_decay"])
 def test_schedules_warm_up_and_come_down(name):
-    weight = torch.nn.Linear(2, 2)
-    optimizer = build_optimizer(weight, OptimizerSection(lr=1.0))
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(2))], lr=1.0)
     scheduler = build_scheduler(optimizer, SchedulerSection(name=name, warmup_proportion=0.1, lr_end=0.1), 100)
     rates = []
     for _ in range(100):

@@ -12,7 +12,7 @@ from ofakit.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ofakit.hub import ModelBundle
+    from ofakit.hub import CaptionBundle
 
 __all__ = ["main"]
 
@@ -117,11 +117,11 @@ def _replaceable(name: str) -> Path:
     return out
 
 
-def _bundle(args: argparse.Namespace) -> ModelBundle:
+def _bundle(args: argparse.Namespace) -> CaptionBundle:
     """The checkpoint with a tokenizer: its own, or the one that was named."""
     from pathlib import Path
 
-    from ofakit.hub import ModelBundle, load_bundle, resolve_model
+    from ofakit.hub import CaptionBundle, load_bundle, resolve_model
     from ofakit.models.ofa import OFAModel, load_checkpoint
     from ofakit.models.ofa.checkpoints import config_of
     from ofakit.text import OFATokenizer
@@ -138,7 +138,7 @@ def _bundle(args: argparse.Namespace) -> ModelBundle:
         raise UsageError(
             f"the vocabulary of {args.tokenizer} has {len(tokenizer)} entries, the model only {model.config.vocab_size}"
         )
-    return ModelBundle(model, tokenizer)
+    return CaptionBundle(model, tokenizer)
 
 
 def _extract(args: argparse.Namespace) -> dict[str, Any]:

@@ -71,9 +71,9 @@ def _score_files(args: argparse.Namespace) -> dict[str, Any]:
 
 def _score_model(args: argparse.Namespace) -> dict[str, Any]:
     from ofakit.config import load_config
-    from ofakit.trainers import CaptionTrainer
+    from ofakit.trainers import Trainer
 
     config = load_config(args.conf, args.overrides)
     checkpoint = model_to_score(config, args.checkpoint)
-    trainer = CaptionTrainer(model=checkpoint, experiment=config, device=args.device)
+    trainer = Trainer(model=checkpoint, experiment=config, device=args.device)
     return {"checkpoint": checkpoint, "split": args.split, **trainer.evaluate(split=args.split)}

@@ -127,6 +127,6 @@ def _final_scores(trainer: Any, checkpoint: Path | str | None) -> dict[str, Any]
 
 
 def _trainer(config: ExperimentConfig, args: argparse.Namespace, model: str | None = None) -> Any:
-    from ofakit.trainers import CaptionTrainer
+    from ofakit.trainers import Trainer
 
-    return CaptionTrainer(model=model, experiment=config, device=args.device)
+    return Trainer(model=model, experiment=config, device=args.device)

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
+from ofakit.config.generation import GenerationSettings
 from ofakit.config.origin import Origin
 from ofakit.errors import UsageError
 
@@ -51,6 +52,7 @@ class TokenizerSection(Section):
 class ModelSection(Section):
     """The network and where its weights come from."""
 
+    type: str = Field("ofa", description="a file of ofakit/models/types")
     path: str | None = Field(
         None, description="start from this model directory, fairseq .pt file or hub id; null: random weights"
     )
@@ -84,7 +86,9 @@ class DataSection(Section):
     image_store: str | None = Field(
         None, description="folder of decoded images; null: <work_dir>/image_store. Experiments may share one"
     )
-    max_bad_fraction: float = Field(0.01, ge=0, le=1, description="share of unusable training examples that is borne")
+    max_bad_fraction: float = Field(
+        0.01, ge=0, le=1, description="a run stops where a larger share of its training examples is unusable"
+    )
 
 
 class PreprocessorSection(Section):
@@ -105,6 +109,20 @@ class PreprocessorSection(Section):
     lowercase: bool = Field(True, description="lower-case captions")
     strip_punctuation: bool = Field(True, description="take punctuation out of captions, as OFA does")
     leading_space: bool = Field(True, description="encode captions with a leading space, as OFA does")
+
+    @property
+    def stored_size(self) -> int:
+        """Pixels a side that images are resized to before the cut."""
+        return self.max_image_size or self.patch_image_size
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> PreprocessorSection:
+        if self.max_image_size is not None and self.max_image_size < self.patch_image_size:
+            raise ValueError(
+                f"max_image_size {self.max_image_size} is smaller than patch_image_size {self.patch_image_size}; "
+                "a crop cannot be larger than the image"
+            )
+        return self
 
 
 class DataloaderSection(Section):
@@ -150,10 +168,11 @@ class TrainSection(Section):
     gradient_accumulation: int = Field(1, ge=1, description="batches a step")
     clip_norm: float | None = Field(1.0, gt=0, description="largest gradient norm; null: no clipping")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="type that matrix products compute in")
-    freeze: list[Literal["visual", "embeddings", "encoder"]] = Field(
+    freeze: list[str] = Field(
         default_factory=list,
-        description="parts that do not learn: `visual`, the backbone and its batch-norm statistics; `embeddings`, "
-        "those of tokens and the output projection; `encoder`, all of it but the token embeddings",
+        description="parts of the model that do not learn; OFA's are `visual`, the backbone and its batch-norm "
+        "statistics, `embeddings`, those of tokens and the output projection, and `encoder`, all of it but the token "
+        "embeddings",
     )
     optimizer: OptimizerSection = Field(default_factory=OptimizerSection)
     lr_scheduler: SchedulerSection = Field(default_factory=SchedulerSection)
@@ -171,18 +190,9 @@ class TrainSection(Section):
         return self
 
 
-class GenerationSection(Section):
-    """Beam search or sampling; names and meaning of OFA's generator."""
+class GenerationSection(GenerationSettings):
+    """Beam search or sampling, and the order of the hypotheses."""
 
-    num_beams: int = Field(5, ge=1)
-    max_length: int = Field(16, ge=1, description="tokens before eos")
-    min_length: int = Field(1, ge=0, description="tokens before eos")
-    no_repeat_ngram_size: int = Field(3, ge=0, description="0: repeats are allowed")
-    length_penalty: float = Field(1.0, ge=-10, le=10, description="exponent of the length; larger: longer captions")
-    do_sample: bool = False
-    top_k: int = Field(0, ge=0, description="0: all tokens")
-    top_p: float = Field(1.0, gt=0, le=1)
-    temperature: float = Field(1.0, gt=0)
     rerank: Literal["itm"] | None = Field(
         None,
         description="itm: of the num_beams hypotheses take the one that a model trained with itm most surely says yes "
@@ -216,12 +226,14 @@ class ExperimentConfig(Section):
     description: str = Field("", description="what the experiment is for")
     seed: int = Field(7, ge=0)
     work_dir: str = Field("work_dir/run", description="the run directory")
-    task: Literal["image-captioning"] = "image-captioning"
+    task: str = Field("image-captioning", description="a file of ofakit/tasks, or ModelScope's name of the task")
     model: ModelSection = Field(default_factory=ModelSection)
     style: StyleSection = Field(default_factory=StyleSection)
     data: DataSection
     preprocessor: PreprocessorSection = Field(default_factory=PreprocessorSection)
-    objectives: list[Component] = Field(default_factory=lambda: [Component(type="cross_entropy")], min_length=1)
+    objectives: list[Component] | None = Field(
+        None, min_length=1, description="what is trained; null: as the task has it"
+    )
     train: TrainSection = Field(default_factory=TrainSection)
     stages: list[StageSection] = Field(
         default_factory=list,
@@ -251,13 +263,3 @@ class ExperimentConfig(Section):
         except UsageError as error:
             key = () if error.key is None else (error.key,)
             raise UsageError(f"{error}{self._origin.place_of((*location, *key))}") from None
-
-    @model_validator(mode="after")
-    def _crop_fits(self) -> ExperimentConfig:
-        sizes = self.preprocessor
-        if sizes.max_image_size is not None and sizes.max_image_size < sizes.patch_image_size:
-            raise ValueError(
-                f"preprocessor.max_image_size {sizes.max_image_size} is smaller than "
-                f"patch_image_size {sizes.patch_image_size}; a crop cannot be larger than the image"
-            )
-        return self

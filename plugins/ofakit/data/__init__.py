@@ -8,7 +8,7 @@ __all__ = [
     "READERS",
     "BadExamples",
     "BadImage",
-    "CaptionDataset",
+    "ExampleDataset",
     "Example",
     "ImageStore",
     "ResumableBatchSampler",
@@ -26,7 +26,7 @@ __getattr__ = exports(
     {
         "ofakit.data.adapters": ["examples_from_dataset"],
         "ofakit.data.bad_examples": ["BadExamples", "usable_examples"],
-        "ofakit.data.caption_dataset": ["CaptionDataset"],
+        "ofakit.data.example_dataset": ["ExampleDataset"],
         "ofakit.data.doctor": ["examine"],
         "ofakit.data.example": ["Example"],
         "ofakit.data.expansion": ["drop_empty", "expand"],

@@ -1,18 +1,19 @@
-"""From one example a (image, style) to one a caption, leaving out captions that say nothing."""
+"""From one example per image and style to one per caption and back, leaving out captions that say nothing."""
 
 from __future__ import annotations
 
 import string
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ofakit.data.example import Example
+from ofakit.data.style_names import same_style
 
 if TYPE_CHECKING:
     from ofakit.data.bad_examples import BadExamples
 
-__all__ = ["drop_empty", "expand", "is_empty"]
+__all__ = ["drop_empty", "expand", "is_empty", "one_per_image"]
 
 SAYS_NOTHING = string.punctuation + string.whitespace
 
@@ -85,3 +86,23 @@ def drop_empty(examples: Iterable[Example], bad: BadExamples | None = None) -> l
         elif bad is not None and not example.references:
             bad.add(example, "empty reference", "the example has no reference")
     return kept
+
+
+def one_per_image(examples: Iterable[Example]) -> list[Example]:
+    """Join the examples of one image in one style, without a caption of their own but with all references.
+
+    Args:
+        examples: As a reader gives them, or one per caption.
+
+    >>> rows = [Example("1", "a.jpg", text="one", references=("one",)), Example("2", "a.jpg", references=("two",))]
+    >>> [(e.text, e.references) for e in one_per_image(rows)]
+    [(None, ('one', 'two'))]
+    """
+    joined: dict[tuple[Any, str | None], Example] = {}
+    for example in examples:
+        key = (example.image_key, same_style(example.style) if example.style else None)
+        references = example.references or (() if example.text is None else (example.text,))
+        first = joined.setdefault(key, replace(example, text=None, references=()))
+        united = tuple(dict.fromkeys([*first.references, *references]))
+        joined[key] = replace(first, references=united)
+    return list(joined.values())

@@ -31,7 +31,7 @@ class ResumableBatchSampler:
     """Batches of (epoch, position) pairs, for `torch.utils.data.DataLoader(batch_sampler=…)`.
 
     The epoch travels with each position because worker processes that live longer than an epoch could not learn it
-    otherwise; `CaptionDataset` draws its randomness from both.
+    otherwise; `ExampleDataset` draws its randomness from both.
 
     Args:
         length: Examples of the data set.

@@ -26,7 +26,7 @@ class BestSnapshotHook(Hook):
     """Keep the best model so far.
 
     Args:
-        metric_key: The score to watch.
+        metric_key: The score to watch; where a configuration leaves it out, that of the task.
         rule: Whether more or less of it is better.
     """
 

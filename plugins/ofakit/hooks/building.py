@@ -7,29 +7,75 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from logging import Logger
+from pathlib import Path
 from typing import Any
 
 from modelscope.trainers.hooks.builder import HOOKS
 from modelscope.utils.import_utils import LazyImportModule
 
+from ofakit.config.schema import ExperimentConfig
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.hooks import import_all
 from ofakit.hooks.modelscope_keys import without_inert_keys
 from ofakit.registry import modelscope_members
 
-__all__ = ["build_hook"]
+__all__ = ["build_hook", "build_hooks"]
 
 OURS_INSTEAD = {
     "CheckpointHook": "SnapshotHook",
     "BestCkptSaverHook": "BestSnapshotHook",
     "EarlyStopHook": "ResumableEarlyStopHook",
 }
+DONE_BY_THE_TRAINER = ("OptimizerHook", "TorchAMPOptimizerHook", "LrSchedulerHook", "DDPHook", "LoadCheckpointHook")
+NEED_EVALUATION = ("EvaluationHook", "BestSnapshotHook")
+WATCH_A_SCORE = ("BestSnapshotHook", "ResumableEarlyStopHook")
+USUAL = (
+    {"type": "EvaluationHook", "interval": 1},
+    {"type": "BestSnapshotHook"},
+    {"type": "MetricsFileHook", "interval": 10},
+    {"type": "TensorboardHook", "interval": 10},
+    {"type": "SnapshotHook", "interval": 1, "max_checkpoint_num": 2},
+)
 STRATEGIES = ("by_epoch", "by_step", "no")
 CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
     "EvaluationHook": {"eval_strategy": STRATEGIES},
     "ResumableEarlyStopHook": {"early_stop_strategy": STRATEGIES, "rule": ("max", "min")},
 }
 """What ModelScope's hooks take without a look."""
+
+
+def build_hooks(experiment: ExperimentConfig, score: str, evaluates: bool, logger: Logger) -> list[Any]:
+    """The hooks of an experiment, or the usual ones where it names none.
+
+    Args:
+        experiment: Its `train.hooks`.
+        score: What hooks watch where they do not say.
+        evaluates: Whether there are examples to evaluate on.
+        logger: Is told which hooks are left out.
+
+    Raises:
+        UsageError: An EvaluationHook has nothing to evaluate on, or as `build_hook`.
+    """
+    usual = [dict(hook) for hook in USUAL if evaluates or hook["type"] not in NEED_EVALUATION]
+    specs = [hook.model_dump() for hook in experiment.train.hooks] or usual
+    if not evaluates and any(spec["type"] == "EvaluationHook" for spec in specs):
+        raise UsageError(
+            "train.hooks has an EvaluationHook, and there are no examples to evaluate on: give data.val a "
+            "split or an eval_dataset, or leave the hook out"
+        )
+    hooks = []
+    for number, spec in enumerate(specs):
+        if spec["type"] in DONE_BY_THE_TRAINER:
+            logger.info(f"hook {spec['type']} is left out: the trainer itself does its work")
+            continue
+        if spec["type"] == "TensorboardHook":
+            spec.setdefault("out_dir", str(Path(experiment.work_dir) / "tensorboard"))
+        if OURS_INSTEAD.get(spec["type"], spec["type"]) in WATCH_A_SCORE:
+            spec.setdefault("metric_key", score)
+        with experiment.naming_the_file("train", "hooks", number):
+            hooks.append(build_hook(spec))
+    return hooks
 
 
 def build_hook(spec: Mapping[str, Any]) -> Any:

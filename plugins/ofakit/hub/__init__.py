@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ofakit.lazy import exports
 
-__all__ = ["ModelBundle", "export_plain", "load_bundle", "resolve_model", "save_bundle"]
+if TYPE_CHECKING:
+    from ofakit.hub.bundle import ModelBundle
+    from ofakit.hub.caption_bundle import CaptionBundle
+    from ofakit.hub.directory import load_bundle, resolve_model, save_bundle
+    from ofakit.hub.plain import export_plain
+
+__all__ = ["CaptionBundle", "ModelBundle", "export_plain", "load_bundle", "resolve_model", "save_bundle"]
 
 __getattr__ = exports(
     __name__,
     {
-        "ofakit.hub.bundle": ["ModelBundle", "load_bundle", "resolve_model", "save_bundle"],
+        "ofakit.hub.bundle": ["ModelBundle"],
+        "ofakit.hub.caption_bundle": ["CaptionBundle"],
+        "ofakit.hub.directory": ["load_bundle", "resolve_model", "save_bundle"],
         "ofakit.hub.plain": ["export_plain"],
     },
 )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ofakit.errors import UsageError
 from ofakit.files import replace_folder
-from ofakit.hub.bundle import CONFIGURATION, ModelBundle, stock_model_section
+from ofakit.hub.caption_bundle import CaptionBundle, stock_model_section
+from ofakit.hub.directory import CONFIGURATION
 from ofakit.models.ofa.checkpoints import save_modelscope
 from ofakit.text.prompts import STYLE_PROMPT, build_prompt
 from ofakit.text.tokenizer import NUM_BINS, NUM_CODES
@@ -15,7 +16,7 @@ from ofakit.text.tokenizer import NUM_BINS, NUM_CODES
 __all__ = ["export_plain"]
 
 
-def export_plain(bundle: ModelBundle, folder: str | Path, style: str | None = None) -> Path:
+def export_plain(bundle: CaptionBundle, folder: str | Path, style: str | None = None) -> Path:
     """Write a directory for the stock code, which knows no styles and cuts no centre out of an image.
 
     Args:
@@ -56,7 +57,7 @@ def export_plain(bundle: ModelBundle, folder: str | Path, style: str | None = No
     return Path(folder)
 
 
-def _refuse_small_vocabulary(bundle: ModelBundle) -> None:
+def _refuse_small_vocabulary(bundle: CaptionBundle) -> None:
     """The stock tokenizer adds all its codes and bins to any vocabulary, and the stock model then lacks their rows."""
     wanted = [f"<code_{i}>" for i in range(NUM_CODES)] + [f"<bin_{i}>" for i in range(NUM_BINS)]
     lacking = [token for token in wanted if bundle.tokenizer.token_to_id(token) is None]

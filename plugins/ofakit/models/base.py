@@ -7,6 +7,7 @@ a configuration is a file of `ofakit.models.types`, which says how it is built, 
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.models.generation.protocol import SpecialTokens, Stepper
+from ofakit.models.precision import dtype_named
 
 __all__ = ["EncoderOutput", "Model"]
 
@@ -69,11 +71,16 @@ class Model(nn.Module, ABC):
     def output_embedding(self) -> Tensor:
         """The `(V, d)` matrix that turns decoder states into logits."""
 
+    def token_embeddings(self) -> list[Tensor]:
+        """Every matrix with a row per token, each once: the output embedding and, where it is another, the input's."""
+        return [self.output_embedding]
+
     @abstractmethod
-    def encode(self, **inputs: Any) -> Any:
+    def encode(self, *args: Any, **inputs: Any) -> Any:
         """Run the encoder.
 
         Args:
+            *args: A model may take them; the package passes none.
             **inputs: What `encoder_inputs` gives of a batch.
 
         Returns:
@@ -107,7 +114,14 @@ class Model(nn.Module, ABC):
         """What `encode` takes of a batch, such as `input_ids` and images where there are any.
 
         Args:
-            batch: As made by a collator, on the model's device.
+            batch: As made by a collator.
+
+        Returns:
+            Arguments of `encode` by name, where they were in the batch and as they were there; the first is a tensor
+            with one row per example.
+
+        Raises:
+            UsageError: The batch lacks what the encoder needs.
         """
 
     def with_frozen_features(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -132,14 +146,14 @@ class Model(nn.Module, ABC):
             How many parameters are frozen in the whole model.
 
         Raises:
-            UsageError: There is no such part.
+            UsageError: There is no such part; nothing is frozen then.
         """
-        known = self.parts()
-        for name in parts:
+        known, wanted = self.parts(), list(parts)
+        for name in wanted:
             if name not in known:
-                raise UsageError(f"cannot freeze {name!r}: {did_you_mean(str(name), known)}", "train.freeze")
-            for module in known[name]:
-                module.requires_grad_(False)
+                raise UsageError(f"cannot freeze {name!r}: {did_you_mean(str(name), known)}", "freeze")
+        for module in (module for name in wanted for module in known[name]):
+            module.requires_grad_(False)
         return sum(parameter.numel() for parameter in self.parameters() if not parameter.requires_grad)
 
     def parameters_of(self, part: str) -> list[nn.Parameter]:
@@ -150,17 +164,18 @@ class Model(nn.Module, ABC):
         """
         return [parameter for module in self.parts().get(part, ()) for parameter in module.parameters()]
 
-    def prepare_for_inference(self, precision: str = "fp32") -> Any:
-        """A copy that only computes, and does it faster; it does not follow later changes of this model.
+    def prepare_for_inference(self, precision: str = "fp32") -> Model:
+        """A copy that only computes, and does it faster where the model knows how.
+
+        It is in evaluation mode, cannot be trained or saved, and does not follow later changes of this model.
 
         Args:
             precision: `fp32`, `bf16` or `fp16`.
+
+        Raises:
+            UsageError: There is no such precision.
         """
-        from copy import deepcopy
-
-        from ofakit.models.precision import dtype_named
-
-        return deepcopy(self).eval().requires_grad_(False).to(dtype_named(precision))
+        return copy.deepcopy(self).eval().requires_grad_(False).to(dtype_named(precision))
 
     @abstractmethod
     def resize_token_embeddings(self, vocab_size: int) -> None:

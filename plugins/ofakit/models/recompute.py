@@ -200,7 +200,9 @@ def _convolutions_are_faster() -> bool:
         return "AuthenticAMD" in platform.processor()
 
 
-def _convolution_gradient(grad: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> tuple[Tensor, Tensor]:
+def _convolution_gradient(
+    grad: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int
+) -> tuple[Tensor, Tensor | None]:
     if _is_product(x, weight):
         rows, states = grad.permute(0, 2, 3, 1).flatten(0, 2), x.permute(0, 2, 3, 1)
         dx = (rows @ weight.to(x.dtype).flatten(1)).view(states.shape).permute(0, 3, 1, 2)
@@ -214,7 +216,9 @@ def _convolution_gradient(grad: Tensor, x: Tensor, weight: Tensor, stride: int, 
 
 class _NormReluConvolution(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, z: Tensor, gain: Tensor, shift: Tensor, weight: Tensor, stride: int, eps: float) -> Tensor:
+    def forward(
+        ctx: Any, z: Tensor, gain: Tensor, shift: Tensor, weight: Tensor, stride: int, eps: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
         y, mean, scale = _batch_norm(z, gain, shift, eps)
         ctx.save_for_backward(z, gain, shift, weight, mean, scale)
         ctx.settings = stride, weight.shape[-1] // 2, eps

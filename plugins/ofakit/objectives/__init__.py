@@ -1,7 +1,6 @@
 """Objectives: tensors in, a loss out. `OBJECTIVES.build({"type": "cross_entropy", ...})` makes one by its file's name.
 
-An objective is a picklable object with `normalizer(batch) -> int` and
-`__call__(model, batch, normalizer, step) -> (loss, logs)`; `docs/architecture.md` says what each must mean.
+What an objective is, `ofakit.objectives.base` says.
 """
 
 from __future__ import annotations

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ofakit.models.ofa.inputs import image_inputs
 from ofakit.objectives._projection import projected_loss, smoothed_loss
 from ofakit.objectives.cross_entropy import token_losses
 
@@ -67,14 +66,14 @@ def decoder_states(model: Any, batch: Mapping[str, Tensor], decoder_input_ids: T
     """Encode each image once, and decode every one of its sequences.
 
     Args:
-        model: An `OFAModel`.
-        batch: `input_ids` (B, T), and with images what `image_inputs` looks for.
+        model: A model that generates.
+        batch: What it encodes, of B examples.
         decoder_input_ids: (B * N, U), the sequences of an image beside each other.
 
     Returns:
         (B * N, U, d) normalised states.
     """
-    encoded = model.encode(input_ids=batch["input_ids"], **image_inputs(batch))
+    encoded = model.encode(**model.encoder_inputs(batch))
     images = len(batch["input_ids"])
     rows = torch.arange(images, device=decoder_input_ids.device)
     repeated = encoded.select(rows.repeat_interleave(len(decoder_input_ids) // images))
@@ -88,7 +87,7 @@ def sequence_log_probs(
     """What a model thinks of given sequences, token by token, in the mode that it is in.
 
     Args:
-        model: An `OFAModel`.
+        model: A model that generates.
         batch: As in `decoder_states`.
         decoder_input_ids: (B * N, U).
         target: (B * N, U), padded.

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from ofakit.errors import UsageError
-from ofakit.hub import ModelBundle, load_bundle, resolve_model
+from ofakit.hub import CaptionBundle, load_bundle, resolve_model
 from ofakit.preprocessors.caption import CaptionPreprocessor
 
 __all__ = ["find_teacher", "load_teacher", "refuse_other_inputs", "refuse_other_vocabulary"]
@@ -35,7 +35,7 @@ def find_teacher(objective: str, teacher: str | None) -> Path:
     return path
 
 
-def load_teacher(path: Path, device: torch.device) -> ModelBundle:
+def load_teacher(path: Path, device: torch.device) -> CaptionBundle:
     """A frozen model; the global random generators stay as they are.
 
     Args:
@@ -51,7 +51,7 @@ def load_teacher(path: Path, device: torch.device) -> ModelBundle:
     return bundle
 
 
-def refuse_other_vocabulary(student: ModelBundle, teacher: ModelBundle, path: Path) -> None:
+def refuse_other_vocabulary(student: CaptionBundle, teacher: CaptionBundle, path: Path) -> None:
     """See that an id is the same token to both.
 
     Args:
@@ -80,7 +80,9 @@ def _named(token_id: int, token: str | None, size: int) -> str:
     return f"token {token_id} = {token!r}" if token is not None or token_id < size else f"no token {token_id}"
 
 
-def refuse_other_inputs(student: ModelBundle, teacher: ModelBundle, path: Path, styles: Iterable[str | None]) -> None:
+def refuse_other_inputs(
+    student: CaptionBundle, teacher: CaptionBundle, path: Path, styles: Iterable[str | None]
+) -> None:
     """See that the teacher understands what the student is given: prompts, styles and images.
 
     Args:
@@ -98,7 +100,7 @@ def refuse_other_inputs(student: ModelBundle, teacher: ModelBundle, path: Path, 
             f"expected images normalised as the teacher in {path} knows them, {theirs.mean_std!r}, found "
             f"{ours.mean_std!r}; set preprocessor.mean_std to {theirs.mean_std!r}"
         )
-    pair = [CaptionPreprocessor.from_section(b.preprocessor, b.tokenizer, b.styles, "eval") for b in (student, teacher)]
+    pair = [CaptionPreprocessor(b.tokenizer, b.styles, "eval", b.preprocessor) for b in (student, teacher)]
     for style in dict.fromkeys(styles):
         own, other = (preprocessor.source(style) for preprocessor in pair)
         if own.tolist() != other.tolist():
@@ -110,7 +112,7 @@ def refuse_other_inputs(student: ModelBundle, teacher: ModelBundle, path: Path, 
     _refuse_large_images(teacher, path, ours.patch_image_size)
 
 
-def _refuse_large_images(teacher: ModelBundle, path: Path, side: int) -> None:
+def _refuse_large_images(teacher: CaptionBundle, path: Path, side: int) -> None:
     """See by trying that the teacher takes square images of `side` pixels."""
     like = teacher.model.output_embedding
     ids = torch.tensor([[teacher.tokenizer.bos_token_id, teacher.tokenizer.eos_token_id]], device=like.device)

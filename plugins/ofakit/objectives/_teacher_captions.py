@@ -16,15 +16,14 @@ import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from ofakit.captioning import write_captions
-from ofakit.data.caption_dataset import CaptionDataset
+from ofakit.data.example_dataset import ExampleDataset
 from ofakit.data.expansion import is_empty
 from ofakit.errors import UsageError
 from ofakit.files import write_text
-from ofakit.hub import ModelBundle
-from ofakit.models.ofa.inference import prepare_for_inference
+from ofakit.hub import CaptionBundle
+from ofakit.inference.captions import write_captions
+from ofakit.inference.reranking import reranker_of
 from ofakit.objectives._teacher import load_teacher
-from ofakit.objectives.itm import reranker_of
 from ofakit.preprocessors import CaptionPreprocessor, Collate
 from ofakit.processes import joined_processes
 from ofakit.text.styles import same_style
@@ -96,31 +95,29 @@ def _write_all(
     with torch.random.fork_rng(devices=[]):
         teacher = load_teacher(path, device)
         _refuse_unknown_styles(teacher, path, images)
-        preprocessor = CaptionPreprocessor.from_section(
-            teacher.preprocessor, teacher.tokenizer, teacher.styles, "inference"
-        )
+        preprocessor = CaptionPreprocessor(teacher.tokenizer, teacher.styles, "inference", teacher.preprocessor)
         starts = range(0, len(images), batch_size)
         batches = [list(range(start, min(start + batch_size, len(images)))) for start in starts]
         loader = DataLoader(
-            CaptionDataset(images, preprocessor),
+            ExampleDataset(images, preprocessor),
             batch_sampler=batches[processes.rank :: processes.world_size],
             collate_fn=Collate(teacher.tokenizer.pad_token_id),
             num_workers=workers,
         )
         own = {name: value for name, value in search.items() if value is not None}
         settings = {**teacher.generation.model_dump(), **own, "do_sample": False}
-        judge, model = reranker_of(teacher, settings["rerank"]), prepare_for_inference(teacher.model, precision)
+        reranker, model = reranker_of(teacher, settings["rerank"]), teacher.model.prepare_for_inference(precision)
         mine: dict[int, str] = {}
         for batch in tqdm(loader, "teacher's captions", leave=False, disable=None if processes.is_main else True):
             positions = batch["index"].tolist()
             styles = [images[position].style for position in positions]
-            found = write_captions(model, teacher, batch, settings, styles, judge)
+            found = write_captions(model, teacher, batch, settings, styles, reranker)
             mine |= {p: captions[0].text if captions else "" for p, captions in zip(positions, found, strict=True)}
     everybodys = {position: text for share in processes.gather(mine) for position, text in share.items()}
     return [everybodys[position] for position in range(len(images))]
 
 
-def _refuse_unknown_styles(teacher: ModelBundle, path: Path, images: Sequence[Any]) -> None:
+def _refuse_unknown_styles(teacher: CaptionBundle, path: Path, images: Sequence[Any]) -> None:
     """A teacher that does not know a style would write in none, and the student would learn that as the style."""
     known = teacher.styles
     unknown = sorted({e.style for e in images if e.style and (known is None or e.style not in known)})

@@ -17,15 +17,15 @@ import torch
 from torch import Tensor
 
 from ofakit.errors import UsageError
-from ofakit.models.ofa.inputs import image_inputs
 from ofakit.models.precision import compute_dtype
 from ofakit.objectives._projection import chunks_of_rows, project, projected_loss, smoothed_loss
+from ofakit.objectives.base import Objective
 from ofakit.processes import joined_processes
 
 __all__ = ["CrossEntropy", "label_smoothed_cross_entropy", "r_drop_loss", "token_losses"]
 
 
-class CrossEntropy:
+class CrossEntropy(Objective):
     """The loss of stage one.
 
     Args:
@@ -76,8 +76,8 @@ class CrossEntropy:
         joined batch.
 
         Args:
-            model: An `OFAModel`.
-            batch: `input_ids`, `decoder_input_ids`, `target`, and with images `patch_images` (floats), `patch_masks`.
+            model: A model that generates.
+            batch: What the model encodes, `decoder_input_ids` and `target`.
             normalizer: Target tokens of all micro-batches and processes that make one update.
             step: Updates made so far.
 
@@ -88,8 +88,8 @@ class CrossEntropy:
         Raises:
             UsageError: The model pads with another token.
         """
-        if model.config.pad_token_id != self.pad_token_id:
-            found = f"the objective pads with {self.pad_token_id}, the model with {model.config.pad_token_id}"
+        if model.special_tokens.pad != self.pad_token_id:
+            found = f"the objective pads with {self.pad_token_id}, the model with {model.special_tokens.pad}"
             raise UsageError(f"{found}; make the objective with the model's pad_token_id")
         passes = 2 if self.r_drop_alpha > 0 else 1
         hidden = _decoder_states(model, batch, passes)
@@ -207,7 +207,7 @@ def best_tokens(losses: Tensor, drop_ratio: float) -> tuple[Tensor, float]:
 
 
 def _decoder_states(model: Any, batch: Mapping[str, Tensor], passes: int) -> Tensor:
-    inputs = {name: batch[name] for name in ("input_ids", "decoder_input_ids")} | image_inputs(batch)
+    inputs = {"decoder_input_ids": batch["decoder_input_ids"], **model.encoder_inputs(batch)}
     if passes > 1:
         inputs = {name: torch.cat([value] * passes) for name, value in inputs.items()}
     decoder_input_ids = inputs.pop("decoder_input_ids")

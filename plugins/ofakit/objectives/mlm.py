@@ -17,7 +17,9 @@ import numpy as np
 from torch import Tensor
 
 from ofakit.errors import UsageError
-from ofakit.objectives._views import TextCodec, caption_of, view_loss
+from ofakit.objectives._views import caption_of, view_loss
+from ofakit.objectives.base import Objective
+from ofakit.text.codec import TextCodec
 from ofakit.text.masking import mask_whole_words
 
 __all__ = ["MLM"]
@@ -25,7 +27,7 @@ __all__ = ["MLM"]
 BEFORE, AFTER = ' what is the complete text of "', ' "?'
 
 
-class MLM:
+class MLM(Objective):
     """Cross entropy of whole captions given masked ones.
 
     Args:
@@ -73,7 +75,7 @@ class MLM:
             bundle: Its tokenizer and preprocessor.
             work_dir: Not used.
         """
-        self.codec = TextCodec(bundle)
+        self.codec = bundle.codec()
 
     def view(self, example: Any, rng: np.random.Generator) -> dict[str, Tensor]:
         """A caption with holes as source, the whole as target.
@@ -132,7 +134,7 @@ class MLM:
         """The loss of one micro-batch of one process.
 
         Args:
-            model: An `OFAModel`.
+            model: A model that generates.
             batch: With the view.
             normalizer: Target tokens of all micro-batches and processes that make one update.
             step: Not used.

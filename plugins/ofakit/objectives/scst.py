@@ -22,7 +22,7 @@ import copy
 import functools
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,10 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.hub import load_bundle, save_bundle
-from ofakit.models.generation.generate import generate
+from ofakit.models.generation import generate
+from ofakit.models.modes import evaluation_mode
 from ofakit.objectives._policy import decoder_states, policy_loss, sequence_log_probs
+from ofakit.objectives.base import Objective
 from ofakit.processes import launched_rank
 from ofakit.rewards._weighted import WeightedRewards
 
@@ -45,7 +47,7 @@ BASELINES = ("leave_one_out", "mean", "greedy", "group_normalized")
 SMALLEST_DEVIATION = 1e-8
 
 
-class SCST:
+class SCST(Objective):
     """Policy gradient on rewards of whole captions.
 
     Args:
@@ -98,14 +100,14 @@ class SCST:
         self.search = {"temperature": temperature, "top_k": top_k if sample else 0}
         self.limits = {"max_length": max_length, "no_repeat_ngram_size": no_repeat_ngram_size}
         self.kl_weight, self.train_mode, self.seed, self.pad_token_id = kl_weight, train_mode, seed, pad_token_id
-        self.judges: ThreadPoolExecutor | None = None
-        self.tokenizer: Any = None
+        self.thread: ThreadPoolExecutor | None = None
+        self.codec: Any = None
         self.starting_model: Any = None
         self.references: list[list[str]] = []
         self.styles: list[str | None] = []
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "judges": None}
+        return {**self.__dict__, "thread": None}
 
     def prepare(self, examples: Sequence[Any], bundle: Any, work_dir: Path) -> None:
         """Learn what the rewards need, before training.
@@ -115,7 +117,7 @@ class SCST:
             bundle: Tokenizer and generation settings.
             work_dir: The run directory; not used.
         """
-        self.tokenizer = bundle.tokenizer
+        self.codec = bundle.codec()
         own = {name: value for name, value in self.limits.items() if value is not None}
         section = bundle.generation
         limits = {name: getattr(section, name) for name in ("max_length", "min_length", "no_repeat_ngram_size")}
@@ -149,31 +151,31 @@ class SCST:
         self.starting_model = start.to(bundle.model.output_embedding.device).eval().requires_grad_(False)
 
     def complete(self, model: Any, batch: Mapping[str, Any], step: int) -> dict[str, Any]:
-        """Write captions for a batch and judge them, so that `normalizer` can count their tokens.
+        """Write captions for a batch and have them rewarded, so that `normalizer` can count their tokens.
 
         Args:
-            model: An `OFAModel`; it is left in the mode it was in.
+            model: The model; it is left in the mode it was in.
             batch: On the model's device, with `index`.
             step: Updates done before; other samples are drawn in each.
 
         Returns:
             Entries to lay over the batch: `scst/target` and `scst/decoder_input_ids` (B * N, U), the captions of a
-            image beside each other; `scst/judged`, a function that waits for and gives their advantages (B * N,) and
+            image beside each other; `scst/rewarded`, a function that waits for and gives their advantages (B * N,) and
             the rewards by name, (B * N,) each; and with a divergence `scst/reference` (B * N, U).
         """
         positions = batch["index"].tolist()
         tokens = self._write(model, batch, step, self.samples, self.sample)
-        rewarded, greedy = self._ask_judge(tokens, positions), None
+        rewarded, greedy = self._ask_rewards(tokens, positions), None
         if self.baseline == "greedy":
-            greedy = self._ask_judge(self._write(model, batch, step, 1, False), positions)
-        judged = functools.partial(self._compared, rewarded, greedy)
+            greedy = self._ask_rewards(self._write(model, batch, step, 1, False), positions)
+        compared = functools.partial(self._compared, rewarded, greedy)
         device = batch["input_ids"].device
         target = pad_sequence([torch.tensor(row) for row in tokens], True, self.pad_token_id).to(device)
-        previous = shifted_right(target, model.config.bos_token_id, model.config.eos_token_id, self.pad_token_id)
+        previous = shifted_right(target, model.special_tokens.bos, model.special_tokens.eos, self.pad_token_id)
         completed = {
             "scst/target": target,
             "scst/decoder_input_ids": previous,
-            "scst/judged": judged,
+            "scst/rewarded": compared,
         }
         if self.starting_model is not None:
             completed["scst/reference"] = sequence_log_probs(
@@ -195,7 +197,7 @@ class SCST:
         """The loss of one micro-batch of one process.
 
         Args:
-            model: An `OFAModel`.
+            model: A model that generates.
             batch: With the entries of `complete`.
             normalizer: Tokens of all captions of all micro-batches and processes that make one update.
             step: Not used.
@@ -205,9 +207,9 @@ class SCST:
         """
         target = batch["scst/target"]
         there = target != self.pad_token_id
-        with _mode(model, model.training and self.train_mode):
+        with nullcontext() if self.train_mode else evaluation_mode(model):
             hidden = decoder_states(model, batch, batch["scst/decoder_input_ids"])[there]
-        advantage, rewards = batch["scst/judged"]()
+        advantage, rewards = batch["scst/rewarded"]()
         advantage = torch.as_tensor(advantage, device=target.device)[:, None].expand_as(target)[there]
         reference = batch.get("scst/reference")
         loss, nll = policy_loss(
@@ -229,21 +231,21 @@ class SCST:
             seeds = [image_seed(self.seed, step, index) for index in batch["index"].tolist()]
             how |= {"do_sample": True, "seed": seeds}
         found = generate(model, batch, num_beams=1 if sample else count, num_return_sequences=count, **how)
-        nothing = [[model.config.eos_token_id]]
+        nothing = [[model.special_tokens.eos]]
         written = [[hypothesis.tokens for hypothesis in of_image] or nothing for of_image in found]
         return [of_image[k % len(of_image)] for of_image in written for k in range(count)]
 
-    def _ask_judge(self, tokens: Sequence[Sequence[int]], positions: Sequence[int]) -> Future:
+    def _ask_rewards(self, tokens: Sequence[Sequence[int]], positions: Sequence[int]) -> Future:
         """Have captions that `_write` gave rewarded by the thread that does nothing else."""
-        if self.judges is None:
-            self.judges = ThreadPoolExecutor(1, "rewards")
-        return self.judges.submit(self._judge, tokens, positions)
+        if self.thread is None:
+            self.thread = ThreadPoolExecutor(1, "rewards")
+        return self.thread.submit(self._rewarded, tokens, positions)
 
-    def _judge(
+    def _rewarded(
         self, tokens: Sequence[Sequence[int]], positions: Sequence[int]
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """The rewards of captions that `_write` gave for the examples at `positions`."""
-        captions = [text.strip() for text in self.tokenizer.decode_batch(tokens)]
+        captions = self.codec.texts(tokens)
         positions = np.repeat(positions, len(captions) // len(positions)).tolist()
         references = [self.references[position] for position in positions]
         return self.rewards(captions, references, [self.styles[position] for position in positions])
@@ -326,18 +328,3 @@ def shifted_right(target: Tensor, bos: int, eos: int, pad: int) -> Tensor:
     """
     previous = torch.cat([torch.full_like(target[:, :1], bos), target[:, :-1]], 1)
     return previous.masked_fill(previous == eos, pad)
-
-
-@contextmanager
-def _mode(model: Any, training: bool) -> Any:
-    """The model in training or evaluation mode; afterwards every module is as it was."""
-    if training or not model.training:
-        yield
-        return
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, was_training in modes:
-            module.training = was_training

@@ -26,6 +26,7 @@ from ofakit.errors import UsageError
 from ofakit.objectives._teacher import find_teacher
 from ofakit.objectives._teacher_captions import teacher_captions
 from ofakit.objectives._views import view_loss
+from ofakit.objectives.base import Objective
 from ofakit.preprocessors.caption import CaptionPreprocessor
 
 __all__ = ["SequenceDistillation"]
@@ -33,7 +34,7 @@ __all__ = ["SequenceDistillation"]
 NAME = "sequence_distillation"
 
 
-class SequenceDistillation:
+class SequenceDistillation(Objective):
     """Cross entropy of the captions that a teacher wrote.
 
     Args:
@@ -87,7 +88,7 @@ class SequenceDistillation:
         """
         device = bundle.model.output_embedding.device
         captions = teacher_captions(self.path, examples, Path(work_dir), device, self.search, **self.loading)
-        encode = CaptionPreprocessor.from_section(bundle.preprocessor, bundle.tokenizer, bundle.styles, "train").target
+        encode = CaptionPreprocessor(bundle.tokenizer, bundle.styles, "train", bundle.preprocessor).target
         silence = {
             "target": torch.tensor([self.pad_token_id]),
             "decoder_input_ids": torch.tensor([bundle.tokenizer.bos_token_id]),
@@ -129,7 +130,7 @@ class SequenceDistillation:
         """The loss of one micro-batch of one process.
 
         Args:
-            model: An `OFAModel`, the student.
+            model: The student.
             batch: With the entries of `complete`.
             normalizer: Tokens of the teacher's captions of all micro-batches and processes that make one update.
             step: Not used.

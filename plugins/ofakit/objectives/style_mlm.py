@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from ofakit.errors import UsageError
-from ofakit.objectives._views import TextCodec
 from ofakit.objectives.mlm import BEFORE, MLM
 from ofakit.text.style_words import captions_by_style, style_words, words
 from ofakit.text.styles import same_style
@@ -74,7 +73,7 @@ class StyleMLM(MLM):
         Raises:
             UsageError: There are fewer than two styles.
         """
-        self.codec = TextCodec(bundle)
+        self.codec = bundle.codec()
         found = style_words(captions_by_style(examples), self.top, min_score=self.min_score)
         self.scores = {style: dict(pairs) for style, pairs in found.items()}
 

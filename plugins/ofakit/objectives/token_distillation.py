@@ -24,15 +24,15 @@ import torch
 from torch import Tensor
 
 from ofakit.errors import UsageError
-from ofakit.models.ofa.inputs import image_inputs
 from ofakit.models.precision import compute_dtype
 from ofakit.objectives._projection import project, projected_loss
 from ofakit.objectives._teacher import find_teacher, load_teacher, refuse_other_inputs, refuse_other_vocabulary
+from ofakit.objectives.base import Objective
 
 __all__ = ["TokenDistillation", "distillation_loss"]
 
 
-class TokenDistillation:
+class TokenDistillation(Objective):
     """Divergence of the student's distributions from the teacher's, along the captions of the data.
 
     Args:
@@ -81,7 +81,7 @@ class TokenDistillation:
         """The loss of one micro-batch of one process.
 
         Args:
-            model: An `OFAModel`, the student.
+            model: The student.
             batch: `input_ids`, `decoder_input_ids`, `target`, and with images `patch_images` (floats), `patch_masks`;
                 `patch_features`, what a frozen backbone of the student made of them, are for the student alone.
             normalizer: Target tokens of all micro-batches and processes that make one update.
@@ -135,7 +135,7 @@ def distillation_loss(
     """
     projection = teacher_weight.detach().to(compute_dtype(teacher_hidden))
 
-    def judge(logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def gradient(logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         taught = project(teacher_hidden[rows], projection).to(logits.dtype)
         agreement = (logits.argmax(-1) == taught.argmax(-1)).sum()
         log_p, log_q = logits.div_(temperature).log_softmax(-1), taught.div_(temperature).log_softmax(-1)
@@ -143,10 +143,10 @@ def distillation_loss(
         divergence = (q * log_q.sub_(log_p)).sum()
         return temperature**2 * divergence, agreement.to(logits.dtype), log_p.exp_().sub_(q).mul_(temperature)
 
-    return projected_loss(hidden, weight, judge, len(hidden), scale)
+    return projected_loss(hidden, weight, gradient, len(hidden), scale)
 
 
 def _decoder_states(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
     """(B, U, d) normalised states along the captions of a batch."""
-    encoded = model.encode(input_ids=batch["input_ids"], **image_inputs(batch))
+    encoded = model.encode(**model.encoder_inputs(batch))
     return model.decode(decoder_input_ids=batch["decoder_input_ids"], encoder_outputs=encoded)

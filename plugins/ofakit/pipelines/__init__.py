@@ -6,4 +6,4 @@ from ofakit.lazy import exports
 
 __all__ = ["CaptionResult", "Captioner"]
 
-__getattr__ = exports(__name__, {"ofakit.pipelines.captioner": ["CaptionResult", "Captioner"]})
+__getattr__ = exports(__name__, {"ofakit.inference.captioner": ["CaptionResult", "Captioner"]})

@@ -20,7 +20,7 @@ from modelscope.pipelines.builder import PIPELINES
 
 from ofakit.errors import OfakitError, UsageError
 from ofakit.hub import load_bundle
-from ofakit.pipelines.captioner import Captioner
+from ofakit.inference.captioner import Captioner
 
 __all__ = ["CaptionModel", "CaptionPipeline"]
 

@@ -3,7 +3,7 @@
     {"preprocessor": {"prompt": " what does the image describe? reply in personality {}.", "patch_image_size": 224,
                       "max_image_size": 256, "mean_std": "half"}}
 
-Source: OFA-Sys/OFA `data/mm_data/caption_dataset.py`, whose target has a leading space that ModelScope's lacks.
+Source: OFA-Sys/OFA `data/mm_data/example_dataset.py`, whose target has a leading space that ModelScope's lacks.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ofakit.config.load import checked
+from ofakit.config.schema import PreprocessorSection
 from ofakit.data.example import Example
 from ofakit.data.image_store import load_square
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.preprocessors.image import crop_and_flip
-from ofakit.text.prompts import FACTUAL_PROMPT, STYLE_PROMPT, build_prompt, clean_caption
+from ofakit.text.codec import TextCodec
+from ofakit.text.prompts import FACTUAL_PROMPT, STYLE_PROMPT, build_prompt
 
 if TYPE_CHECKING:
-    from ofakit.config.schema import PreprocessorSection
     from ofakit.text.styles import StyleSet
     from ofakit.text.tokenizer import OFATokenizer
 
@@ -42,70 +44,30 @@ class CaptionPreprocessor:
     Args:
         tokenizer: Of the model.
         style_set: What stands in the prompt for a style; None for captioning without styles.
-        prompt: Source text, `{}` where the style goes; None is OFA's, with the style where there is a `style_set`.
-        patch_image_size: Pixels a side that the model sees.
-        max_image_size: Pixels a side that images are resized to before the cut; None: `patch_image_size`, no cut.
-        max_src_length: Tokens of the source, bos and eos included.
-        max_tgt_length: Tokens of the target, eos included.
         mode: "train", "eval" or "inference". A caption becomes a target in each of them.
-        mean_std: "half" or "imagenet"; only kept for whoever normalises.
-        lowercase: Lower-case captions.
-        strip_punctuation: Take ASCII punctuation out of captions.
-        leading_space: Encode captions with a leading space, as OFA does and ModelScope's code does not.
-        horizontal_flip: Flip every second image in training.
+        section: The section `preprocessor` of a configuration; None is that of the usual values.
+        **changes: Keys of that section that shall differ.
 
     Raises:
-        UsageError: An argument is out of range.
+        UsageError: A value is out of range.
     """
 
     def __init__(
         self,
         tokenizer: OFATokenizer,
         style_set: StyleSet | None = None,
-        prompt: str | None = None,
-        patch_image_size: int = 224,
-        max_image_size: int | None = None,
-        max_src_length: int = 80,
-        max_tgt_length: int = 30,
         mode: str = "inference",
-        mean_std: str = "half",
-        lowercase: bool = True,
-        strip_punctuation: bool = True,
-        leading_space: bool = True,
-        horizontal_flip: bool = False,
+        section: PreprocessorSection | None = None,
+        **changes: Any,
     ) -> None:
         if mode not in MODES:
             raise UsageError(f"unknown mode {mode!r}: {did_you_mean(str(mode), MODES)}")
-        if max_image_size is not None and max_image_size < patch_image_size:
-            raise UsageError(f"max_image_size {max_image_size} is smaller than patch_image_size {patch_image_size}")
-        self.tokenizer = tokenizer
-        self.style_set = style_set
-        self.prompt = prompt or (FACTUAL_PROMPT if style_set is None else STYLE_PROMPT)
-        self.patch_image_size = patch_image_size
-        self.max_image_size = max_image_size or patch_image_size
-        self.max_src_length = max_src_length
-        self.max_tgt_length = max_tgt_length
+        given = {} if section is None else section.model_dump()
+        self.section = section = checked(PreprocessorSection, {**given, **changes})
+        self.codec = TextCodec(tokenizer, section, style_set)
+        self.prompt = section.prompt or (FACTUAL_PROMPT if style_set is None else STYLE_PROMPT)
         self.mode = mode
-        self.mean_std = mean_std
-        self.lowercase = lowercase
-        self.strip_punctuation = strip_punctuation
-        self.leading_space = leading_space
-        self.horizontal_flip = horizontal_flip
         self._sources: dict[str | None, torch.Tensor] = {}
-
-    @classmethod
-    def from_section(
-        cls, section: PreprocessorSection, tokenizer: OFATokenizer, style_set: StyleSet | None, mode: str
-    ) -> CaptionPreprocessor:
-        """The preprocessor of a configuration.
-
-        Args:
-            section: `preprocessor` of the experiment's file.
-            tokenizer: Of the model.
-            style_set: The styles, or None.
-            mode: "train", "eval" or "inference".
-        """
-        return cls(tokenizer, style_set, mode=mode, **section.model_dump())
 
     def __call__(
         self,
@@ -156,10 +118,9 @@ class CaptionPreprocessor:
         if style is not None and not isinstance(style, str):
             raise UsageError(f"expected the name of a style as text, found {style!r}")
         if style not in self._sources:
-            styled = self.style_set is not None and "{}" in self.prompt
-            text = build_prompt(self.prompt, self.style_set.text(style or None) if styled else None)
-            ids = self.tokenizer.encode(text)[: self.max_src_length - 2]
-            self._sources[style] = torch.tensor([self.tokenizer.bos_token_id, *ids, self.tokenizer.eos_token_id])
+            styled = self.codec.styles is not None and "{}" in self.prompt
+            text = build_prompt(self.prompt, self.codec.style(style) if styled else None)
+            self._sources[style] = self.codec.source(text, max_length=self.section.max_src_length)
         return self._sources[style]
 
     def target(self, text: str) -> dict[str, torch.Tensor]:
@@ -171,11 +132,7 @@ class CaptionPreprocessor:
         Returns:
             target (U,) int64, with eos, and decoder_input_ids (U,), the same moved right behind bos.
         """
-        caption = clean_caption(text, keep_punctuation=not self.strip_punctuation, lower_case=self.lowercase)
-        ids = self.tokenizer.encode(f" {caption}" if self.leading_space else caption)[: self.max_tgt_length - 1]
-        # NumPy takes a short list to memory in a tenth of the time of torch.tensor.
-        whole = torch.from_numpy(np.array([self.tokenizer.bos_token_id, *ids, self.tokenizer.eos_token_id], np.int64))
-        return {"target": whole[1:], "decoder_input_ids": whole[:-1]}
+        return self.codec.target(self.codec.caption(text)[: self.section.max_tgt_length - 1])
 
     def _image(
         self, example: Example, rng: np.random.Generator | None, pixels: np.ndarray | None
@@ -183,13 +140,15 @@ class CaptionPreprocessor:
         if example.image is None:
             return None
         if pixels is None:
-            pixels = load_square(example.image, self.max_image_size)
+            pixels = load_square(example.image, self.section.stored_size)
+        size = self.section.patch_image_size
         if self.mode != "train":
-            return crop_and_flip(pixels, self.patch_image_size)
-        return crop_and_flip(pixels, self.patch_image_size, rng or np.random.default_rng(), self.horizontal_flip)
+            return crop_and_flip(pixels, size)
+        return crop_and_flip(pixels, size, rng or np.random.default_rng(), self.section.horizontal_flip)
 
     def _no_image(self) -> torch.Tensor:
-        return torch.zeros(self.patch_image_size, self.patch_image_size, 3, dtype=torch.uint8).permute(2, 0, 1)
+        size = self.section.patch_image_size
+        return torch.zeros(size, size, 3, dtype=torch.uint8).permute(2, 0, 1)
 
 
 def _example(data: Example | Mapping[str, Any]) -> Example:

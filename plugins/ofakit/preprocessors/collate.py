@@ -27,7 +27,7 @@ class Collate:
         """Join samples.
 
         Args:
-            samples: From `CaptionPreprocessor`, with `index` where they come from a `CaptionDataset`.
+            samples: From `CaptionPreprocessor`, with `index` where they come from a `ExampleDataset`.
 
         Returns:
             input_ids (B, T), patch_images (B, 3, H, W) uint8, patch_masks (B,) bool; with captions decoder_input_ids

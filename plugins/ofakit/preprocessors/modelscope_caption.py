@@ -47,7 +47,7 @@ class ModelDirectoryPreprocessor(Preprocessor):
         ours = configuration.get("ofakit", {})
         section = PreprocessorSection(**{**ours.get("preprocessor", stock_preprocessor(configuration)), **options})
         styles = StyleSet.from_dict(ours["style"]) if ours.get("style") else None
-        self.caption = CaptionPreprocessor.from_section(section, OFATokenizer.from_pretrained(folder), styles, mode)
+        self.caption = CaptionPreprocessor(OFATokenizer.from_pretrained(folder), styles, mode, section)
 
     def __call__(self, data: Any, **given: Any) -> dict[str, Any]:
         """The tensors of one example; see `CaptionPreprocessor`.

@@ -1,7 +1,7 @@
 """What objectives add to a sample: their own prompt, source and target, under their own name.
 
-An objective with a method `view(example, rng) -> dict of tensors` sees every training example; the entry `target` of
-the objective `mlm` is `mlm/target` in the sample and in the batch. Its randomness depends on (seed, epoch, position)
+An objective with a `view(example, rng) -> dict of tensors` of its own sees every training example; the entry `target`
+of the objective `mlm` is `mlm/target` in the sample and in the batch. Its randomness depends on (seed, epoch, position)
 alone, and another objective beside it changes neither it nor the image's cut.
 """
 
@@ -21,9 +21,9 @@ def with_views(preprocessor: Callable[..., dict[str, Any]], objectives: Mapping[
 
     Args:
         preprocessor: Called as `preprocessor(example, rng=…, pixels=…)`.
-        objectives: By name; those without a method `view` are passed over.
+        objectives: By name, each an `ofakit.objectives.base.Objective`; those without a view are passed over.
     """
-    viewing = {name: objective for name, objective in objectives.items() if hasattr(objective, "view")}
+    viewing = {name: objective for name, objective in objectives.items() if objective.has_view()}
     return _WithViews(preprocessor, viewing) if viewing else preprocessor
 
 

@@ -4,7 +4,7 @@
 
 The leading space is OFA's: in its byte-level vocabulary the space belongs to the word after it.
 
-Source: ModelScope `preprocessors/ofa/image_captioning.py`, OFA-Sys/OFA `data/mm_data/caption_dataset.py`.
+Source: ModelScope `preprocessors/ofa/image_captioning.py`, OFA-Sys/OFA `data/mm_data/example_dataset.py`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,14 @@
-"""The loop: wires model, data, objectives and hooks."""
+"""The loop: wires task, model, data, objectives and hooks."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ofakit.lazy import exports
 
-__all__ = ["CaptionTrainer"]
+if TYPE_CHECKING:
+    from ofakit.trainers.trainer import Trainer
 
-__getattr__ = exports(__name__, {"ofakit.trainers.caption_trainer": ["CaptionTrainer"]})
+__all__ = ["Trainer"]
+
+__getattr__ = exports(__name__, {"ofakit.trainers.trainer": ["Trainer"]})

@@ -5,29 +5,29 @@
 
 from __future__ import annotations
 
-import torch
+from typing import Any
+
 import transformers
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from ofakit.config.schema import OptimizerSection, SchedulerSection
+from ofakit.models.base import Model
 
 __all__ = ["build_optimizer", "build_scheduler"]
 
-VISUAL = "encoder.embed_images."
 
-
-def build_optimizer(model: torch.nn.Module, section: OptimizerSection) -> AdamW:
+def build_optimizer(model: Model, section: OptimizerSection) -> AdamW:
     """AdamW over the weights that are not frozen.
 
     Args:
-        model: The model; its visual backbone gets `lr * visual_lr_scale`.
+        model: The model; its part `visual` gets `lr * visual_lr_scale`.
         section: `train.optimizer`.
     """
-    trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    visual = [weight for name, weight in trained.items() if name.startswith(VISUAL)]
-    rest = [weight for name, weight in trained.items() if not name.startswith(VISUAL)]
-    groups = [{"params": rest}]
+    of_backbone = {id(weight) for weight in model.parameters_of("visual")}
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    visual = [weight for weight in trained if id(weight) in of_backbone]
+    groups: list[dict[str, Any]] = [{"params": [weight for weight in trained if id(weight) not in of_backbone]}]
     if visual:
         groups.append({"params": visual, "lr": section.lr * section.visual_lr_scale})
     return AdamW(

@@ -16,10 +16,10 @@ from typing import Any
 
 from ofakit.config.schema import ExperimentConfig
 from ofakit.config.stage_experiments import RESULT, stage_experiments
+from ofakit.data.reading import data_root
 from ofakit.errors import UsageError
 from ofakit.files import replace_folder, write_text
 from ofakit.processes import launched_rank
-from ofakit.trainers.assemble import data_root
 from ofakit.trainers.run_directory import best_model, make_run_directory, move_earlier_run
 
 __all__ = ["train_stages"]

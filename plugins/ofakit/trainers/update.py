@@ -1,15 +1,16 @@
 """One update of the weights from one or several batches, the same on one process and on many.
 
-The sum of every objective's loss is divided by the number of target tokens of all batches and all processes, so the
-gradient is that of the joined batch. A step whose loss or gradient is not finite changes nothing: neither weights nor
-the running statistics of batch-norm. In fp16 that is also how the scale of the loss finds its size: such a step halves
-it, and counts against `max_bad_steps` only where the loss is no longer scaled up.
+The sum of an objective's loss is divided by the number of target tokens of all batches and all processes, or the loss
+is taken over the joined batch as a whole (`gradient_cache`); either way the gradient is that of the joined batch. A
+step whose loss or gradient is not finite changes nothing: neither weights nor the running statistics of batch-norm. In
+fp16 that is also how the scale of the loss finds its size: such a step halves it, and counts against `max_bad_steps`
+only where the loss is no longer scaled up.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -18,9 +19,11 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ofakit.errors import OfakitError
-from ofakit.models.ofa.inputs import shown_once
+from ofakit.models.base import Model
 from ofakit.models.precision import autocast
+from ofakit.objectives.base import JoinedObjective, Objective
 from ofakit.processes import Processes
+from ofakit.trainers.gradient_cache import JoinedLoss, Replay, joined_loss
 
 __all__ = ["LossNotFinite", "Updater", "WeightedObjectives"]
 
@@ -42,7 +45,7 @@ class WeightedObjectives(nn.Module):
     """
 
     def __init__(
-        self, model: nn.Module, objectives: Mapping[str, Callable[..., Any]], weights: Sequence[float], precision: str
+        self, model: Model, objectives: Mapping[str, Objective], weights: Sequence[float], precision: str
     ) -> None:
         super().__init__()
         self.model = model
@@ -51,31 +54,44 @@ class WeightedObjectives(nn.Module):
         self.weights = list(weights)
         self.precision = precision
 
-    def forward(self, batch: Batch, normalizers: Sequence[float], step: int) -> tuple[torch.Tensor, dict[str, float]]:
+    def forward(
+        self, batch: Batch, normalizers: Sequence[float], step: int, replays: Mapping[str, Replay] | None = None
+    ) -> tuple[torch.Tensor, dict[str, Any]]:
         """The loss of one batch, a share of the loss of all batches of the step.
 
         Args:
             batch: As made by the collator, images as floats.
             normalizers: What each objective divides by.
             step: Updates done before.
+            replays: Of each objective over the joined batch, by name, what its first pass left for this batch.
 
         Returns:
-            The scalar loss, and numbers to log, summed over the batches of a step; a pair of a sum and a count
-            becomes a mean.
+            The scalar to differentiate, and numbers to log, summed over the batches of a step; a pair of a sum and a
+            count becomes a mean. `loss` is what the batch adds to the loss of the step; objectives over the joined
+            batch add nothing to the logs here.
         """
-        device = batch["input_ids"].device.type
-        total, logs = torch.zeros((), device=batch["input_ids"].device), {}
+        device = self.model.device
+        total, surrogates, logs = torch.zeros((), device=device), [], {}
         model = _RunOnce(self.model) if len(self.objectives) > 1 else self.model
         with autocast(device, self.precision):
             parts = zip(self.names, self.objectives, self.weights, normalizers, strict=True)
             for name, objective, weight, normalizer in parts:
+                if isinstance(objective, JoinedObjective):
+                    surrogates.append((replays or {})[name].surrogate(objective, self.model, batch))
+                    continue
                 loss, numbers = objective(model, batch, normalizer, step)
                 total = total + weight * loss.float()
-                logs |= self._named(name, numbers)
-        return total, logs
+                logs |= self.named(name, numbers)
+        logs["loss"] = total.detach()
+        return sum(surrogates, total), logs
 
-    def _named(self, name: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
-        """An objective's numbers; one that is alone needs no name before them, and its loss is the total."""
+    def named(self, name: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
+        """An objective's numbers; one that is alone needs no name before them, and its loss is the total.
+
+        Args:
+            name: The objective's.
+            numbers: What it logs.
+        """
         if len(self.names) > 1:
             return {f"{name}/{key}": value for key, value in numbers.items()}
         return {key: value for key, value in numbers.items() if key != "loss"}
@@ -144,6 +160,11 @@ class Updater:
         max_bad_steps: int,
     ) -> None:
         self.objectives = module.objectives
+        self.joined = {
+            name: o for name, o in zip(module.names, module.objectives, strict=True) if isinstance(o, JoinedObjective)
+        }
+        self.weights = dict(zip(module.names, module.weights, strict=True))
+        self.named = module.named
         self.model = module.model
         self.precision = module.precision
         self.optimizer = optimizer
@@ -198,11 +219,10 @@ class Updater:
 
     def _completed(self, batch: Batch, step: int) -> Batch:
         """The batch with what is added before anything is counted, such as captions the model writes."""
-        with autocast(batch["input_ids"].device.type, self.precision):
-            batch = shown_once(self.model, batch)
+        with autocast(self.model.device, self.precision):
+            batch = self.model.with_frozen_features(batch)
             for objective in self.objectives:
-                if hasattr(objective, "complete"):
-                    batch = {**batch, **objective.complete(self.model, batch, step)}
+                batch = {**batch, **objective.complete(self.model, batch, step)}
         return batch
 
     def _normalizers(self, batches: Sequence[Batch]) -> list[float]:
@@ -212,23 +232,29 @@ class Updater:
 
     def _backward(self, batches: Sequence[Batch], normalizers: Sequence[float], step: int) -> dict[str, float]:
         """Add up the gradients of all batches; the logs are sums over batches and processes, or means of pairs."""
-        summed: dict[str, float] = {"loss": 0.0}
-        counts: dict[str, float] = {}
+        joined = {
+            name: joined_loss(objective, self.model, batches, self.processes, self.precision, self.weights[name])
+            for name, objective in self.joined.items()
+        }
+        sums = _Sums()
         for number, batch in enumerate(batches):
             last = number == len(batches) - 1
+            replays = {name: found.replays[number] for name, found in joined.items()}
             wait = nullcontext() if last or self.processes.world_size == 1 else self.module.no_sync()
             with wait:
-                loss, logs = self.module(batch, normalizers, step)
+                loss, logs = self.module(batch, normalizers, step, replays)
                 self.scaler.scale(loss * self.processes.world_size).backward()
-            summed["loss"] += float(loss.detach())
-            for name, value in logs.items():
-                value, count = value if isinstance(value, tuple) else (value, 0)
-                summed[name] = summed.get(name, 0.0) + float(value)
-                counts[name] = counts.get(name, 0.0) + count
-        names = sorted(summed)
-        totals = self.processes.total([summed[name] for name in names] + [counts.get(name, 0.0) for name in names])
-        pairs = zip(names, totals[: len(names)], totals[len(names) :], strict=True)
-        return {name: value / count if count else value for name, value, count in pairs}
+            sums.add(logs)
+        totals = sums.over(self.processes)
+        return self._with_joined(totals, joined)
+
+    def _with_joined(self, logs: dict[str, float], joined: Mapping[str, JoinedLoss]) -> dict[str, float]:
+        """The numbers of a step with those of the objectives over the joined batch, which every process has whole."""
+        for name, found in joined.items():
+            logs["loss"] += self.weights[name] * found.value
+            numbers = {"loss": found.value, **{key: float(value) for key, value in found.logs.items()}}
+            logs |= self.named(name, numbers)
+        return logs
 
     def _gradient_norm(self) -> float:
         """The gradient's norm; clips on the way where clipping is asked for."""
@@ -252,3 +278,33 @@ class Updater:
                 f"the {what} was not finite for {self.bad_steps_in_a_row} steps in a row (last at step {step}). "
                 "The last good snapshot is intact; lower train.optimizer.lr, or use bf16 or fp32 instead of fp16"
             )
+
+
+class _Sums:
+    """Numbers that are added up over the micro-batches of a step, and means of pairs."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, float] = {}
+        self.counts: dict[str, float] = {}
+
+    def add(self, logs: Mapping[str, Any]) -> None:
+        """Add those of one micro-batch.
+
+        Args:
+            logs: A pair is a sum and a count.
+        """
+        for name, value in logs.items():
+            value, count = value if isinstance(value, tuple) else (value, 0)
+            self.sums[name] = self.sums.get(name, 0.0) + float(value)
+            self.counts[name] = self.counts.get(name, 0.0) + count
+
+    def over(self, processes: Processes) -> dict[str, float]:
+        """The sums over all processes, pairs divided by their counts.
+
+        Args:
+            processes: Those that train together; each has the same names.
+        """
+        names = sorted(self.sums)
+        totals = processes.total([self.sums[name] for name in names] + [self.counts[name] for name in names])
+        pairs = zip(names, totals[: len(names)], totals[len(names) :], strict=True)
+        return {name: value / count if count else value for name, value, count in pairs}

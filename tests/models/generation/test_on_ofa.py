@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from ofakit.errors import UsageError
 from ofakit.models.generation.generate import score_sequences
 from ofakit.models.ofa import OFAConfig, OFAModel, generate
 
@@ -122,3 +123,18 @@ def test_text_alone(model, inputs):
     text = {"input_ids": inputs["input_ids"]}
     whole = generate(model, text, **SEARCH)
     same(generate(model, take(text, [1, 3]), **SEARCH), [whole[1], whole[3]])
+
+
+def test_a_stock_sample_will_do(model, inputs):
+    assert generate(model, {"net_input": inputs, "index": 3}, **SEARCH) == generate(model, inputs, **SEARCH)
+
+
+def test_images_in_another_precision_will_do(model, inputs):
+    doubled = {**inputs, "patch_images": inputs["patch_images"].double()}
+    assert generate(model, doubled, **SEARCH) == generate(model, inputs, **SEARCH)
+
+
+def test_a_batch_without_text_is_refused_by_what_it_holds(model, inputs):
+    del inputs["input_ids"]
+    with pytest.raises(UsageError, match="expected input_ids, .* found patch_images, patch_masks"):
+        generate(model, inputs)

@@ -11,33 +11,7 @@ from ofakit.errors import UsageError
 from ofakit.models.ofa import OFAConfig, OFAModel, autocast, freeze, generate
 from ofakit.models.ofa.configuration import SIZES
 
-SMALL = {
-    "d_model": 32,
-    "encoder_layers": 2,
-    "decoder_layers": 2,
-    "encoder_ffn_dim": 64,
-    "decoder_ffn_dim": 64,
-    "encoder_attention_heads": 4,
-    "decoder_attention_heads": 4,
-    "vocab_size": 60,
-    "resnet_type": "resnet18",
-    "dropout": 0.0,
-}
-
-
-def build(**keys):
-    torch.manual_seed(0)
-    return OFAModel(OFAConfig(**{**SMALL, **keys}))
-
-
-def inputs(size=2, pixels=48):
-    generator = torch.Generator().manual_seed(1)
-    ids = torch.randint(4, 60, (size, 5), generator=generator)
-    previous = torch.randint(4, 60, (size, 4), generator=generator)
-    images = torch.randn(size, 3, pixels, pixels, generator=generator)
-    masks = torch.ones(size, dtype=torch.bool)
-    return {"input_ids": ids, "patch_images": images, "patch_masks": masks, "decoder_input_ids": previous}
-
+from tests.models.ofa.small import SMALL, build, inputs
 
 VARIANTS = {
     "gains": {"use_gamma_feature": True, "gamma": 0.5},
@@ -280,10 +254,90 @@ def test_frozen_parts_do_not_move(parts, tied):
 
 
 def test_freezing_refuses_unknown_parts():
-    with pytest.raises(UsageError, match="visual"):
+    with pytest.raises(UsageError, match="cannot freeze 'visuals': did you mean 'visual'"):
         freeze(build(), ["visuals"])
-    with pytest.raises(UsageError, match="no images"):
-        freeze(build(use_image_feature=False), ["visual"])
+    text_only = build(use_image_feature=False)
+    with pytest.raises(UsageError, match="cannot freeze 'visual': this model takes no images"):
+        text_only.freeze(["embeddings", "visual"])
+    assert all(parameter.requires_grad for parameter in text_only.parameters())
+    assert text_only.freeze(["encoder"]) > 0 and not text_only.visual_frozen
+
+
+@pytest.mark.parametrize(
+    "keys", [{}, {"use_image_feature": False}, {"share_decoder_input_output_embed": False}], ids=str
+)
+def test_the_parts_of_a_model(keys):
+    model = build(**keys)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    found = {part: {names[id(parameter)] for parameter in model.parameters_of(part)} for part in model.parts()}
+    visual = {name for name in names.values() if name.startswith("encoder.embed_images.")}
+    tokens = {name for name in names.values() if "embed_tokens" in name or "output_projection" in name}
+    encoder = {name for name in names.values() if name.startswith("encoder.") and "embed_tokens" not in name}
+    assert found == {**({"visual": visual} if visual else {}), "embeddings": tokens, "encoder": encoder}
+    assert bool(visual) == ("use_image_feature" not in keys) and len(tokens) == (2 if "share" in str(keys) else 1)
+
+
+@pytest.mark.parametrize("parts", [["visual"], ["encoder"]])
+def test_a_frozen_backbone_stays_in_evaluation_mode(parts):
+    model = build()
+    model.train()
+    assert model.encoder.embed_images.training
+    model.freeze(parts)
+    for mode in (True, False, True):
+        model.train(mode)
+        assert not any(module.training for module in model.encoder.embed_images.modules())
+        assert model.encoder.layers[0].training == mode == model.decoder.training
+
+
+def test_what_the_encoder_gets_of_a_batch():
+    model = build()
+    batch = {"input_ids": 1, "patch_images": 2, "patch_masks": 4, "index": 5, "target": 6}
+    assert list(model.encoder_inputs(batch).items()) == [("input_ids", 1), ("patch_images", 2), ("patch_masks", 4)]
+    shown = model.encoder_inputs({**batch, "patch_features": 3})
+    assert list(shown.items()) == [("input_ids", 1), ("patch_features", 3), ("patch_masks", 4)]
+    assert model.encoder_inputs({"input_ids": 1, "patch_features": None, "patch_images": None}) == {"input_ids": 1}
+    assert model.encoder_inputs({"net_input": batch}) == model.encoder_inputs(batch)
+    with pytest.raises(UsageError, match="expected input_ids, .* found index"):
+        model.encoder_inputs({"index": 5})
+
+
+@pytest.mark.parametrize("autocasting", [False, True])
+def test_features_of_a_frozen_backbone_stand_for_the_images_bit_for_bit(autocasting):
+    model, batch = build(), inputs()
+    model.train()
+    assert model.with_frozen_features(batch) is batch
+    model.freeze(["visual"])
+    with autocast("cpu", "bf16" if autocasting else "fp32"):
+        shown = model.with_frozen_features(batch)
+        assert shown.keys() - batch.keys() == {"patch_features"} and not shown["patch_features"].requires_grad
+        found = model.encode(**model.encoder_inputs(shown))
+        assert torch.equal(found.last_hidden_state, model.encode(**model.encoder_inputs(batch)).last_hidden_state)
+    text = {"input_ids": batch["input_ids"]}
+    assert model.with_frozen_features(text) is text
+
+
+def test_steps_of_the_contract_are_those_of_the_decoder():
+    model, batch = build().eval(), inputs()
+    ids = batch.pop("decoder_input_ids")
+    with torch.no_grad():
+        encoded = model.encode(**batch)
+        steps = model.start(encoded, 2, 4)
+        repeated = encoded.select(torch.tensor([0, 0, 1, 1]))
+        steps.step(ids[:, 0])
+        steps.reorder(torch.tensor([1, 0, 2, 2]))
+        rows = ids.repeat_interleave(2, 0)
+        rows[1, 1] = 9
+        second = steps.step(rows[:, 1])
+        torch.testing.assert_close(second, model.decode(rows[:, :2], repeated)[:, 1], atol=2e-5, rtol=1e-4)
+        steps.select(torch.tensor([1]))
+        third, second_image = steps.step(rows[2:, 2]), repeated.select(torch.tensor([2, 3]))
+        whole = model.decode(rows[2:, :3], second_image)
+        torch.testing.assert_close(third, whole[:, 2], atol=2e-5, rtol=1e-4)
+
+
+def test_special_tokens_are_those_of_the_configuration():
+    model = build(bos_token_id=7, pad_token_id=3, eos_token_id=9, decoder_start_token_id=7)
+    assert model.special_tokens == (7, 3, 9)
 
 
 @pytest.mark.parametrize("precision, kind", [("bf16", torch.bfloat16), ("fp16", torch.float16)])

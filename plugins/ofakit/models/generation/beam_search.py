@@ -1,8 +1,8 @@
 """Beam search with the semantics of the stock generator, on tensors of fixed shape.
 
-At every step the best 2 x `num_beams` continuations of an image are looked at. Those among the first `num_beams` that
-end in eos are finished; the best `num_beams` of the others go on. An image is done when `num_beams` sequences are
-finished, or at `max_length`, where only eos may follow. Done images leave the batch once they are half of it.
+At every step the best 2 x `num_beams` continuations of an example are looked at. Those among the first `num_beams` that
+end in eos are finished; the best `num_beams` of the others go on. An example is done when `num_beams` sequences are
+finished, or at `max_length`, where only eos may follow. Done examples leave the batch once they are half of it.
 
 Source: fairseq's sequence generator as ModelScope 1.40.2 carries it
 (`models/multi_modal/ofa/generate/sequence_generator.py`, `search.py`).
@@ -15,51 +15,53 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from ofakit.models.generation.hypotheses import CHECK_EVERY, NEGATIVE, Hypothesis, SearchSettings, Stepper, banned_after
+from ofakit.models.generation.hypotheses import CHECK_EVERY, NEGATIVE, Hypothesis, banned_after
+from ofakit.models.generation.protocol import Stepper
+from ofakit.models.generation.settings import SearchSettings
 from ofakit.models.generation.vocabulary import Vocabulary
 
 __all__ = ["BeamSearch"]
 
 
 class BeamSearch:
-    """The beams of a batch of images, and what they have finished.
+    """The beams of a batch of examples, and what they have finished.
 
     Args:
         vocabulary: Scores the next tokens.
         settings: How to search.
-        images: Size of the batch.
+        examples: Size of the batch.
         device: Where the decoder is.
     """
 
-    def __init__(self, vocabulary: Vocabulary, settings: SearchSettings, images: int, device: torch.device) -> None:
+    def __init__(self, vocabulary: Vocabulary, settings: SearchSettings, examples: int, device: torch.device) -> None:
         beams, length = settings.num_beams, settings.max_length
         self.vocabulary = vocabulary
         self.settings = settings
-        self.images = list(range(images))
-        self.results: list[list[Hypothesis]] = [[] for _ in range(images)]
-        self.tokens = torch.full((images, beams, length + 1), vocabulary.special.pad, device=device)
+        self.examples = list(range(examples))
+        self.results: list[list[Hypothesis]] = [[] for _ in range(examples)]
+        self.tokens = torch.full((examples, beams, length + 1), vocabulary.special.pad, device=device)
         self.tokens[:, :, 0] = vocabulary.special.bos
-        self.scores = torch.full((images, beams), NEGATIVE, device=device)
+        self.scores = torch.full((examples, beams), NEGATIVE, device=device)
         self.scores[:, 0] = 0.0  # at first all beams are the same: only one counts
         # one column more than is needed takes what is not to be kept
-        self.ended_tokens = torch.zeros((images, beams + 1, length + 1), dtype=torch.long, device=device)
-        self.ended_scores = torch.full((images, beams + 1), NEGATIVE, device=device)
-        self.ended_lengths = torch.zeros((images, beams + 1), dtype=torch.long, device=device)
-        self.ended = torch.zeros(images, dtype=torch.long, device=device)
+        self.ended_tokens = torch.zeros((examples, beams + 1, length + 1), dtype=torch.long, device=device)
+        self.ended_scores = torch.full((examples, beams + 1), NEGATIVE, device=device)
+        self.ended_lengths = torch.zeros((examples, beams + 1), dtype=torch.long, device=device)
+        self.ended = torch.zeros(examples, dtype=torch.long, device=device)
 
     def run(self, decoder: Stepper) -> list[list[Hypothesis]]:
         """Search to the end.
 
         Args:
-            decoder: Fresh, with `num_beams` rows per image.
+            decoder: Fresh, with `num_beams` rows per example.
 
         Returns:
-            For every image its `num_return_sequences` best hypotheses, best first; fewer, possibly none, where the
+            For every example its `num_return_sequences` best hypotheses, best first; fewer, possibly none, where the
             settings or a model that gives NaN leave no more.
         """
         last = self.settings.max_length
         for step in range(last + 1):
-            rows = self.tokens[:, :1] if step == 0 else self.tokens  # the beams of an image begin alike
+            rows = self.tokens[:, :1] if step == 0 else self.tokens  # the beams of an example begin alike
             hidden = decoder.step(self.vocabulary.to_ids(rows[:, :, step].flatten()))
             continuations = self.closing(hidden) if step == last else self.continuations(hidden, step)
             chosen = self.finish(*continuations, step)
@@ -67,31 +69,31 @@ class BeamSearch:
             if live == 0 or step == last:
                 break
             self.advance(decoder, *chosen, step)
-            if live is not None and 2 * live <= len(self.images):
+            if live is not None and 2 * live <= len(self.examples):
                 self.keep_live(decoder)
-        self.collect(range(len(self.images)))
+        self.collect(range(len(self.examples)))
         return self.results
 
     def continuations(self, hidden: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """The best 2 x `num_beams` sequences one token longer.
 
         Args:
-            hidden: `(images x beams, d)`, or `(images, d)` while the beams are alike.
+            hidden: `(examples x beams, d)`, or `(examples, d)` while the beams are alike.
             step: Tokens so far, bos not counted.
 
         Returns:
-            Sum of log-probabilities, best first, beam that goes on, and local token, each `(images, 2 x beams)`.
+            Sum of log-probabilities, best first, beam that goes on, and local token, each `(examples, 2 x beams)`.
         """
-        images, beams = self.scores.shape
-        rows = len(hidden) // images
+        examples, beams = self.scores.shape
+        rows = len(hidden) // examples
         banned = banned_after(self.tokens[:, :rows].flatten(0, 1), step, self.settings, self.vocabulary.special)
         scores, tokens = self.vocabulary.candidates(hidden, 2 * beams, banned)
-        scores = (scores + self.scores[:, :rows].reshape(-1, 1)).view(images, -1)
+        scores = (scores + self.scores[:, :rows].reshape(-1, 1)).view(examples, -1)
         scores, place = scores.topk(2 * beams)
-        return scores, place // (2 * beams), tokens.view(images, -1).gather(1, place)
+        return scores, place // (2 * beams), tokens.view(examples, -1).gather(1, place)
 
     def closing(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Every beam with eos, as `continuations` gives them, `(images, beams)` each.
+        """Every beam with eos, as `continuations` gives them, `(examples, beams)` each.
 
         Args:
             hidden: As in `continuations`.
@@ -104,16 +106,16 @@ class BeamSearch:
         return scores, beams, torch.full_like(beams, eos)
 
     def finish(self, scores: Tensor, beams: Tensor, tokens: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Put aside what ends in eos among the first `num_beams`, while an image has room.
+        """Put aside what ends in eos among the first `num_beams`, while an example has room.
 
         Args:
-            scores: `(images, candidates)`, best first.
+            scores: `(examples, candidates)`, best first.
             beams: Beam of each.
             tokens: Last token of each.
             step: Tokens before the last one.
 
         Returns:
-            Scores, beams and tokens of the first `num_beams` that do not end, `(images, beams)` each.
+            Scores, beams and tokens of the first `num_beams` that do not end, `(examples, beams)` each.
         """
         room = self.scores.shape[1]
         ends = (tokens == self.vocabulary.special.eos) & (scores > NEGATIVE)
@@ -130,7 +132,7 @@ class BeamSearch:
         return scores.gather(1, order), beams.gather(1, order), tokens.gather(1, order)
 
     def count_live(self, step: int) -> int | None:
-        """How many images want more hypotheses; none when the accelerator is not to be asked yet.
+        """How many examples want more hypotheses; none when the accelerator is not to be asked yet.
 
         Args:
             step: Steps done before this one.
@@ -144,21 +146,21 @@ class BeamSearch:
 
         Args:
             decoder: Reordered likewise.
-            scores: `(images, beams)`.
+            scores: `(examples, beams)`.
             beams: Beam that each comes from.
             tokens: Token that each adds.
             step: Tokens before it.
         """
-        images, width = beams.shape
+        examples, width = beams.shape
         if width > 1:
-            offset = torch.arange(images, device=beams.device)[:, None] * width
+            offset = torch.arange(examples, device=beams.device)[:, None] * width
             decoder.reorder((beams + offset).flatten())
             self.tokens = self.tokens.gather(1, beams[:, :, None].expand(self.tokens.shape))
         self.tokens[:, :, step + 1] = tokens
         self.scores = scores
 
     def keep_live(self, decoder: Stepper) -> None:
-        """Take the images that are done out of the batch.
+        """Take the examples that are done out of the batch.
 
         Args:
             decoder: Loses them too.
@@ -167,12 +169,12 @@ class BeamSearch:
         self.collect((~live).nonzero()[:, 0].tolist())
         keep = live.nonzero()[:, 0]
         decoder.select(keep)
-        self.images = [self.images[row] for row in keep.tolist()]
+        self.examples = [self.examples[row] for row in keep.tolist()]
         for name in ("tokens", "scores", "ended_tokens", "ended_scores", "ended_lengths", "ended"):
             setattr(self, name, getattr(self, name)[keep])
 
     def collect(self, rows: Iterable[int]) -> None:
-        """Read the finished hypotheses of some images.
+        """Read the finished hypotheses of some examples.
 
         Args:
             rows: Positions in the present batch.
@@ -186,4 +188,4 @@ class BeamSearch:
                 for place in range(ended[row])
             ]
             found.sort(key=lambda hypothesis: -hypothesis.score)
-            self.results[self.images[row]] = found[: self.settings.num_return_sequences]
+            self.results[self.examples[row]] = found[: self.settings.num_return_sequences]

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
+from ofakit.models.modes import HasModes
+
 __all__ = ["EncoderDecoder", "Stepper", "SpecialTokens"]
 
 
@@ -29,24 +31,27 @@ class SpecialTokens(NamedTuple):
 
 
 class Stepper(Protocol):
-    """A decoder and its cache, in the middle of a generation. Inputs of the encoder are called examples."""
+    """A decoder and its cache, in the middle of a generation. What the encoder was given are examples, B of them.
+
+    Every example has `rows` sequences, which stand beside each other: row `b * rows + r` is the r-th one of example b.
+    """
 
     def step(self, tokens: Tensor) -> Tensor:
         """Feed the next token of every row.
 
         Args:
-            tokens: `(rows,)` token ids; in the first step possibly one per example, for all its rows.
+            tokens: `(B * rows,)` token ids; in the first step possibly `(B,)`, one per example for all its rows.
 
         Returns:
-            `(rows, d)`, or as many rows as there are tokens.
+            `(B * rows, d)`, or as many rows as there are tokens.
         """
         ...
 
     def reorder(self, index: Tensor) -> None:
-        """Let row r go on from what row `index[r]` has seen.
+        """Let row r go on from what row `index[r]` has seen, which is one of the same example.
 
         Args:
-            index: `(rows,)`.
+            index: `(B * rows,)` int64.
         """
         ...
 
@@ -59,8 +64,8 @@ class Stepper(Protocol):
         ...
 
 
-class EncoderDecoder(Protocol):
-    """A model that sequences can be generated from."""
+class EncoderDecoder(HasModes, Protocol):
+    """A module that sequences can be generated from."""
 
     @property
     def output_embedding(self) -> Tensor:
@@ -82,14 +87,18 @@ class EncoderDecoder(Protocol):
 
         Args:
             batch: As made by a collator.
+
+        Returns:
+            Arguments of `encode` by name; the first is a tensor with one row per example.
         """
         ...
 
-    def encode(self, **inputs: Any) -> Any:
+    def encode(self, *args: Any, **inputs: Any) -> Any:
         """Run the encoder.
 
         Args:
-            **inputs: What `encoder_inputs` gave.
+            *args: None are given.
+            **inputs: What `encoder_inputs` gave, on the model's device.
         """
         ...
 

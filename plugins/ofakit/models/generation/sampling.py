@@ -1,8 +1,8 @@
-"""Sampling with top-k, nucleus and temperature, one random stream per image.
+"""Sampling with top-k, nucleus and temperature, one random stream per example.
 
 Nucleus sampling: Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration",
 https://arxiv.org/abs/1904.09751. The order is temperature, bans, top-k, top-p, as in transformers. A draw inverts the
-distribution function at a uniform number from the image's own generator, so an image's samples do not depend on the
+distribution function at a uniform number from the example's own generator, so an example's samples do not depend on the
 batch it stands in.
 """
 
@@ -11,19 +11,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ofakit.models.generation.hypotheses import CHECK_EVERY, NEGATIVE, Hypothesis, SearchSettings, Stepper, banned_after
+from ofakit.models.generation.hypotheses import CHECK_EVERY, NEGATIVE, Hypothesis, banned_after
+from ofakit.models.generation.protocol import Stepper
+from ofakit.models.generation.settings import SearchSettings
 from ofakit.models.generation.vocabulary import Vocabulary, finite, largest, log_total
 
 __all__ = ["Sampling", "draw", "nucleus"]
 
 
 class Sampling:
-    """The samples of a batch of images.
+    """The samples of a batch of examples.
 
     Args:
         vocabulary: Scores the next tokens; holds the temperature.
         settings: How to draw.
-        seeds: One per image.
+        seeds: One per example.
         device: Where the decoder is.
     """
 
@@ -45,10 +47,10 @@ class Sampling:
         """Draw to the end.
 
         Args:
-            decoder: Fresh, with `num_return_sequences` rows per image.
+            decoder: Fresh, with `num_return_sequences` rows per example.
 
         Returns:
-            For every image `num_return_sequences` samples, best first. A score is the sum of the model's
+            For every example `num_return_sequences` samples, best first. A score is the sum of the model's
             log-probabilities after the temperature, before bans, top-k and top-p, over the penalised length.
         """
         last = self.settings.max_length
@@ -114,7 +116,7 @@ class Sampling:
         return ends, self.vocabulary.log_probabilities(hidden, ends)
 
     def collect(self) -> list[list[Hypothesis]]:
-        """Read the samples, best first for every image; what the model gave no number for is left out."""
+        """Read the samples, best first for every example; what the model gave no number for is left out."""
         lengths = (self.tokens[:, 1:] != self.vocabulary.special.pad).sum(1)
         scores = (self.scores / lengths**self.settings.length_penalty).tolist()
         rows = self.vocabulary.to_ids(self.tokens).tolist()

@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ofakit.errors import UsageError
-from ofakit.models.generation.hypotheses import NEGATIVE, Banned, SpecialTokens, is_integer
+from ofakit.models.generation.hypotheses import NEGATIVE, Banned, is_integer
+from ofakit.models.generation.protocol import SpecialTokens
 
 __all__ = ["Vocabulary", "finite", "largest", "log_total"]
 
@@ -59,7 +60,7 @@ class Vocabulary:
         self.temperature = temperature
         self.special = special
         self.never: Tensor | None = None
-        if self.ids is not None:
+        if self.ids is not None and allowed_tokens is not None:
             self.special = SpecialTokens(*(int((self.ids == token).nonzero()) for token in special))
             never = [self.special.pad] + [self.special.bos] * (special.bos not in allowed_tokens)
             self.never = torch.tensor(never, device=embedding.device)

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from ofakit.models.ofa.configuration import OFAConfig
     from ofakit.models.ofa.decoder import DecoderState
     from ofakit.models.ofa.encoder import EncoderOutput
-    from ofakit.models.ofa.freezing import freeze
-    from ofakit.models.ofa.inference import prepare_for_inference
-    from ofakit.models.ofa.model import OFAModel, OFAOutput
+    from ofakit.models.ofa.model import OFAModel, OFAOutput, freeze, prepare_for_inference
     from ofakit.models.precision import autocast
 
 __all__ = [
@@ -45,9 +43,7 @@ __getattr__ = exports(
         "ofakit.models.ofa.configuration": ["OFAConfig"],
         "ofakit.models.ofa.decoder": ["DecoderState"],
         "ofakit.models.ofa.encoder": ["EncoderOutput"],
-        "ofakit.models.ofa.freezing": ["freeze"],
-        "ofakit.models.ofa.inference": ["prepare_for_inference"],
-        "ofakit.models.ofa.model": ["OFAModel", "OFAOutput"],
+        "ofakit.models.ofa.model": ["OFAModel", "OFAOutput", "freeze", "prepare_for_inference"],
         "ofakit.models.precision": ["autocast"],
     },
 )

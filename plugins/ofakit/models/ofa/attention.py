@@ -46,8 +46,8 @@ def attend(
     Returns:
         `(B, H, Q, h)`.
     """
-    learns = torch.is_grad_enabled() and bias is not None and bias.requires_grad
-    if learns and bias.dim() == 3 and query.device.type == "cpu" and dropout == 0:
+    learns = torch.is_grad_enabled() and query.device.type == "cpu" and dropout == 0
+    if learns and bias is not None and bias.requires_grad and bias.dim() == 3:
         return biased_attention(query, key, value, bias, padding, scale)
     mask = bias if bias is None or bias.dim() == 4 else bias[None]
     if padding is not None:
@@ -78,7 +78,7 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(width, width)
         self.q_proj = nn.Linear(width, width)
         self.out_proj = nn.Linear(width, width)
-        self.c_attn = nn.Parameter(torch.ones(heads))
+        self.c_attn: nn.Parameter | None = nn.Parameter(torch.ones(heads))
 
     def split(self, x: Tensor) -> Tensor:
         """Divide into heads, `(B, T, d) -> (B, H, T, d / H)`.

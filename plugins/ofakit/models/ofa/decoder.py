@@ -20,6 +20,7 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -29,9 +30,16 @@ from ofakit.models.ofa.attention import Attention, attend, padding_bias
 from ofakit.models.ofa.configuration import OFAConfig, drop_path_rates
 from ofakit.models.ofa.encoder import EncoderOutput
 from ofakit.models.ofa.layers import ResidualLayer, dropout, look_up, surviving_layers
-from ofakit.models.ofa.positions import image_distances, position_bias, relative_bias, text_positions, token_buckets
+from ofakit.models.ofa.positions import (
+    bias_table,
+    image_distances,
+    position_bias,
+    relative_bias,
+    text_positions,
+    token_buckets,
+)
 
-__all__ = ["Decoder", "DecoderState"]
+__all__ = ["Decoder", "DecoderState", "DecoderSteps"]
 
 
 @dataclass
@@ -137,6 +145,8 @@ class DecoderLayer(ResidualLayer):
         config: The model's configuration.
         drop_path_rate: Probability of dropping a branch for one example in training.
     """
+
+    weight_cross_attn: nn.Parameter | None
 
     def __init__(self, config: OFAConfig, drop_path_rate: float) -> None:
         heads, before = config.decoder_attention_heads, config.decoder_normalize_before
@@ -308,7 +318,7 @@ class Decoder(nn.Module):
         positions = text_positions(self.embed_positions, max_length)
         bias_of = self._bias_maker(positions)
         layers = []
-        for index, layer in enumerate(self.layers):
+        for index, layer in enumerate(cast("list[DecoderLayer]", list(self.layers))):
             keys, values = layer.cross_attn.keys_values(memory)
             size = (len(memory), keys.shape[1], max_length * num_beams, keys.shape[3])
             bias = bias_of(0 if self.config.share_attn_bias else index)
@@ -346,7 +356,7 @@ class Decoder(nn.Module):
         memory_mask = state.memory_bias[None, :, at : at + 1]
         if state.memory_padding is not None:
             memory_mask = memory_mask + state.memory_padding
-        for layer, cache in zip(self.layers, state.layers, strict=True):
+        for layer, cache in zip(cast("list[DecoderLayer]", list(self.layers)), state.layers, strict=True):
             x = layer.step(x, cache, at, state.num_beams, pasts, memory_mask)
         state.length += 1
         return (self.layer_norm(x) if self.layer_norm is not None else x).flatten(0, 1)
@@ -372,10 +382,47 @@ class Decoder(nn.Module):
         buckets = token_buckets(length, self.config.token_bucket_size, positions.device)
 
         def bias_of(index: int) -> Tensor:
-            return absolute + relative_bias(self.token_rel_pos_table_list[index].weight, buckets)
+            return absolute + relative_bias(bias_table(self.token_rel_pos_table_list, index), buckets)
 
         return functools.cache(bias_of) if self.config.share_attn_bias else bias_of
 
     def _memory_bias(self, positions: Tensor, source: Tensor) -> Tensor:
         q, k = self.cross_pos_q_linear(self.pos_ln(positions)), self.cross_pos_k_linear(source)
         return position_bias(q, k, self.config.decoder_attention_heads, self.pos_scaling)
+
+
+class DecoderSteps:
+    """A decoder and its state in the middle of a generation, as `ofakit.models.generation` wants them: a `Stepper`.
+
+    Args:
+        decoder: Of a model.
+        state: What its `start` gave.
+    """
+
+    def __init__(self, decoder: Decoder, state: DecoderState) -> None:
+        self.decoder = decoder
+        self.state = state
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """As `Decoder.step`.
+
+        Args:
+            tokens: `(B * beams,)` int64, or `(B,)` in the first step.
+        """
+        return self.decoder.step(tokens, self.state)
+
+    def reorder(self, index: Tensor) -> None:
+        """As `DecoderState.reorder`.
+
+        Args:
+            index: `(B * beams,)` int64.
+        """
+        self.state.reorder(index)
+
+    def select(self, examples: Tensor) -> None:
+        """As `DecoderState.select`.
+
+        Args:
+            examples: `(N,)` int64, positions among the B images.
+        """
+        self.state.select(examples)

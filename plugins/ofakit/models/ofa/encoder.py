@@ -9,6 +9,7 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from ofakit.models.ofa.attention import padding_bias
 from ofakit.models.ofa.configuration import OFAConfig, drop_path_rates
 from ofakit.models.ofa.layers import ResidualLayer, dropout, look_up, surviving_layers
 from ofakit.models.ofa.positions import (
+    bias_table,
     image_buckets,
     image_distances,
     image_position_ids,
@@ -28,6 +30,9 @@ from ofakit.models.ofa.positions import (
     token_buckets,
 )
 from ofakit.models.ofa.vision import VISUAL_WIDTH, build_resnet, visual_features
+
+if TYPE_CHECKING:
+    from ofakit.models.ofa.vision import ResNet
 
 __all__ = ["Encoder", "EncoderOutput"]
 
@@ -115,6 +120,7 @@ class Encoder(nn.Module):
         self.embed_tokens = embed_tokens
         types = 2 if config.use_image_feature else 1
         self.type_embedding = nn.Embedding(types, width) if config.add_type_embedding else None
+        self.embed_images: ResNet | None = None
         if config.use_image_feature:
             self.embed_images = build_resnet(config.resnet_type, config.resnet_drop_path_rate)
             self.image_proj = nn.Linear(VISUAL_WIDTH, width)
@@ -144,7 +150,7 @@ class Encoder(nn.Module):
             mode: Whether to train.
         """
         super().train(mode)
-        if self.visual_frozen:
+        if self.visual_frozen and self.embed_images is not None:
             self.embed_images.eval()
         return self
 
@@ -172,12 +178,12 @@ class Encoder(nn.Module):
             UsageError: A text or image is too large for the position tables, or the model takes no images.
         """
         padding = input_ids.eq(self.config.pad_token_id)
-        grid = None
+        grid: tuple[int, int] | None = None
         patches = None
         if patch_features is None and patch_images is not None:
             patch_features = self.visual_features(patch_images)
         if patch_features is not None:
-            grid = tuple(patch_features.shape[-2:])
+            grid = patch_features.shape[-2], patch_features.shape[-1]
             patches = patch_features.flatten(2).transpose(1, 2)
             missing = _missing_patches(patches, patch_masks)
             if image_index is not None:
@@ -187,7 +193,7 @@ class Encoder(nn.Module):
         token_positions = text_positions(self.embed_positions, input_ids.shape[1])
         x = self._embed_tokens(input_ids, token_positions)
         positions = self.pos_ln(token_positions)
-        if patches is not None:
+        if patches is not None and grid is not None:
             image_positions = self._image_positions(*grid)
             x = torch.cat([self._embed_patches(patches, image_positions), x], dim=1)
             positions = torch.cat([self.image_pos_ln(image_positions), positions])
@@ -214,7 +220,7 @@ class Encoder(nn.Module):
         Raises:
             UsageError: The model takes no images.
         """
-        if not self.config.use_image_feature:
+        if self.embed_images is None:
             raise UsageError("this model takes no images (use_image_feature=false); leave patch_images out")
         return visual_features(self.embed_images, images.to(self.embed_images.conv1.weight.dtype))
 
@@ -256,9 +262,10 @@ class Encoder(nn.Module):
 
         def bias_of(index: int) -> Tensor:
             bias = absolute.clone()
-            bias[:, patches:, patches:] += relative_bias(self.token_rel_pos_table_list[index].weight, text)
+            bias[:, patches:, patches:] += relative_bias(bias_table(self.token_rel_pos_table_list, index), text)
             if image is not None:
-                bias[:, :patches, :patches] += relative_bias(self.image_rel_pos_table_list[index].weight, image)
+                table = bias_table(self.image_rel_pos_table_list, index)
+                bias[:, :patches, :patches] += relative_bias(table, image)
             return bias
 
         return functools.cache(bias_of) if self.config.share_attn_bias else bias_of

@@ -220,8 +220,8 @@ def fairseq_checkpoint(weights: Mapping[str, Tensor], config: OFAConfig) -> dict
         for theirs in ("layers", "attention_heads"):
             arguments[f"{side}_{theirs}"] = getattr(config, f"{side}_{theirs}")
         arguments[f"{side}_ffn_embed_dim"] = getattr(config, f"{side}_ffn_dim")
-    same = ("resnet_type", "token_bucket_size", "image_bucket_size", "add_type_embedding", "layernorm_embedding")
-    same += ("patch_layernorm_embedding", "code_layernorm_embedding", "share_decoder_input_output_embed")
+    same = ["resnet_type", "token_bucket_size", "image_bucket_size", "add_type_embedding", "layernorm_embedding"]
+    same += ["patch_layernorm_embedding", "code_layernorm_embedding", "share_decoder_input_output_embed"]
     arguments |= {name: getattr(config, name) for name in same}
     arguments |= {"scale_attn": config.normformer, "scale_fc": config.normformer, "scale_heads": True}
     arguments |= {"no_scale_embedding": not config.scale_embedding, "share_all_embeddings": True, "arch": "ofa_large"}

@@ -6,7 +6,7 @@ Source: ModelScope 1.40.2, `models/multi_modal/ofa/modeling_ofa.py`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -34,6 +34,20 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
     "silu": F.silu,
 }
+
+
+if TYPE_CHECKING:
+
+    class SharedWeight(Tensor):
+        """A token embedding that `look_up` has seen.
+
+        Attributes:
+            late_rows: Ids, and gradients of their rows, that are still to be added to the dense gradient.
+            dense_gradient_in: The backward pass in which there is such a gradient.
+        """
+
+        late_rows: list[tuple[Tensor, Tensor]]
+        dense_gradient_in: int | None
 
 
 CHOICES = 2**16
@@ -108,18 +122,20 @@ def announce_dense_gradient(weight: Tensor) -> None:
     Args:
         weight: A leaf; one that `look_up` has not seen is left as it is.
     """
-    if hasattr(weight, "late_rows") and weight.dense_gradient_in != _backward_pass():
-        weight.dense_gradient_in = _backward_pass()
-        weight.late_rows.clear()
+    shared = cast("SharedWeight", weight)
+    if hasattr(weight, "late_rows") and shared.dense_gradient_in != _backward_pass():
+        shared.dense_gradient_in = _backward_pass()
+        shared.late_rows.clear()
 
 
 @unserializable_hook
 def _complete_gradient(weight: Tensor) -> None:
-    if weight.grad.is_sparse:
-        weight.grad = weight.grad.to_dense()
-    for ids, rows in weight.late_rows:
-        weight.grad.index_add_(0, ids, rows.to(weight.grad.dtype))
-    weight.late_rows.clear()
+    gradient, late_rows = cast(Tensor, weight.grad), cast("SharedWeight", weight).late_rows
+    if gradient.is_sparse:
+        gradient = weight.grad = gradient.to_dense()
+    for ids, rows in late_rows:
+        gradient.index_add_(0, ids, rows.to(gradient.dtype))
+    late_rows.clear()
 
 
 def look_up(embedding: nn.Embedding, ids: Tensor) -> Tensor:
@@ -141,7 +157,8 @@ def look_up(embedding: nn.Embedding, ids: Tensor) -> Tensor:
         return F.embedding(ids, weight)
     if not hasattr(weight, "late_rows"):
         weight.register_post_accumulate_grad_hook(_complete_gradient)
-        weight.late_rows, weight.dense_gradient_in = [], None
+        shared = cast("SharedWeight", weight)
+        shared.late_rows, shared.dense_gradient_in = [], None
     return _LookUp.apply(ids, weight, embedding.padding_idx)
 
 
@@ -188,6 +205,9 @@ class ResidualLayer(nn.Module):
         normalize_before: Normalise a branch's input; otherwise its sum with the residual.
         drop_path_rate: Probability of dropping a branch for one example in training.
     """
+
+    weight_self_attn: nn.Parameter | None
+    weight_ffn: nn.Parameter | None
 
     def __init__(
         self, config: OFAConfig, ffn_width: int, heads: int, normalize_before: bool, drop_path_rate: float
@@ -271,5 +291,6 @@ class ResidualLayer(nn.Module):
         if not norm:
             return y
         # A CPU normalises half precision with weights in fp32; a GPU wants one type.
-        states = y if y.device.type == "cpu" else y.to(norm[0].dtype)
-        return F.layer_norm(states, y.shape[-1:], *norm).to(y.dtype)
+        gain, shift = norm
+        states = y if y.device.type == "cpu" else y.to(gain.dtype)
+        return F.layer_norm(states, y.shape[-1:], gain, shift).to(y.dtype)

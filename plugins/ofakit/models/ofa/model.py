@@ -3,27 +3,35 @@
     model = OFAModel.from_pretrained("work_dir/run/output")
     logits = model(input_ids=ids, patch_images=images, patch_masks=there, decoder_input_ids=previous).logits
 
+It keeps `ofakit.models.base.Model`, so that it can be trained, frozen by its parts and generated from.
 Source: ModelScope 1.40.2, `models/multi_modal/ofa/modeling_ofa.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ofakit.errors import UsageError
+from ofakit.models.base import Model
+from ofakit.models.generation.protocol import SpecialTokens
+from ofakit.models.ofa.checkpoints import load_checkpoint, load_state_dict_file, save_modelscope
 from ofakit.models.ofa.configuration import OFAConfig
-from ofakit.models.ofa.decoder import Decoder
+from ofakit.models.ofa.decoder import Decoder, DecoderSteps
 from ofakit.models.ofa.encoder import Encoder, EncoderOutput
 from ofakit.models.ofa.layers import initialize
+from ofakit.models.ofa.packing import PackedLinear, speed_up
 from ofakit.models.ofa.positions import MAX_POSITIONS, stock_image_table, token_buckets
+from ofakit.models.precision import dtype_named
 
-__all__ = ["OFAModel", "OFAOutput"]
+__all__ = ["OFAModel", "OFAOutput", "freeze", "prepare_for_inference"]
 
 TABLES = ("image_rp_bucket", "token_rp_bucket", "image_position_idx")
 """Integer tables that stock checkpoints carry and that this model computes."""
@@ -50,7 +58,7 @@ class OFAOutput:
     decoder_hidden_states: tuple[Tensor, ...] | None = None
 
 
-class OFAModel(nn.Module):
+class OFAModel(Model):
     """OFA: an image and a text in, the scores of the next tokens out.
 
     Args:
@@ -67,16 +75,63 @@ class OFAModel(nn.Module):
             self.mlp_head = nn.Linear(config.d_model, config.mlp_dim)
         if config.temperature_init_value:
             self.temp = nn.Parameter(torch.tensor(float(config.temperature_init_value)))
+        self.packed_projection: PackedLinear | None = None
         self.apply(lambda module: initialize(module, config.init_std))
-        if config.resnet_model_path and config.use_image_feature:
-            from ofakit.models.ofa.checkpoints import load_state_dict_file
-
+        if config.resnet_model_path and self.encoder.embed_images is not None:
             self.encoder.embed_images.load_state_dict(load_state_dict_file(config.resnet_model_path))
 
     @property
     def output_embedding(self) -> Tensor:
         """The `(V, d)` matrix that turns normalised decoder states into logits."""
         return self.decoder.output_projection.weight
+
+    def token_embeddings(self) -> list[Tensor]:
+        """The output embedding, and the input's where that is a matrix of its own."""
+        shared = self.encoder.embed_tokens.weight
+        return [shared] if shared is self.output_embedding else [shared, self.output_embedding]
+
+    @property
+    def special_tokens(self) -> SpecialTokens:
+        """The ids of bos, pad and eos, as the configuration has them."""
+        config = self.config
+        return SpecialTokens(config.bos_token_id, config.pad_token_id, config.eos_token_id)
+
+    @property
+    def project(self) -> Callable[[Tensor], Tensor] | None:
+        """The packed output projection of a copy made by `prepare_for_inference`, or none."""
+        return self.packed_projection
+
+    def encoder_inputs(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """What `encode` takes of a batch: the text, and what shows the images where there are any.
+
+        Args:
+            batch: `input_ids` `(B, T)`, and with images `patch_masks` `(B,)` and `patch_images` `(B, 3, H, W)`, or
+                `patch_features`, which stand for these. A stock sample with a `net_input` will do.
+
+        Returns:
+            Those that are there, `input_ids` first.
+
+        Raises:
+            UsageError: There are no `input_ids`.
+        """
+        batch = batch.get("net_input", batch)
+        if batch.get("input_ids") is None:
+            raise UsageError(f"inputs: expected input_ids, patch_images and patch_masks, found {', '.join(batch)}")
+        shown = "patch_images" if batch.get("patch_features") is None else "patch_features"
+        return {name: batch[name] for name in ("input_ids", shown, "patch_masks") if batch.get(name) is not None}
+
+    @torch.no_grad()
+    def with_frozen_features(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The batch with `patch_features` where the backbone is frozen and there are images; else as it is.
+
+        A frozen backbone gives the same to every pass of a step, bit for bit, so it need see the images only once.
+
+        Args:
+            batch: On the model's device.
+        """
+        if not self.visual_frozen or batch.get("patch_images") is None:
+            return batch
+        return {**batch, "patch_features": self.visual_features(batch["patch_images"])}
 
     def encode(
         self,
@@ -121,6 +176,44 @@ class OFAModel(nn.Module):
         """Whether `freeze` has stopped the visual backbone from learning."""
         return self.encoder.visual_frozen
 
+    def parts(self) -> dict[str, Sequence[nn.Module]]:
+        """What can be frozen.
+
+        `visual`: the ResNet, where there is one. `embeddings`: the token embedding and the output projection.
+        `encoder`: all of it, the ResNet included, but not the token embedding, which the decoder shares.
+        """
+        encoder = self.encoder
+        visual = {} if encoder.embed_images is None else {"visual": [encoder.embed_images]}
+        return {
+            **visual,
+            "embeddings": [encoder.embed_tokens, self.decoder.output_projection],
+            "encoder": [module for name, module in encoder.named_children() if name != "embed_tokens"],
+        }
+
+    def freeze(self, parts: Iterable[str]) -> int:
+        """Stop the parameters of some parts from learning; freezing twice is freezing once.
+
+        A frozen visual backbone stays in evaluation mode when the model is put into training, so that its batch norms
+        go on using their running statistics and these do not move.
+
+        Args:
+            parts: `visual`, `embeddings` or `encoder`.
+
+        Returns:
+            How many parameters are frozen in the whole model.
+
+        Raises:
+            UsageError: There is no such part, or a text-only model shall freeze `visual`; nothing is frozen then.
+        """
+        wanted = list(parts)
+        if "visual" in wanted and self.encoder.embed_images is None:
+            raise UsageError("cannot freeze 'visual': this model takes no images (use_image_feature=false)", "freeze")
+        frozen = super().freeze(wanted)
+        if self.encoder.embed_images is not None and {"visual", "encoder"} & {*wanted}:
+            self.encoder.visual_frozen = True
+            self.encoder.embed_images.eval()
+        return frozen
+
     def decode(self, decoder_input_ids: Tensor, encoder_outputs: EncoderOutput) -> Tensor:
         """Run the decoder without the output projection.
 
@@ -135,6 +228,19 @@ class OFAModel(nn.Module):
             UsageError: A text is too long for the position table.
         """
         return self.decoder(decoder_input_ids, encoder_outputs)[0]
+
+    def start(self, encoder_outputs: EncoderOutput, rows: int, max_length: int) -> DecoderSteps:
+        """The decoder with a cache of fixed size, for generation.
+
+        Args:
+            encoder_outputs: What `encode` gave.
+            rows: Beams or samples per image.
+            max_length: How many tokens will be put in at most, bos included.
+
+        Raises:
+            UsageError: `rows` or `max_length` is under 1, or there are not so many positions.
+        """
+        return DecoderSteps(self.decoder, self.decoder.start(encoder_outputs, rows, max_length))
 
     def forward(
         self,
@@ -159,10 +265,10 @@ class OFAModel(nn.Module):
             UsageError: `decoder_input_ids` is missing, or `input_ids` as well as `encoder_outputs`; or a text or
                 image is too large for the position tables.
         """
-        if decoder_input_ids is None or (input_ids is None and encoder_outputs is None):
-            raise UsageError("expected decoder_input_ids and either input_ids or encoder_outputs")
-        if encoder_outputs is None:
+        if encoder_outputs is None and input_ids is not None:
             encoder_outputs = self.encode(input_ids, patch_images, patch_masks, output_hidden_states)
+        if decoder_input_ids is None or encoder_outputs is None:
+            raise UsageError("expected decoder_input_ids and either input_ids or encoder_outputs")
         hidden, states = self.decoder(decoder_input_ids, encoder_outputs, output_hidden_states)
         return OFAOutput(
             logits=F.linear(hidden, self.output_embedding),
@@ -250,6 +356,25 @@ class OFAModel(nn.Module):
         projection.out_features = vocab_size
         self.config = self.encoder.config = self.decoder.config = config.replace(vocab_size=vocab_size)
 
+    def prepare_for_inference(self, precision: str = "fp32") -> OFAModel:
+        """A copy that only computes, and does it faster; the model itself stays as it is.
+
+        Args:
+            precision: `fp32`, which gives the same hypotheses, `bf16` or `fp16`.
+
+        Returns:
+            A model in evaluation mode for `generate` and `encode`, on this one's device. It cannot be trained, saved
+            or moved, and does not follow later changes of this one.
+
+        Raises:
+            UsageError: There is no such precision.
+        """
+        dtype = dtype_named(precision)
+        fast = copy.deepcopy(self).eval().requires_grad_(False)
+        with torch.inference_mode():
+            fast.packed_projection = speed_up(fast.encoder, fast.decoder, dtype)
+            return fast.to(dtype)
+
     @classmethod
     def from_pretrained(cls, directory: str | Path, allow_partial: bool = False) -> OFAModel:
         """Read a Hugging Face or ModelScope model directory.
@@ -261,8 +386,6 @@ class OFAModel(nn.Module):
         Raises:
             UsageError: A file is missing, or the weights do not fit the configuration.
         """
-        from ofakit.models.ofa.checkpoints import load_checkpoint
-
         config = OFAConfig.from_pretrained(directory)
         model = cls(config.replace(resnet_model_path=None))
         load_checkpoint(model, directory, allow_partial=allow_partial)
@@ -274,9 +397,27 @@ class OFAModel(nn.Module):
         Args:
             directory: Where to; made if it is not there.
         """
-        from ofakit.models.ofa.checkpoints import save_modelscope
-
         save_modelscope(self, directory)
+
+
+def freeze(model: Model, parts: Iterable[str]) -> int:
+    """As `model.freeze(parts)`.
+
+    Args:
+        model: It is changed in place.
+        parts: Names of its parts.
+    """
+    return model.freeze(parts)
+
+
+def prepare_for_inference(model: Model, precision: str = "fp32") -> Model:
+    """As `model.prepare_for_inference(precision)`.
+
+    Args:
+        model: It stays as it is.
+        precision: `fp32`, `bf16` or `fp16`.
+    """
+    return model.prepare_for_inference(precision)
 
 
 _SIDES = ("encoder", "decoder")

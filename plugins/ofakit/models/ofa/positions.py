@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from ofakit.errors import UsageError
 
 __all__ = [
     "MAX_POSITIONS",
+    "bias_table",
     "image_buckets",
     "image_position_ids",
     "position_bias",
@@ -159,6 +161,19 @@ def stock_image_table(bucket_size: int) -> Tensor:
     table[:, 0] = rows - 2
     table[0, 0] = rows - 1
     return table
+
+
+def bias_table(tables: nn.ModuleList, index: int) -> Tensor:
+    """One of a model's tables of learned biases.
+
+    Args:
+        tables: Embeddings.
+        index: Of a layer, or 0 where all share one.
+
+    Returns:
+        `(rows, heads)`.
+    """
+    return cast(nn.Embedding, tables[index]).weight
 
 
 def relative_bias(table: Tensor, buckets: Tensor) -> Tensor:

@@ -7,6 +7,9 @@ Source: He et al. 2015, https://arxiv.org/abs/1512.03385; ModelScope 1.40.2, `mo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, cast
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -16,13 +19,39 @@ from ofakit.models.ofa.configuration import RESNET_BLOCKS, drop_path_rates
 from ofakit.models.recompute import convolve, finish_bottleneck, norm_relu_convolution, recomputed
 from ofakit.processes import joined_processes
 
-__all__ = ["JoinedBatchNorm2d", "VISUAL_WIDTH", "build_resnet", "visual_features"]
+__all__ = ["JoinedBatchNorm2d", "VISUAL_WIDTH", "bottlenecks", "build_resnet", "stages", "visual_features"]
 
 VISUAL_WIDTH = 1024
 """Channels that the third stage gives."""
 
 SMALL_IMAGE = 128
 """Images up to this many pixels a side keep the plain memory layout in fp32."""
+
+
+if TYPE_CHECKING:
+
+    class Bottleneck(nn.Module):
+        """timm's block, as far as it is looked into here; timm itself does not say of what type its parts are."""
+
+        conv1: nn.Conv2d
+        conv2: nn.Conv2d
+        conv3: nn.Conv2d
+        bn1: JoinedBatchNorm2d
+        bn2: JoinedBatchNorm2d
+        bn3: JoinedBatchNorm2d
+        downsample: nn.Sequential | None
+        drop_path: nn.Module | None
+
+    class ResNet(nn.Module):
+        """timm's network, as far as it is looked into here."""
+
+        conv1: nn.Conv2d
+        bn1: JoinedBatchNorm2d
+        act1: nn.Module
+        maxpool: nn.Module
+        layer1: nn.Sequential
+        layer2: nn.Sequential
+        layer3: nn.Sequential
 
 
 class _JoinedNormalisation(torch.autograd.Function):
@@ -32,7 +61,9 @@ class _JoinedNormalisation(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, images: Tensor, weight: Tensor, bias: Tensor, eps: float):
+    def forward(
+        ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, eps: float
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         x = _accurate(images)
         moments = torch.stack([x.sum((0, 2, 3), dtype=torch.float64), x.square().sum((0, 2, 3), dtype=torch.float64)])
         joined = torch.cat([moments.flatten(), moments.new_tensor([x.numel() / x.shape[1]])])
@@ -49,7 +80,7 @@ class _JoinedNormalisation(torch.autograd.Function):
         return out.to(images.dtype), mean, variance, total
 
     @staticmethod
-    def backward(ctx, grad: Tensor, *_):
+    def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         images, weight, mean, scale, total = ctx.saved_tensors
         dy = _accurate(grad)
         normal = (_accurate(images) - mean.view(-1, 1, 1)) * scale.view(-1, 1, 1)
@@ -72,6 +103,11 @@ class JoinedBatchNorm2d(nn.BatchNorm2d):
     Every process must then call it equally often. With one process, or in eval mode, it is `torch.nn.BatchNorm2d`.
     PyTorch's `SyncBatchNorm` does the same on GPUs only.
     """
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalise `(B, C, H, W)` by channel.
@@ -100,7 +136,7 @@ class JoinedBatchNorm2d(nn.BatchNorm2d):
         self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
 
 
-def build_resnet(resnet_type: str, drop_path_rate: float = 0.0) -> nn.Module:
+def build_resnet(resnet_type: str, drop_path_rate: float = 0.0) -> ResNet:
     """A freshly initialised backbone, `(B, 3, H, W) -> (B, 1024, H / 16, W / 16)` through `visual_features`.
 
     Args:
@@ -108,18 +144,38 @@ def build_resnet(resnet_type: str, drop_path_rate: float = 0.0) -> nn.Module:
         drop_path_rate: Probability of dropping a block's branch for one image; grows from 0 within each stage.
     """
     from timm.layers import DropPath
-    from timm.models.resnet import Bottleneck, ResNet
+    from timm.models import resnet as timm_resnet
 
     blocks = RESNET_BLOCKS[resnet_type]
-    resnet = ResNet(Bottleneck, blocks, num_classes=0, norm_layer=JoinedBatchNorm2d, zero_init_last=False)
+    kind: Any = timm_resnet.Bottleneck  # timm annotates a block where it wants the class
+    made = timm_resnet.ResNet(kind, blocks, num_classes=0, norm_layer=JoinedBatchNorm2d, zero_init_last=False)
+    resnet = cast("ResNet", made)
     if drop_path_rate > 0:
-        for stage, count in zip((resnet.layer1, resnet.layer2, resnet.layer3), blocks, strict=True):
-            for index, rate in enumerate(drop_path_rates(drop_path_rate, count)):
-                stage[index].drop_path = DropPath(rate) if rate > 0 else None
+        for stage, count in zip(stages(resnet), blocks, strict=True):
+            for block, rate in zip(bottlenecks(stage), drop_path_rates(drop_path_rate, count), strict=True):
+                block.drop_path = DropPath(rate) if rate > 0 else None
     return resnet
 
 
-def visual_features(resnet: nn.Module, images: Tensor) -> Tensor:
+def stages(resnet: ResNet) -> tuple[nn.Sequential, nn.Sequential, nn.Sequential]:
+    """The three stages of a backbone.
+
+    Args:
+        resnet: What `build_resnet` gave.
+    """
+    return resnet.layer1, resnet.layer2, resnet.layer3
+
+
+def bottlenecks(stage: nn.Sequential) -> Iterator[Bottleneck]:
+    """The blocks of a stage.
+
+    Args:
+        stage: One of `stages`.
+    """
+    return cast("Iterator[Bottleneck]", iter(stage))
+
+
+def visual_features(resnet: ResNet, images: Tensor) -> Tensor:
     """Run the stem and the three stages.
 
     Large images and half precision take the channels-last layout, which is faster. Small images in fp32 keep the
@@ -142,13 +198,13 @@ def visual_features(resnet: nn.Module, images: Tensor) -> Tensor:
     return resnet.layer3(resnet.layer2(resnet.layer1(x)))
 
 
-def _keeps_little(resnet: nn.Module, images: Tensor) -> bool:
+def _keeps_little(resnet: ResNet, images: Tensor) -> bool:
     """Whether to train with the steps of `recompute`: on a CPU, where they cost little, with plain batch norms."""
     learns = resnet.conv1.weight.requires_grad and torch.is_grad_enabled() and resnet.training
     return learns and images.device.type == "cpu" and joined_processes().world_size == 1
 
 
-def _thrifty_features(resnet: nn.Module, images: Tensor) -> Tensor:
+def _thrifty_features(resnet: ResNet, images: Tensor) -> Tensor:
     kind = images.device.type
     x = images.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else images
     norm = resnet.bn1
@@ -161,28 +217,30 @@ def _thrifty_features(resnet: nn.Module, images: Tensor) -> Tensor:
         return F.max_pool2d(F.relu_(y), 3, 2, 1)
 
     x = recomputed(stem, x, resnet.conv1.weight, norm.weight, norm.bias)
-    for stage in (resnet.layer1, resnet.layer2, resnet.layer3):
-        for block in stage:
+    for stage in stages(resnet):
+        for block in bottlenecks(stage):
             x = block(x) if block.drop_path is not None else _thrifty_bottleneck(block, x)
     return x
 
 
-def _thrifty_bottleneck(block: nn.Module, x: Tensor) -> Tensor:
+def _thrifty_bottleneck(block: Bottleneck, x: Tensor) -> Tensor:
     """What the block itself computes, with less kept for the backward pass."""
     first, second, third = block.bn1, block.bn2, block.bn3
     z1 = convolve(x, block.conv1.weight)
-    z2, *statistics = norm_relu_convolution(
+    z2, mean, scale = norm_relu_convolution(
         z1, first.weight, first.bias, block.conv2.weight, block.conv2.stride[0], first.eps
     )
-    _follow(first, *statistics, z1)
+    _follow(first, mean, scale, z1)
     shortcut = x
     if block.downsample is not None:
-        convolution, norm = block.downsample
-        shortcut = norm(convolve(x, convolution.weight, convolution.stride[0]))
-    norms = (second.weight, second.bias), (third.weight, third.bias)
-    out, *statistics = finish_bottleneck(z2, shortcut, norms[0], block.conv3.weight, norms[1], second.eps)
-    _follow(second, *statistics[:2], z2)
-    _follow(third, *statistics[2:], out)
+        convolution, batch_norm = cast("tuple[nn.Conv2d, JoinedBatchNorm2d]", block.downsample)
+        shortcut = batch_norm(convolve(x, convolution.weight, convolution.stride[0]))
+    norm, last_norm = (second.weight, second.bias), (third.weight, third.bias)
+    out, mean, scale, last_mean, last_scale = finish_bottleneck(
+        z2, shortcut, norm, block.conv3.weight, last_norm, second.eps
+    )
+    _follow(second, mean, scale, z2)
+    _follow(third, last_mean, last_scale, out)
     return out
 
 

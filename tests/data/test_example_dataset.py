@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from ofakit.data import BadImage, CaptionDataset, Example, ImageStore, ResumableBatchSampler, load_square
+from ofakit.data import BadImage, Example, ExampleDataset, ImageStore, ResumableBatchSampler, load_square
 from PIL import Image
 from torch.utils.data import DataLoader
 
@@ -35,18 +35,18 @@ def epoch_of(dataset, workers, epoch, method=None, start=0):
 
 @pytest.mark.parametrize(("workers", "method"), [(1, "fork"), (2, "fork"), (2, "spawn")])
 def test_workers_change_nothing(examples, tmp_path, workers, method):
-    dataset = CaptionDataset(examples, Cut(), ImageStore(tmp_path / "store", SIZE), seed=5)
+    dataset = ExampleDataset(examples, Cut(), ImageStore(tmp_path / "store", SIZE), seed=5)
     assert epoch_of(dataset, workers, 1, method) == epoch_of(dataset, 0, 1)
 
 
 def test_resumed_equals_uninterrupted(examples, tmp_path):
-    dataset = CaptionDataset(examples, Cut(), ImageStore(tmp_path / "store", SIZE), seed=5)
+    dataset = ExampleDataset(examples, Cut(), ImageStore(tmp_path / "store", SIZE), seed=5)
     assert epoch_of(dataset, 0, 2, start=2) == epoch_of(dataset, 0, 2)[2:]
 
 
 def test_epochs_seeds_and_positions_differ(examples):
     def columns(epoch, seed):
-        dataset = CaptionDataset(examples, Cut(), seed=seed)
+        dataset = ExampleDataset(examples, Cut(), seed=seed)
         dataset.set_epoch(epoch)
         return [dataset[k]["column"].tolist() for k in range(len(dataset))]
 
@@ -57,7 +57,7 @@ def test_epochs_seeds_and_positions_differ(examples):
 
 def test_the_store_changes_no_pixel(examples, tmp_path):
     store = ImageStore(tmp_path / "store", SIZE)
-    with_store, without = CaptionDataset(examples, Cut(), store), CaptionDataset(examples, Cut())
+    with_store, without = ExampleDataset(examples, Cut(), store), ExampleDataset(examples, Cut())
     for key in (3, (4, 3)):
         assert torch.equal(with_store[key]["column"], without[key]["column"])
     assert with_store[3]["index"] == 3
@@ -65,11 +65,11 @@ def test_the_store_changes_no_pixel(examples, tmp_path):
 
 def test_images_in_memory_pass_the_store_by(tmp_path):
     store = ImageStore(tmp_path / "store", SIZE)
-    assert CaptionDataset([Example("x", Image.new("RGB", (4, 4)))], Cut(), store)[0]["column"].shape == (SIZE, 3)
+    assert ExampleDataset([Example("x", Image.new("RGB", (4, 4)))], Cut(), store)[0]["column"].shape == (SIZE, 3)
     assert len(store) == 0
 
 
 def test_a_bad_image_is_not_hidden(tmp_path):
-    dataset = CaptionDataset([Example("x", str(tmp_path / "gone.png"))], Cut(), ImageStore(tmp_path / "store", SIZE))
+    dataset = ExampleDataset([Example("x", str(tmp_path / "gone.png"))], Cut(), ImageStore(tmp_path / "store", SIZE))
     with pytest.raises(BadImage, match="no such file"):
         dataset[0]

@@ -17,7 +17,7 @@ from ofakit.config import load_config, parse_config
 from ofakit.data import examples_from_dataset
 from ofakit.errors import UsageError
 from ofakit.hub import load_bundle
-from ofakit.trainers import CaptionTrainer
+from ofakit.trainers import Trainer
 from ofakit.trainers.state import latest_snapshot
 from safetensors.torch import load_file
 
@@ -47,7 +47,7 @@ def test_run_writes_its_directory(experiment):
         {"type": "MetricsFileHook", "interval": 1},
         {"type": "CheckpointHook", "max_checkpoint_num": 1},
     ]
-    trainer = CaptionTrainer(experiment=experiment(train={"hooks": hooks}), device="cpu")
+    trainer = Trainer(experiment=experiment(train={"hooks": hooks}), device="cpu")
     trainer.train()
     work_dir = Path(trainer.work_dir)
     assert load_config(work_dir / "conf.json") == trainer.experiment
@@ -77,7 +77,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(experiment, stop_at, preci
     with pytest.raises(KeyboardInterrupt):
         trained(config, callbacks=[Interrupt(stop_at)])
     torch.manual_seed(999)
-    resumed = CaptionTrainer(experiment=config, device="cpu")
+    resumed = Trainer(experiment=config, device="cpu")
     snapshot = latest_snapshot(Path(config.work_dir))
     assert (snapshot is None) == (stop_at < 3)
     resumed.train(None if snapshot is None else str(snapshot))
@@ -102,7 +102,7 @@ def test_workers_do_not_change_the_result(experiment):
 
 def test_frozen_backbone_keeps_weights_and_statistics(experiment):
     config = experiment(train={"freeze": ["visual", "embeddings"]})
-    trainer = CaptionTrainer(experiment=config, device="cpu")
+    trainer = Trainer(experiment=config, device="cpu")
     before = weights(trainer)
     trainer.train()
     for name, value in weights(trainer).items():
@@ -120,7 +120,7 @@ def test_early_stop_ends_the_run_and_a_resume_does_not_start_it_again(experiment
     config = experiment(train={"hooks": hooks, "max_epochs": 9})
     trainer = trained(config)
     assert 0 < trainer.epoch < 9
-    resumed = CaptionTrainer(experiment=config, device="cpu")
+    resumed = Trainer(experiment=config, device="cpu")
     resumed.train(str(latest_snapshot(Path(config.work_dir))))
     assert resumed.iter == trainer.iter
 
@@ -162,7 +162,7 @@ def test_a_resumed_run_remembers_what_the_run_knew(experiment):
     snapshot = latest_snapshot(Path(config.work_dir))
     resumed = trained(config, str(snapshot), callbacks=[Poison()])
     assert memory(resumed) == known
-    without_one = CaptionTrainer(experiment=config, device="cpu")
+    without_one = Trainer(experiment=config, device="cpu")
     without_one.train(str(snapshot))
     states = {type(hook): hook.state_dict() for hook in resumed._hooks if not isinstance(hook, Poison)}
     assert {type(hook): hook.state_dict() for hook in without_one._hooks} == states
@@ -181,7 +181,7 @@ def test_the_last_snapshot_is_left_out_on_request(experiment, save_last, steps):
 @pytest.mark.parametrize("training, evaluation", [("fp32", "bf16"), ("bf16", "fp32")])
 def test_training_and_evaluation_compute_in_their_own_precision(experiment, training, evaluation):
     config = experiment(train={"precision": training, "max_steps": 1}, evaluation={"precision": evaluation})
-    trainer, seen = CaptionTrainer(experiment=config, device="cpu"), []
+    trainer, seen = Trainer(experiment=config, device="cpu"), []
     layer, dtypes = trainer.model.encoder.layers[0], {"fp32": torch.float32, "bf16": torch.bfloat16}
     handle = layer.fc1.register_forward_hook(lambda *args: seen.append(args[-1].dtype))
     trainer.train()
@@ -212,7 +212,7 @@ def finished(tmp_path_factory, scenes_root):
 
 
 def test_a_finished_run_that_is_resumed_evaluates_nothing_again(finished):
-    resumed = CaptionTrainer(experiment=finished, device="cpu")
+    resumed = Trainer(experiment=finished, device="cpu")
     resumed.train(str(latest_snapshot(Path(finished.work_dir))))
     lines = [json.loads(line) for line in (Path(finished.work_dir) / "metrics.jsonl").read_text().splitlines()]
     evaluations = [(line["epoch"], line["step"]) for line in lines if "evaluation/cider" in line]
@@ -233,7 +233,7 @@ def test_what_must_stay_the_same_is_refused_by_name_and_the_weights_can_be_taken
     snapshot = latest_snapshot(Path(finished.work_dir))
     values = merged(finished.model_dump(), {"work_dir": str(tmp_path), "train": {**change, "max_steps": 1}})
     with pytest.raises(UsageError, match=f"{then}, found .*{now}.*--checkpoint"):
-        CaptionTrainer(experiment=parse_config(values), device="cpu").train(str(snapshot))
+        Trainer(experiment=parse_config(values), device="cpu").train(str(snapshot))
     if "freeze" in change:
         trainer = trained(parse_config(values), checkpoint=str(snapshot), load_all_state=False)
         start, end = load_file(snapshot / "model.safetensors"), weights(trainer)
@@ -245,7 +245,7 @@ def test_a_damaged_snapshot_is_refused(finished, tmp_path):
     snapshot = shutil.copytree(latest_snapshot(Path(finished.work_dir)), tmp_path / "step_4")
     (snapshot / "state.json").write_text((snapshot / "state.json").read_text()[:100])
     with pytest.raises(UsageError, match="step_4 is damaged"):
-        CaptionTrainer(experiment=finished, device="cpu").train(str(snapshot))
+        Trainer(experiment=finished, device="cpu").train(str(snapshot))
 
 
 def test_a_run_in_the_directory_of_a_longer_one_keeps_its_own_snapshots(experiment):
@@ -290,7 +290,7 @@ def test_snapshot_of_other_data_is_refused(experiment):
     trained(config)
     other = experiment(data={"reader": {"images": 4}})
     with pytest.raises(UsageError, match="cannot resume"):
-        CaptionTrainer(experiment=other, device="cpu").train(str(latest_snapshot(Path(config.work_dir))))
+        Trainer(experiment=other, device="cpu").train(str(latest_snapshot(Path(config.work_dir))))
 
 
 @pytest.mark.parametrize("broken", ["state.json", "model.safetensors"])
@@ -300,7 +300,7 @@ def test_folder_that_is_no_snapshot_is_refused(experiment, broken):
     snapshot = latest_snapshot(Path(config.work_dir))
     (snapshot / broken).unlink()
     with pytest.raises(UsageError, match="not a snapshot"):
-        CaptionTrainer(experiment=config, device="cpu").train(str(snapshot))
+        Trainer(experiment=config, device="cpu").train(str(snapshot))
 
 
 def test_new_style_tokens_are_taught_saved_and_loaded(experiment):
@@ -314,7 +314,7 @@ def test_new_style_tokens_are_taught_saved_and_loaded(experiment):
 
 def test_unknown_hook_names_the_nearest(experiment):
     with pytest.raises(UsageError, match="did you mean 'EvaluationHook'"):
-        CaptionTrainer(experiment=experiment(train={"hooks": [{"type": "EvalutionHook"}]}), device="cpu")
+        Trainer(experiment=experiment(train={"hooks": [{"type": "EvalutionHook"}]}), device="cpu")
 
 
 @pytest.mark.parametrize(
@@ -336,12 +336,12 @@ def test_a_fault_in_a_component_names_the_file_that_holds_it(experiment, tmp_pat
     child = {"extends": "base.json", "data": {"reader": {"type": "scenes", "images": 4}}, "model": {"size": "tiny"}}
     (tmp_path / "a.json").write_text(json.dumps(child))
     with pytest.raises(UsageError, match=rf"(?s){message}.* in .*base\.json"):
-        CaptionTrainer(experiment=load_config(tmp_path / "a.json"), device="cpu").train()
+        Trainer(experiment=load_config(tmp_path / "a.json"), device="cpu").train()
 
 
 def test_data_without_a_caption_to_learn_is_refused_with_what_to_check(experiment):
     rows = [{"image": None, "text": "a red star", "style": "plain"}]
-    trainer = CaptionTrainer(experiment=experiment(), device="cpu", train_dataset=rows)
+    trainer = Trainer(experiment=experiment(), device="cpu", train_dataset=rows)
     trainer.examples["train"] = examples_from_dataset([{"image": None, "text": " ."}, {"image": None, "text": None}])
     with pytest.raises(UsageError, match="none of the 2 training examples .*'empty caption': 2.*column map"):
         trainer.train()
@@ -375,15 +375,13 @@ def test_broken_images_are_skipped_listed_and_refused_when_too_many(experiment, 
     Image.new("RGB", (40, 40), "red").save(tmp_path / "a.png")
     data = [{**row, "image": str(tmp_path / row["image"])} for row in rows * 8]
     config = experiment(data={"max_bad_fraction": 0.6}, style={"mode": "none"})
-    trainer = CaptionTrainer(experiment=config, device="cpu", train_dataset=data, eval_dataset=data)
+    trainer = Trainer(experiment=config, device="cpu", train_dataset=data, eval_dataset=data)
     trainer.train()
     listed = (Path(config.work_dir) / "bad_examples.jsonl").read_text().splitlines()
     assert len(listed) == 8 and "missing.png" in listed[0]
     assert trainer.evaluate()["captions"] == 8
     with pytest.raises(UsageError, match="max_bad_fraction"):
-        CaptionTrainer(
-            experiment=experiment("strict", style={"mode": "none"}), device="cpu", train_dataset=data
-        ).train()
+        Trainer(experiment=experiment("strict", style={"mode": "none"}), device="cpu", train_dataset=data).train()
 
 
 def test_modelscope_builds_it_by_name_and_calls_cfg_modify_fn_once(experiment, tmp_path):
@@ -412,7 +410,7 @@ def test_modelscope_builds_it_by_name_and_calls_cfg_modify_fn_once(experiment, t
             "device": "cpu",
         },
     )
-    assert isinstance(trainer, CaptionTrainer) and len(calls) == 1
+    assert isinstance(trainer, Trainer) and len(calls) == 1
     assert trainer.bundle.styles.names == source.bundle.styles.names
     assert_bit_equal(weights(source), weights(trainer))
     trainer.train()
@@ -433,7 +431,7 @@ def test_cfg_modify_fn_of_modelscopes_usual_form(experiment, tmp_path):
     rows = [{"image": image, "caption": "a red circle", "style": "plain"}] * 4
     common = {"train_dataset": rows, "cfg_modify_fn": change, "device": "cpu"}
     for place in ({"model": str(Path(source.work_dir) / "output")}, {"cfg_file": f"{source.work_dir}/conf.json"}):
-        trainer = CaptionTrainer(**place, **common)
+        trainer = Trainer(**place, **common)
         assert trainer.experiment.train.max_epochs == 1 and trainer.work_dir == str(tmp_path / "elsewhere")
         assert trainer.experiment.train.optimizer.lr == 0.5
 
@@ -452,27 +450,27 @@ def test_faults_of_cfg_modify_fn_are_called_its_own(experiment, tmp_path, change
     file = tmp_path / "conf.json"
     file.write_text(experiment().model_dump_json())
     with pytest.raises(UsageError, match=words):
-        CaptionTrainer(cfg_file=str(file), cfg_modify_fn=change, device="cpu")
+        Trainer(cfg_file=str(file), cfg_modify_fn=change, device="cpu")
 
 
 def test_full_disk_while_saving_says_so_and_leaves_the_snapshot_before_it(experiment, monkeypatch):
     from ofakit.files import SaveError
-    from ofakit.trainers import caption_trainer
+    from ofakit.trainers import trainer as trainer_module
 
-    real = caption_trainer.save_state
+    real = trainer_module.save_state
 
     def full(folder, *rest):
         with file_limit(10_000) if "step_6" in folder.name else nullcontext():
             real(folder, *rest)
 
     config = experiment()
-    monkeypatch.setattr(caption_trainer, "save_state", full)
+    monkeypatch.setattr(trainer_module, "save_state", full)
     with pytest.raises(SaveError, match="step_6: File too large.*intact"):
         trained(config)
-    monkeypatch.setattr(caption_trainer, "save_state", real)
+    monkeypatch.setattr(trainer_module, "save_state", real)
     snapshot = latest_snapshot(Path(config.work_dir))
     assert snapshot.name == "step_3"
-    resumed = CaptionTrainer(experiment=config, device="cpu")
+    resumed = Trainer(experiment=config, device="cpu")
     resumed.train(str(snapshot))
     assert resumed.iter == 6
 
@@ -482,7 +480,7 @@ def test_styles_outside_the_list_are_counted_in_one_warning_or_refused(experimen
     style = {"names": ["plain", "pirate"], "strict": strict}
     if strict:
         with pytest.raises(UsageError, match="robot|poetic"):
-            CaptionTrainer(experiment=experiment(style=style), device="cpu")
+            Trainer(experiment=experiment(style=style), device="cpu")
         return
     with caplog.at_level("WARNING"):
         trainer = trained(experiment(style=style))
@@ -492,7 +490,7 @@ def test_styles_outside_the_list_are_counted_in_one_warning_or_refused(experimen
 
 
 def test_results_spell_a_style_as_the_list_does(experiment):
-    trainer = CaptionTrainer(experiment=experiment(style={"names": ["PIRATE"]}), device="cpu")
-    predictions = trainer.predict(trainer.examples["val"][:4])
+    trainer = Trainer(experiment=experiment(style={"names": ["PIRATE"]}), device="cpu")
+    predictions = trainer.task.predict(trainer.bundle, trainer.examples["val"][:4], trainer.loading)
     assert {p.style for p in predictions if p.style.lower() == "pirate"} == {"PIRATE"}
     assert {p.style for p in predictions} > {"PIRATE"}

@@ -1,20 +1,18 @@
-"""The trainer that ModelScope's `build_trainer(name="ofakit")` makes.
-
-It stands on EpochBasedTrainer for its hooks and its interface, and replaces the parts that are in the way: its
-constructor runs `cfg_modify_fn` several times and wraps models for CUDA only, its loop cannot be resumed in the middle
-of an epoch, and its train step leaves gradients of several processes apart.
+"""The trainer that ModelScope's `build_trainer(name="ofakit")` makes, for every task.
 
     trainer = build_trainer("ofakit", {"cfg_file": "train_conf.json"})
     trainer.train()
+
+What the experiment is for, its task knows (`ofakit.tasks`); how one update is made, the updater; when something is
+saved, evaluated or logged, the hooks. It stands on ModelScope's EpochBasedTrainer for its hooks and its interface, and
+replaces the parts that are in the way: its constructor runs `cfg_modify_fn` several times and wraps models for CUDA
+only, its loop cannot be resumed in the middle of an epoch, and its train step leaves gradients of several processes
+apart.
 """
 
 from __future__ import annotations
 
-import json
-import logging
-import logging.handlers
 import random
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,33 +26,24 @@ from modelscope.trainers.utils.log_buffer import LogBuffer
 from modelscope.utils.config import Config
 from modelscope.utils.constant import ModeKeys, TrainerStages
 
-from ofakit.config import ExperimentConfig, load_config, parse_config
-from ofakit.config.modelscope_format import from_configuration, is_configuration, run_keys_on_top, with_usual_sections
-from ofakit.data import Example, examples_from_dataset
+from ofakit.config import ExperimentConfig
+from ofakit.config.schema import Component
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.files import replace_folder, write_text
-from ofakit.hooks.building import build_hook
-from ofakit.hub import ModelBundle, resolve_model, save_bundle
-from ofakit.models.ofa import load_checkpoint
-from ofakit.models.ofa.freezing import freeze
+from ofakit.hooks.building import build_hooks
+from ofakit.hub import ModelBundle, save_bundle
 from ofakit.objectives import OBJECTIVES
+from ofakit.objectives.base import Objective
 from ofakit.processes import join_processes
-from ofakit.text import OFATokenizer
-from ofakit.trainers.assemble import build_bundle, build_reader
-from ofakit.trainers.evaluation import (
-    Prediction,
-    StyleJudge,
-    build_metrics,
-    caption_batches,
-    score_predictions,
-    style_judge,
-    write_evaluation,
-)
+from ofakit.tasks import TASKS
+from ofakit.tasks.base import Task
+from ofakit.trainers.experiment import read_experiment
 from ofakit.trainers.host_memory import keep_freed_memory
-from ofakit.trainers.loading import Loading, move_batch
+from ofakit.trainers.loading import Loading
 from ofakit.trainers.optimization import build_optimizer, build_scheduler
 from ofakit.trainers.resume_check import fixed_values, refuse_changes
 from ofakit.trainers.run_directory import make_run_directory, move_earlier_run
+from ofakit.trainers.run_log import log_to_file, run_logger
 from ofakit.trainers.state import (
     load_weights,
     random_state,
@@ -65,32 +54,22 @@ from ofakit.trainers.state import (
 )
 from ofakit.trainers.update import Updater, WeightedObjectives
 
-__all__ = ["CaptionTrainer"]
-
-DONE_BY_THE_TRAINER = ("OptimizerHook", "TorchAMPOptimizerHook", "LrSchedulerHook", "DDPHook", "LoadCheckpointHook")
-NEED_EVALUATION = ("EvaluationHook", "BestSnapshotHook")
-DEFAULT_HOOKS = (
-    {"type": "EvaluationHook", "interval": 1},
-    {"type": "BestSnapshotHook", "metric_key": "cider"},
-    {"type": "MetricsFileHook", "interval": 10},
-    {"type": "TensorboardHook", "interval": 10},
-    {"type": "SnapshotHook", "interval": 1, "max_checkpoint_num": 2},
-)
+__all__ = ["Trainer"]
 
 
 @TRAINERS.register_module(module_name="ofakit")
-class CaptionTrainer(EpochBasedTrainer):
-    """Fine-tune OFA to caption, from one configuration.
+class Trainer(EpochBasedTrainer):
+    """Train a model for a task, from one configuration.
 
     Args:
         model: A model directory, hub id or `ModelBundle` to start from; None follows the configuration.
         cfg_file: An experiment of ours or a ModelScope configuration.json; None takes that of the model directory.
         cfg_modify_fn: Gets the configuration as ModelScope's `Config` and returns the one to use; called once.
         arg_parse_fn: As in ModelScope's `Config.to_args`.
-        train_dataset: Examples instead of the reader's: an MsDataset, a Hugging Face data set, dicts or Examples.
+        train_dataset: Examples instead of the reader's: an MsDataset, a Hugging Face data set, dicts or examples.
         eval_dataset: Likewise, for evaluation.
-        preprocessor: Replaces ours; a callable or {"train": …, "val": …} from Example to tensors.
-        data_collator: Replaces ours; a callable or {"train": …, "val": …} from a list of those to a batch.
+        preprocessor: Replaces the task's; a callable or {"train": …, "val": …} from an example to tensors.
+        data_collator: Replaces the task's; a callable or {"train": …, "val": …} from a list of those to a batch.
         optimizers: An optimizer and a schedule to use instead of the configuration's.
         seed: Replaces the configuration's.
         callbacks: Hooks beside those of the configuration.
@@ -128,47 +107,29 @@ class CaptionTrainer(EpochBasedTrainer):
         experiment: ExperimentConfig | None = None,
     ) -> None:
         self.started = time.perf_counter()
-        self.experiment = experiment or self._read_experiment(model, cfg_file, cfg_modify_fn)
-        replacements = {"seed": seed, "work_dir": work_dir}
-        self.experiment = self.experiment.model_copy(
-            update={key: value for key, value in replacements.items() if value is not None}
-        )
-        if max_epochs is not None:
-            self.experiment.train.max_epochs = max_epochs
-        if use_fp16:
-            self.experiment.train.precision = "fp16"
-        with self.experiment.naming_the_file("evaluation", "metrics"):
-            build_metrics(self.experiment.evaluation.metrics)  # what is wrong there is said before anything is read
+        experiment = experiment or read_experiment(model, cfg_file, cfg_modify_fn)
+        self.experiment = _with_arguments(experiment, seed, work_dir, max_epochs, use_fp16)
+        self.task = self._build_task()
         self.processes = join_processes(device)
         self._set_base_attributes(arg_parse_fn, optimizers)
         self._set_seed()
-        self._read_examples(train_dataset, eval_dataset)
-        self._build_model(model)
-        self.loading = Loading(self.experiment, self.bundle, self.processes, preprocessor, data_collator, self.logger)
-        self._build_hooks(callbacks)
+        self.examples = self.task.read({"train": train_dataset, "val": eval_dataset})
+        self.bundle = model if isinstance(model, ModelBundle) else self.task.build_bundle(model)
+        self._place_model()
+        self.loading = Loading(
+            self.experiment, self.task, self.bundle, self.processes, preprocessor, data_collator, self.logger
+        )
+        self._register_hooks(callbacks)
 
     # Construction
 
-    def _read_experiment(
-        self, model: Any, cfg_file: str | None, cfg_modify_fn: Callable[[Config], Config] | None
-    ) -> ExperimentConfig:
-        """The configuration, of ours or ModelScope's form, after `cfg_modify_fn`."""
-        if cfg_file is None:
-            if not isinstance(model, str):
-                raise UsageError("the trainer needs cfg_file, or a model directory that has a configuration.json")
-            cfg_file = str(resolve_model(model) / "configuration.json")
-        path = Path(cfg_file)
-        values = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        files: Sequence[Path] = [path]
-        if not is_configuration(values):
-            loaded = load_config(path)
-            values, files = loaded.model_dump(), loaded.files
-        if cfg_modify_fn is None:
-            return parse_config(_as_experiment(values), files)
-        try:
-            return parse_config(_as_experiment(_modified(values, cfg_modify_fn)))
-        except UsageError as error:
-            raise UsageError(f"the configuration that cfg_modify_fn made of {path}: {error}") from None
+    def _build_task(self) -> Task:
+        """What the experiment is for; from here on the configuration says what is trained."""
+        with self.experiment.naming_the_file("task"):
+            task_class = TASKS.get(self.experiment.task)
+        if self.experiment.objectives is None:
+            self.experiment.objectives = [Component(**spec) for spec in task_class.usual_objectives]
+        return task_class(self.experiment)
 
     def _set_base_attributes(self, arg_parse_fn: Callable[..., Any] | None, optimizers: tuple[Any, Any]) -> None:
         """What BaseTrainer, EpochBasedTrainer's properties and ModelScope's hooks look for."""
@@ -179,7 +140,7 @@ class CaptionTrainer(EpochBasedTrainer):
         self.args = self.cfg.to_args(arg_parse_fn) if arg_parse_fn else None
         self.log_buffer, self.visualization_buffer = LogBuffer(), LogBuffer()
         self.timestamp = time.strftime("%Y%m%d_%H%M%S")
-        self.logger = _logger(self.work_dir, self.processes.is_main)
+        self.logger = run_logger(self.work_dir, self.processes.is_main)
         self.device = self.processes.device
         self._dist = self.processes.world_size > 1
         self.parallel_groups: dict[str, Any] = {}
@@ -197,8 +158,7 @@ class CaptionTrainer(EpochBasedTrainer):
         self.step_logs: dict[str, float] = {}
         self.step_is_skipped = False
         self.examples_in_step = 0
-        self.updater: Updater | None = None
-        self.judge: StyleJudge | None = None
+        self.updater: Updater
 
     def _set_seed(self) -> None:
         """Start every generator; processes draw different dropout masks."""
@@ -207,57 +167,19 @@ class CaptionTrainer(EpochBasedTrainer):
         np.random.seed(seed)
         torch.manual_seed(seed)
 
-    def _read_examples(self, train_dataset: Any, eval_dataset: Any) -> None:
-        """The examples of every split, from the reader or from what was given."""
-        data = self.experiment.data
-        self.reader = build_reader(self.experiment)
-        columns = (data.reader.model_extra or {}).get("column_map") or None
-        given = {"train": train_dataset, "val": eval_dataset}
-        self.examples: dict[str, list[Example]] = {}
-        for name, split in (("train", data.train), ("val", data.val), ("test", data.test)):
-            if given.get(name) is not None:
-                self.examples[name] = examples_from_dataset(given[name], columns)
-            elif self.reader is not None and split is not None:
-                self.examples[name] = self.reader.read(split)
-
-    def _build_model(self, model: Any) -> None:
-        """Model, tokenizer and styles, on the device."""
-        if isinstance(model, ModelBundle):
-            self.bundle = model
-        else:
-            config = self.experiment
-            if isinstance(model, str):
-                config = config.model_copy(update={"model": config.model.model_copy(update={"path": model})})
-            self.bundle = build_bundle(config, self.examples.get("train", []))
-        self.experiment.preprocessor, self.experiment.generation = self.bundle.preprocessor, self.bundle.generation
+    def _place_model(self) -> None:
+        """The model on its device, its frozen parts frozen."""
         torch.manual_seed(self.experiment.seed + self.processes.rank)
         self.model = self.bundle.model.to(self.device)
-        freeze(self.model, self.experiment.train.freeze)
-        if self.bundle.styles is not None:
-            self.bundle.styles.check(e.style for examples in self.examples.values() for e in examples)
+        with self.experiment.naming_the_file():
+            self.model.freeze(self.experiment.train.freeze)
+        self.task.adopt(self.bundle)
 
-    def _build_hooks(self, callbacks: Sequence[Any] | None) -> None:
-        """The configuration's hooks, or the usual ones where it names none.
-
-        Raises:
-            UsageError: An EvaluationHook has nothing to evaluate on.
-        """
+    def _register_hooks(self, callbacks: Sequence[Any] | None) -> None:
+        """The configuration's hooks, or the usual ones where it names none, and those that were given."""
         evaluates = bool(self.examples.get("val"))
-        usual = [dict(hook) for hook in DEFAULT_HOOKS if evaluates or hook["type"] not in NEED_EVALUATION]
-        specs = [hook.model_dump() for hook in self.experiment.train.hooks] or usual
-        if not evaluates and any(spec["type"] == "EvaluationHook" for spec in specs):
-            raise UsageError(
-                "train.hooks has an EvaluationHook, and there are no examples to evaluate on: give data.val a "
-                "split or an eval_dataset, or leave the hook out"
-            )
-        for number, spec in enumerate(specs):
-            if spec["type"] in DONE_BY_THE_TRAINER:
-                self.logger.info(f"hook {spec['type']} is left out: the trainer itself does its work")
-                continue
-            if spec["type"] == "TensorboardHook":
-                spec.setdefault("out_dir", str(Path(self.work_dir) / "tensorboard"))
-            with self.experiment.naming_the_file("train", "hooks", number):
-                self.register_hook(build_hook(spec))
+        for hook in build_hooks(self.experiment, self.task.usual_score, evaluates, self.logger):
+            self.register_hook(hook)
         for hook in callbacks or []:
             self.register_hook(hook)
         self.invoke_hook(TrainerStages.after_init)
@@ -307,41 +229,45 @@ class CaptionTrainer(EpochBasedTrainer):
         if self.device.type == "cpu":
             keep_freed_memory()
         objectives, weights = self._build_objectives()
-        self.bundle.objectives = tuple(dict.fromkeys([*(self.bundle.objectives or ()), *objectives]))
         self.loading.prepare_training(self.examples["train"], objectives)
-        resumed = checkpoint_path is not None and load_all_state
-        if checkpoint_path is not None and not resumed:
-            self._take_weights(Path(checkpoint_path))
-        if not resumed:
+        snapshot = Path(checkpoint_path) if checkpoint_path is not None and load_all_state else None
+        if snapshot is None:
+            if checkpoint_path is not None:
+                self._take_weights(checkpoint_path)
             self._leave_earlier_run()
-        for objective in objectives.values():
-            if hasattr(objective, "prepare"):
-                objective.prepare(self.loading.training_examples, self.bundle, Path(self.work_dir))
-            if hasattr(objective, "begin"):
-                objective.begin(self.bundle, Path(self.work_dir), resumed)
+        self._prepare_objectives(objectives, resumed=snapshot is not None)
         self._build_updater(objectives, weights)
         self.train_dataloader = self.data_loader = self.loading
-        if resumed:
-            self._resume(Path(checkpoint_path))
+        if snapshot is not None:
+            self._resume(snapshot)
         self.save_configuration()
         if self.processes.is_main:
-            _log_to_file(self.logger, Path(self.work_dir) / "train.log")
+            log_to_file(self.logger, Path(self.work_dir) / "train.log")
         self.model.train()
         self.train_loop(self.loading)
 
-    def _build_objectives(self) -> tuple[dict[str, Any], list[float]]:
+    def _build_objectives(self) -> tuple[dict[str, Objective], list[float]]:
         """What is trained, by its type, and the weight of each."""
         context = {"pad_token_id": self.bundle.tokenizer.pad_token_id, "bundle": self.bundle}
-        objectives, weights = {}, []
-        for number, component in enumerate(self.experiment.objectives):
+        objectives: dict[str, Objective] = {}
+        weights = []
+        for number, component in enumerate(self.experiment.objectives or ()):
             spec = component.model_dump()
             with self.experiment.naming_the_file("objectives", number):
                 weights.append(OBJECTIVES.weight(spec))
                 spec.pop("weight", None)
                 objectives[component.type] = OBJECTIVES.build(spec, **context)
+        self.bundle.objectives = tuple(dict.fromkeys([*(self.bundle.objectives or ()), *objectives]))
         return objectives, weights
 
-    def _build_updater(self, objectives: dict[str, Any], weights: list[float]) -> None:
+    def _prepare_objectives(self, objectives: Mapping[str, Objective], resumed: bool) -> None:
+        """Let objectives get ready, once the weights to start with are there."""
+        work_dir = Path(self.work_dir)
+        for objective in objectives.values():
+            objective.prepare(self.loading.training_examples, self.bundle, work_dir)
+            objective.begin(self.bundle, work_dir, resumed)
+
+    def _build_updater(self, objectives: Mapping[str, Objective], weights: Sequence[float]) -> None:
         train = self.experiment.train
         module = WeightedObjectives(self.model, objectives, weights, train.precision)
         given_optimizer, given_scheduler = self.optimizers
@@ -394,8 +320,7 @@ class CaptionTrainer(EpochBasedTrainer):
             inputs: The batches that this process contributes.
         """
         self.model.train()
-        mean_std = self.bundle.preprocessor.mean_std
-        batches = [move_batch(batch, self.device, mean_std) for batch in inputs]
+        batches = [self.task.move(self.bundle, batch, self.device) for batch in inputs]
         bad_steps_before = self.updater.bad_steps
         self.step_logs = self.updater(batches, self._iter)
         self.step_is_skipped = self.updater.bad_steps > bad_steps_before
@@ -411,7 +336,7 @@ class CaptionTrainer(EpochBasedTrainer):
     # Evaluation
 
     def evaluate(self, checkpoint_path: str | None = None, split: str = "val", **_: Any) -> dict[str, float]:
-        """Caption a split, score the captions and write both under `eval/`.
+        """Evaluate a split as the task does, and write what was found under `eval/`.
 
         Args:
             checkpoint_path: A model directory or snapshot whose weights to take first.
@@ -422,56 +347,18 @@ class CaptionTrainer(EpochBasedTrainer):
             The scores by name.
         """
         if checkpoint_path is not None:
-            self._take_weights(Path(checkpoint_path))
+            self._take_weights(checkpoint_path)
         if not self.examples.get(split):
             raise UsageError(f"no examples to evaluate on in {split!r}: {did_you_mean(split, self.examples)}")
         self._mode = ModeKeys.EVAL  # until the next step: ModelScope's loggers tell by it what they log
-        predictions = self.predict(self.examples[split])
-        scores = self.processes.gather(self._score(split, predictions) if self.processes.is_main else None)[0]
+        self.model.eval()
+        evaluation = self.task.evaluate(self.bundle, self.examples[split], self.loading)
+        if self.processes.is_main:
+            evaluation.write(Path(self.work_dir) / "eval", split)
+        scores = self.processes.gather(None if evaluation is None else dict(evaluation.scores))[0]
         self._metric_values = scores
         self.evaluations += 1
         return scores
-
-    def _score(self, split: str, predictions: Sequence[Prediction]) -> dict[str, float]:
-        """Score captions and write them with their scores."""
-        settings = self.experiment.evaluation
-        if self.judge is None:
-            self.judge = style_judge(self.reader, self.examples, Path(self.work_dir))
-        metrics = build_metrics(settings.metrics)
-        seed = self.experiment.seed if settings.shuffled_images else None
-        scores = score_predictions(predictions, self.judge, seed, metrics)
-        write_evaluation(Path(self.work_dir) / "eval", split, scores, predictions)
-        return scores
-
-    def predict(self, examples: Sequence[Example]) -> list[Prediction]:
-        """Caption examples; every process does its share and gets all of them.
-
-        Args:
-            examples: What to caption; those without references or with broken images are left out.
-        """
-        self.model.eval()
-        usable, batches = self.loading.evaluation(examples)
-        styles = [example.style for example in usable]
-        found = list(caption_batches(self.bundle, batches, styles, self.experiment.evaluation.precision))
-        by_index = {index: rest for share in self.processes.gather(found) for index, *rest in share}
-        listed = self.bundle.styles
-        predictions = []
-        for index, example in enumerate(usable):
-            style = listed.spelling(example.style) if listed is not None and example.style else example.style
-            caption, before_rerank = by_index[index]
-            predictions.append(
-                Prediction(
-                    example.id,
-                    example.image_path,
-                    style,
-                    caption.text,
-                    caption.score,
-                    tuple(example.references),
-                    caption.p_yes,
-                    before_rerank,
-                )
-            )
-        return predictions
 
     # Files
 
@@ -526,25 +413,22 @@ class CaptionTrainer(EpochBasedTrainer):
         self.lr_scheduler.load_state_dict(state["scheduler"])
         self.updater.scaler.load_state_dict(state["scaler"])
         self.updater.bad_steps, self.updater.bad_steps_in_a_row = state["bad_steps"]
-        remembered: dict[str, list[Any]] = {}
-        for name, memory in state["hooks"]:
-            remembered.setdefault(name, []).append(memory)
-        for hook in self._hooks:
-            if remembered.get(type(hook).__name__):
-                hook.load_state_dict(remembered[type(hook).__name__].pop(0))
+        self._remind_hooks(state["hooks"])
         restore_random_state(state["random"][self.processes.rank])
         self.logger.info(f"going on from {path}: epoch {self._epoch + 1}, step {self._iter}")
 
-    def _take_weights(self, path: Path) -> None:
-        """Only the weights of a snapshot or of a model directory, whose token ids must mean the same."""
-        if (path / "config.json").exists():
-            theirs, ours = OFATokenizer.from_pretrained(path), self.bundle.tokenizer
-            if ours.first_difference(theirs) is not None:
-                raise UsageError(
-                    f"expected a checkpoint with this run's vocabulary of {len(ours)} tokens, found another, of "
-                    f"{len(theirs)} tokens, in {path}; start from that model with its own: --set model.path={path}"
-                )
-        load_checkpoint(self.model, path, allow_partial=self.experiment.model.allow_partial)
+    def _remind_hooks(self, memories: Sequence[tuple[str, Any]]) -> None:
+        """Give hooks back what those of their type had in a snapshot, whatever their order."""
+        of_type: dict[str, list[Any]] = {}
+        for name, memory in memories:
+            of_type.setdefault(name, []).append(memory)
+        for hook in self._hooks:
+            if of_type.get(type(hook).__name__):
+                hook.load_state_dict(of_type[type(hook).__name__].pop(0))
+
+    def _take_weights(self, path: str) -> None:
+        """Only the weights of a snapshot or of a model directory."""
+        self.bundle.take_weights(Path(path), allow_partial=self.experiment.model.allow_partial)
 
     def _leave_earlier_run(self) -> None:
         """Move what an earlier run left in the run directory aside."""
@@ -575,43 +459,14 @@ class CaptionTrainer(EpochBasedTrainer):
             write_text(Path(self.work_dir) / "conf.json", self.experiment.model_dump_json(indent=1) + "\n")
 
 
-def _as_experiment(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Our keys, from a configuration of ours or ModelScope's."""
-    return from_configuration(values) if is_configuration(values) else run_keys_on_top(values)
-
-
-def _modified(values: Mapping[str, Any], cfg_modify_fn: Callable[[Config], Config]) -> dict[str, Any]:
-    """What `cfg_modify_fn` makes of a configuration."""
-    changed = cfg_modify_fn(Config(with_usual_sections(values) if is_configuration(values) else dict(values)))
-    if not isinstance(changed, Config):
-        raise UsageError(f"cfg_modify_fn must return the configuration that it is given, found {changed!r}")
-    return dict(changed._cfg_dict)
-
-
-def _logger(work_dir: str, is_main: bool) -> logging.Logger:
-    """To stderr; processes other than the first only warn. The first keeps its lines for `train.log`."""
-    logger = logging.getLogger(f"ofakit.{Path(work_dir).resolve()}")
-    logger.propagate = False
-    logger.setLevel(logging.INFO if is_main else logging.WARNING)
-    _replace_handlers(logger, [logging.StreamHandler(sys.stderr)])
-    if is_main:
-        logger.addHandler(logging.handlers.MemoryHandler(capacity=1000))
-    return logger
-
-
-def _log_to_file(logger: logging.Logger, path: Path) -> None:
-    """Log to a file too, which also gets what was said before it was known to be this run's."""
-    file = logging.FileHandler(path, encoding="utf-8")
-    said = [record for handler in logger.handlers for record in getattr(handler, "buffer", [])]
-    _replace_handlers(logger, [logging.StreamHandler(sys.stderr), file])
-    for record in said:
-        file.handle(record)
-
-
-def _replace_handlers(logger: logging.Logger, handlers: Sequence[logging.Handler]) -> None:
-    for handler in list(logger.handlers):
-        handler.close()
-        logger.removeHandler(handler)
-    for handler in handlers:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
-        logger.addHandler(handler)
+def _with_arguments(
+    experiment: ExperimentConfig, seed: int | None, work_dir: str | None, max_epochs: int | None, use_fp16: bool
+) -> ExperimentConfig:
+    """The experiment with what the trainer's arguments replace."""
+    replacements = {"seed": seed, "work_dir": work_dir}
+    experiment = experiment.model_copy(update={key: value for key, value in replacements.items() if value is not None})
+    if max_epochs is not None:
+        experiment.train.max_epochs = max_epochs
+    if use_fp16:
+        experiment.train.precision = "fp16"
+    return experiment

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from ofakit.config.schema import Component
 from ofakit.errors import UsageError
-from ofakit.trainers import CaptionTrainer
-from ofakit.trainers.evaluation import Prediction, build_metrics, score_predictions
+from ofakit.tasks._caption_evaluation import Prediction, build_metrics, score_predictions
+from ofakit.trainers import Trainer
 
 TEXTS = {"a": ("A dog runs.", "The dog runs."), "b": ("Two red cars.", "Two cars."), "c": ("A cat.", "A cat sits.")}
 PREDICTIONS = [Prediction(name, f"{name}.jpg", None, text, -1.0, (other,)) for name, (text, other) in TEXTS.items()]
@@ -39,11 +39,11 @@ def test_a_metric_of_modelscope_is_found_by_its_name():
 )
 def test_what_is_wrong_with_a_metric_is_said_before_the_run(experiment, spec, message):
     with pytest.raises(UsageError, match=message):
-        CaptionTrainer(experiment=experiment(evaluation={"metrics": [spec]}), device="cpu")
+        Trainer(experiment=experiment(evaluation={"metrics": [spec]}), device="cpu")
 
 
 def test_the_run_follows_its_configuration(experiment):
     settings = {"metrics": [{"type": "caption"}], "shuffled_images": False}
-    trainer = CaptionTrainer(experiment=experiment(evaluation=settings), device="cpu")
+    trainer = Trainer(experiment=experiment(evaluation=settings), device="cpu")
     scores = trainer.evaluate()
     assert "caption/cider" in scores and not any("shuffled" in name for name in scores)

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ofakit.captioning import Caption, write_captions
 from ofakit.data import BadImage, Example, load_square
 from ofakit.errors import UsageError
-from ofakit.hub import ModelBundle, load_bundle
-from ofakit.models.ofa.inference import prepare_for_inference
-from ofakit.objectives.itm import reranker_of
+from ofakit.hub import CaptionBundle, load_bundle
+from ofakit.inference.captions import Caption, write_captions
+from ofakit.inference.reranking import reranker_of
 from ofakit.preprocessors import CaptionPreprocessor, Collate
 from ofakit.processes import device_named
 
@@ -59,7 +58,7 @@ class Captioner:
 
     def __init__(
         self,
-        bundle: ModelBundle,
+        bundle: CaptionBundle,
         device: str | None = None,
         precision: str = "fp32",
         generation: dict[str, Any] | None = None,
@@ -67,11 +66,9 @@ class Captioner:
         self.device = device_named(device)
         self.bundle = bundle
         self.settings = {**bundle.generation.model_dump(), **(generation or {})}
-        self.judge = reranker_of(bundle, self.settings.get("rerank"))
-        self.model = prepare_for_inference(bundle.model.to(self.device), precision)
-        self.preprocessor = CaptionPreprocessor.from_section(
-            bundle.preprocessor, bundle.tokenizer, bundle.styles, mode="inference"
-        )
+        self.reranker = reranker_of(bundle, self.settings.get("rerank"))
+        self.model = bundle.model.to(self.device).prepare_for_inference(precision)
+        self.preprocessor = CaptionPreprocessor(bundle.tokenizer, bundle.styles, "inference", bundle.preprocessor)
         self.collate = Collate(bundle.tokenizer.pad_token_id)
 
     @classmethod
@@ -117,7 +114,7 @@ class Captioner:
             part = samples[start : start + batch_size]
             batch = self.collate([sample for _, sample in part])
             asked = [styles[place] for place, _ in part]
-            found = write_captions(self.model, self.bundle, batch, self.settings, asked, self.judge)
+            found = write_captions(self.model, self.bundle, batch, self.settings, asked, self.reranker)
             for (place, _), hypotheses in zip(part, found, strict=True):
                 results[place] = _result(hypotheses, styles[place])
         return results
@@ -128,8 +125,7 @@ class Captioner:
             raise UsageError(f"the model was not taught the style {style!r}; it knows: {known}")
 
     def _sample(self, place: int, image: Any, style: str | None) -> dict[str, Any]:
-        sizes = self.bundle.preprocessor
-        pixels = load_square(image, sizes.max_image_size or sizes.patch_image_size)
+        pixels = load_square(image, self.bundle.preprocessor.stored_size)
         return {**self.preprocessor(Example(str(place), image, style=style), pixels=pixels), "index": place}
 
 

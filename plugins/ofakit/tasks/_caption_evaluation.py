@@ -1,4 +1,4 @@
-"""Caption a split and score it, each style apart, beside a control with shuffled images.
+"""Scores of captions, overall and of each style, beside a control with shuffled images.
 
 The control asks how much of a score the image earns: every caption is scored against the references of another
 image in the same style. A model that looks at nothing loses nothing. Where hypotheses are reranked, what the search
@@ -7,7 +7,6 @@ itself put first is scored beside it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,24 +16,17 @@ import numpy as np
 from modelscope.metrics.base import Metric
 from modelscope.metrics.builder import build_metric
 
-from ofakit.captioning import Caption, write_captions
 from ofakit.config.schema import Component
 from ofakit.data import Example
 from ofakit.data.style_names import first_spellings, same_style
 from ofakit.errors import UsageError, did_you_mean
-from ofakit.files import write_text
-from ofakit.hub import ModelBundle
 from ofakit.metrics import METRICS
-from ofakit.models.ofa.inference import prepare_for_inference
-from ofakit.objectives.itm import reranker_of
 from ofakit.registry import modelscope_members
-from ofakit.reports.gallery import gallery
-from ofakit.scores import StyleClassifier, bleu, cider, ptb_tokenize, rouge_l
+from ofakit.scores import StyleClassifier, cider, measure, ptb_tokenize
 
-__all__ = ["Prediction", "build_metrics", "caption_batches", "score_predictions", "shuffled", "write_evaluation"]
+__all__ = ["Prediction", "StyleJudge", "build_metrics", "score_predictions", "shuffled", "style_judge"]
 
-NOTHING = Caption("", float("-inf"))
-"""Stands for the caption of an image for which the model gave NaN."""
+REPORTED = ("bleu1", "bleu2", "bleu3", "bleu4", "rouge_l", "cider")
 
 
 @dataclass(frozen=True)
@@ -108,39 +100,10 @@ class Prediction:
     p_yes: float | None = None
     before_rerank: str | None = None
 
-
-def caption_batches(
-    bundle: ModelBundle,
-    batches: Iterable[Mapping[str, Any]],
-    styles: Sequence[str | None],
-    precision: str = "fp32",
-) -> Iterable[tuple[int, Caption, str | None]]:
-    """Caption every image of every batch.
-
-    Args:
-        bundle: The model, on its device, with its tokenizer and generation settings.
-        batches: As made by the collator.
-        styles: Of each example, by its position in the data set.
-        precision: What generation computes in.
-
-    Yields:
-        The example's position in its data set, the caption, and what would be the caption without reranking, or None
-        where nothing is reranked.
-
-    Raises:
-        UsageError: Hypotheses are to be reranked by a model that was not trained for it.
-    """
-    settings = bundle.generation.model_dump()
-    judge = reranker_of(bundle, bundle.generation.rerank)
-    if judge is not None:
-        settings["num_return_sequences"] = settings["num_beams"]
-    model = prepare_for_inference(bundle.model, precision)
-    for batch in batches:
-        positions = batch["index"].tolist()
-        found = write_captions(model, bundle, batch, settings, [styles[index] for index in positions], judge)
-        for index, captions in zip(positions, found, strict=True):
-            captions = captions or [NOTHING]
-            yield index, captions[0], None if judge is None else max(captions, key=lambda caption: caption.score).text
+    def row(self) -> dict[str, Any]:
+        """For JSON lines; what only reranking gives is left out without it."""
+        row = asdict(self)
+        return {key: value for key, value in row.items() if value is not None or key not in ("p_yes", "before_rerank")}
 
 
 def build_metrics(specs: Sequence[Component]) -> dict[str, Metric]:
@@ -237,11 +200,8 @@ def _style_accuracy(predictions: Sequence[Prediction], judge: StyleJudge | None)
 
 
 def _text_scores(predictions: Sequence[Prediction]) -> dict[str, float]:
-    candidates, references = _tokenized(predictions)
-    scores = {f"bleu{order}": score.corpus for order, score in enumerate(bleu(candidates, references), start=1)}
-    scores["rouge_l"] = rouge_l(candidates, references).corpus
-    scores["cider"] = cider(candidates, references).corpus
-    return {name: float(value) for name, value in scores.items()}
+    found, _ = measure(*_tokenized(predictions), java=False)
+    return {name: found[name].corpus for name in REPORTED}
 
 
 def _tokenized(predictions: Sequence[Prediction]) -> tuple[list[str], list[list[str]]]:
@@ -278,24 +238,3 @@ def shuffled(predictions: Sequence[Prediction], seed: int) -> list[Prediction] |
 def _key(style: str | None) -> str | None:
     """What the spellings of a style have in common; None for no style."""
     return same_style(style) if style is not None else None
-
-
-def write_evaluation(folder: Path, split: str, scores: Mapping[str, Any], predictions: Sequence[Prediction]) -> None:
-    """Write `<split>.json`, `<split>.predictions.jsonl` and the page `<split>.html`.
-
-    Args:
-        folder: The folder `eval` of a run.
-        split: The split's name.
-        scores: What was measured.
-        predictions: The captions.
-    """
-    lines = (json.dumps(_row(p), ensure_ascii=False) for p in predictions)
-    write_text(folder / f"{split}.predictions.jsonl", "".join(line + "\n" for line in lines))
-    write_text(folder / f"{split}.html", gallery(f"{folder.parent.name}: {split}", scores, predictions))
-    write_text(folder / f"{split}.json", json.dumps(dict(scores), indent=1, ensure_ascii=False) + "\n")
-
-
-def _row(prediction: Prediction) -> dict[str, Any]:
-    """A prediction for JSON; what only reranking gives is left out without it."""
-    row = asdict(prediction)
-    return {key: value for key, value in row.items() if value is not None or key not in ("p_yes", "before_rerank")}

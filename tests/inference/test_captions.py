@@ -1,14 +1,14 @@
-"""A batch becomes captions, in the order of their scores or of a judge."""
+"""A batch becomes captions, in the order of their scores or of a reranker."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import pytest
-from ofakit.captioning import write_captions
+from ofakit.inference.captions import write_captions
+from ofakit.inference.reranking import Reranker
 from ofakit.models.generation.generate import generate
-from ofakit.models.ofa.inference import prepare_for_inference
-from ofakit.objectives.itm import Reranker
+from ofakit.models.ofa import prepare_for_inference
 from ofakit.preprocessors import CaptionPreprocessor, Collate, normalize
 
 from tests.objectives.conftest import make_bundle, make_examples
@@ -26,7 +26,7 @@ def bundle():
 @pytest.fixture(scope="module")
 def batch(bundle):
     """As the collator makes it: images as bytes."""
-    preprocessor = CaptionPreprocessor.from_section(bundle.preprocessor, bundle.tokenizer, bundle.styles, "inference")
+    preprocessor = CaptionPreprocessor(bundle.tokenizer, bundle.styles, "inference", bundle.preprocessor)
     return Collate(1)([preprocessor(example) for example in make_examples()])
 
 
@@ -42,7 +42,7 @@ def test_captions_are_the_decoded_hypotheses(bundle, batch, mean_std):
 
 
 @pytest.mark.parametrize("sample", [False, True])
-def test_a_judge_is_given_a_beam_of_each_image_and_orders_it(bundle, batch, sample):
+def test_a_reranker_is_given_a_beam_of_each_image_and_orders_it(bundle, batch, sample):
     seen = []
 
     def shorter_is_better(model, inputs, styles, captions):
@@ -60,14 +60,14 @@ def test_a_judge_is_given_a_beam_of_each_image_and_orders_it(bundle, batch, samp
 
 
 @pytest.mark.parametrize("precision, tolerance", [("fp32", 1e-5), ("bf16", 0.1)])
-def test_a_prepared_model_can_be_its_own_judge(bundle, batch, precision, tolerance):
+def test_a_prepared_model_can_rerank_its_own_captions(bundle, batch, precision, tolerance):
     bundle.objectives = ("itm",)
-    judge, styles = Reranker(bundle), [example.style for example in make_examples()]
+    reranker, styles = Reranker(bundle), [example.style for example in make_examples()]
     captions = [["a dog", "a sunny sea"]] * 4
     inputs = {**batch, "patch_images": normalize(batch["patch_images"], "half")}
-    plain = judge(bundle.model, inputs, styles, captions)
+    plain = reranker(bundle.model, inputs, styles, captions)
     prepared = prepare_for_inference(bundle.model, precision)
-    for one, other in zip(plain, judge(prepared, inputs, styles, captions), strict=True):
+    for one, other in zip(plain, reranker(prepared, inputs, styles, captions), strict=True):
         assert other == pytest.approx(one, abs=tolerance)
-    found = write_captions(prepared, bundle, batch, SETTINGS, styles, judge)
+    found = write_captions(prepared, bundle, batch, SETTINGS, styles, reranker)
     assert all(len(captions) == 1 and 0 < captions[0].p_yes < 1 for captions in found)

@@ -1,62 +1,64 @@
-"""A copy of a model that only generates, and does it faster.
+"""Make a model that only computes faster: weights folded together and laid out for the processor.
 
-    fast = prepare_for_inference(model, "bf16")
-    hypotheses = generate(fast, batch)
-
-Batch normalisation is folded into the convolutions, attention gains into the output projections, and the weights are
-cast once. On a CPU, convolutions and linear layers keep their weights in oneDNN's own layout and apply ReLU, sum and
-GELU while they write; the operators are those that PyTorch's compiler emits (`torch.ops.mkldnn`), and where a build of
-PyTorch lacks them the plain ones stay.
+Batch normalisation is folded into the convolutions and attention gains into the output projections. On a CPU,
+convolutions and linear layers keep their weights in oneDNN's own layout and apply ReLU, sum and GELU while they write;
+the operators are those that PyTorch's compiler emits (`torch.ops.mkldnn`), and where a build of PyTorch lacks them the
+plain ones stay. `OFAModel.prepare_for_inference` does it to a copy.
 """
 
 from __future__ import annotations
 
-import copy
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ofakit.models.ofa.attention import Attention
+from ofakit.models.ofa.decoder import Decoder
+from ofakit.models.ofa.encoder import Encoder
 from ofakit.models.ofa.layers import ResidualLayer
-from ofakit.models.precision import dtype_named
+from ofakit.models.ofa.vision import bottlenecks, stages
 
-__all__ = ["prepare_for_inference"]
+if TYPE_CHECKING:
+    from ofakit.models.ofa.vision import Bottleneck, ResNet
+
+__all__ = ["PackedLinear", "speed_up"]
 
 PACKED = (torch.float32, torch.bfloat16)  # what oneDNN computes fast on CPUs of today
 BEAM_ROWS = 40  # rows that weights are packed for: 8 images of 5 beams; others run as well
 SMALL_FP32 = 2**20  # fp32 weights with fewer elements are not faster packed
 
 
-def prepare_for_inference(model: nn.Module, precision: str = "fp32") -> nn.Module:
-    """Copy a model for generation; the model itself stays as it is.
+def speed_up(encoder: Encoder, decoder: Decoder, dtype: torch.dtype) -> PackedLinear | None:
+    """Fold, cast and pack the two halves of a model; to be called in inference mode.
 
     Args:
-        model: An `OFAModel`, on the device where it will run.
-        precision: `fp32`, which gives the same hypotheses, `bf16` or `fp16`.
+        encoder: In evaluation mode; changed in place.
+        decoder: As `encoder`; they may share the token embedding.
+        dtype: What they shall compute in.
 
     Returns:
-        A model in eval mode for `generate` and `encode`. It cannot be trained, saved or moved, and does not follow
-        later changes of `model`.
-
-    Raises:
-        UsageError: There is no such precision.
+        The output projection, packed, or none where nothing is; the decoder's own stays as it is, since its weight is
+        that of the token embedding.
     """
-    dtype = dtype_named(precision)
-    fast = copy.deepcopy(model).eval().requires_grad_(False)
-    with torch.inference_mode():
-        pack = fast.output_embedding.device.type == "cpu" and dtype in PACKED and _operators_work(dtype)
-        if hasattr(fast.encoder, "embed_images"):
-            _fold_backbone(fast.encoder.embed_images)
-        for module in fast.modules():
-            if isinstance(module, Attention):
-                _fold_gains(module)
-        fast.to(dtype)
-        if hasattr(fast.encoder, "embed_images"):
-            fast.encoder.embed_images.to(memory_format=torch.channels_last)
-        if pack:
-            _pack(fast)
-    return fast
+    packs = decoder.output_projection.weight.device.type == "cpu" and dtype in PACKED and _operators_work(dtype)
+    if encoder.embed_images is not None:
+        _fold_backbone(encoder.embed_images)
+    halves = encoder, decoder
+    for module in (module for half in halves for module in half.modules() if isinstance(module, Attention)):
+        _fold_gains(module)
+    for half in halves:
+        half.to(dtype)
+    if encoder.embed_images is not None:
+        encoder.embed_images.to(memory_format=torch.channels_last)
+    if not packs:
+        return None
+    if encoder.embed_images is not None:
+        _pack_backbone(encoder.embed_images)
+    for half in halves:
+        _pack_linear_layers(half, decoder.output_projection)
+    return PackedLinear(decoder.output_projection.weight.detach(), None)
 
 
 class PackedLinear(nn.Module):
@@ -93,7 +95,7 @@ class PackedConv(nn.Module):
 
     def __init__(self, conv: nn.Conv2d, relu: bool) -> None:
         super().__init__()
-        self.weight, self.bias = conv.weight.detach(), conv.bias.detach()
+        self.weight, self.bias = conv.weight.detach(), None if conv.bias is None else conv.bias.detach()
         self.geometry = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
         self.after = "relu" if relu else "none"
         self.packed: Tensor | None = None
@@ -120,11 +122,12 @@ class PackedBottleneck(nn.Module):
         block: The block, its batch normalisation folded in.
     """
 
-    def __init__(self, block: nn.Module) -> None:
+    def __init__(self, block: Bottleneck) -> None:
         super().__init__()
         self.conv1, self.conv2 = PackedConv(block.conv1, relu=True), PackedConv(block.conv2, relu=True)
         self.conv3 = PackedConv(block.conv3, relu=False)
-        self.downsample = None if block.downsample is None else PackedConv(block.downsample, relu=False)
+        shortcut = block.downsample  # one convolution by now
+        self.downsample = PackedConv(shortcut, relu=False) if isinstance(shortcut, nn.Conv2d) else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the branch and add it.
@@ -160,8 +163,9 @@ def _halve(x: Tensor, dim: int) -> Tensor:
         x: Any shape.
         dim: The dimension, n long; (n + 1) // 2 in the result.
     """
-    before = (slice(None),) * dim
-    even, odd = x[(*before, slice(0, None, 2))], x[(*before, slice(1, None, 2))]
+    all_before = (slice(None),) * dim
+    evens, odds = (*all_before, slice(0, None, 2)), (*all_before, slice(1, None, 2))
+    even, odd = x[evens], x[odds]
     pairs = odd.shape[dim]
     best = torch.maximum(even.narrow(dim, 0, pairs), odd)
     if even.shape[dim] > pairs:
@@ -190,24 +194,22 @@ def _operators_work(dtype: torch.dtype) -> bool:
     return all(torch.allclose(a, b, atol=0.05) for a, b in zip((*found, projected), wanted, strict=True))
 
 
-def _stages(resnet: nn.Module) -> list[nn.Sequential]:
-    return [resnet.layer1, resnet.layer2, resnet.layer3]
-
-
-def _fold_backbone(resnet: nn.Module) -> None:
+def _fold_backbone(resnet: ResNet) -> None:
     """Fold every batch normalisation into the convolution before it.
 
     Args:
         resnet: What `build_resnet` gave, in eval mode; changed in place.
     """
-    resnet.conv1, resnet.bn1 = fuse_conv_bn_eval(resnet.conv1, resnet.bn1), nn.Identity()
-    for block in (block for stage in _stages(resnet) for block in stage):
+    resnet.conv1 = fuse_conv_bn_eval(resnet.conv1, resnet.bn1)
+    resnet.add_module("bn1", nn.Identity())
+    for block in (block for stage in stages(resnet) for block in bottlenecks(stage)):
         for number in "123":
             conv, norm = getattr(block, f"conv{number}"), getattr(block, f"bn{number}")
             setattr(block, f"conv{number}", fuse_conv_bn_eval(conv, norm))
             setattr(block, f"bn{number}", nn.Identity())
         if block.downsample is not None:
-            block.downsample = fuse_conv_bn_eval(block.downsample[0], block.downsample[1])
+            convolution, norm = cast("tuple[nn.Conv2d, nn.BatchNorm2d]", block.downsample)
+            block.add_module("downsample", fuse_conv_bn_eval(convolution, norm))
 
 
 def _fold_gains(attention: Attention) -> None:
@@ -217,30 +219,37 @@ def _fold_gains(attention: Attention) -> None:
         attention: Changed in place.
     """
     width = attention.out_proj.in_features // attention.heads
-    attention.out_proj.weight.data = attention.out_proj.weight * attention.c_attn.repeat_interleave(width)
-    attention.c_attn = None
+    if attention.c_attn is not None:
+        attention.out_proj.weight.data = attention.out_proj.weight * attention.c_attn.repeat_interleave(width)
+        attention.c_attn = None
 
 
-def _pack(model: nn.Module) -> None:
-    """Put packed layers in the place of those that are called with many weights.
+def _pack_backbone(resnet: ResNet) -> None:
+    """Pack every convolution, and pool in 16 bits.
 
     Args:
-        model: Folded and cast; changed in place.
+        resnet: Folded; changed in place.
     """
-    if hasattr(model.encoder, "embed_images"):
-        resnet = model.encoder.embed_images
-        resnet.conv1, resnet.act1 = PackedConv(resnet.conv1, relu=True), nn.Identity()
-        resnet.maxpool = PositiveMaxPool()
-        for stage in _stages(resnet):
-            for index, block in enumerate(stage):
-                stage[index] = PackedBottleneck(block)
-    for module in list(model.modules()):
+    resnet.add_module("conv1", PackedConv(resnet.conv1, relu=True))
+    resnet.act1, resnet.maxpool = nn.Identity(), PositiveMaxPool()
+    for stage in stages(resnet):
+        for index, block in enumerate(bottlenecks(stage)):
+            stage[index] = PackedBottleneck(block)
+
+
+def _pack_linear_layers(half: nn.Module, but: nn.Linear) -> None:
+    """Pack the linear layers that are worth it.
+
+    Args:
+        half: Encoder or decoder, cast; changed in place.
+        but: Stays as it is.
+    """
+    for module in list(half.modules()):
         if isinstance(module, ResidualLayer):
             _pack_feed_forward(module)
         for name, child in list(module.named_children()):
-            if isinstance(child, nn.Linear) and child is not model.decoder.output_projection and _worth(child.weight):
+            if isinstance(child, nn.Linear) and child is not but and _worth(child.weight):
                 setattr(module, name, PackedLinear(child.weight.detach(), _bias(child)))
-    model.packed_projection = PackedLinear(model.output_embedding.detach(), None)
 
 
 def _pack_feed_forward(layer: ResidualLayer) -> None:
@@ -250,7 +259,7 @@ def _pack_feed_forward(layer: ResidualLayer) -> None:
         layer: Changed in place.
     """
     if layer.activation is nn.functional.gelu and _worth(layer.fc1.weight):
-        layer.fc1 = PackedLinear(layer.fc1.weight.detach(), _bias(layer.fc1), gelu=True)
+        layer.add_module("fc1", PackedLinear(layer.fc1.weight.detach(), _bias(layer.fc1), gelu=True))
         layer.activation = nn.Identity()
 
 

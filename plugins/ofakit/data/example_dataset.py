@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from ofakit.data.example import Example
     from ofakit.data.image_store import ImageStore
 
-__all__ = ["CaptionDataset"]
+__all__ = ["ExampleDataset"]
 
 
-class CaptionDataset:
+class ExampleDataset:
     """Map-style data set of preprocessed examples; picklable, for workers of any start method.
 
     What an example becomes depends on (seed, epoch, position) alone: not on the number of workers, nor on what was

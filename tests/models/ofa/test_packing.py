@@ -6,9 +6,7 @@ import pytest
 import torch
 from ofakit.errors import UsageError
 from ofakit.models.generation.generate import score_sequences
-from ofakit.models.ofa import OFAConfig, OFAModel, generate
-from ofakit.models.ofa import inference as room
-from ofakit.models.ofa.inference import prepare_for_inference
+from ofakit.models.ofa import OFAConfig, OFAModel, generate, packing, prepare_for_inference
 
 
 def random_model(**keys) -> OFAModel:
@@ -52,9 +50,9 @@ VARIANTS = [
 @pytest.mark.parametrize("keys", VARIANTS, ids=str)
 @pytest.mark.parametrize("packed", [True, False])
 def test_full_precision_changes_no_hypothesis(keys: dict, packed: bool, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(room, "SMALL_FP32", 0)
+    monkeypatch.setattr(packing, "SMALL_FP32", 0)
     if not packed:
-        monkeypatch.setattr(room, "_operators_work", lambda dtype: False)
+        monkeypatch.setattr(packing, "_operators_work", lambda dtype: False)
     model = random_model(**keys)
     fast = prepare_for_inference(model)
     for pixels in ((64, 64), (160, 144), (64, 64)):
@@ -81,7 +79,7 @@ def test_half_precision_is_close(precision: str, allowed_tokens: list[int] | Non
 @pytest.mark.parametrize("packed", [True, False])
 def test_the_model_itself_stays_as_it_was(packed: bool, monkeypatch: pytest.MonkeyPatch):
     if not packed:
-        monkeypatch.setattr(room, "_operators_work", lambda dtype: False)
+        monkeypatch.setattr(packing, "_operators_work", lambda dtype: False)
     model = random_model().train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     fast = prepare_for_inference(model, "bf16")
@@ -105,7 +103,7 @@ def test_text_alone():
 def test_pooling_of_what_is_not_negative(dtype: torch.dtype, size: tuple[int, int]):
     x = torch.randn(2, 5, *size).relu().to(dtype).contiguous(memory_format=torch.channels_last)
     wanted = torch.nn.functional.max_pool2d(x, 3, 2, 1)
-    assert torch.equal(room.PositiveMaxPool()(x), wanted)
+    assert torch.equal(packing.PositiveMaxPool()(x), wanted)
 
 
 def test_unknown_precision():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from ofakit.trainers.evaluation import Prediction, StyleJudge, score_predictions, shuffled
+from ofakit.tasks._caption_evaluation import Prediction, StyleJudge, score_predictions, shuffled
 
 STYLES = ["happy", "gloomy"]
 JUDGE = StyleJudge(lambda captions, styles: [text.endswith("!") for text in captions], 1.0)

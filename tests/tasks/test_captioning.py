@@ -9,10 +9,16 @@ import torch
 from ofakit.config import parse_config
 from ofakit.data import Example
 from ofakit.errors import UsageError
-from ofakit.trainers.assemble import build_bundle, choose_styles
+from ofakit.tasks.captioning import Captioning, choose_styles
 
 CONFIG = parse_config({"data": {"reader": {"type": "given"}}})
 CAFE = "Café"
+
+
+def build_bundle(config, examples):
+    task = Captioning(config)
+    task.examples = {"train": examples}
+    return task.build_bundle()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,33 @@
+"""How sequences are searched for or drawn: the one declaration of generation settings, their ranges and defaults.
+
+    {"generation": {"num_beams": 5, "max_length": 16, "no_repeat_ngram_size": 3}}
+
+A configuration's section `generation` has these keys, and so have the arguments of `ofakit.models.generation.generate`.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["GenerationSettings"]
+
+
+class GenerationSettings(BaseModel):
+    """Beam search or sampling; names and meaning of OFA's generator."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    num_beams: int = Field(5, ge=1, description="width of the beam; 1: greedy search. Not used in sampling")
+    max_length: int = Field(16, ge=1, description="tokens before eos")
+    min_length: int = Field(1, ge=0, description="tokens before eos")
+    no_repeat_ngram_size: int = Field(3, ge=0, description="no n-gram of this size stands twice; 0: any may")
+    length_penalty: float = Field(1.0, ge=-10, le=10, description="exponent of the length; larger: longer captions")
+    do_sample: bool = Field(False, description="draw instead of searching")
+    top_k: int = Field(0, ge=0, description="sampling: draw from the k likeliest tokens; 0: all tokens")
+    top_p: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="sampling: draw from the fewest likeliest tokens that hold this share",
+    )
+    temperature: float = Field(1.0, gt=0, allow_inf_nan=False, description="divides the logits, in beam search too")

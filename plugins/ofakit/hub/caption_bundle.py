@@ -1,0 +1,94 @@
+"""A model that captions, with what goes with it: tokenizer, styles, prompt, image sizes and generation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ofakit.config.modelscope_format import stock_generation, stock_preprocessor
+from ofakit.config.schema import GenerationSection, PreprocessorSection
+from ofakit.hub.bundle import CAPTIONING, ModelBundle
+from ofakit.models.base import Model
+from ofakit.text import StyleSet
+from ofakit.text.codec import TextCodec
+
+__all__ = ["CaptionBundle", "stock_model_section"]
+
+
+@dataclass
+class CaptionBundle(ModelBundle, task=CAPTIONING):
+    """A model and what must go with it to caption.
+
+    Attributes:
+        styles: The styles it was taught; None for one that knows none.
+        preprocessor: Prompt, image sizes and text cleaning.
+        generation: How captions are searched for.
+    """
+
+    styles: StyleSet | None = None
+    preprocessor: PreprocessorSection = field(default_factory=PreprocessorSection)
+    generation: GenerationSection = field(default_factory=GenerationSection)
+
+    def codec(self) -> TextCodec:
+        """Texts to ids and back as the model was taught them."""
+        return TextCodec(self.tokenizer, self.preprocessor, self.styles)
+
+    def configuration(self) -> dict[str, Any]:
+        """ModelScope's configuration.json: its own keys for its own code, ours in `ofakit`."""
+        return {
+            "framework": "pytorch",
+            "task": self.task,
+            "model": {"type": f"ofakit-{self.model_type}", **stock_model_section(self)},
+            "preprocessor": {"type": "ofakit-caption"},
+            "pipeline": {"type": "ofakit-caption"},
+            "dataset": {"column_map": {"image": "image", "text": "text"}},
+            "ofakit": {
+                "preprocessor": self.preprocessor.model_dump(),
+                "generation": self.generation.model_dump(),
+                "style": self.styles.to_dict() if self.styles else None,
+            },
+        }
+
+    @classmethod
+    def from_configuration(cls, model: Model, tokenizer: Any, configuration: Mapping[str, Any]) -> CaptionBundle:
+        """The bundle of a directory, ours or a stock one.
+
+        Args:
+            model: Read from it.
+            tokenizer: Likewise.
+            configuration: The content of its configuration.json; empty where it has none.
+
+        Raises:
+            pydantic.ValidationError: A section does not fit.
+        """
+        ours = configuration.get("ofakit", {})
+        preprocessor = PreprocessorSection(**ours.get("preprocessor", stock_preprocessor(configuration)))
+        generation = GenerationSection(**ours.get("generation", stock_generation(configuration)))
+        styles = StyleSet.from_dict(ours["style"]) if ours.get("style") else None
+        return cls(model, tokenizer, styles, preprocessor, generation)
+
+
+def stock_model_section(bundle: CaptionBundle) -> dict[str, Any]:
+    """The section `model` of a stock configuration.json, without its type.
+
+    Args:
+        bundle: The model.
+    """
+    generation, sizes = bundle.generation, bundle.preprocessor
+    section = {
+        "language": bundle.tokenizer.language,
+        "gen_type": "generation",
+        "max_src_length": sizes.max_src_length,
+        "patch_image_size": sizes.patch_image_size,
+        "max_image_size": sizes.stored_size,
+        "imagenet_default_mean_and_std": sizes.mean_std == "imagenet",
+        "beam_search": {
+            "beam_size": generation.num_beams,
+            "max_len_b": generation.max_length,
+            "min_len": generation.min_length,
+            "no_repeat_ngram_size": generation.no_repeat_ngram_size,
+            "len_penalty": generation.length_penalty,
+        },
+    }
+    return section | ({"prompt": sizes.prompt} if sizes.prompt else {})

@@ -1,0 +1,120 @@
+"""Model directories: written whole or not at all, and read back, whatever their task and model.
+
+config.json           the network
+pytorch_model.bin     weights; for OFA these two are as the stock code has them
+vocab.json merges.txt added_tokens.json   (or vocab.txt) the tokenizer
+configuration.json    ModelScope's, with a section `ofakit` for what the task keeps: styles, prompt, generation, …
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ofakit.errors import UsageError
+from ofakit.files import replace_folder
+from ofakit.hub.bundle import CAPTIONING, ModelBundle, bundle_kind
+from ofakit.hub.caption_bundle import CaptionBundle
+from ofakit.models.types import MODELS
+
+__all__ = ["CONFIGURATION", "load_bundle", "resolve_model", "save_bundle"]
+
+CONFIGURATION = "configuration.json"
+
+
+def resolve_model(path_or_id: str | Path) -> Path:
+    """The local directory of a model: itself where it is one, else downloaded from the hub.
+
+    Args:
+        path_or_id: A directory, or a ModelScope hub id such as "damo/ofa_image-caption_coco_large_en".
+
+    Raises:
+        UsageError: Neither a directory nor a hub id that can be had.
+    """
+    path = Path(path_or_id).expanduser()
+    if path.exists():
+        return path
+    text = str(path_or_id)
+    if text.count("/") != 1 or text.startswith((".", "/", "~")):
+        raise UsageError(f"no model directory {path_or_id}, and that is no hub id (owner/name) either")
+    from modelscope.hub.snapshot_download import snapshot_download
+
+    try:
+        return Path(snapshot_download(text))
+    except Exception as error:
+        raise UsageError(f"no model directory {text}, and the hub did not give a model of that id: {error}") from error
+
+
+def save_bundle(bundle: ModelBundle, folder: str | Path, about: Mapping[str, Any] | None = None) -> Path:
+    """Write a model directory in one step: a killed process leaves the old one or the new one.
+
+    Args:
+        bundle: What to save.
+        folder: Its directory; one that exists is replaced.
+        about: Further entries of the section `ofakit`, such as scores.
+
+    Returns:
+        The directory.
+    """
+    folder = Path(folder)
+    configuration = bundle.configuration()
+    learned = None if bundle.objectives is None else list(bundle.objectives)
+    ours = {**configuration.get("ofakit", {}), "objectives": learned, "model_type": bundle.model_type}
+    configuration["ofakit"] = {**ours, **(about or {})}
+    with replace_folder(folder) as new:
+        MODELS.build({"type": bundle.model_type}).save(bundle.model, bundle.tokenizer, new)
+        text = json.dumps(configuration, indent=1, ensure_ascii=False)
+        (new / CONFIGURATION).write_text(text, encoding="utf-8")
+    return folder
+
+
+def load_bundle(path_or_id: str | Path, allow_partial: bool = False) -> Any:
+    """Read a model directory: ours, ModelScope's or Hugging Face's.
+
+    Args:
+        path_or_id: The directory or a hub id.
+        allow_partial: Accept missing or unexpected weights.
+
+    Returns:
+        The `ModelBundle` of the directory's task: of captioning where it names none of ours.
+
+    Raises:
+        UsageError: Something is missing or does not fit.
+    """
+    folder = resolve_model(path_or_id)
+    if not folder.is_dir():
+        raise UsageError(f"expected a model directory, found the file {folder}; convert it with tools/checkpoint.py")
+    if not (folder / "config.json").exists():
+        raise UsageError(f"{folder} is no model directory: it has no config.json")
+    configuration = _read_configuration(folder / CONFIGURATION)
+    ours = configuration.get("ofakit", {})
+    model_type = ours.get("model_type", "ofa")
+    model, tokenizer = MODELS.build({"type": model_type}).load(folder, allow_partial=allow_partial)
+    try:
+        bundle = _kind_of(configuration).from_configuration(model, tokenizer, configuration)
+    except ValidationError as error:
+        raise UsageError(f"{folder / CONFIGURATION}: {error}") from None
+    taught = ours.get("objectives")
+    bundle.model_type, bundle.objectives = model_type, None if taught is None else tuple(taught)
+    return bundle
+
+
+def _kind_of(configuration: Mapping[str, Any]) -> type[ModelBundle]:
+    """The bundle of a directory's task: of captioning where it is not one of ours."""
+    if "ofakit" not in configuration:
+        return CaptionBundle
+    return bundle_kind(str(configuration.get("task", CAPTIONING)))
+
+
+def _read_configuration(path: Path) -> dict[str, Any]:
+    """configuration.json, or nothing where a Hugging Face directory has none."""
+    if not path.exists():
+        return {}
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid JSON: {error}") from None

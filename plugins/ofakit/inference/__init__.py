@@ -1,0 +1,23 @@
+"""A batch → captions or answers: what pipelines, tasks, teachers and tools call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ofakit.lazy import exports
+
+if TYPE_CHECKING:
+    from ofakit.inference.captioner import Captioner, CaptionResult
+    from ofakit.inference.captions import Caption, write_captions
+    from ofakit.inference.reranking import Reranker, rerank
+
+__all__ = ["Caption", "CaptionResult", "Captioner", "Reranker", "rerank", "write_captions"]
+
+__getattr__ = exports(
+    __name__,
+    {
+        "ofakit.inference.captioner": ["CaptionResult", "Captioner"],
+        "ofakit.inference.captions": ["Caption", "write_captions"],
+        "ofakit.inference.reranking": ["Reranker", "rerank"],
+    },
+)

@@ -1,0 +1,91 @@
+"""Image-text matching: how sure a model is that a caption fits an image, and the style asked for.
+
+The question is ` does the image describe " {} " in personality {}?` beside the image; the answers are ` yes`, ` no` and
+` personality` (the caption fits, the style does not). Only the tokens compete at which the answers part, usually their
+first. The objective `itm` teaches it; `ofakit.inference.reranking` asks it of a beam's captions.
+
+Sources: OFA-Sys/OFA `data/pretrain_data/unify_dataset.py` (prompt and answers yes and no); the stylish captioning log
+(the third answer).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ofakit.errors import UsageError
+from ofakit.text.codec import TextCodec
+
+__all__ = ["NO", "PERSONALITY", "YES", "Answers", "answer_logits", "answer_tokens", "question"]
+
+BEFORE, AFTER, AFTER_STYLED = ' does the image describe "', ' "?', ' " in personality {}?'
+YES, NO, PERSONALITY = range(3)
+ANSWERS = (" yes", " no", " personality")
+
+
+class Answers(NamedTuple):
+    """Where the answers part: a small vocabulary may begin each of them with the same token, the space.
+
+    Attributes:
+        prefix: Ids that all answers begin with, often none.
+        tokens: The next id of each: yes, no, personality.
+    """
+
+    prefix: list[int]
+    tokens: list[int]
+
+
+def answer_tokens(tokenizer: Any) -> Answers:
+    """What tells the answers apart.
+
+    Args:
+        tokenizer: Of the model.
+
+    Raises:
+        UsageError: Two answers begin with the same tokens and only then part.
+    """
+    ids = [tokenizer.encode(answer) for answer in ANSWERS]
+    shared = 0
+    while len({tuple(answer[: shared + 1]) for answer in ids}) == 1:
+        shared += 1
+    found = Answers(ids[0][:shared], [answer[shared] for answer in ids])
+    if len(set(found.tokens)) < len(ANSWERS):
+        raise UsageError(
+            f"itm: expected answers that part at one token, found {ids} for {ANSWERS}; train the vocabulary with more "
+            "entries (model.tokenizer.train_vocab_size), or take that of a released model"
+        )
+    return found
+
+
+def question(codec: TextCodec, text: str, style: str | None, max_length: int) -> Tensor:
+    """The ids of a question, (T,) int64.
+
+    Args:
+        codec: How texts are encoded.
+        text: The caption that is asked about.
+        style: The style that is named; None names none.
+        max_length: Tokens of the caption.
+    """
+    styled = style is not None and codec.styles is not None
+    after = AFTER_STYLED.replace("{}", codec.style(style)) if styled else AFTER
+    return codec.source(BEFORE, codec.caption(text)[:max_length], after)
+
+
+def answer_logits(model: Any, inputs: Mapping[str, Tensor], answers: Answers) -> Tensor:
+    """What the model would answer, (B, 3) in fp32 or more; no other token is looked at.
+
+    Args:
+        model: A model that generates.
+        inputs: What its `encode` takes.
+        answers: From `answer_tokens`.
+    """
+    encoded = model.encode(**inputs)
+    begin = torch.tensor([model.special_tokens.bos, *answers.prefix], device=inputs["input_ids"].device)
+    begin = begin.expand(len(inputs["input_ids"]), -1)
+    hidden = model.decode(decoder_input_ids=begin, encoder_outputs=encoded)[:, -1]
+    weight = model.output_embedding[torch.tensor(answers.tokens, device=hidden.device)]
+    logits = hidden.to(weight.dtype) @ weight.t()
+    return logits if logits.dtype == torch.float64 else logits.float()

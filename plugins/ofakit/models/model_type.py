@@ -1,0 +1,105 @@
+"""What `model.type` in a configuration names: how models of one kind are built, read and written.
+
+A member of `ofakit.models.types` is a subclass, made without arguments:
+
+    kind = MODELS.build({"type": config.model.type})
+    tokenizer = kind.tokenizer(config.model, texts)
+    model = kind.build(config.model, tokenizer)
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ofakit.config.schema import ModelSection
+from ofakit.models.base import Model
+
+__all__ = ["ModelType"]
+
+
+class ModelType(ABC):
+    """One kind of model with its tokenizer. A `Model` keeps the contract of `ofakit.models.base`."""
+
+    @abstractmethod
+    def tokenizer(self, section: ModelSection, texts: Iterable[str]) -> Any:
+        """The tokenizer that a configuration asks for: read, or trained.
+
+        Args:
+            section: The section `model`.
+            texts: What a vocabulary of its own is trained on, as they will be encoded; not looked at otherwise.
+
+        Raises:
+            UsageError: It says of no tokenizer, or of one that does not fit.
+        """
+
+    @abstractmethod
+    def build(self, section: ModelSection, tokenizer: Any) -> Model:
+        """The model that a configuration asks for, with the weights of `section.path` if that is a file.
+
+        Args:
+            section: The section `model`; its `path` is no directory.
+            tokenizer: Whose special ids the model gets, and whose size where no file says another.
+
+        Raises:
+            UsageError: A key is unknown or out of its range (`error.key` is one of `section.config`), or the weights do
+                not fit.
+        """
+
+    @abstractmethod
+    def load(self, folder: str | Path, allow_partial: bool = False) -> tuple[Model, Any]:
+        """Read a model directory.
+
+        Args:
+            folder: The directory.
+            allow_partial: Accept missing and unexpected weights.
+
+        Returns:
+            The model in evaluation mode, and its tokenizer.
+
+        Raises:
+            UsageError: A file is missing, or the weights do not fit.
+        """
+
+    @abstractmethod
+    def read_tokenizer(self, folder: str | Path) -> Any:
+        """The tokenizer of a model directory.
+
+        Args:
+            folder: The directory.
+
+        Raises:
+            UsageError: There is none.
+        """
+
+    def save(self, model: Model, tokenizer: Any, folder: str | Path) -> None:
+        """Write a model and its tokenizer so that `load` reads them.
+
+        Args:
+            model: The model.
+            tokenizer: Its tokenizer.
+            folder: Where to; made if it is not there.
+
+        Raises:
+            SaveError: The disk is full or permission is missing.
+        """
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+    @abstractmethod
+    def load_weights(self, model: Model, path: str | Path, allow_partial: bool = False) -> tuple[list[str], list[str]]:
+        """Load the weights of a checkpoint, a model directory or a snapshot into a model.
+
+        Args:
+            model: One of this kind; nothing changes when the weights do not fit.
+            path: A file or a directory.
+            allow_partial: Take what fits.
+
+        Returns:
+            The names of the missing and of the unexpected tensors.
+
+        Raises:
+            UsageError: The weights do not fit and `allow_partial` is not set, or nothing fits.
+        """

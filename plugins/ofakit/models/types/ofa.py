@@ -1,0 +1,120 @@
+"""OFA from a configuration: a released size, a fairseq file or a directory; its vocabulary read or trained.
+
+{"model": {"type": "ofa", "size": "base", "tokenizer": {"path": "DIR"}}}
+{"model": {"type": "ofa", "path": "ofa_base.pt", "config": {"dropout": 0.0}, "tokenizer": {"path": "DIR"}}}
+{"model": {"type": "ofa", "size": "tiny", "tokenizer": {"train_vocab_size": 4000}}}
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ofakit.config.schema import ModelSection
+from ofakit.errors import UsageError, did_you_mean
+from ofakit.models.base import Model
+from ofakit.models.model_type import ModelType
+from ofakit.models.ofa.checkpoints import config_of, load_checkpoint
+from ofakit.models.ofa.configuration import OFAConfig
+from ofakit.models.ofa.model import OFAModel
+from ofakit.text.tokenizer import OFATokenizer
+from ofakit.text.training import train_tokenizer
+
+__all__ = ["OFA"]
+
+
+class OFA(ModelType):
+    """OFA and its tokenizers, English and Chinese."""
+
+    def tokenizer(self, section: ModelSection, texts: Iterable[str]) -> OFATokenizer:
+        """The tokenizer of a directory, or a byte-level BPE trained on texts.
+
+        Args:
+            section: The section `model`: `tokenizer` and `language`.
+            texts: As they will be encoded, such as captions with a leading space.
+
+        Raises:
+            UsageError: There is no such tokenizer, it is of another language, or the section says of none.
+        """
+        wanted = section.tokenizer
+        if wanted.path is not None:
+            tokenizer = OFATokenizer.from_pretrained(wanted.path)
+            if tokenizer.language != section.language:
+                raise UsageError(
+                    f"model.language is {section.language!r}, but the vocabulary in {wanted.path} is "
+                    f"{tokenizer.language!r}"
+                )
+            return tokenizer
+        if wanted.train_vocab_size is None or section.language == "zh":
+            raise UsageError(
+                "a model that starts from scratch needs a vocabulary: give model.tokenizer.path (a directory with "
+                "vocab.json and merges.txt, or vocab.txt for Chinese) or, in English, model.tokenizer.train_vocab_size"
+            )
+        return train_tokenizer(texts, wanted.train_vocab_size, num_codes=wanted.num_codes, num_bins=wanted.num_bins)
+
+    def build(self, section: ModelSection, tokenizer: OFATokenizer) -> OFAModel:
+        """A network of a released size, or that of a file with its weights; `section.config` overrides either.
+
+        Args:
+            section: The section `model`; its `path` is no directory.
+            tokenizer: Where the special tokens stand is the vocabulary's: bos 0, pad 1, eos 2 in OFA's English one,
+                elsewhere in others.
+
+        Raises:
+            UsageError: A key of `section.config` is none of OFA's or out of its range, or the file does not fit.
+        """
+        model = OFAModel(_network(section, tokenizer))
+        if section.path is not None:
+            load_checkpoint(model, section.path, allow_partial=section.allow_partial)
+        return model
+
+    def load(self, folder: str | Path, allow_partial: bool = False) -> tuple[OFAModel, OFATokenizer]:
+        """Read a model directory: ours, ModelScope's or Hugging Face's.
+
+        Args:
+            folder: With `config.json`, the weights and the files of the tokenizer.
+            allow_partial: Accept missing and unexpected weights.
+
+        Raises:
+            UsageError: A file is missing, or the weights do not fit.
+        """
+        return OFAModel.from_pretrained(folder, allow_partial=allow_partial), self.read_tokenizer(folder)
+
+    def read_tokenizer(self, folder: str | Path) -> OFATokenizer:
+        """The tokenizer of a directory.
+
+        Args:
+            folder: With `vocab.json` and `merges.txt`, or `vocab.txt`.
+
+        Raises:
+            UsageError: It holds neither, or a file cannot be read.
+        """
+        return OFATokenizer.from_pretrained(folder)
+
+    def load_weights(self, model: Model, path: str | Path, allow_partial: bool = False) -> tuple[list[str], list[str]]:
+        """As `ofakit.models.ofa.load_checkpoint`.
+
+        Args:
+            model: An `OFAModel`.
+            path: A fairseq file, a file of weights, a model directory or a snapshot.
+            allow_partial: Take what fits.
+        """
+        if not isinstance(model, OFAModel):
+            raise UsageError(f"expected an OFA model to load {path} into, found a {type(model).__name__}")
+        return load_checkpoint(model, path, allow_partial=allow_partial)
+
+
+def _network(section: ModelSection, tokenizer: OFATokenizer) -> OFAConfig:
+    """The network's configuration: that of a file or a released size, with the overrides on top."""
+    known = [field.name for field in dataclasses.fields(OFAConfig)]
+    for key in section.config:
+        if key not in known:
+            raise UsageError(f"unknown key 'model.config.{key}': {did_you_mean(key, known)}", key)
+    bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
+    keys: dict[str, Any] = {"bos_token_id": bos, "decoder_start_token_id": bos, "pad_token_id": tokenizer.pad_token_id}
+    keys |= {"eos_token_id": eos, "forced_eos_token_id": eos}
+    if section.path is not None:
+        return config_of(section.path).replace(**{**keys, **section.config})
+    return OFAConfig.from_size(section.size, **{"vocab_size": len(tokenizer), **keys, **section.config})

@@ -1,0 +1,30 @@
+"""A batch on its way to the device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from ofakit.preprocessors.image import normalize
+
+__all__ = ["move_batch"]
+
+
+def move_batch(batch: Mapping[str, Any], device: torch.device | str, mean_std: str = "half") -> dict[str, Any]:
+    """A batch on the device, its images as normalised floats.
+
+    Args:
+        batch: As made by a collator, with images or without.
+        device: Where the model is.
+        mean_std: "half" or "imagenet".
+    """
+    moved = {
+        name: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+        for name, value in batch.items()
+        if name != "patch_images"
+    }
+    if "patch_images" in batch:
+        moved["patch_images"] = normalize(batch["patch_images"], mean_std, device=device)
+    return moved

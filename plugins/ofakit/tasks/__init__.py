@@ -1,0 +1,44 @@
+"""What an experiment is for: one file a task, named by `task` in the configuration.
+
+    from ofakit.tasks import TASKS
+    task = TASKS.get("image-captioning")(experiment)
+
+A task has two names, that of its file (`captioning`) and ModelScope's (`image-captioning`); either will do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ofakit.registry import Registry
+
+if TYPE_CHECKING:
+    TASKS: TaskRegistry
+
+__all__ = ["TASKS"]
+
+
+class TaskRegistry(Registry):
+    """The tasks, by the names of their files and by ModelScope's names."""
+
+    def get(self, name: str) -> Any:
+        """The task called `name`.
+
+        Args:
+            name: A file's name, or the `name` of a task.
+
+        Raises:
+            UsageError: There is none; the message names the nearest.
+        """
+        if name not in self.names():
+            of_modelscope = {task.name: task for task in map(super().get, self.names())}
+            if name in of_modelscope:
+                return of_modelscope[name]
+        return super().get(name)
+
+
+def __getattr__(name: str) -> Any:
+    if name != "TASKS":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = TaskRegistry("task", __name__)
+    return globals()[name]

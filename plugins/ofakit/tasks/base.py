@@ -1,0 +1,197 @@
+"""What a task is: all that the trainer does not know, since it differs from one kind of experiment to another.
+
+A task reads the examples, makes the model to start from, turns examples into batches, and evaluates. The trainer only
+asks it; `docs/how-to-extend.md` shows a task of one file.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import torch
+
+from ofakit.config.schema import ExperimentConfig
+from ofakit.data import BadExamples, examples_from_dataset
+from ofakit.data.reading import build_reader
+from ofakit.files import write_text
+from ofakit.hub import ModelBundle
+from ofakit.objectives.base import Objective
+from ofakit.preprocessors.batches import move_batch
+from ofakit.processes import Processes
+
+__all__ = ["Evaluation", "EvaluationLoading", "Task"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes:
+        scores: By name.
+        rows: What was made of each example, for JSON lines.
+        page: Makes a page to look at, as HTML, under a title; None where there is none.
+    """
+
+    scores: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]]
+    page: Callable[[str], str] | None = None
+
+    def write(self, folder: Path, split: str) -> None:
+        """Write `<split>.json`, `<split>.predictions.jsonl` and, where there is a page, `<split>.html`.
+
+        Args:
+            folder: The folder `eval` of a run.
+            split: The split's name.
+        """
+        lines = (json.dumps(dict(row), ensure_ascii=False) for row in self.rows)
+        write_text(folder / f"{split}.predictions.jsonl", "".join(line + "\n" for line in lines))
+        if self.page is not None:
+            write_text(folder / f"{split}.html", self.page(f"{folder.parent.name}: {split}"))
+        write_text(folder / f"{split}.json", json.dumps(dict(self.scores), indent=1, ensure_ascii=False) + "\n")
+
+
+class EvaluationLoading(Protocol):
+    """What the trainer gives a task to evaluate with."""
+
+    processes: Processes
+
+    def evaluation(self, examples: Sequence[Any]) -> tuple[list[Any], Any]:
+        """The examples that can be evaluated, and this process's share of them as batches with `index`.
+
+        Args:
+            examples: A split.
+        """
+        ...
+
+
+class Task(ABC):
+    """What an experiment is for.
+
+    Attributes:
+        name: ModelScope's name of the task.
+        usual_objectives: What is trained where the configuration does not say.
+        usual_score: What the best model is chosen by where the configuration does not say.
+
+    Args:
+        config: The experiment.
+
+    Raises:
+        UsageError: A part of the configuration that is the task's business cannot be used.
+    """
+
+    name: ClassVar[str]
+    usual_objectives: ClassVar[Sequence[Mapping[str, Any]]] = ({"type": "cross_entropy"},)
+    usual_score: ClassVar[str]
+
+    def __init__(self, config: ExperimentConfig) -> None:
+        self.config = config
+        self.reader: Any = None
+        self.examples: dict[str, list[Any]] = {}
+
+    def read(self, given: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """The examples of every split, from the reader or from what was given.
+
+        Args:
+            given: Data sets in memory by split; None where the reader's shall be used.
+        """
+        data = self.config.data
+        self.reader = build_reader(self.config)
+        columns = (data.reader.model_extra or {}).get("column_map") or None
+        for name, split in (("train", data.train), ("val", data.val), ("test", data.test)):
+            if given.get(name) is not None:
+                self.examples[name] = examples_from_dataset(given[name], columns)
+            elif self.reader is not None and split is not None:
+                self.examples[name] = self.reader.read(split)
+        return self.examples
+
+    @abstractmethod
+    def build_bundle(self, path: str | None = None) -> ModelBundle:
+        """The model to start from, with what goes with it. Called after `read`.
+
+        Args:
+            path: A model directory or hub id instead of the configuration's.
+
+        Raises:
+            UsageError: The checkpoint or the tokenizer is missing or does not fit.
+        """
+
+    def adopt(self, bundle: ModelBundle) -> None:  # noqa: B027 (a task may have nothing to take over)
+        """Take over what the bundle says into the configuration, and look whether the examples fit it.
+
+        Args:
+            bundle: The model that is trained or evaluated.
+        """
+
+    @abstractmethod
+    def training_examples(
+        self, examples: Sequence[Any], objectives: Mapping[str, Objective], bad: BadExamples
+    ) -> list[Any]:
+        """What an epoch consists of.
+
+        Args:
+            examples: The training split.
+            objectives: What is trained, by name.
+            bad: Counts and lists what is left out.
+        """
+
+    def evaluation_examples(self, examples: Sequence[Any], bad: BadExamples) -> list[Any]:
+        """What of a split can be evaluated; by default all of it.
+
+        Args:
+            examples: The split.
+            bad: Counts and lists what is left out.
+        """
+        return list(examples)
+
+    @abstractmethod
+    def preprocessor(self, bundle: ModelBundle, mode: str) -> Callable[..., dict[str, Any]]:
+        """From an example to tensors; picklable, called with `rng` and `pixels`.
+
+        Args:
+            bundle: The model.
+            mode: "train" or "eval".
+        """
+
+    @abstractmethod
+    def collator(self, bundle: ModelBundle) -> Callable[..., dict[str, Any]]:
+        """From those of several examples to a batch; picklable.
+
+        Args:
+            bundle: The model.
+        """
+
+    def image_size(self, bundle: ModelBundle) -> int | None:
+        """Pixels a side that images are kept decoded in; None decodes them each time.
+
+        Args:
+            bundle: The model.
+        """
+        return None
+
+    def move(self, bundle: ModelBundle, batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+        """A batch on the device, ready for the model.
+
+        Args:
+            bundle: The model.
+            batch: From the collator.
+            device: Where the model is.
+        """
+        return move_batch(batch, device)
+
+    @abstractmethod
+    def evaluate(self, bundle: ModelBundle, examples: Sequence[Any], loading: EvaluationLoading) -> Evaluation | None:
+        """Evaluate a split; every process of a run calls this at the same time.
+
+        Args:
+            bundle: The model, on its device, in evaluation mode.
+            examples: The split.
+            loading: Gives the batches, and says which process this is.
+
+        Returns:
+            What was found; processes other than the first may return None.
+        """

@@ -1,0 +1,267 @@
+"""Captioning images, in a style where one is asked for.
+
+    {"task": "image-captioning", "style": {"mode": "code"}, "data": {"reader": {"type": "flickrstyle"}, "root": "DIR"}}
+
+An epoch has one example per caption, or one per image and style where every objective has
+`one_example_per = "image"`. Evaluation captions a split, scores it overall and by style, and beside it a control with
+shuffled images; the page shows images with their captions.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ofakit.config.schema import ExperimentConfig
+from ofakit.data import BadExamples, Example, drop_empty, expand
+from ofakit.data.expansion import one_per_image
+from ofakit.data.style_names import first_spellings
+from ofakit.errors import UsageError
+from ofakit.hub import CaptionBundle, ModelBundle, load_bundle, resolve_model
+from ofakit.inference.captions import caption_batches
+from ofakit.models.types import MODELS
+from ofakit.objectives.base import Objective
+from ofakit.preprocessors import CaptionPreprocessor, Collate
+from ofakit.preprocessors.batches import move_batch
+from ofakit.reports.gallery import gallery
+from ofakit.tasks._caption_evaluation import Prediction, StyleJudge, build_metrics, score_predictions, style_judge
+from ofakit.tasks.base import Evaluation, EvaluationLoading, Task
+from ofakit.text import StyleSet
+from ofakit.text.prompts import STYLE_PROMPT
+
+__all__ = ["Captioning"]
+
+logger = logging.getLogger(__name__)
+
+
+class Captioning(Task):
+    """Caption images in styles.
+
+    Args:
+        config: The experiment.
+
+    Raises:
+        UsageError: `evaluation.metrics` names what there is not.
+    """
+
+    name = "image-captioning"
+    usual_objectives = ({"type": "cross_entropy"},)
+    usual_score = "cider"
+
+    def __init__(self, config: ExperimentConfig) -> None:
+        super().__init__(config)
+        self.judge: StyleJudge | None = None
+        with config.naming_the_file("evaluation", "metrics"):
+            build_metrics(config.evaluation.metrics)  # what is wrong there is said before anything is read
+
+    def build_bundle(self, path: str | None = None) -> CaptionBundle:
+        """The model to start from, its tokenizer and its styles.
+
+        Args:
+            path: A model directory or hub id instead of the configuration's.
+
+        Raises:
+            UsageError: The checkpoint or the tokenizer is missing or does not fit.
+        """
+        config, examples = self.config, self.examples.get("train", [])
+        section = config.model if path is None else config.model.model_copy(update={"path": path})
+        if section.path is not None and not Path(section.path).is_file():
+            bundle = self._continued(load_bundle(resolve_model(section.path), allow_partial=section.allow_partial))
+        else:
+            kind = MODELS.build({"type": section.type})
+            tokenizer = kind.tokenizer(section, self._texts())
+            with config.naming_the_file("model", "config"):
+                model = kind.build(section, tokenizer)
+            bundle = CaptionBundle(
+                model, tokenizer, None, config.preprocessor, config.generation, model_type=section.type
+            )
+        if bundle.styles is None:
+            bundle.styles = choose_styles(config, examples)
+        if bundle.styles is not None:
+            _teach_tokens(bundle, bundle.styles)
+            prompt = bundle.preprocessor.prompt
+            if prompt is not None and "{}" not in prompt:
+                logger.warning("preprocessor.prompt %r has no {} for the style: captioning is told none", prompt)
+        return bundle
+
+    def adopt(self, bundle: ModelBundle) -> None:
+        """Take over prompt and generation as the bundle has them, and look at the styles of the examples.
+
+        Args:
+            bundle: The model that is trained or evaluated.
+        """
+        self.config.preprocessor, self.config.generation = bundle.preprocessor, bundle.generation
+        if bundle.styles is not None:
+            bundle.styles.check(e.style for examples in self.examples.values() for e in examples)
+
+    def training_examples(
+        self, examples: Sequence[Example], objectives: Mapping[str, Objective], bad: BadExamples
+    ) -> list[Example]:
+        """One example per caption, or one per image and style where all objectives are content with that.
+
+        Args:
+            examples: The training split, as the reader gives it.
+            objectives: What is trained, by name.
+            bad: Counts and lists what is left out.
+        """
+        if {objective.one_example_per for objective in objectives.values()} == {"image"}:
+            return drop_empty(one_per_image(examples), bad)
+        return expand(examples, bad)
+
+    def evaluation_examples(self, examples: Sequence[Example], bad: BadExamples) -> list[Example]:
+        """Those that have something to be scored against.
+
+        Args:
+            examples: The split.
+            bad: Counts and lists what is left out.
+        """
+        return drop_empty(examples, bad)
+
+    def preprocessor(self, bundle: ModelBundle, mode: str) -> Callable[..., dict[str, Any]]:
+        """From an example to prompt, image and caption.
+
+        Args:
+            bundle: The model.
+            mode: "train" or "eval".
+        """
+        return CaptionPreprocessor(bundle.tokenizer, bundle.styles, mode, bundle.preprocessor)
+
+    def collator(self, bundle: ModelBundle) -> Callable[..., dict[str, Any]]:
+        """From those of several examples to a batch.
+
+        Args:
+            bundle: The model.
+        """
+        return Collate(bundle.tokenizer.pad_token_id)
+
+    def image_size(self, bundle: ModelBundle) -> int:
+        """Pixels a side that images are kept decoded in: those before the cut.
+
+        Args:
+            bundle: The model.
+        """
+        return self.config.preprocessor.stored_size
+
+    def move(self, bundle: ModelBundle, batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+        """A batch on the device, its images as normalised floats.
+
+        Args:
+            bundle: The model.
+            batch: From the collator.
+            device: Where the model is.
+        """
+        return move_batch(batch, device, bundle.preprocessor.mean_std)
+
+    def evaluate(
+        self, bundle: ModelBundle, examples: Sequence[Example], loading: EvaluationLoading
+    ) -> Evaluation | None:
+        """Caption a split and score the captions.
+
+        Args:
+            bundle: The model.
+            examples: What to caption; those without references or with broken images are left out.
+            loading: Gives the batches.
+        """
+        predictions = self.predict(bundle, examples, loading)
+        if not loading.processes.is_main:
+            return None
+        config, settings = self.config, self.config.evaluation
+        if self.judge is None:
+            self.judge = style_judge(self.reader, self.examples, Path(config.work_dir))
+        seed = config.seed if settings.shuffled_images else None
+        scores = score_predictions(predictions, self.judge, seed, build_metrics(settings.metrics))
+        rows = [prediction.row() for prediction in predictions]
+        return Evaluation(scores, rows, lambda title: gallery(title, scores, predictions))
+
+    def predict(self, bundle: ModelBundle, examples: Sequence[Example], loading: EvaluationLoading) -> list[Prediction]:
+        """Caption examples; every process does its share and gets all of them.
+
+        Args:
+            bundle: The model.
+            examples: What to caption; those without references or with broken images are left out.
+            loading: Gives the batches.
+        """
+        usable, batches = loading.evaluation(examples)
+        styles = [example.style for example in usable]
+        found = list(caption_batches(bundle, batches, styles, self.config.evaluation.precision))
+        by_index = {index: rest for share in loading.processes.gather(found) for index, *rest in share}
+        listed, predictions = bundle.styles, []
+        for index, example in enumerate(usable):
+            style = listed.spelling(example.style) if listed is not None and example.style else example.style
+            caption, before_rerank = by_index[index]
+            predictions.append(
+                Prediction(
+                    example.id,
+                    example.image_path,
+                    style,
+                    caption.text,
+                    caption.score,
+                    tuple(example.references),
+                    caption.p_yes,
+                    before_rerank,
+                )
+            )
+        return predictions
+
+    def _continued(self, bundle: CaptionBundle) -> CaptionBundle:
+        """A loaded model under this experiment: what the configuration does not say stays as the model was taught."""
+        config = self.config
+        for name, section in (("preprocessor", config.preprocessor), ("generation", config.generation)):
+            own = getattr(bundle, name)
+            setattr(bundle, name, own.model_copy(update=section.model_dump(exclude_unset=True)))
+        if config.style.names is not None or config.style.mode == "none":
+            bundle.styles = choose_styles(config, [])
+        elif bundle.styles is not None:
+            bundle.styles.strict = config.style.strict
+        return bundle
+
+    def _texts(self) -> list[str]:
+        """What a vocabulary of the experiment's own is trained on: the training captions and the prompt."""
+        texts = [" " + example.text.lower() for example in expand(self.examples.get("train", []))]
+        return [*texts, self.config.preprocessor.prompt or STYLE_PROMPT.replace("{}", "")]
+
+
+def choose_styles(config: ExperimentConfig, examples: Sequence[Example]) -> StyleSet | None:
+    """The styles of the experiment: those listed, or else those of the training examples in alphabetical order.
+
+    A style that the data spells in several ways is listed once, as it is spelled first.
+
+    Args:
+        config: Its section `style` says mode and names.
+        examples: The training examples.
+
+    Raises:
+        UsageError: The list is empty, or names a style twice.
+    """
+    section = config.style
+    if section.mode == "none":
+        return None
+    if isinstance(section.names, str):
+        return StyleSet.from_file(section.names, mode=section.mode, strict=section.strict)
+    names = section.names
+    if names == []:
+        raise UsageError(
+            "style.names: expected at least one style, found []; null takes those of the training examples, and "
+            "style.mode none has no styles"
+        )
+    if names is None:
+        names = [name for _, name in sorted(first_spellings(example.style for example in examples).items())]
+    if not names:
+        return None
+    return StyleSet(names, mode=section.mode, strict=section.strict)
+
+
+def _teach_tokens(bundle: CaptionBundle, styles: StyleSet) -> None:
+    """Give styles that are new tokens their rows in the vocabulary, each the mean of its name's pieces."""
+    model, tokenizer = bundle.model, bundle.tokenizer
+    rows = styles.prepare(tokenizer)
+    if len(tokenizer) > len(model.output_embedding):
+        model.resize_token_embeddings(len(tokenizer))
+    with torch.no_grad():
+        for weight in model.token_embeddings():
+            for new, pieces in rows.items():
+                weight[new] = weight[pieces].mean(0)

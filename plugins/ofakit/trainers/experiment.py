@@ -1,0 +1,61 @@
+"""The experiment of a trainer: from our file or ModelScope's configuration.json, as `cfg_modify_fn` leaves it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from modelscope.utils.config import Config
+
+from ofakit.config import ExperimentConfig, load_config, parse_config
+from ofakit.config.modelscope_format import from_configuration, is_configuration, run_keys_on_top, with_usual_sections
+from ofakit.errors import UsageError
+from ofakit.hub import resolve_model
+
+__all__ = ["read_experiment"]
+
+
+def read_experiment(
+    model: Any, cfg_file: str | None = None, cfg_modify_fn: Callable[[Config], Config] | None = None
+) -> ExperimentConfig:
+    """The checked configuration.
+
+    Args:
+        model: A model directory or hub id, whose configuration.json counts where no file is given.
+        cfg_file: An experiment of ours or a ModelScope configuration.json.
+        cfg_modify_fn: Gets the configuration as ModelScope's `Config` and returns the one to use; called once.
+
+    Raises:
+        UsageError: There is no configuration, or something in it is wrong.
+    """
+    if cfg_file is None:
+        if not isinstance(model, str):
+            raise UsageError("the trainer needs cfg_file, or a model directory that has a configuration.json")
+        cfg_file = str(resolve_model(model) / "configuration.json")
+    path = Path(cfg_file)
+    values = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    files: Sequence[Path] = [path]
+    if not is_configuration(values):
+        loaded = load_config(path)
+        values, files = loaded.model_dump(), loaded.files
+    if cfg_modify_fn is None:
+        return parse_config(_as_experiment(values), files)
+    try:
+        return parse_config(_as_experiment(_modified(values, cfg_modify_fn)))
+    except UsageError as error:
+        raise UsageError(f"the configuration that cfg_modify_fn made of {path}: {error}") from None
+
+
+def _as_experiment(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Our keys, from a configuration of ours or ModelScope's."""
+    return from_configuration(values) if is_configuration(values) else run_keys_on_top(values)
+
+
+def _modified(values: Mapping[str, Any], cfg_modify_fn: Callable[[Config], Config]) -> dict[str, Any]:
+    """What `cfg_modify_fn` makes of a configuration."""
+    changed = cfg_modify_fn(Config(with_usual_sections(values) if is_configuration(values) else dict(values)))
+    if not isinstance(changed, Config):
+        raise UsageError(f"cfg_modify_fn must return the configuration that it is given, found {changed!r}")
+    return dict(changed._cfg_dict)

@@ -1,0 +1,149 @@
+"""Losses over the joined batch, with the memory of one micro-batch.
+
+First every micro-batch is represented without gradient, and the loss is taken over the representations of all of them,
+of all processes. Its gradient at the representations is then sent back through each micro-batch, which runs once more
+with the same random numbers: the surrogate sum(representation * gradient) has the gradient of the whole loss.
+
+Source: Gao et al. 2021, https://arxiv.org/abs/2101.06983.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ofakit.models.precision import autocast
+from ofakit.objectives.base import JoinedObjective, Logs
+from ofakit.processes import Processes
+
+__all__ = ["JoinedLoss", "Replay", "joined_loss"]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What the second pass of one micro-batch needs.
+
+    Attributes:
+        gradients: Of the loss at the micro-batch's representations, by their names.
+        random: The state of the random generators before the first pass.
+    """
+
+    gradients: Mapping[str, Tensor]
+    random: Sequence[Tensor]
+
+    def surrogate(self, objective: JoinedObjective, model: nn.Module, batch: Mapping[str, Any]) -> Tensor:
+        """A scalar whose gradient is the micro-batch's share of that of the loss.
+
+        Args:
+            objective: The one that this was made for.
+            model: Its model, in the mode of the first pass.
+            batch: The micro-batch.
+        """
+        with _generators_at(self.random, model):
+            found = objective.represent(model, batch)
+        parts = [
+            (_full_precision(found[name]) * gradient).sum()
+            for name, gradient in self.gradients.items()
+            if found[name].requires_grad
+        ]
+        return torch.stack(parts).sum()
+
+
+@dataclass(frozen=True)
+class JoinedLoss:
+    """The loss of a joined batch.
+
+    Attributes:
+        value: The loss.
+        logs: The objective's.
+        replays: One per micro-batch of this process.
+    """
+
+    value: float
+    logs: Logs
+    replays: Sequence[Replay]
+
+
+def joined_loss(
+    objective: JoinedObjective,
+    model: nn.Module,
+    batches: Sequence[Mapping[str, Any]],
+    processes: Processes,
+    precision: str = "fp32",
+    weight: float = 1.0,
+) -> JoinedLoss:
+    """Run the first pass. Neither buffers of the model, such as batch-norm statistics, nor weights change.
+
+    Args:
+        objective: The objective.
+        model: Its model.
+        batches: The micro-batches of this process, on its device; every process has at least one.
+        processes: Those that train together.
+        precision: What `represent` computes in; the loss computes in fp32 or more.
+        weight: Factor on the gradients.
+    """
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    states, found = [], []
+    with torch.no_grad(), autocast(processes.device, precision):
+        for batch in batches:
+            states.append(_generators(model))
+            found.append(objective.represent(model, batch))
+        for buffer, before in buffers:
+            buffer.copy_(before)
+    joined = {name: _join([part[name] for part in found], processes) for name in found[0]}
+    leaves = {name: rows.requires_grad_() for name, (rows, _) in joined.items() if rows.is_floating_point()}
+    with torch.enable_grad():
+        loss, logs = objective.loss({name: rows for name, (rows, _) in joined.items()})
+        gradients = torch.autograd.grad(weight * loss, list(leaves.values()), allow_unused=True)
+    shares = {
+        name: _own_share(gradient, joined[name][1], [len(part[name]) for part in found])
+        for name, gradient in zip(leaves, gradients, strict=True)
+        if gradient is not None
+    }
+    replays = [
+        Replay({name: share[place] for name, share in shares.items()}, state) for place, state in enumerate(states)
+    ]
+    return JoinedLoss(float(loss.detach()), logs, replays)
+
+
+def _join(parts: Sequence[Tensor], processes: Processes) -> tuple[Tensor, int]:
+    """The rows of all micro-batches of all processes, and where those of this process begin."""
+    everybodys = processes.gather_rows(torch.cat([_full_precision(part) for part in parts]))
+    return torch.cat(everybodys), sum(len(rows) for rows in everybodys[: processes.rank])
+
+
+def _own_share(gradient: Tensor, first: int, counts: Sequence[int]) -> Sequence[Tensor]:
+    """The rows of each micro-batch of this process."""
+    return gradient[first : first + sum(counts)].split(list(counts))
+
+
+def _full_precision(values: Tensor) -> Tensor:
+    """Half precision becomes fp32; everything else stays."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+
+
+def _generators(model: nn.Module) -> list[Tensor]:
+    """The state of the generators that a forward pass draws from: PyTorch's of the CPU and of the model's GPU."""
+    gpu = _gpu(model)
+    return [torch.get_rng_state(), *([] if gpu is None else [torch.cuda.get_rng_state(gpu)])]
+
+
+@contextmanager
+def _generators_at(states: Sequence[Tensor], model: nn.Module) -> Iterator[None]:
+    """The generators in a former state; afterwards they go on as if nothing had been drawn."""
+    gpu = _gpu(model)
+    with torch.random.fork_rng([] if gpu is None else [gpu]):
+        torch.set_rng_state(states[0])
+        if gpu is not None:
+            torch.cuda.set_rng_state(states[1], gpu)
+        yield
+
+
+def _gpu(model: nn.Module) -> int | None:
+    device = next(model.parameters()).device
+    return device.index if device.type == "cuda" else None

@@ -1,0 +1,50 @@
+"""The log of a run: to stderr at once, and to `train.log` once it is known that the run directory is this run's."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = ["log_to_file", "run_logger"]
+
+
+def run_logger(work_dir: str, is_main: bool) -> logging.Logger:
+    """To stderr; processes other than the first only warn. The first keeps its lines for `train.log`.
+
+    Args:
+        work_dir: The run directory, which names the logger.
+        is_main: Whether this is the first process.
+    """
+    logger = logging.getLogger(f"ofakit.{Path(work_dir).resolve()}")
+    logger.propagate = False
+    logger.setLevel(logging.INFO if is_main else logging.WARNING)
+    _replace_handlers(logger, [logging.StreamHandler(sys.stderr)])
+    if is_main:
+        logger.addHandler(logging.handlers.MemoryHandler(capacity=1000))
+    return logger
+
+
+def log_to_file(logger: logging.Logger, path: Path) -> None:
+    """Log to a file too, which also gets what was said before.
+
+    Args:
+        logger: From `run_logger`.
+        path: The file; lines are added to it.
+    """
+    file = logging.FileHandler(path, encoding="utf-8")
+    said = [record for handler in logger.handlers for record in getattr(handler, "buffer", [])]
+    _replace_handlers(logger, [logging.StreamHandler(sys.stderr), file])
+    for record in said:
+        file.handle(record)
+
+
+def _replace_handlers(logger: logging.Logger, handlers: Sequence[logging.Handler]) -> None:
+    for handler in list(logger.handlers):
+        handler.close()
+        logger.removeHandler(handler)
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+        logger.addHandler(handler)
