@@ -1,11 +1,15 @@
-.PHONY: lint test bench
+.PHONY: lint test coverage bench
 
 lint:
 	ruff check .
 	ruff format --check .
+	mypy
 
 test:
 	pytest
+
+coverage:
+	pytest --cov
 
 BENCHMARKS = startup data masking scores kill_resume
 STOCK_BENCHMARKS = stock_parity stock_plain vs_stock

@@ -14,7 +14,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from ofakit.files import SaveError, replace_folder, settle, write_text
+from ofakit.files import SaveError, replace_file, replace_folder, saving, settle, write_text
 from safetensors.torch import save_file
 
 from tests.file_limit import file_limit
@@ -93,6 +93,56 @@ def test_file_is_replaced_whole_and_says_when_it_cannot_be(tmp_path):
     with pytest.raises(SaveError, match="cannot save .*/conf.json: File too large"), file_limit(3):
         write_text(path, "lost")
     assert path.read_text() == "new" and [file.name for file in path.parent.iterdir()] == ["conf.json"]
+
+
+def test_an_error_while_a_file_is_written_leaves_the_old_one(tmp_path):
+    path = tmp_path / "conf.json"
+    write_text(path, "old")
+    with pytest.raises(RuntimeError, match="broke"), replace_file(path) as new:
+        new.write_text("half")
+        assert new.parent == tmp_path and path.read_text() == "old"
+        raise RuntimeError("broke")
+    assert path.read_text() == "old" and [file.name for file in tmp_path.iterdir()] == ["conf.json"]
+
+
+def test_text_is_written_as_utf8(tmp_path):
+    write_text(tmp_path / "styles.txt", "fröhlich\n")
+    assert (tmp_path / "styles.txt").read_bytes() == "fröhlich\n".encode()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EROFS, "Read-only file system"),
+        RuntimeError("I/O error: File too large (os error 27)"),
+        RuntimeError('Os { code: 122, kind: Other, message: "Disk quota exceeded" }'),
+        shutil.Error([("a", "b", "[Errno 28] No space left on device")]),
+    ],
+)
+def test_a_refusal_is_known_by_its_number_wherever_it_stands(tmp_path, error):
+    with (
+        pytest.raises(SaveError, match="cannot save .*absent/best: .* MiB free") as caught,
+        saving(tmp_path / "absent" / "best"),
+    ):
+        raise error
+    assert caught.value.__cause__ is error
+
+
+def test_a_refusal_behind_another_error_is_found(tmp_path):
+    with pytest.raises(SaveError, match="No space left"), saving(tmp_path / "best"):
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError:
+            raise RuntimeError("the writer failed")  # noqa: B904
+
+
+def test_settle_takes_the_old_folder_away_once_the_new_one_is_there(tmp_path):
+    for name in ("step_5", ".step_5.old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "weights").write_text(name)
+    settle(tmp_path / "step_5")
+    assert [path.name for path in tmp_path.iterdir()] == ["step_5"]
+    assert (tmp_path / "step_5" / "weights").read_text() == "step_5"
 
 
 def test_settle_brings_back_the_old_folder_after_a_kill_between_the_renames(tmp_path):

@@ -1,11 +1,32 @@
-"""Where a process computes."""
+"""Where a process computes, which of the others it is, and what all of them agree on."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 import torch
 from ofakit.errors import UsageError
-from ofakit.processes import device_named
+from ofakit.processes import Processes, device_named, join_processes, joined_processes, launched_rank
+
+from tests.two_processes import run_two
+
+TWO = """
+import json
+import sys
+from pathlib import Path
+
+from ofakit.processes import join_processes, joined_processes, launched_rank
+
+mine = join_processes("cpu")
+found = {
+    "place": [mine.rank, mine.world_size, mine.is_main, launched_rank(), joined_processes().rank],
+    "total": mine.total([1.0 + mine.rank, 1.0 + 2.0**-40]),
+    "gather": mine.gather({"rank": mine.rank}),
+}
+mine.wait()
+Path(sys.argv[1], f"{mine.rank}.json").write_text(json.dumps(found))
+"""
 
 
 def test_the_cpu_is_always_there():
@@ -27,3 +48,35 @@ def test_a_process_takes_its_own_gpu(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(UsageError, match="it has cpu, cuda:0, cuda:1"):
         device_named()
+
+
+@pytest.mark.parametrize(("rank", "is_main"), [(0, True), (1, False)])
+def test_rank_0_is_the_main_process(rank, is_main):
+    assert Processes(rank, 2, torch.device("cpu")).is_main is is_main
+
+
+def test_one_process_is_alone(monkeypatch):
+    for name in ("RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    alone = join_processes("cpu")
+    assert alone == joined_processes("cpu") == Processes(0, 1, torch.device("cpu"))
+    assert alone.total([1.5, 2.0]) == [1.5, 2.0]
+    assert alone.gather("mine") == ["mine"]
+    alone.wait()
+
+
+def test_the_rank_is_known_before_the_processes_have_joined(monkeypatch):
+    monkeypatch.setenv("RANK", "3")
+    assert launched_rank() == 3
+    monkeypatch.delenv("RANK")
+    assert launched_rank() == 0
+
+
+def test_two_processes_add_up_and_gather_in_the_order_of_their_ranks(tmp_path):
+    run_two(TWO, tmp_path)
+    for rank in range(2):
+        found = json.loads((tmp_path / f"{rank}.json").read_text())
+        assert found["place"] == [rank, 2, rank == 0, rank, rank]
+        # The second sum needs double precision.
+        assert found["total"] == [3.0, 2.0 + 2.0**-39]
+        assert found["gather"] == [{"rank": 0}, {"rank": 1}]

@@ -17,7 +17,7 @@ class UsageError(OfakitError, ValueError):
 
     Args:
         message: What was expected, what was found and how to cure it.
-        key: The key of a component that is to blame, for what adds the file that holds it.
+        key: The key of a component's configuration that is to blame; whoever knows the file adds its name.
     """
 
     def __init__(self, message: str = "", key: str | None = None) -> None:

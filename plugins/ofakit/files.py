@@ -1,7 +1,7 @@
 """Write files and folders so that a killed process leaves either the old or the new one, never half of one.
 
 A folder is written beside its final name, synced and renamed. A folder cannot be renamed over another, so the old one
-steps aside first; `settle` repairs the one moment in which a kill can leave only the old name aside.
+steps aside first; `settle` repairs what a kill between the two renames leaves behind.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NUMBER = re.compile(r"(?:\[Errno |\(os error |Os \{ code: )(\d+)")
 
 
 class SaveError(OfakitError):
-    """The disk refused; what was there before is intact."""
+    """The disk refused to write; what was there before is intact."""
 
 
 @contextmanager
@@ -47,7 +47,8 @@ def saving(path: Path) -> Iterator[None]:
         free = shutil.disk_usage(_existing_parent(path)).free
         raise SaveError(
             f"cannot save {path}: {os.strerror(number)} ({free / 2**20:.0f} MiB free). "
-            "What was saved before is intact; free room or mend the permission and try again, a training with --resume"
+            "What was saved before is intact. Free some space or fix the permission and try again; a training run goes "
+            "on with --resume"
         ) from error
 
 
@@ -74,7 +75,7 @@ def write_text(path: Path, text: str) -> None:
     """Replace a file in one step.
 
     Args:
-        path: The file; its folder is made where it is missing.
+        path: The file; its folder is created where it is missing.
         text: Its new content.
 
     Raises:
@@ -89,7 +90,7 @@ def replace_file(final: Path) -> Iterator[Path]:
     """Write a new file that takes the final name only when the block ends without an error.
 
     Args:
-        final: The file's final name; its folder is made where it is missing.
+        final: The file's final name; its folder is created where it is missing.
 
     Yields:
         The file to write.
@@ -156,13 +157,13 @@ def settle(final: Path) -> None:
 
 
 def _sync_tree(folder: Path) -> None:
-    """Bring every file of a folder, and the folder itself, to the disk."""
+    """Flush every file of a folder, and the folder itself, to disk."""
     for path in [*folder.rglob("*"), folder]:
         _sync(path)
 
 
 def _sync(path: Path) -> None:
-    """Bring one file or folder to the disk."""
+    """Flush one file or folder to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -14,8 +14,8 @@ __all__ = ["exports"]
 def exports(package: str, names_of: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
     """Make a module's `__getattr__`, so that `from package import name` imports the file of `name` only then.
 
-    A file may be called like what it offers, as `ofakit/scores/cider.py` is: in the package that name means what is
-    offered and never the file, whichever is imported first.
+    A file may share its name with what it offers, as `ofakit/scores/cider.py` does: in the package that name means what
+    is offered and never the file, whichever is imported first.
 
     Args:
         package: The package's `__name__`.

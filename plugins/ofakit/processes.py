@@ -86,7 +86,7 @@ class Processes:
 
 
 def join_processes(device: str | None = None) -> Processes:
-    """Join the other processes that torchrun started, by nccl on GPUs and by gloo elsewhere.
+    """Join the other processes that torchrun started, over nccl on GPUs and over gloo elsewhere.
 
     Args:
         device: "cpu", "cuda" or "cuda:1"; None takes this process's GPU where there is one.
@@ -121,7 +121,7 @@ def device_named(name: str | None = None) -> torch.device:
 
 
 def joined_processes(device: torch.device | str = "cpu") -> Processes:
-    """Those that have joined: the default process group, or this process alone where there is none.
+    """The processes that have joined: the default process group, or this one alone where there is none.
 
     Args:
         device: Where this one computes.

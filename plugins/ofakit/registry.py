@@ -101,8 +101,8 @@ class Registry:
             **context: Arguments that do not come from the configuration. Those the member does not take are left out.
 
         Raises:
-            UsageError: `type` is missing or unknown, a key is none of the member's arguments or misses, or a value is
-                of another type than the argument's annotation.
+            UsageError: `type` is missing or unknown, a key is missing or is not one of the member's arguments, or a
+                value is not of the type that the argument is annotated with.
         """
         if not isinstance(spec, Mapping) or not isinstance(spec.get("type"), str):
             raise UsageError(f"a {self.noun} needs a 'type', found {spec!r}: {did_you_mean('', self.names())}")
@@ -118,7 +118,7 @@ class Registry:
             spec: A configuration.
 
         Raises:
-            UsageError: It is no number.
+            UsageError: It is not a number.
         """
         return checked_value(spec.get("weight", 1.0), float, "weight", f"{self.noun} {spec.get('type')!r}")
 
@@ -133,7 +133,7 @@ class Registry:
         for key, value in arguments.items():
             if key in configurable:
                 arguments[key] = checked_value(value, annotations.get(key, Any), key, owner)
-            elif not open_ended:
+            elif not open_ended or key in context:
                 raise UsageError(f"unknown key {key!r} for {owner}: {did_you_mean(key, configurable)}", key)
         for key in configurable:
             if named[key].default is inspect.Parameter.empty and key not in arguments:

@@ -65,6 +65,37 @@ def test_a_folder_of_other_things_is_not_replaced(full_run, tmp_path, capsys, co
     assert not notes.exists()
 
 
+@pytest.mark.parametrize("form", ["ofakit", "huggingface"])
+def test_a_file_in_the_way_of_a_directory_is_left_alone(run, tmp_path, form, capsys):
+    notes = tmp_path / "notes.txt"
+    notes.write_text("mine")
+    for out in (notes, notes / "model"):
+        assert checkpoint.main(["convert", str(run / "best"), str(out), "--to", form]) == 2
+        error = capsys.readouterr().err
+        assert str(notes) in error and "Traceback" not in error
+    assert checkpoint.main(["average", str(run / "best"), "--out", str(notes)]) == 2
+    assert notes.read_text() == "mine"
+
+
+def test_a_file_is_not_written_over_a_folder_nor_below_a_file(run, tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    for out in (tmp_path, tmp_path / "file" / "ofa.pt"):
+        assert checkpoint.main(["convert", str(run / "best"), str(out), "--to", "fairseq"]) == 2
+        assert "Traceback" not in capsys.readouterr().err
+    for out in (f"{tmp_path}/file/", f"{tmp_path}/file/ofa.pt"):
+        assert checkpoint.main(["extract", str(tmp_path / "a.tar"), "ofa.pt", "--out", out]) == 2
+        assert f"{tmp_path}/file is a file, not a folder" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_directory_keeps_its_own_vocabulary_and_styles(run, tmp_path, capsys):
+    same = ["convert", str(run / "best"), str(tmp_path / "a"), "--to", "ofakit"]
+    assert checkpoint.main([*same, "--tokenizer", str(run / "best")]) == 2
+    assert "leave out --tokenizer" in capsys.readouterr().err
+    assert checkpoint.main(same) == 0
+    assert load_bundle(tmp_path / "a").styles.names == load_bundle(run / "best").styles.names
+
+
 def test_plain_directory_asks_for_its_style_in_the_prompt(full_run, tmp_path, capsys):
     assert checkpoint.main(["convert", str(full_run / "best"), str(tmp_path / "a"), "--to", "plain"]) == 2
     assert "choose a style" in capsys.readouterr().err

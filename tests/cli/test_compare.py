@@ -99,7 +99,7 @@ def test_the_latex_table_is_whole_and_safe(files, tmp_path):
 
 def test_the_tool_prints_tables_and_ends_with_json(files, tmp_path):
     command = [sys.executable, Path(__file__).parents[2] / "tools" / "compare.py", files["poor"], files["good"]]
-    targets = tmp_path / "t.md", tmp_path / "t.tex"
+    targets = tmp_path / "t.md", tmp_path / "new" / "t.tex"
     done = subprocess.run(
         [*command, "--references", files["references"], "--no-java", "--rounds", "200", "--bootstrap", "50",
          "--markdown", targets[0], "--latex", targets[1]],
@@ -141,6 +141,8 @@ def test_what_does_not_fit_is_named(files, tmp_path):
         compare({**files, "short": short}, "good", "short")
     with pytest.raises(UsageError, match="two prediction files or more"):
         compare(files, "good")
+    with pytest.raises(UsageError, match=r"good\.jsonl is given twice"):
+        compare(files, "good", "poor", "good")
     with pytest.raises(UsageError, match="pass --references"):
         compare_files([files["good"], files["poor"]], None)
 
@@ -148,7 +150,7 @@ def test_what_does_not_fit_is_named(files, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [(["--bootstrap", "0"], "1 resample or more"), (["--rounds", "0"], "1 round or more"),
-     (["--latex", "no/such/folder/t.tex"], "--latex: cannot write")],
+     (["--latex", "."], "--latex: cannot write ."), (["--markdown", f"{__file__}/t.md"], "--markdown: cannot write")],
 )  # fmt: skip
 def test_bad_usage_exits_with_2_and_no_traceback(files, arguments, message, capsys):
     usual = ["--rounds", "20", "--bootstrap", "20", "--no-java", "--references", str(files["references"])]

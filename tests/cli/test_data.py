@@ -1,14 +1,11 @@
-"""`tools/data.py`: its answers, its exit codes, and a help that loads nothing."""
+"""`tools/data.py`: its answers, and what is bad usage."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from ofakit.cli.data import main
 
-TOOL = Path(__file__).resolve().parents[2] / "tools" / "data.py"
 SCENES = ["scenes", "--images", "8", "--val", "2", "--test", "2", "--size", "32"]
 
 
@@ -81,6 +78,7 @@ def test_doctor_and_store_on_a_configuration(tmp_path, scenes, capsys):
         (["store", "--reader", '{"type": "jsonl", "train": "x"}', "--split", "trian"], "did you mean 'train'"),
         (["scenes", "--images", "0"], "expected images"),
         (["style-words"], "--conf FILE or --reader JSON"),
+        (["doctor", "--reader", '{"type": "jsonl"}', "--set", "a=b"], "--set goes with --conf"),
         (["style-words", "--reader", '{"type": "jsonl", "train": "x", "root": "/nowhere"}'], "nowhere"),
     ],
 )
@@ -92,18 +90,42 @@ def test_bad_usage_ends_with_2_and_no_traceback(arguments, message, capsys):
     assert not captured.out
 
 
-def test_help_is_light():
-    code = (
-        f"import sys, runpy; sys.argv = ['data.py', '--help']\ntry: runpy.run_path({str(TOOL)!r}, run_name='__main__')"
-    )
-    code += "\nexcept SystemExit: print(sorted({'torch', 'numpy', 'PIL', 'modelscope'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
-    assert "doctor" in done.stdout
+@pytest.mark.parametrize("arguments", [["doctor", "--workers", "0"], ["store", "--workers=-3"], ["store", "--size=-5"]])
+def test_numbers_count_from_one(arguments, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main([*arguments, "--conf", "conf.json"])
+    assert "from 1 up" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["doctor", "--no-images", "--list"], ["style-words", "--output"]])
+def test_a_report_that_cannot_be_written_is_bad_usage(tmp_path, scenes, arguments, capsys):
+    reader = {"type": "scenes", "images": 8, "val": 2, "test": 2, "size": 32}
+    (tmp_path / "conf.json").write_text(json.dumps({"data": {"reader": reader, "root": str(Path(scenes).parent)}}))
+    (tmp_path / "file").write_text("mine")
+    for place in (tmp_path, tmp_path / "file" / "report.json"):
+        assert main([*arguments, str(place), "--conf", str(tmp_path / "conf.json")]) == 2
+        error = capsys.readouterr().err
+        assert f"{arguments[-1]}: cannot write {place}" in error and "Traceback" not in error
+    assert (tmp_path / "file").read_text() == "mine"
+    report = tmp_path / "new" / "report.json"
+    assert main([*arguments, str(report), "--conf", str(tmp_path / "conf.json")]) == 0
+    assert json.loads(report.read_text())
+
+
+def test_without_a_root_the_doctor_looks_where_the_training_does(tmp_path, monkeypatch, capsys):
+    (tmp_path / "here.jsonl").write_text('{"image": "1.png", "text": "a dog"}\n')
+    reader = {"type": "jsonl", "train": "here.jsonl"}
+    (tmp_path / "conf.json").write_text(json.dumps({"data": {"reader": reader, "val": None, "test": None}}))
+    monkeypatch.chdir(tmp_path)
+    assert main(["doctor", "--conf", "conf.json", "--no-images"]) == 0
+    assert answer(capsys)["splits"]["train"]["captions"] == 1
+    assert main(["doctor", "--conf", "conf.json", "--set", "data.reader.type=given"]) == 2
+    assert "were given to the trainer in Python" in capsys.readouterr().err
 
 
 def test_style_words_are_those_that_style_mlm_masks(tmp_path, scenes, capsys):
     from ofakit.data import READERS, expand
+    from ofakit.hub import CaptionBundle
     from ofakit.objectives.style_mlm import StyleMLM
     from ofakit.text import StyleSet
 
@@ -116,14 +138,9 @@ def test_style_words_are_those_that_style_mlm_masks(tmp_path, scenes, capsys):
     *table, line = capsys.readouterr().out.strip().splitlines()
     result = json.loads(line)
 
-    class Bundle:
-        tokenizer, styles = None, StyleSet(["plain", "pirate", "poetic", "robot"])
-
-        class preprocessor:
-            strip_punctuation, lowercase, leading_space = False, True, True
-
+    bundle = CaptionBundle(None, None, StyleSet(["plain", "pirate", "poetic", "robot"]))
     objective = StyleMLM(top=7, min_score=0.5)
-    objective.prepare(expand(READERS.build({**spec, "root": root}).read("train")), Bundle, tmp_path)
+    objective.prepare(expand(READERS.build({**spec, "root": root}).read("train")), bundle, tmp_path)
     assert {style: list(found) for style, found in result["styles"].items()} == {
         style: list(found) for style, found in objective.scores.items()
     }

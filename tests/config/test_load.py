@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 
 import pytest
 from ofakit.config import json_schema, load_config, parse_config
-from ofakit.config.stage_experiments import stage_experiments
+from ofakit.config.load import laid_over, read_values
 from ofakit.errors import UsageError
 
 MINIMAL = {"data": {"reader": {"type": "scenes"}}}
@@ -21,7 +23,7 @@ def write(folder, name, values):
 def test_minimal_file_gets_the_defaults(tmp_path):
     config = load_config(write(tmp_path, "a.json", MINIMAL))
     assert config.train.optimizer.type == "AdamW"
-    assert [o.type for o in config.objectives] == ["cross_entropy"]
+    assert config.objectives is None and config.task == "image-captioning"
     assert config.evaluation.dataloader.batch_size_per_gpu == 16
 
 
@@ -53,11 +55,43 @@ def test_set_takes_json_and_text_and_list_positions(tmp_path):
     assert config.objectives[0].label_smoothing == 0.2
 
 
-@pytest.mark.parametrize("override", ["train.max_epochs", "=3", "objectives.7.type=x", "seed.deep=1"])
-def test_set_that_cannot_be_applied_is_refused(tmp_path, override):
-    path = write(tmp_path, "a.json", MINIMAL | {"objectives": [{"type": "cross_entropy"}], "seed": 1})
-    with pytest.raises(UsageError, match="--set"):
-        load_config(path, [override])
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("train.max_epochs", "expects key=value, found 'train.max_epochs'"),
+        ("=3", "expects key=value, found '=3'"),
+        ("objectives.7.type=x", "expected a position from 0 to 0, found '7'"),
+        ("objectives.²=x", "expected a position from 0 to 0, found '²'"),
+        ("train.hooks.0=x", "expected no position, because the list is empty, found '0'"),
+        ("seed.deep=1", "'seed' is 1, which has no keys below it"),
+    ],
+)
+def test_set_that_cannot_be_applied_is_refused(tmp_path, override, said):
+    keys = {"objectives": [{"type": "cross_entropy"}], "seed": 1, "train": {"hooks": []}}
+    with pytest.raises(UsageError, match=f"--set.*{re.escape(said)}"):
+        load_config(write(tmp_path, "a.json", MINIMAL | keys), [override])
+
+
+def test_set_makes_the_sections_on_its_way(tmp_path):
+    values, files = read_values(write(tmp_path, "a.json", {"a": None}), ["a.b.c=[1]", "a.b.c.0=2", "x.y=text"])
+    assert values == {"a": {"b": {"c": [2]}}, "x": {"y": "text"}}
+    assert files == [tmp_path / "a.json"]
+
+
+@pytest.mark.parametrize(
+    ("base", "over", "merged"),
+    [
+        ({"a": {"type": "x", "b": 1}}, {"a": {"c": 2}}, {"a": {"type": "x", "b": 1, "c": 2}}),
+        ({"a": {"type": "x", "b": 1}}, {"a": {"type": "x", "b": 2}}, {"a": {"type": "x", "b": 2}}),
+        ({"a": {"type": "x", "b": 1}}, {"a": {"type": "y"}}, {"a": {"type": "y"}}),
+        ({"a": [1, 2]}, {"a": [3]}, {"a": [3]}),
+        ({"a": {"b": 1}}, {"a": None}, {"a": None}),
+    ],
+)
+def test_objects_are_merged_and_all_else_is_replaced(base, over, merged):
+    before = json.dumps([base, over])
+    assert laid_over(base, over) == merged
+    assert json.dumps([base, over]) == before
 
 
 def test_unknown_key_names_the_key_the_nearest_and_the_file(tmp_path):
@@ -86,15 +120,25 @@ def test_missing_key_in_a_list_names_the_file_of_the_list(tmp_path):
         load_config(grandchild)
 
 
-def test_unknown_key_of_a_stage_names_the_file(tmp_path):
-    write(tmp_path, "base.json", MINIMAL | {"stages": [{"name": "one", "train": {"max_epoch": 1}}]})
-    config = load_config(write(tmp_path, "a.json", {"extends": "base.json"}))
-    with pytest.raises(UsageError, match=r"stage 1, 'one': .*'max_epochs'.* in .*base\.json"):
-        stage_experiments(config)
-
-
 def test_where_values_came_from_makes_no_other_configuration(tmp_path):
     assert load_config(write(tmp_path, "a.json", MINIMAL)) == load_config(write(tmp_path, "b.json", MINIMAL))
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"train": {"batchsize": 8}}, "did you mean 'train.dataloader.batch_size_per_gpu'[?] Available: clip_norm"),
+        ({"lr": 1}, "unknown key 'lr'.*did you mean 'train.optimizer.lr'[?] Available: data"),
+        ({"train": {"work_dirs": "a"}}, "did you mean 'work_dir' at the top of the file[?]"),
+        ({"evaluation": {"batch_size_per_gpu": 1}}, "did you mean 'train.dataloader.batch_size_per_gpu'"),
+        ({"train": {"dataloader": {"batchsize": 8}}}, "did you mean 'batch_size_per_gpu'"),
+        ({"stages": [{"nam": "a", "name": "b"}]}, "unknown key 'stages.0.nam'.*did you mean 'name'"),
+        ({"train": {"zzz": 8}}, "unknown key 'train.zzz' in .*a.json: available: clip_norm"),
+    ],
+)
+def test_unknown_key_names_the_nearest_of_any_section(tmp_path, keys, said):
+    with pytest.raises(UsageError, match=said):
+        load_config(write(tmp_path, "a.json", MINIMAL | keys))
 
 
 def test_unknown_key_from_set_names_the_override(tmp_path):
@@ -114,17 +158,19 @@ def test_missing_file_names_the_nearest(tmp_path):
         load_config(tmp_path / "quickstrat.json")
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", '{"extends": 3}'])
+@pytest.mark.parametrize("text", ["{", "[1]", '{"extends": 3}', "\udcff"])
 def test_files_that_are_no_configuration_are_refused(tmp_path, text):
     path = tmp_path / "a.json"
-    path.write_text(text)
+    path.write_bytes(os.fsencode(text))
     with pytest.raises(UsageError, match="a.json"):
         load_config(path)
 
 
-def test_crop_larger_than_the_image_is_refused():
-    with pytest.raises(UsageError, match="max_image_size 64 is smaller"):
-        parse_config(MINIMAL | {"preprocessor": {"patch_image_size": 128, "max_image_size": 64}})
+def test_places_that_cannot_be_read_are_refused(tmp_path):
+    path = write(tmp_path, "a.json", MINIMAL)
+    for place in (tmp_path, path / "deeper.json"):
+        with pytest.raises(UsageError, match=f"cannot read configuration file {place}: "):
+            load_config(place)
 
 
 def test_resolved_configuration_reads_back_the_same():

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 from ofakit.config import parse_config
-from ofakit.config.modelscope_format import from_configuration, run_keys_on_top, with_usual_sections
+from ofakit.config.modelscope_format import (
+    from_configuration,
+    is_configuration,
+    run_keys_on_top,
+    stock_generation,
+    stock_preprocessor,
+    with_usual_sections,
+)
 
 STOCK = {"framework": "pytorch", "task": "image-captioning", "model": {"type": "ofa", "language": "en"}}
 
@@ -43,3 +50,68 @@ def test_hooks_watch_scores_by_our_names(theirs, ours):
     train = {"hooks": [{"type": "BestCkptSaverHook", "metric_key": theirs}, {"type": "IterTimerHook"}]}
     hooks = from_configuration({**STOCK, "train": train})["train"]["hooks"]
     assert hooks == [{"type": "BestCkptSaverHook", "metric_key": ours}, {"type": "IterTimerHook"}]
+
+
+def test_only_a_modelscope_configuration_names_a_framework():
+    assert is_configuration(STOCK) and not is_configuration({"data": {"reader": {"type": "scenes"}}})
+
+
+def test_what_the_stock_trainer_keeps_elsewhere_is_moved():
+    train = {
+        "work_dir": "out",
+        "seed": 5,
+        "max_epochs": 2,
+        "use_fp16": True,
+        "dataloader": {"batch_size_per_gpu": 4, "workers_per_gpu": 0, "shuffle": True},
+        "criterion": {"type": "X", "label_smoothing": 0.1, "drop_worst_ratio": 0.2, "drop_worst_after": 7, "eos": 2},
+        "optimizer": {"type": "AdamW", "lr": 5e-5, "options": {"cumulative_iters": 3, "grad_clip": {"max_norm": 9.0}}},
+        "optimizer_hook": {"grad_clip": {"max_norm": 2.0}},
+        "lr_scheduler": {"name": "polynomial_decay", "warmup_proportion": 0.01, "lr_end": 1e-7, "options": {}},
+    }
+    values = from_configuration({**STOCK, "train": train, "dataset": {"column_map": {"text": "caption", "id": "id"}}})
+    config = parse_config(values)
+    assert (config.work_dir, config.seed, config.train.max_epochs, config.train.precision) == ("out", 5, 2, "fp16")
+    assert config.train.dataloader.model_dump() == {"batch_size_per_gpu": 4, "workers_per_gpu": 0}
+    # The optimizer hook's own keys win over the options of the optimizer.
+    assert (config.train.clip_norm, config.train.gradient_accumulation) == (2.0, 3)
+    assert (config.train.optimizer.lr, config.train.lr_scheduler.warmup_proportion) == (5e-5, 0.01)
+    assert values["objectives"] == [
+        {"type": "cross_entropy", "label_smoothing": 0.1, "drop_worst_ratio": 0.2, "drop_worst_after": 7}
+    ]
+    assert config.data.reader.model_dump() == {"type": "given", "column_map": {"text": "caption"}}
+
+
+def test_the_stock_clips_only_where_it_is_told_to():
+    assert parse_config(from_configuration({**STOCK, "train": {}})).train.clip_norm is None
+
+
+@pytest.mark.parametrize(
+    ("criterion", "alpha"), [({"use_rdrop": True}, 1.0), ({"use_rdrop": True, "reg_alpha": 0.5}, 0.5), ({}, None)]
+)
+def test_r_drop_is_on_where_the_stock_has_it_on(criterion, alpha):
+    (objective,) = from_configuration({**STOCK, "train": {"criterion": criterion}})["objectives"]
+    assert objective.get("r_drop_alpha") == alpha
+
+
+@pytest.mark.parametrize(("language", "ours"), [("en", "en"), ("zh", "zh"), ("cn", "zh"), (None, "en")])
+def test_both_names_of_chinese_are_known(language, ours):
+    assert from_configuration({**STOCK, "model": {"language": language}})["model"] == {"language": ours}
+
+
+def test_preprocessing_is_the_stocks_unless_the_directory_is_ours():
+    assert stock_preprocessor(STOCK) == {"patch_image_size": 480, "mean_std": "half"}
+    model = {"prompt": " what?", "patch_image_size": 64, "max_src_length": 20, "imagenet_default_mean_and_std": True}
+    found = {"prompt": " what?", "patch_image_size": 64, "max_src_length": 20, "mean_std": "imagenet"}
+    assert stock_preprocessor({"model": model}) == found
+    ours = {"preprocessor": {"patch_image_size": 32}, "generation": {"num_beams": 2}}
+    values = from_configuration({**STOCK, "model": model, "ofakit": ours})
+    assert {key: values[key] for key in ours} == ours
+
+
+def test_the_beam_search_is_told_by_our_names():
+    beam = {"beam_size": 4, "max_len_b": 9, "min_len": 2, "no_repeat_ngram_size": 1, "len_penalty": 0.5, "odd": 1}
+    assert stock_generation({"model": {"beam_search": {**beam, "temperature": 2.0}}}) == {
+        "num_beams": 4, "max_length": 9, "min_length": 2, "no_repeat_ngram_size": 1, "length_penalty": 0.5,
+        "temperature": 2.0,
+    }  # fmt: skip
+    assert stock_generation(STOCK) == {}

@@ -1,7 +1,9 @@
 """Data sets in memory become examples."""
 
 import io
+from pathlib import Path
 
+import numpy as np
 import pytest
 from ofakit.data import Example, examples_from_dataset
 from ofakit.errors import UsageError
@@ -80,3 +82,23 @@ def test_ms_dataset():
     ms_dataset = pytest.importorskip("modelscope.msdatasets").MsDataset
     dataset = ms_dataset.to_ms_dataset(datasets.Dataset.from_dict({"image": ["a.jpg"], "text": ["one"]}))
     assert examples_from_dataset(dataset) == [Example("0", "a.jpg", "one", ("one",))]
+
+
+@pytest.mark.parametrize(("row", "own"), [({"id": 7}, "7"), ({"image_id": "x"}, "x"), ({"id": None}, "0"), ({}, "0")])
+def test_a_row_without_an_id_gets_its_number(row, own):
+    assert examples_from_dataset([{"text": "one", **row}])[0].id == own
+
+
+def test_several_texts_are_references():
+    (example,) = examples_from_dataset([{"caption": ["one", "two"]}])
+    assert (example.text, example.references) == (None, ("one", "two"))
+    (example,) = examples_from_dataset([{"caption": ["one", "two"], "references": ["three"]}])
+    assert (example.text, example.references) == (None, ("three",))
+
+
+def test_every_kind_of_image_passes():
+    images = [Image.new("RGB", (2, 2)), np.zeros((2, 2, 3), np.uint8), png(), Path("a.jpg"), None]
+    for image, example in zip(images, examples_from_dataset([{"image": image} for image in images]), strict=True):
+        assert example.image is image
+    with pytest.raises(UsageError, match="expected a path, bytes, a PIL image or an array in row 0, found int"):
+        examples_from_dataset([{"image": 3}])

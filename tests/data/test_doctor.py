@@ -49,7 +49,21 @@ def test_every_problem_is_found(splits, tmp_path):
 
 def test_the_text_names_them(splits):
     text = describe(examine(splits, known_style={"dry"}.__contains__))
-    for part in ("1 missing images", "2 broken images", "'odd' (2)", "2 empty captions: b, b", "dry ###", "6-10 #"):
+    parts = [
+        "1 missing image: ",
+        "2 broken images",
+        "'odd' (2)",
+        "2 empty captions: b, b",
+        "1 example without a caption: d",
+    ]
+    parts += [
+        "1 duplicate caption: a: 'one two'",
+        "3 captions repeat",
+        "1 example without an image",
+        "dry ###",
+        "6-10 #",
+    ]
+    for part in (*parts, "test: 2 examples, 2 images, 2 captions", "1 image in common"):
         assert part in text
     assert text.endswith("10 problems")
 
@@ -72,5 +86,18 @@ def test_without_decoding_images_are_left_alone(splits):
 def test_nothing_at_all():
     report = examine({"train": []})
     assert report["problems"] == 1
-    assert describe(report).endswith("train: the split is empty\n1 problems")
+    assert describe(report).endswith("train: the split is empty\n1 problem")
     assert describe(examine({})).endswith("no problems")
+
+
+def test_of_many_problems_the_first_few_are_shown():
+    examples = [Example(str(k), None, references=("",), style=f"style {k:02d}") for k in range(25)]
+    text = describe(examine({"train": examples}))
+    assert "25 empty captions: 0, 1, 2, 3, 4, …\n" in text
+    assert text.count("style ") == 20 and "    and 5 more\n" in text
+
+
+def test_progress_counts_every_image_once(splits):
+    seen = []
+    examine(splits, workers=2, progress=lambda done, of: seen.append((done, of)))
+    assert seen == [(k, 5) for k in range(1, 6)]

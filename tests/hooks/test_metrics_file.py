@@ -8,18 +8,20 @@ import math
 from types import SimpleNamespace
 
 import pytest
+from ofakit.files import SaveError
 from ofakit.hooks.metrics_file import MetricsFileHook
 from ofakit.processes import Processes
+
+from tests.file_limit import file_limit
 
 BAD = {"loss": math.nan, "grad_norm": math.inf, "lr": 1.0}
 
 
 def running(tmp_path, **state):
     """What the hook asks of a trainer."""
-    return SimpleNamespace(
-        work_dir=str(tmp_path), processes=Processes(0, 1, "cpu"), logger=logging.getLogger("test"), epoch=0,
-        max_epochs=1, max_iters=9, examples_in_step=8, **{"iter": 0, "evaluations": 0, **state},
-    )  # fmt: skip
+    about = {"work_dir": str(tmp_path), "processes": Processes(0, 1, "cpu"), "logger": logging.getLogger("test")}
+    about |= {"epoch": 0, "max_epochs": 1, "iter": 0, "max_iters": 9, "examples_in_step": 8, "evaluations": 0}
+    return SimpleNamespace(**{**about, **state})
 
 
 def lines_of(tmp_path, steps, interval):
@@ -65,3 +67,48 @@ def test_steps_and_evaluations_after_the_snapshot_are_taken_out(tmp_path, evalua
     MetricsFileHook().before_run(running(tmp_path, iter=3, evaluations=evaluations))
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == rows[:kept]
+
+
+def test_a_line_says_step_epoch_and_means_and_only_at_the_end_of_an_interval(tmp_path):
+    steps = [({"loss": float(k), "seconds/forward": 0.5}, False) for k in range(1, 6)]
+    first, second = lines_of(tmp_path, steps, interval=2)
+    assert (first["step"], first["epoch"], first["loss"], first["seconds/forward"]) == (2, 1, 1.5, 0.5)
+    assert (second["step"], second["loss"]) == (4, 3.5)
+    assert first["images_per_second"] > 0
+
+
+@pytest.mark.parametrize(("at_the_end", "step"), [(False, 3), (True, 2)])
+def test_an_evaluation_is_written_once_with_the_steps_before_it(tmp_path, at_the_end, step):
+    trainer = running(tmp_path, iter=2, evaluations=1, metric_values={"cider": 0.5, "rouge_l": math.nan}, epoch=4)
+    trainer.step_logs, trainer.step_is_skipped, trainer.epoch_is_over = {"loss": 1.0}, False, at_the_end
+    hook = MetricsFileHook(interval=100)
+    hook.before_run(running(tmp_path))
+    told = hook.after_train_epoch if at_the_end else hook.after_train_iter
+    told(trainer)
+    told(trainer)
+    (line,) = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(line) == {"step": step, "epoch": 5, "evaluation/cider": 0.5, "evaluation/rouge_l": None}
+
+
+def test_the_log_shows_the_numbers_that_are_not_parts_of_others(tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="test")
+    lines_of(tmp_path, [({"loss": 2.0, "cross_entropy/loss": 1.0}, False)], interval=1)
+    (record,) = caplog.records
+    assert record.message.startswith("epoch 1/1  step 1/9  loss 2  images_per_second ")
+    assert "cross_entropy" not in record.message
+
+
+def test_only_the_main_process_writes(tmp_path):
+    trainer = running(tmp_path, processes=Processes(1, 2, "cpu"), step_logs={"loss": 1.0}, step_is_skipped=False)
+    hook = MetricsFileHook(interval=1)
+    hook.before_run(trainer)
+    hook.after_train_iter(trainer)
+    assert not (tmp_path / "metrics.jsonl").exists()
+
+
+def test_a_full_disk_is_a_clear_error(tmp_path):
+    trainer = running(tmp_path, step_logs={"loss": 1.0}, step_is_skipped=False)
+    hook = MetricsFileHook(interval=1)
+    hook.before_run(trainer)
+    with pytest.raises(SaveError, match="cannot save .*metrics.jsonl: File too large"), file_limit(10):
+        hook.after_train_iter(trainer)

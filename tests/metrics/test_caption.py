@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from ofakit.errors import UsageError
+from ofakit.metrics import METRICS
 from ofakit.metrics.caption import CaptionMetric
 from ofakit.scores import DocumentFrequency, StyleClassifier, cider, cider_d, document_frequency, ptb_tokenize
 
@@ -75,6 +76,48 @@ def test_style_accuracy_stands_beside_that_of_people(tmp_path):
     assert found["style_accuracy_of_people"] == classifier.human_accuracy
 
 
+def test_style_accuracy_is_that_of_the_captions_with_a_style(tmp_path):
+    path = tmp_path / "style_classifier.npz"
+    StyleClassifier.train(["a sunny day", "a dark night"] * 4, ["happy", "gloomy"] * 4).save(path)
+    metric = CaptionMetric(style_classifier=path)
+    captions = ["a sunny dog", "a dark dog", "a dark dog", "..."]
+    styles = ["HAPPY", None, " ", "gloomy"]
+    metric.add({"captions": captions}, {"references": [["x"]] * 4, "styles": styles})
+    assert metric.evaluate()["style_accuracy"] == 1.0
+    without = CaptionMetric(style_classifier=path)
+    without.add({"captions": captions}, {"references": [["x"]] * 4})
+    assert "bleu1" in without.evaluate() and "style_accuracy" not in without.evaluate()
+    unknown = CaptionMetric(style_classifier=path)
+    unknown.add({"captions": ["a dog"]}, {"references": [["x"]], "styles": ["hapy"]})
+    with pytest.raises(UsageError, match="does not know the style 'hapy': did you mean 'happy'"):
+        unknown.evaluate()
+
+
+def test_the_first_of_several_captions_with_one_id_counts():
+    metric = CaptionMetric()
+    metric.add({"captions": ["a dog", "a cat"]}, {"references": [["a dog"]] * 2, "ids": [7, "7"]})
+    metric.add({"captions": ["a dog", "a dog"]}, {"references": [["a dog"]] * 2})
+    metric.merge(metric)
+    found = metric.evaluate()
+    assert (found["captions"], found["skipped"]) == (5, 3), "captions without an id are never repeats"
+    assert found["bleu1"] == pytest.approx(1.0)
+
+
+def test_a_missing_java_score_is_left_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    metric = filled([0, 1], java=True)
+    assert "cider" in metric.evaluate() and "meteor" not in metric.evaluate()
+
+
+def test_it_is_found_by_its_files_name():
+    assert METRICS.names() == ["caption"]
+    metric = METRICS.build({"type": "caption", "java": True})
+    assert isinstance(metric, CaptionMetric) and metric.java
+    with pytest.raises(UsageError, match="did you mean 'java'"):
+        METRICS.build({"type": "caption", "jaba": True})
+
+
 def test_empty_captions_and_references_are_skipped_and_counted():
     metric = filled([0, 1])
     metric.add({"captions": ["...", "A bird"]}, {"references": [["A bird"], ["", "!"]]})
@@ -92,6 +135,10 @@ def test_empty_captions_and_references_are_skipped_and_counted():
         ({"captions": ["a"]}, {"references": [["a"]], "ids": ["x", "y"]}, "as many ids as captions"),
         ({"captions": [3]}, {"references": [["a"]]}, "found 3"),
         ({"captions": ["a"]}, {"references": ["a"]}, "its list of references"),
+        ({"captions": ["a"]}, {"references": [None]}, "its list of references, found 'a' and None"),
+        ({"captions": ["a"]}, {"references": [{"a"}]}, "its list of references"),
+        ({"captions": "ab"}, {"references": [["a"]] * 2}, "expected 'captions' as a list"),
+        ({"captions": ["a"]}, {"references": [["a"]], "styles": []}, "as many styles as captions, found 0 and 1"),
     ],
 )
 def test_batches_that_do_not_fit_are_named(outputs, inputs, message):

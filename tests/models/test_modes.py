@@ -64,3 +64,12 @@ def test_training_goes_on_under_autocast(model, gradients):
             model(x)
         model(x).float().square().sum().backward()
     assert model[2].weight.grad is not None and model[2].weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("gradients", [True, False])
+def test_what_autocast_kept_is_dropped_where_it_has_no_gradients(model, gradients, monkeypatch):
+    cleared = []
+    monkeypatch.setattr(torch, "clear_autocast_cache", lambda: cleared.append(True))
+    with evaluation_mode(model, gradients):
+        assert not cleared
+    assert cleared == [True] * (not gradients)

@@ -325,7 +325,7 @@ def test_a_frozen_backbone_sees_the_images_once_a_step_and_gives_the_same_bits(t
         bundle.model.encoder.embed_images.conv1.register_forward_hook(lambda *_, seen=seen: seen.append(1))
         objective.starting_model.encoder.embed_images.conv1.register_forward_hook(lambda *_, seen=seen: seen.append(1))
         if not shared:
-            monkeypatch.setattr("ofakit.trainers.update.shown_once", lambda _, batch: batch)
+            monkeypatch.setattr(type(bundle.model), "with_frozen_features", lambda _, batch: batch)
         updater, batch = updater_of(bundle, objective), make_batch(bundle, examples)
         logs = [updater([batch], step) for step in range(2)]
         assert len(seen) == (2 if shared else 6)

@@ -1,8 +1,8 @@
-"""Document frequencies: counted right, the same after saving, and never read from what is none."""
+"""Document frequencies: counted right, the same after saving, and never read from what holds none."""
 
 from __future__ import annotations
 
-import json
+import math
 import pickle
 
 import numpy as np
@@ -10,11 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ofakit.errors import UsageError
-from ofakit.files import SaveError
-from ofakit.rewards import REWARDS
-from ofakit.scores import DocumentFrequency, cider_d, document_frequency, measure, text_cache
-
-from tests.file_limit import file_limit
+from ofakit.scores import DocumentFrequency, cider_d, document_frequency
+from ofakit.scores.document_frequencies import count_documents, squared_weights
+from ofakit.scores.ngrams import build_trie, encode_texts, new_vocabulary
 
 WORDS = st.sampled_from(["a", "dog", "cat", "runs", "é", "😀"])
 LISTS = st.lists(st.lists(st.lists(WORDS, max_size=8).map(" ".join), min_size=1, max_size=3), min_size=1, max_size=8)
@@ -50,6 +48,49 @@ def test_saved_and_loaded_it_gives_the_same_rewards(lists, tmp_path_factory):
     assert [entry.name for entry in path.parent.iterdir()] == ["train.df.npz"]
 
 
+def test_a_document_counts_once_and_five_words_are_not_counted():
+    frequency = document_frequency([["a a a dog runs fast", "a dog"], ["a"]])
+    assert [frequency[ngram] for ngram in ("a", "a a", "a dog", " a\tdog ", "dog a")] == [2, 1, 1, 1, 0]
+    assert (frequency["a a dog runs"], frequency["a a dog runs fast"]) == (1, 0)
+    assert repr(frequency) == f"DocumentFrequency(documents=2, ngrams={len(frequency)})"
+
+
+def test_a_longer_ngram_weighs_nothing_less_than_its_rarest_part():
+    """What the table of a text cache leaves out: n-grams of one document, and so all that start with them."""
+    frequency = document_frequency([["a dog runs"], ["a dog sits"], ["a cat sits"], ["the sea"]])
+    cache = frequency.text_cache
+    (number,) = cache.numbers(["a dog sits zebra"])
+    start, _ = cache.bounds[number]
+    expected = [(math.log(4) - math.log(max(1, count))) ** 2 for count in (3, 2, 1, 0)]
+    np.testing.assert_allclose(cache.weights[start], expected)
+
+
+def test_the_weight_of_a_count():
+    expected = [math.log(4) ** 2, math.log(4) ** 2, math.log(2) ** 2, math.log(4 / 3) ** 2, 0.0]
+    np.testing.assert_allclose(squared_weights(4), expected, atol=1e-15)
+    assert squared_weights(1).tolist() == [0.0, 0.0]
+
+
+def test_items_are_counted_and_not_texts():
+    """Text 0 belongs to no item; items 0 and 1 have the texts 1 and 2, and 3."""
+    words, bounds = encode_texts(["c", "a b", "a", "b"], new_vocabulary())
+    trie = build_trie(words, bounds)
+    counts = count_documents(trie.nodes, bounds, 1, np.array([3, 4]), trie.node_count)
+    found = {text: counts[trie.nodes[start, 0]] for text, (start, _) in zip("cAab", bounds.tolist(), strict=True)}
+    assert found == {"c": 0, "A": 1, "a": 1, "b": 2}
+
+
+@pytest.mark.parametrize(("caption", "expected"), [("a dog <eos>", True), ("a dog", False), ("a <eos>dog", False)])
+def test_captions_for_the_reward_are_known_by_their_last_word(caption, expected):
+    assert document_frequency([[caption]]).for_reward == expected
+
+
+@pytest.mark.parametrize("references", [[], [[]], [["a"], []], ["a dog"], [[None]]])
+def test_what_cannot_be_counted_is_refused(references):
+    with pytest.raises(UsageError):
+        document_frequency(references)
+
+
 def test_it_can_be_pickled_without_what_it_remembers():
     frequency = document_frequency(REFERENCES)
     before = len(pickle.dumps(frequency))
@@ -57,32 +98,6 @@ def test_it_can_be_pickled_without_what_it_remembers():
     assert len(pickle.dumps(frequency)) == before
     again = pickle.loads(pickle.dumps(frequency))
     assert np.array_equal(cider_d(["a dog"] * 200, [[f"a dog {n}"] for n in range(200)], again).per_item, expected)
-
-
-def test_words_nobody_counted_are_told_apart():
-    frequency = document_frequency(REFERENCES)
-    scores = cider_d(["zebra", "zebra"], [["zebra"], ["gnu"]], frequency).per_item
-    assert scores[0] > 0
-    assert scores[1] == 0
-
-
-def test_rewards_stay_the_same_while_texts_are_forgotten(monkeypatch):
-    frequency = document_frequency(REFERENCES)
-    batches = [[f"a dog {n} runs {n + k}" for k in range(5)] for n in range(40)]
-    expected = [cider_d(batch, [REFERENCES[0]] * 5, frequency).per_item for batch in batches]
-    monkeypatch.setattr(text_cache, "_MAX_WORDS", 60)
-    fresh = document_frequency(REFERENCES)
-    found = [cider_d(batch, [REFERENCES[0]] * 5, fresh).per_item for batch in batches]
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
-    assert fresh.text_cache._used < 200
-
-
-@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 half a zip"])
-def test_a_broken_file_is_refused(tmp_path, content):
-    path = tmp_path / "broken.npz"
-    path.write_bytes(content)
-    with pytest.raises(UsageError, match=r"broken\.npz: expected a file of kind"):
-        DocumentFrequency.load(path)
 
 
 def test_a_missing_file_and_a_foreign_one_are_refused(tmp_path):
@@ -98,83 +113,8 @@ def test_a_file_that_lacks_a_part_is_refused(tmp_path):
     document_frequency(REFERENCES).save(path)
     parts = dict(np.load(path))
     np.savez(path, **{name: part for name, part in parts.items() if name != "edges"})
-    with pytest.raises(UsageError, match="found none of edges"):
+    with pytest.raises(UsageError, match="found no edges"):
         DocumentFrequency.load(path)
     np.savez(path, **{**parts, "counts": parts["counts"][1:]})
     with pytest.raises(UsageError, match="a count for each"):
         DocumentFrequency.load(path)
-
-
-def test_pickled_arrays_are_never_loaded(tmp_path):
-    np.savez(tmp_path / "evil.npz", kind="ofakit document frequency 1", words=np.array([{}], dtype=object))
-    with pytest.raises(UsageError, match="expected a file of kind"):
-        DocumentFrequency.load(tmp_path / "evil.npz")
-
-
-def test_a_save_that_fails_leaves_the_old_file(tmp_path):
-    path = tmp_path / "df.npz"
-    document_frequency(REFERENCES).save(path)
-    before = path.read_bytes()
-    with pytest.raises(SaveError, match="df.npz: File too large"), file_limit(100):
-        document_frequency([["another"]]).save(path)
-    assert path.read_bytes() == before
-    assert [entry.name for entry in tmp_path.iterdir()] == ["df.npz"]
-
-
-def test_from_a_file_on_the_command_line(tmp_path, capsys):
-    from ofakit.cli.data import main
-
-    lines = [json.dumps({"id": str(n), "captions": texts}) for n, texts in enumerate(REFERENCES)]
-    (tmp_path / "train.jsonl").write_text("\n".join([*lines, '{"id": "9", "captions": ["..."]}']))
-    output = tmp_path / "deep" / "train.df.npz"
-    assert main(["document-frequency", "--references", str(tmp_path / "train.jsonl"), "--output", str(output)]) == 0
-    result = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (result["documents"], result["skipped"]) == (3, 1)
-    loaded = DocumentFrequency.load(output)
-    assert (loaded["a"], loaded["dog runs"], len(loaded)) == (3, 1, result["ngrams"])
-
-
-def test_a_file_for_the_reward_counts_what_the_reward_counts(tmp_path):
-    from ofakit.cli.data import main
-
-    captions = [["A dog runs, fast.", "..."], ["A dog's bone!"], ["A cat"]]
-    lines = [json.dumps({"id": str(n), "captions": texts}) for n, texts in enumerate(captions)]
-    (tmp_path / "train.jsonl").write_text("\n".join(lines))
-    arguments = ["document-frequency", "--references", str(tmp_path / "train.jsonl"), "--output"]
-    assert main([*arguments, str(tmp_path / "reward.npz"), "--for-reward"]) == 0
-    assert main([*arguments, str(tmp_path / "scores.npz")]) == 0
-    reward = REWARDS.build({"type": "cider_d", "document_frequency": str(tmp_path / "reward.npz")})
-    counted = REWARDS.build({"type": "cider_d"})
-    counted.prepare([["A dog runs, fast."], *captions[1:]], [None] * 3)
-    batch = (["A dog's", "a cat runs"], captions[1:], [None] * 2)
-    assert np.array_equal(reward(*batch), counted(*batch)) and reward.frequency["a dogs bone <eos>"] == 1
-    with pytest.raises(UsageError, match=r"scores\.npz: expected captions that end with '<eos>'.*--for-reward"):
-        REWARDS.build({"type": "cider_d", "document_frequency": str(tmp_path / "scores.npz")})
-    with pytest.raises(UsageError, match="expected one for scoring, found one for the reward"):
-        measure(["a cat"], [["a cat"]], DocumentFrequency.load(tmp_path / "reward.npz"), java=False)
-
-
-@pytest.mark.parametrize("arguments", [[], ["--conf", "a.json", "--references", "b.json"]])
-def test_one_source_is_needed(arguments, tmp_path, capsys):
-    from ofakit.cli.data import main
-
-    assert main(["document-frequency", *arguments, "--output", str(tmp_path / "x.npz")]) == 2
-    assert "either --conf FILE or --references FILE" in capsys.readouterr().err
-
-
-def test_from_an_experiment_on_the_command_line(tmp_path, capsys):
-    """An image in one style is a document."""
-    from ofakit.cli.data import main
-
-    rows = [
-        {"image": "1.jpg", "funny": "A dog runs.", "sad": "A dog sits."},
-        {"image": "2.jpg", "funny": "A cat!", "sad": "..."},
-    ]
-    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    reader = {"type": "flickrstyle", "train": "train.jsonl", "styles": ["funny", "sad"], "images": "."}
-    (tmp_path / "conf.json").write_text(json.dumps({"data": {"root": str(tmp_path), "reader": reader}}))
-    output = tmp_path / "train.df.npz"
-    assert main(["document-frequency", "--conf", str(tmp_path / "conf.json"), "--output", str(output)]) == 0
-    result = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (result["documents"], result["skipped"]) == (3, 1)
-    assert DocumentFrequency.load(output)["a dog"] == 2

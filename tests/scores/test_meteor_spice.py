@@ -108,7 +108,7 @@ def alive(process: int) -> bool:
     ("script", "message"),
     [
         ("echo no memory >&2; exit 3", "METEOR: Java ended with code 3: no memory"),
-        ("cat >/dev/null; echo Error: specify", "METEOR answered what is no list of numbers"),
+        ("cat >/dev/null; echo Error: specify", "METEOR: expected lines of numbers, found 'Error: specify"),
         ("cat >/dev/null; echo 1 2 3", "expected 23 numbers for each of 1 items"),
         ("cat >/dev/null", "expected 23 numbers"),
     ],
@@ -117,17 +117,6 @@ def test_java_that_fails_is_named(tmp_path, monkeypatch, script, message):
     pretend_java(tmp_path, monkeypatch, script)
     with pytest.raises(MissingScoreError, match=message):
         meteor(["a dog"], [["a dog"]])
-
-
-def test_without_java_the_other_scores_come_and_two_say_why(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("JAVA_HOME", raising=False)
-    found, missing = measure(["a dog runs off"], [["a dog runs off"]])
-    assert list(found) == ["bleu1", "bleu2", "bleu3", "bleu4", "rouge_l", "cider", "cider_d"]
-    assert set(missing) == {"meteor", "spice"}
-    for name, reason in missing.items():
-        assert reason.startswith(f"{name.upper()} needs Java")
-        assert "install" in reason
 
 
 def test_without_pycocoevalcap_they_say_how_to_get_it(tmp_path, monkeypatch):
@@ -179,3 +168,56 @@ def test_spice_that_writes_nothing_is_named(spice_folder, monkeypatch):
     pretend_java(spice_folder, monkeypatch, "echo nothing to do")
     with pytest.raises(MissingScoreError, match="SPICE wrote no answer; it printed 'nothing to do"):
         spice(["a dog"], [["a dog"]])
+
+
+def answering(folder, answer):
+    """A pretended SPICE of Java 17 that gives one answer."""
+    (folder / "answer").write_text(answer)
+    version = 'if [ "$1" = -version ]; then echo \'openjdk version "17.0.1"\' >&2; exit 0; fi'
+    return f'{version}\nwhile [ "$1" != -out ]; do shift; done\ncp {folder / "answer"} "$2"'
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        '[{"image_id": 0, "scores": {"All": {"f": 0.5}}}',
+        '[{"image_id": 0, "scores": {"All": {"f": 0.5}}}]',
+        '[{"image_id": 0}, {"image_id": 1}]',
+        '{"error": "no"}',
+    ],
+)
+def test_spice_that_does_not_score_every_item_is_named(spice_folder, monkeypatch, answer):
+    pretend_java(spice_folder, monkeypatch, answering(spice_folder, answer))
+    with pytest.raises(MissingScoreError, match="SPICE: expected a score for each of 2 items"):
+        spice(["a dog", "a cat"], [["a dog"], ["a cat"]])
+
+
+def test_java_that_never_tells_its_version_is_named(spice_folder, monkeypatch):
+    monkeypatch.setattr(meteor_spice, "_VERSION_TIMEOUT", 0.5)
+    pretend_java(spice_folder, monkeypatch, "exec sleep 300")
+    with pytest.raises(MissingScoreError, match="SPICE needs Java, and .*java does not tell its version"):
+        spice(["a dog"], [["a dog"]])
+
+
+def test_a_version_in_no_known_form_and_no_known_encoding_counts_as_old(spice_folder, monkeypatch):
+    pretend_java(spice_folder, monkeypatch, "printf 'version \\377' >&2")
+    assert meteor_spice._java_version(str(spice_folder / "java")) == 0
+
+
+def test_java_that_cannot_be_started_is_named_and_does_not_stop_the_other_scores(tmp_path, monkeypatch):
+    pretend_java(tmp_path, monkeypatch, "")
+    (tmp_path / "java").write_text("#!/no/such/program\n")
+    found, missing = measure(["a dog runs off"], [["a dog runs off"]])
+    assert "cider" in found and "meteor" not in found
+    assert missing["meteor"].startswith("METEOR: Java cannot be started: ")
+
+
+def test_java_of_java_home_comes_first(tmp_path, monkeypatch):
+    (tmp_path / "bin").mkdir()
+    pretend_java(tmp_path, monkeypatch, "echo from the path >&2; exit 1")
+    pretend_java(tmp_path / "bin", monkeypatch, "echo from home >&2; exit 1")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(MissingScoreError, match="from home"):
+        meteor(["a dog"], [["a dog"]])

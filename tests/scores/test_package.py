@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import inspect
 import subprocess
 import sys
 
@@ -36,6 +38,16 @@ def test_importing_scores_does_not_even_load_numba():
 @pytest.mark.parametrize("name", ofakit.scores.__all__)
 def test_every_name_can_be_had(name):
     assert getattr(ofakit.scores, name).__name__ == name
+
+
+def test_type_checkers_are_shown_the_same_names_from_the_same_files():
+    """The block under TYPE_CHECKING, which never runs, imports what `__getattr__` gives."""
+    tree = ast.parse(inspect.getsource(ofakit.scores))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    shown = {alias.name: node.module for node in block.body for alias in node.names}
+    assert sorted(shown) == ofakit.scores.__all__
+    for name, module in shown.items():
+        assert getattr(ofakit.scores, name) is vars(importlib.import_module(module))[name]
 
 
 def test_an_unknown_name_is_named():

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 from ofakit.errors import UsageError
-from ofakit.scores import bleu, bootstrap_intervals, cider, measure, meteor, paired_tests, rouge_l
+from ofakit.scores import bleu, bootstrap_intervals, measure, meteor, paired_tests
 from ofakit.scores.measures import Measure
 from ofakit.scores.meteor_spice import meteor_from_statistics
 
@@ -22,16 +22,6 @@ def corpus(items: int, seed: int, worse: float = 0.0) -> tuple[list[str], list[l
         " ".join("junk" if noise.random() < 0.3 + worse else word for word in texts[0].split()) for texts in references
     ]
     return candidates, references
-
-
-def test_measures_are_the_scores():
-    candidates, references = corpus(30, 1)
-    found, _ = measure(candidates, references, java=False)
-    expected = dict(zip(("bleu1", "bleu2", "bleu3", "bleu4"), bleu(candidates, references), strict=True))
-    expected |= {"rouge_l": rouge_l(candidates, references), "cider": cider(candidates, references)}
-    for name, score in expected.items():
-        assert found[name].corpus == pytest.approx(score.corpus, abs=1e-12)
-        np.testing.assert_allclose(found[name].per_item, score.per_item, atol=1e-12)
 
 
 def test_a_resampled_corpus_scores_as_if_it_were_scored():
@@ -93,6 +83,29 @@ def test_a_real_difference_is_found_and_has_its_sign():
     assert paired_tests(poorer, better, 999)["cider"].difference > 0
 
 
+def test_of_two_items_every_swap_can_be_counted():
+    """Differences +1 and +1: of the four ways to swap, none and both give a difference as large, so p is near 1/2."""
+    one = {"m": Measure(np.array([[0.0, 1.0], [1.0, 1.0]]), lambda sums: sums[:, 0] / sums[:, 1])}
+    two = {"m": Measure(np.array([[1.0, 1.0], [2.0, 1.0]]), lambda sums: sums[:, 0] / sums[:, 1])}
+    outcome = paired_tests(one, two, rounds=4000)["m"]
+    assert outcome.difference == pytest.approx(1.0)
+    assert outcome.p == pytest.approx(1 / 2, abs=0.05)
+
+
+def test_a_difference_that_chance_never_makes_counts_the_systems_as_they_are():
+    """A swap of all 60 items or of none would do it, which nine rounds do not draw."""
+    one, two = (
+        {"m": Measure(np.column_stack((np.full(60, value), np.ones(60))), lambda sums: sums[:, 0] / sums[:, 1])}
+        for value in (0.0, 1.0)
+    )
+    assert paired_tests(one, two, rounds=9)["m"] == (1.0, 1 / 10)
+
+
+def test_only_measures_of_both_systems_are_compared():
+    measures, _ = measure(*corpus(5, 9), java=False)
+    assert list(paired_tests({"cider": measures["cider"], "x": measures["bleu1"]}, measures, 20)) == ["cider"]
+
+
 def test_a_system_against_itself_is_never_significant():
     measures, _ = measure(*corpus(20, 5), java=False)
     assert {outcome.p for outcome in paired_tests(measures, measures, 99).values()} == {1.0}
@@ -121,6 +134,9 @@ def test_meteor_of_a_resampled_corpus_comes_from_summed_counts():
     [
         (lambda m, o: bootstrap_intervals(m, 0), "1 resample or more"),
         (lambda m, o: bootstrap_intervals(m, 10, confidence=1.0), "between 0 and 1"),
+        (lambda m, o: bootstrap_intervals(m, 10, confidence=float("nan")), "between 0 and 1"),
+        (lambda m, o: bootstrap_intervals({}), "at least one measure.*found none"),
+        (lambda m, o: paired_tests({"cider": m["cider"]}, {"bleu1": m["bleu1"]}), "one of both systems; found none"),
         (lambda m, o: paired_tests(m, m, 0), "1 round or more"),
         (lambda m, o: paired_tests(m, o), "the same items, found 5 and 6"),
         (lambda m, o: bootstrap_intervals({"a": m["cider"], "b": o["cider"]}), r"same items, found \[5, 6\]"),

@@ -9,7 +9,6 @@ import sys
 import time
 
 import pytest
-from ofakit.sweeps.evaluations import EvaluationReader
 from ofakit.sweeps.run_process import RunFailed, RunProcess
 
 # Forks a process, as one that loads data does, says both numbers, and sleeps.
@@ -106,35 +105,3 @@ time.sleep(300)
     assert lives(child)
     assert start(tmp_path, "print('{}')").result() == {}
     assert is_gone(child)
-
-
-def test_evaluations_are_read_as_they_come_and_once(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    reader = EvaluationReader(tmp_path, "evaluation/cider")
-    assert reader.new() == []
-    path.write_text('{"step": 5, "loss": 1}\n{"step": 5, "evaluation/cider": 0.5}\n{"step": 6, "evaluation/ci')
-    assert reader.new() == [(5, 0.5)]
-    assert reader.new() == []
-    # A resumed run writes the file anew and does some steps again.
-    path.write_text('{"step": 5, "evaluation/cider": 0.5}\n{"step": 6, "evaluation/cider": 0.75}\n')
-    assert reader.new() == [(6, 0.75)]
-    path.write_text('{"step": 7, "evaluation/cider": NaN}\n')
-    assert reader.new() == []
-    assert reader.all() == ((5, 0.5), (6, 0.75))
-
-
-def test_evaluations_of_stages_are_counted_through_all_of_them(tmp_path):
-    reader = EvaluationReader(tmp_path, "evaluation/cider")
-    first, second = tmp_path / "stages" / "1_cross_entropy", tmp_path / "stages" / "2_scst"
-    first.mkdir(parents=True)
-    assert reader.new() == []
-    (first / "metrics.jsonl").write_text(
-        '{"step": 5, "evaluation/cider": 0.5}\n{"step": 10, "evaluation/cider": 0.6}\n'
-    )
-    assert reader.new() == [(5, 0.5), (10, 0.6)]
-    (first / "result.json").write_text('{"name": "cross_entropy", "steps": 12}')
-    second.mkdir()
-    assert reader.new() == []
-    (second / "metrics.jsonl").write_text('{"step": 5, "reward": 1}\n{"step": 5, "evaluation/cider": 0.7}\n')
-    assert reader.new() == [(17, 0.7)]
-    assert EvaluationReader(tmp_path, "evaluation/cider").all() == ((5, 0.5), (10, 0.6), (17, 0.7))

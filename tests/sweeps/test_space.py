@@ -99,3 +99,42 @@ def test_random_combinations_are_all_different_and_their_number_is_checked():
 )
 def test_a_value_from_outside_is_brought_back(keys, value, nearest):
     assert Parameter(**keys).nearest(value) == nearest
+
+
+@pytest.mark.parametrize(
+    ("keys", "ends"),
+    [
+        ({"choices": ["a", "b", "c"]}, ["a", "b", "c"]),
+        ({"low": 1e-5, "high": 1e-3, "log": True}, [1e-5, 1e-3]),
+        ({"low": 1, "high": 9, "integer": True}, [1, 9]),
+    ],
+)
+def test_the_ends_show_whether_a_parameter_is_accepted(keys, ends):
+    found = Parameter(**keys).ends()
+    assert found == ends and [type(value) for value in found] == [type(value) for value in ends]
+
+
+@pytest.mark.parametrize("keys", [{"integer": True}, {"step": 1}])
+def test_a_draw_from_a_huge_range_makes_no_list_of_it(keys):
+    parameter, generator = Parameter(low=0, high=2**50, **keys), random.Random(0)
+    drawn = [parameter.draw(generator) for _ in range(3)]
+    assert len(set(drawn)) == 3 and all(0 <= value <= 2**50 for value in drawn)
+
+
+@pytest.mark.parametrize(
+    ("keys", "finite"),
+    [
+        ({"choices": [1]}, True),
+        ({"low": 0, "high": 1}, False),
+        ({"low": 0, "high": 1, "step": 0.5}, True),
+        ({"low": 1, "high": 2, "integer": True, "log": True}, True),
+    ],
+)
+def test_only_a_range_of_real_numbers_is_endless(keys, finite):
+    assert Parameter(**keys).is_finite() is finite
+
+
+def test_a_list_of_choices_has_no_limits():
+    assert Parameter(low=1, high=3).limits == (1, 3)
+    with pytest.raises(TypeError, match="only a range has limits"):
+        Parameter(choices=[1]).limits  # noqa: B018

@@ -263,6 +263,7 @@ def test_styles_are_never_masked_unless_asked():
     ("wrong", "message"),
     [
         ({"ratio": 1.5}, "expected ratio in"),
+        ({"ratio": float("nan")}, "expected ratio in"),
         ({"random_ratio": -0.1}, "expected random_ratio in"),
         ({"random_ratio": 0.1}, "random_ratio needs vocab_range"),
         ({"random_ratio": 0.1, "vocab_range": (9, 9)}, "random_ratio needs vocab_range"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 
 import pytest
-from ofakit.text.normalization import CLEAN, basic_tokenize
+from ofakit.text.normalization import CLEAN, basic_tokenize, lower
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,10 @@ def test_options():
 
 def test_a_character_table_survives_pickling():
     assert "a\x00b\t".translate(pickle.loads(pickle.dumps(CLEAN))) == "ab "
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("ΛΌΓΟΣ ΣΑΣ", "λόγοσ σασ"), ("İ", "i\u0307"), ("ẞß Ǆ", "ßß ǆ"), ("", "")]
+)
+def test_each_character_is_lower_cased_on_its_own(text, expected):
+    assert lower(text) == expected == "".join(character.lower() for character in text)

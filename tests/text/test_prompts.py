@@ -32,6 +32,12 @@ def test_targets_are_cleaned_as_the_stock_code_cleans_them(text, max_words):
     assert clean_caption(text, max_words) == " ".join(words[:max_words])
 
 
+def test_only_ascii_punctuation_is_removed():
+    assert clean_caption("“Hi” — it’s $5… (ok)") == "“Hi” — it’s 5… ok"
+    assert clean_caption("。、 ...") == "。、"
+    assert clean_caption("...") == clean_caption("") == ""
+
+
 def test_what_can_be_kept():
     assert clean_caption("It's A dog.", keep_punctuation=True) == "It's A dog."
     assert clean_caption("It's A dog.", lower_case=True) == "its a dog"

@@ -1,14 +1,15 @@
-"""Style-bearing words against the formula written out, and what it must find."""
+"""Words that are typical of a style: against the formula written out, and what it must find."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 
+import numpy as np
 import pytest
 from ofakit.data import Example
 from ofakit.errors import UsageError
-from ofakit.text.style_words import captions_by_style, style_words, words
+from ofakit.text.style_words import captions_by_style, describe, log_odds, style_words, words
 
 CAPTIONS = {
     "humorous": ["a dog runs like a clown", "two dogs dance like a clown", "a clown eats"],
@@ -85,3 +86,38 @@ def test_captions_are_gathered_by_style_and_those_without_one_passed_over():
         Example("3", references=("four",)),
     ]
     assert captions_by_style(examples) == {"calm": ["one", "two", "three"]}
+
+
+def test_words_with_equal_scores_are_in_alphabetical_order():
+    found = style_words({"x": ["c b a d"], "y": ["e"]}, top=3)
+    assert [word for word, _ in found["x"]] == ["a", "b", "c"]
+
+
+def test_log_odds_by_hand():
+    """Counts 2 of 3 and 0 of 2 with a prior of 1 for each of two words: odds 3 / 2 and 1 / 3."""
+    delta = math.log(3 / 2) - math.log(1 / 3)
+    found = log_odds(np.array([2.0, 1.0]), np.array([0.0, 2.0]), np.array([1.0, 1.0]))
+    assert found.tolist() == pytest.approx([delta / math.sqrt(1 / 3 + 1 / 1), -delta / math.sqrt(1 / 2 + 1 / 3)])
+
+
+@pytest.mark.parametrize(
+    ("caption", "expected"),
+    [
+        ("A dog's well-earned rest!", ["a", "dog's", "well-earned", "rest"]),
+        ("It’s 3:30 -- 'quoted'", ["it’s", "3", "30", "quoted"]),
+        ("Ünder_score 汉字 😀", ["ünder_score", "汉字"]),
+        ("", []),
+    ],
+)
+def test_words_of_a_caption(caption, expected):
+    assert words(caption) == expected
+
+
+def test_the_table_of_words():
+    assert describe({"a": [("dog", 1.234), ("waterfall", 10.0)], "long name": [], "b": [("x", 0.5)]}).splitlines() == [
+        "a          dog         1.23",
+        "           waterfall  10.00",
+        "long name  (none)",
+        "b          x           0.50",
+    ]
+    assert describe({}) == ""

@@ -9,7 +9,7 @@ import pickle
 import pytest
 from ofakit.errors import UsageError
 from ofakit.text import OFATokenizer, StyleSet, train_tokenizer
-from ofakit.text.styles import MODES
+from ofakit.text.styles import MODES, style_token
 
 NAMES = ["Humorous", "Money-minded", "Stoic (Unemotional, Matter-of-fact)", "Full of {Life}"]
 
@@ -82,6 +82,42 @@ def test_impossible_lists(names):
         StyleSet(names)
 
 
+def test_names_with_one_token_are_refused_where_styles_have_tokens():
+    for names in (["Old man", "calm", "old_man"], ["A  b", "a_B"]):
+        with pytest.raises(UsageError, match="the styles .* have the same token '<style:.*rename one of them"):
+            StyleSet(names, "new")
+        for mode in ("code", "plain"):
+            styles = StyleSet(names, mode)
+            assert len({styles.text(name) for name in names}) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("name", "token"),
+    [
+        ("Calm", "<style:calm>"),
+        (" Old  man ", "<style:old_man>"),
+        ("Über (ΛΌΓΟΣ)", "<style:über_(λόγοσ)>"),
+        ("冷静", "<style:冷静>"),
+    ],
+)
+def test_tokens_of_names(name, token):
+    assert style_token(name) == token
+
+
+def test_unicode_forms_of_a_name_are_one_style():
+    styles = StyleSet(["Naïve", "Straße"])
+    assert styles.index("nai\u0308ve") == 0 and styles.index("STRASSE") == 1
+    assert styles.spelling("NAI\u0308VE") == "Naïve"
+    with pytest.raises(UsageError, match="styles 0 and 1 are the same"):
+        StyleSet(["Naïve", "nai\u0308ve"])
+
+
+def test_blank_styles_are_unknown_and_not_the_first():
+    styles = StyleSet(NAMES)
+    assert styles.text("") == styles.text(" ") == "<code_4>"
+    assert styles.check(["", None]) == {"": 1}
+
+
 def test_unknown_mode_names_the_nearest():
     with pytest.raises(UsageError, match="did you mean 'plain'"):
         StyleSet(NAMES, "plane")
@@ -137,6 +173,11 @@ def test_files(tmp_path):
     path = tmp_path / "styles.txt"
     path.write_text("Calm\r\nMoney-minded\n\n")
     assert StyleSet.from_file(path).names == ["Calm", "Money-minded"]
+    path.write_text("Calm\nNaïve", encoding="utf-8-sig")
+    assert StyleSet.from_file(path).names == ["Calm", "Naïve"], "a byte order mark is no part of the first style"
+    path.write_bytes(b"Calm\n\xff")
+    with pytest.raises(UsageError, match="one style a line"):
+        StyleSet.from_file(path)
     for text in ("", "Calm\n\nGrim\n", "\nCalm"):
         path.write_text(text)
         with pytest.raises(UsageError):

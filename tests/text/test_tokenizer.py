@@ -152,6 +152,17 @@ def test_a_lone_surrogate_counts_as_the_replacement_character(own):
     assert own.encode("red \ud83d cat") == own.encode("red \ufffd cat")
 
 
+def test_the_first_difference_of_two_vocabularies(own):
+    again = pickle.loads(pickle.dumps(own))
+    assert own.first_difference(again) is None
+    size = len(own)
+    again.add_tokens(["<style:x>"])
+    assert own.first_difference(again) == again.first_difference(own) == size
+    own.add_tokens(["<style:y>", "<style:x>"])
+    assert own.first_difference(again) == size
+    assert OFATokenizer({"a": 0, "b": 1}, []).first_difference(OFATokenizer({"a": 0, "c": 1}, [])) == 1
+
+
 def test_empty_input(own):
     assert own.encode("") == []
     assert own.encode_batch([]) == []

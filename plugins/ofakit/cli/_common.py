@@ -9,21 +9,48 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
 import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from ofakit.errors import OfakitError, UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ofakit.config import ExperimentConfig
 
-__all__ = ["add_config_arguments", "model_to_score", "positive", "print_json", "run_tool", "tool_parser"]
+__all__ = [
+    "add_config_arguments",
+    "check_parents",
+    "model_to_score",
+    "output_file",
+    "positive",
+    "print_json",
+    "program",
+    "reader_of",
+    "run_tool",
+    "tool_parser",
+]
+
+program: ContextVar[str | None] = ContextVar("program", default=None)
+"""What help and messages call the tool, such as "ofakit finetune"; None for the name of the script that runs."""
 
 NO_CHARACTER = re.compile("[\ud800-\udfff]")
 """What Python makes of the bytes of a file's name that are no UTF-8."""
+
+
+class ToolParser(argparse.ArgumentParser):
+    """A parser that keeps line breaks and takes no abbreviated options; its subcommands are parsed likewise."""
+
+    def __init__(self, **settings: Any) -> None:
+        own = {"prog": program.get(), "formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+        super().__init__(**{**own, **settings})
 
 
 def tool_parser(description: str, epilog: str | None = None) -> argparse.ArgumentParser:
@@ -33,9 +60,7 @@ def tool_parser(description: str, epilog: str | None = None) -> argparse.Argumen
         description: One sentence on what the tool does.
         epilog: Examples, printed as they are.
     """
-    return argparse.ArgumentParser(
-        description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    return ToolParser(description=description, epilog=epilog)
 
 
 def add_config_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
@@ -77,6 +102,23 @@ def model_to_score(config: ExperimentConfig, checkpoint: str | None) -> str | No
     return None if found is None else str(found)
 
 
+def reader_of(config: ExperimentConfig) -> Any:
+    """The reader of an experiment, as the trainer builds it, for a tool that looks at the files.
+
+    Args:
+        config: The experiment.
+
+    Raises:
+        UsageError: The reader cannot be built, or the examples were given to the trainer in Python.
+    """
+    from ofakit.data.reading import build_reader
+
+    reader = build_reader(config)
+    if reader is None:
+        raise UsageError("the examples of this experiment were given to the trainer in Python; there are no files")
+    return reader
+
+
 def run_tool(
     parser: argparse.ArgumentParser,
     run: Callable[[argparse.Namespace], dict[str, Any] | None],
@@ -96,6 +138,8 @@ def run_tool(
     args = parser.parse_args(argv)
     try:
         result = run(args)
+        if result is not None:
+            print_json(result)
     except UsageError as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 2
@@ -108,18 +152,71 @@ def run_tool(
     except Exception:
         traceback.print_exc()
         return 1
-    if result is not None:
-        print_json(result)
     return 0
 
 
 def print_json(value: Any) -> None:
-    """Print one line of JSON that every reader can decode: what is no character becomes U+FFFD.
+    """Print one line of JSON that every reader can decode: what is no character becomes U+FFFD, and NaN null.
 
     Args:
-        value: What JSON can hold.
+        value: What JSON can hold, and numbers that it cannot: NaN and infinity.
+
+    Raises:
+        OfakitError: Whoever read stdout has closed it, as `head` does.
     """
-    print(NO_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", json.dumps(value, ensure_ascii=False)), flush=True)
+    line = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+    try:
+        print(NO_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", line), flush=True)
+    except BrokenPipeError:
+        # At its exit Python would try once more to write what is left, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OfakitError("stdout was closed before the tool was done") from None
+
+
+def _finite(value: Any) -> Any:
+    """The value with None for every number that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def output_file(name: str, argument: str) -> Path:
+    """A file that an argument names, checked before the work is done.
+
+    Args:
+        name: As it was given.
+        argument: Such as "--output", for the message.
+
+    Returns:
+        The file; its folder may be missing still.
+
+    Raises:
+        UsageError: A folder has the name, or a file stands where its folder would be.
+    """
+    from pathlib import Path
+
+    path = Path(name)
+    if path.is_dir():
+        raise UsageError(f"{argument}: cannot write {name}: it is a folder; name a file in it")
+    check_parents(path, argument)
+    return path
+
+
+def check_parents(path: Path, argument: str) -> None:
+    """Refuse what would lie below a file.
+
+    Args:
+        path: What is to be written.
+        argument: What names it, for the message.
+
+    Raises:
+        UsageError: One of the folders above is a file.
+    """
+    parent = next(parent for parent in path.absolute().parents if parent.exists())
+    if not parent.is_dir():
+        raise UsageError(f"{argument}: cannot write {path}: {parent} is a file, not a folder")
 
 
 def positive(text: str) -> int:

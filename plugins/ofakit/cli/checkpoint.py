@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ofakit.cli._common import run_tool, tool_parser
+from ofakit.cli._common import check_parents, output_file, run_tool, tool_parser
 from ofakit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,20 +40,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = tool_parser("Look into, convert, extract and average checkpoints.", EXAMPLES)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    inspect = commands.add_parser("inspect", help="what a checkpoint is", allow_abbrev=False)
+    inspect = commands.add_parser("inspect", help="what a checkpoint is")
     inspect.add_argument("path", help="model directory, snapshot of a run, or file")
-    convert = commands.add_parser("convert", help="write it in another format", allow_abbrev=False)
+    convert = commands.add_parser("convert", help="write it in another format")
     convert.add_argument("path", help="model directory or file")
     convert.add_argument("out", help="directory, or .pt file for fairseq")
     convert.add_argument("--to", choices=FORMATS, required=True, help="the format to write")
     convert.add_argument("--tokenizer", metavar="DIR", help="vocabulary for a file that has none")
     convert.add_argument("--style", metavar="NAME", help="style of the one prompt of a plain directory")
     convert.add_argument("--allow-partial", action="store_true", help="accept missing or unexpected weights")
-    extract = commands.add_parser("extract", help="take a checkpoint out of a tar archive", allow_abbrev=False)
+    extract = commands.add_parser("extract", help="take a checkpoint out of a tar archive")
     extract.add_argument("archive")
     extract.add_argument("member", help="path in the archive, or the end of it")
     extract.add_argument("--out", default=".", metavar="PATH", help="file to write, or FOLDER/ for it; default: here")
-    average = commands.add_parser("average", help="the mean of several checkpoints of one model", allow_abbrev=False)
+    average = commands.add_parser("average", help="the mean of several checkpoints of one model")
     average.add_argument("paths", nargs="+", metavar="path", help="model directories; all else is the first one's")
     average.add_argument("--out", required=True, metavar="DIR")
     return run_tool(parser, run, argv)
@@ -75,13 +75,11 @@ def _inspect(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _convert(args: argparse.Namespace) -> dict[str, Any]:
-    from pathlib import Path
-
     from ofakit.files import replace_folder
     from ofakit.hub import export_plain, save_bundle
     from ofakit.models.ofa.checkpoints import save_fairseq, save_huggingface
 
-    out = Path(args.out) if args.to == "fairseq" else _replaceable(args.out)
+    out = output_file(args.out, "out") if args.to == "fairseq" else _replaceable(args.out)
     bundle = _bundle(args)
     if args.to == "ofakit":
         save_bundle(bundle, out)
@@ -103,11 +101,14 @@ def _replaceable(name: str) -> Path:
         name: As it was given.
 
     Raises:
-        UsageError: Other things would be lost.
+        UsageError: Other things would be lost, or a file stands in the way.
     """
     from pathlib import Path
 
     out = Path(name)
+    check_parents(out, "out")
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"expected a new folder or one that holds a model, found the file {out}; name another place")
     holds = {path.name for path in out.iterdir()} if out.is_dir() else set()
     if holds and not holds & {"config.json", "configuration.json"}:
         raise UsageError(
@@ -129,6 +130,8 @@ def _bundle(args: argparse.Namespace) -> CaptionBundle:
     path = resolve_model(args.path)
     if path.is_dir() and args.tokenizer is None:
         return load_bundle(path, allow_partial=args.allow_partial)
+    if path.is_dir() and any((path / name).exists() for name in ("vocab.json", "vocab.txt")):
+        raise UsageError(f"{path} has a vocabulary of its own; leave out --tokenizer")
     if args.tokenizer is None and args.to != "fairseq":
         raise UsageError(f"{path} is a file without a vocabulary: give --tokenizer DIR (vocab.json and merges.txt)")
     model = OFAModel(config_of(path))
@@ -142,8 +145,12 @@ def _bundle(args: argparse.Namespace) -> CaptionBundle:
 
 
 def _extract(args: argparse.Namespace) -> dict[str, Any]:
+    from pathlib import Path
+
     from ofakit.models.ofa.checkpoints import extract_from_tar
 
+    out = Path(args.out)
+    check_parents(out / args.member if args.out.endswith("/") else out, "--out")
     return {"out": str(extract_from_tar(args.archive, args.member, args.out))}
 
 

@@ -8,7 +8,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from ofakit.cli._common import run_tool, tool_parser
+from ofakit.cli._common import output_file, run_tool, tool_parser
 from ofakit.cli.evaluate_predictions import Aligned, align, read_own_references, read_predictions, read_references
 from ofakit.errors import UsageError
 
@@ -67,8 +67,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         args: The parsed arguments.
 
     Raises:
-        UsageError: As `compare_files`.
+        UsageError: As `compare_files`, or a table cannot be written where it is asked for.
     """
+    from ofakit.files import write_text
+
+    named = {"markdown": args.markdown, "latex": args.latex}
+    targets = {kind: output_file(name, f"--{kind}") for kind, name in named.items() if name is not None}
     result = compare_files(
         [Path(name) for name in args.predictions],
         Path(args.references) if args.references else None,
@@ -78,11 +82,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     tables = {"markdown": markdown_table(result, args.p), "latex": latex_table(result, args.p)}
     for kind, table in tables.items():
         print(f"{table}\n")
-        if target := getattr(args, kind):
-            try:
-                Path(target).write_text(f"{table}\n", encoding="utf-8")
-            except OSError as error:
-                raise UsageError(f"--{kind}: cannot write {target}: {error}") from error
+        if kind in targets:
+            write_text(targets[kind], f"{table}\n")
     return {**result, **tables}
 
 
@@ -111,12 +112,16 @@ def compare_files(
         (names) and, for each measure, `difference` (second - first) and `p`. `items`, `skipped` and `missing`.
 
     Raises:
-        UsageError: There are fewer than two files, they are not of the same images, or one cannot be read.
+        UsageError: There are fewer than two files, one is given twice or cannot be read, or they are not of the same
+            images.
     """
     from ofakit.scores import DocumentFrequency, bootstrap_intervals, measure, paired_tests
 
     if len(predictions) < 2:
         raise UsageError(f"expected two prediction files or more, found {len(predictions)}")
+    again = next((path for path in predictions if predictions.count(path) > 1), None)
+    if again is not None:
+        raise UsageError(f"{again} is given twice; name the predictions of each system once")
     frequency = DocumentFrequency.load(document_frequency) if document_frequency else None
     aligned = _align_all(predictions, references)
     measured = [measure(one.candidates, one.references, frequency, java) for one in aligned]

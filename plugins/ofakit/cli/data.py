@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ofakit.cli._common import add_config_arguments, run_tool, tool_parser
+from ofakit.cli import document_frequency
+from ofakit.cli._common import add_config_arguments, output_file, positive, reader_of, run_tool, tool_parser
 from ofakit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -71,15 +71,11 @@ def _add_store(commands: Any) -> None:
     parser = commands.add_parser("store", help="decode the images of an experiment ahead of its training")
     _add_data_arguments(parser)
     parser.add_argument("--store", metavar="DIR", help="default: data.image_store of the configuration")
-    parser.add_argument("--size", type=int, metavar="PIXELS", help="a side; default: as the configuration's training")
+    parser.add_argument("--size", type=positive, metavar="PIXELS", help="a side; default: that of the training")
     parser.set_defaults(run=_store)
 
 
 def _add_document_frequency(commands: Any) -> None:
-    if importlib.util.find_spec("ofakit.cli.document_frequency") is None:
-        return
-    from ofakit.cli import document_frequency
-
     parser = commands.add_parser("document-frequency", help="count in how many images' captions each n-gram occurs")
     document_frequency.add_arguments(parser)
     parser.set_defaults(run=document_frequency.run)
@@ -101,7 +97,7 @@ def _add_style_words(commands: Any) -> None:
 
 def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
     _add_source_arguments(parser, "those of the configuration, or every split of the reader")
-    parser.add_argument("--workers", type=int, metavar="N", help="threads that decode; default: one a core")
+    parser.add_argument("--workers", type=positive, metavar="N", help="threads that decode; default: one a core")
 
 
 def _add_source_arguments(parser: argparse.ArgumentParser, default_split: str) -> None:
@@ -114,7 +110,9 @@ def _add_source_arguments(parser: argparse.ArgumentParser, default_split: str) -
 
 def _doctor(args: argparse.Namespace) -> dict[str, Any]:
     from ofakit.data.doctor import describe, examine
+    from ofakit.files import write_text
 
+    target = None if args.list is None else output_file(args.list, "--list")
     config, splits = _examples(args)
     styles = _known_styles(config)
     report = examine(
@@ -125,12 +123,8 @@ def _doctor(args: argparse.Namespace) -> dict[str, Any]:
         progress=_progress("images"),
     )
     print(describe(report), file=sys.stderr)
-    if args.list:
-        from pathlib import Path
-
-        from ofakit.files import write_text
-
-        write_text(Path(args.list), json.dumps(report, ensure_ascii=False, indent=1))
+    if target is not None:
+        write_text(target, json.dumps(report, ensure_ascii=False, indent=1) + "\n")
     summary = {name: _counted(split) for name, split in report["splits"].items()}
     return {"problems": report["problems"], "shared_images": report["shared_images"], "splits": summary}
 
@@ -170,20 +164,19 @@ def _store(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _style_words(args: argparse.Namespace) -> dict[str, Any]:
-    from pathlib import Path
-
     from ofakit.files import write_text
     from ofakit.text.style_words import captions_by_style, describe, style_words
 
+    target = None if args.output is None else output_file(args.output, "--output")
     _, splits = _examples(args, only_training=True)
     captions = captions_by_style(example for examples in splits.values() for example in examples)
     found = style_words(captions, args.top, min_score=args.min_score, min_count=args.min_count)
     print(describe(found))
     styles = {style: {word: round(score, 4) for word, score in pairs} for style, pairs in found.items()}
     result = {"captions": {style: len(texts) for style, texts in captions.items()}, "styles": styles}
-    if args.output is None:
+    if target is None:
         return result
-    write_text(Path(args.output), json.dumps(result, ensure_ascii=False, indent=1) + "\n")
+    write_text(target, json.dumps(result, ensure_ascii=False, indent=1) + "\n")
     return {**result, "output": args.output}
 
 
@@ -194,6 +187,8 @@ def _examples(args: argparse.Namespace, only_training: bool = False) -> tuple[An
     if (args.conf is None) == (args.reader is None):
         raise UsageError("give either --conf FILE or --reader JSON")
     if args.reader is not None:
+        if args.overrides:
+            raise UsageError("--set goes with --conf; with --reader write the keys into its JSON object")
         try:
             reader = READERS.build(json.loads(args.reader))
         except json.JSONDecodeError as error:
@@ -204,25 +199,10 @@ def _examples(args: argparse.Namespace, only_training: bool = False) -> tuple[An
     from ofakit.config import load_config
 
     config = load_config(args.conf, args.overrides)
-    reader = _reader_of(config)
+    reader = reader_of(config)
     evaluated = () if only_training else (config.data.val, config.data.test)
     wanted = args.split or [split for split in (config.data.train, *evaluated) if split]
     return config, {split: reader.read(split) for split in wanted}
-
-
-def _reader_of(config: Any) -> Any:
-    """The reader of a configuration, as the trainer builds it but without what the trainer loads."""
-    from pathlib import Path
-
-    from ofakit.data import READERS
-
-    spec = config.data.reader.model_dump()
-    if spec["type"] == "given":
-        raise UsageError("the examples of this experiment were given to the trainer in Python; there are no files")
-    with config.naming_the_file("data", "reader"):
-        if config.data.root is not None:
-            return READERS.build({"root": config.data.root, **spec})
-        return READERS.build(spec, root=str(Path(config.work_dir) / spec["type"]))
 
 
 def _known_styles(config: Any) -> Any:

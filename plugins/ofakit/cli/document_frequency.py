@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ofakit.cli._common import add_config_arguments, output_file, reader_of
 from ofakit.errors import UsageError
 
 __all__ = ["add_arguments", "run"]
@@ -17,12 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     Args:
         parser: Gets the arguments.
     """
-    parser.add_argument("--conf", metavar="FILE", help="experiment whose training captions are counted")
-    parser.add_argument(
-        "--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides",
-        help="override a key of the file, dotted (repeatable)",
-    )  # fmt: skip
-    parser.add_argument("--split", default="train", help="split of the experiment (default: train)")
+    add_config_arguments(parser, required=False)
+    parser.add_argument("--split", metavar="NAME", help="split or slice of the experiment; default: its data.train")
     parser.add_argument("--references", metavar="FILE", help="instead of --conf: COCO annotations JSON or JSONL")
     parser.add_argument("--for-reward", action="store_true", help="count as the reward cider_d does, not as scoring")
     parser.add_argument("--output", metavar="FILE", required=True, help="where to write it, such as train.df.npz")
@@ -44,6 +41,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     if (args.conf is None) == (args.references is None):
         raise UsageError("give either --conf FILE or --references FILE")
+    output = output_file(args.output, "--output")
     lists = _of_file(Path(args.references)) if args.references else _of_experiment(args)
     tokenized = [_words(texts, args.for_reward) for texts in lists]
     kept = [[text for text in texts if text] for texts in tokenized]
@@ -51,12 +49,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if not kept:
         raise UsageError(f"{args.references or args.conf}: there are no captions to count")
     frequency = document_frequency(kept)
-    output = Path(args.output)
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        frequency.save(output)
-    except OSError as error:
-        raise UsageError(f"--output: cannot write {output}: {error}") from error
+    output.parent.mkdir(parents=True, exist_ok=True)
+    frequency.save(output)
     skipped = sum(map(len, tokenized)) - sum(map(len, kept))
     return {"output": str(output), "documents": frequency.documents, "ngrams": len(frequency), "skipped": skipped}
 
@@ -81,10 +75,6 @@ def _of_file(path: Path) -> list[list[str]]:
 def _of_experiment(args: argparse.Namespace) -> list[list[str]]:
     """The references of a split: an image in one style is a document, as it is when captions are scored."""
     from ofakit.config import load_config
-    from ofakit.data import READERS
 
     config = load_config(args.conf, args.overrides)
-    spec = config.data.reader.model_dump()
-    root = config.data.root or str(Path(config.work_dir) / spec["type"])
-    reader = READERS.build(spec) if "root" in spec else READERS.build(spec, root=root)
-    return [list(example.references) for example in reader.read(args.split)]
+    return [list(example.references) for example in reader_of(config).read(args.split or config.data.train)]

@@ -46,15 +46,25 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     Args:
         args: The parsed arguments.
 
+    Returns:
+        The scores by name; for a model also `checkpoint`, the directory that was scored, and `split`.
+
     Raises:
-        UsageError: Neither two files nor a configuration was given.
+        UsageError: Neither two files nor a configuration was given, or both.
     """
     if args.predictions or args.references:
         if not (args.predictions and args.references):
             raise UsageError("--predictions and --references go together")
+        if args.conf is not None:
+            raise UsageError("give either --conf FILE to score a model, or --predictions FILE --references FILE")
         return _score_files(args)
     if args.conf is None:
         raise UsageError("give --conf FILE to score a model, or --predictions FILE --references FILE")
+    if args.document_frequency:
+        raise UsageError(
+            "--document-frequency goes with --predictions; for a model put it into the configuration: "
+            '{"evaluation": {"metrics": [{"type": "caption", "document_frequency": FILE}]}}'
+        )
     return _score_model(args)
 
 

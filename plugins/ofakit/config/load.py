@@ -5,10 +5,11 @@ load_config("configs/caption/flickrstyle.json", ["data.root=/data", "train.max_e
 
 from __future__ import annotations
 
+import difflib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -29,7 +30,7 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> ExperimentCo
         overrides: `key=value` texts with dotted keys, as given by `--set`; a value is JSON, or else text.
 
     Raises:
-        UsageError: A file is missing or no JSON, a key is unknown, or a value is out of its range.
+        UsageError: A file is missing or is not JSON, a key is unknown, or a value is out of range.
     """
     overrides = list(overrides)
     values, files = read_values(path, overrides)
@@ -43,11 +44,11 @@ def parse_config(
 
     Args:
         values: The configuration.
-        files: The files it came from, the base last; only for messages.
-        overrides: The `--set` texts that were applied; only for messages.
+        files: The files it came from, the base last; used only in messages.
+        overrides: The `--set` texts that were applied; used only in messages.
 
     Raises:
-        UsageError: A key is unknown or a value out of its range.
+        UsageError: A key is unknown or a value is out of range.
     """
     config = checked(ExperimentConfig, values, files, overrides)
     config._origin = Origin(files, overrides)
@@ -65,7 +66,7 @@ def read_values(path: str | Path, overrides: Iterable[str] = ()) -> tuple[dict[s
         The values, and the files they came from, the base last.
 
     Raises:
-        UsageError: A file is missing or no JSON, or an override cannot be applied.
+        UsageError: A file is missing or is not JSON, or an override cannot be applied.
     """
     values, files = _read_chain(Path(path), ())
     for override in overrides:
@@ -79,13 +80,13 @@ def checked(
     """Check values against a schema.
 
     Args:
-        schema: What they must be; an unknown key of a section that forbids such is an error.
+        schema: What they must be; an unknown key is an error in every section that allows none.
         values: From `read_values`.
-        files: The files they came from; only for messages.
-        overrides: The `--set` texts that were applied; only for messages.
+        files: The files they came from; used only in messages.
+        overrides: The `--set` texts that were applied; used only in messages.
 
     Raises:
-        UsageError: A key is unknown or a value out of its range; one line a fault.
+        UsageError: A key is unknown or a value is out of range; one line per fault.
     """
     try:
         return schema.model_validate(values)
@@ -99,7 +100,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _read_chain(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], list[Path]]:
-    """A file merged over the one it extends, and both names."""
+    """A file merged over those it extends, and the names of all of them."""
     path = path.resolve()
     if path in above:
         raise UsageError(f"{path}: 'extends' goes round in a circle: {' -> '.join(p.name for p in (*above, path))}")
@@ -107,7 +108,7 @@ def _read_chain(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], li
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"no configuration file {path}{_json_files_beside(path)}") from None
-    except (IsADirectoryError, PermissionError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read configuration file {path}: {error}") from None
     except json.JSONDecodeError as error:
         raise UsageError(f"{path}: not valid JSON at line {error.lineno}, column {error.colno}: {error.msg}") from None
@@ -123,7 +124,7 @@ def _read_chain(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], li
 
 
 def _json_files_beside(path: Path) -> str:
-    """The JSON files of the folder a missing file was looked for in, as a clause."""
+    """Which JSON files the folder of a missing one holds, as a clause."""
     beside = sorted(p.name for p in path.parent.glob("*.json")) if path.parent.is_dir() else []
     return f": {did_you_mean(path.name, beside)}" if beside else ""
 
@@ -141,8 +142,7 @@ def laid_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
-        both_objects = isinstance(old, dict) and isinstance(value, dict)
-        if both_objects and value.get("type", old.get("type")) == old.get("type"):
+        if isinstance(old, dict) and isinstance(value, dict) and value.get("type", old.get("type")) == old.get("type"):
             merged[key] = laid_over(old, value)
         else:
             merged[key] = value
@@ -169,7 +169,7 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
 
 
 def _step_into(node: Any, key: str, override: str) -> Any:
-    """The object or list under `key`, made where an object lacks it."""
+    """The object or list under `key`, created where an object lacks it."""
     if isinstance(node, list):
         return node[_position(node, key, override)]
     child = node.setdefault(key, {})
@@ -182,21 +182,21 @@ def _step_into(node: Any, key: str, override: str) -> Any:
 
 def _position(items: list[Any], key: str, override: str) -> int:
     """A list position given as text."""
-    if not key.isdigit() or int(key) >= len(items):
-        raise UsageError(f"--set {override}: expected a position from 0 to {len(items) - 1}, found {key!r}")
+    if not key.isdecimal() or int(key) >= len(items):
+        expected = f"a position from 0 to {len(items) - 1}" if items else "no position, because the list is empty"
+        raise UsageError(f"--set {override}: expected {expected}, found {key!r}")
     return int(key)
 
 
 def _explain(error: ValidationError, schema: type[BaseModel], files: Sequence[Path], overrides: Sequence[str]) -> str:
-    """One line a fault: the key, what is wrong, the nearest valid key, and where it stands."""
+    """One line per fault: the key, what is wrong, the nearest valid key, and where it stands."""
     lines = []
     for fault in error.errors():
         location = tuple(fault["loc"])
         dotted = ".".join(str(part) for part in location)
         where = Origin(files, overrides).place_of(location)
         if fault["type"] == "extra_forbidden":
-            near = did_you_mean(str(location[-1]), _valid_keys(schema, location[:-1]))
-            lines.append(f"unknown key {dotted!r}{where}: {near}")
+            lines.append(f"unknown key {dotted!r}{where}: {_nearest_key(schema, location)}")
         elif fault["type"] == "missing":
             lines.append(f"missing key {dotted!r}{where}")
         else:
@@ -206,13 +206,46 @@ def _explain(error: ValidationError, schema: type[BaseModel], files: Sequence[Pa
     return "\n".join(lines)
 
 
+def _nearest_key(schema: type[BaseModel], location: Sequence[str | int]) -> str:
+    """The valid key nearest to an unknown one, of its own section or else of any other, as a clause."""
+    name, beside = str(location[-1]), _valid_keys(schema, location[:-1])
+    elsewhere = {key: _likeness(name, key.rpartition(".")[2]) for key in _dotted_keys(schema)}
+    nearest = max(elsewhere, key=lambda key: elsewhere[key])
+    if elsewhere[nearest] <= max(_likeness(name, key) for key in beside):
+        return did_you_mean(name, beside)
+    place = "" if "." in nearest else " at the top of the file"
+    return f"did you mean {nearest!r}{place}? Available: {', '.join(sorted(beside))}"
+
+
+def _likeness(name: str, key: str) -> float:
+    """How alike two keys are, from 0 to 1; 0 unless they differ by a typo, or the name is a part of the key."""
+    ratio = difflib.SequenceMatcher(None, key, name).ratio()
+    is_part = name.replace("_", "") in key.replace("_", "")
+    return ratio if ratio >= (0.5 if is_part else 0.8) else 0.0
+
+
 def _valid_keys(schema: type[BaseModel], location: Sequence[str | int]) -> list[str]:
     """The keys of the section at `location`; a name of the user's own, such as a parameter's, leads no deeper."""
     section = schema
     for part in location:
         if part in section.model_fields:
-            annotation = section.model_fields[part].annotation
-            inner = [t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, BaseModel)]
-            section = inner[0] if inner else section
+            section = _section_in(section.model_fields[part].annotation) or section
     keys = [field.alias or name for name, field in section.model_fields.items()]
     return ["extends", *keys] if section is schema else keys
+
+
+def _dotted_keys(section: type[BaseModel], above: str = "") -> Iterator[str]:
+    """Every key of a section and of those below it, but not of the items of lists and objects."""
+    for name, field in section.model_fields.items():
+        key = f"{above}{field.alias or name}"
+        yield key
+        inner = None if get_origin(field.annotation) else _section_in(field.annotation)
+        if inner is not None:
+            yield from _dotted_keys(inner, f"{key}.")
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    """The section that an annotation such as `list[Section] | None` speaks of."""
+    if get_origin(annotation) is None:
+        return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+    return next((section for section in map(_section_in, get_args(annotation)) if section is not None), None)

@@ -124,7 +124,7 @@ def stock_generation(configuration: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _column_map(configuration: Mapping[str, Any]) -> dict[str, str]:
-    """Columns named otherwise than their field; ModelScope lists the rest, too, whether or not they are there."""
+    """The columns that are not called like their field; ModelScope lists the others too, whether or not they exist."""
     columns = configuration.get("dataset", {}).get("column_map", {})
     return {field: column for field, column in columns.items() if field != column}
 
@@ -160,11 +160,11 @@ def _train(train: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _hook(hook: Mapping[str, Any]) -> dict[str, Any]:
-    """A hook, which watches a score by our name of it."""
+    """A hook, with our name for the score that it watches."""
     watched = {key: SCORE_NAMES.get(hook[key], hook[key]) for key in ("metric_key",) if key in hook}
     return {**hook, **watched}
 
 
 def _dataloader(section: Mapping[str, Any]) -> dict[str, Any]:
-    """The two keys that count."""
+    """The two keys that have a meaning here."""
     return {key: section[key] for key in ("batch_size_per_gpu", "workers_per_gpu") if key in section}

@@ -13,7 +13,7 @@ __all__ = ["Origin"]
 
 @dataclass(frozen=True)
 class Origin:
-    """The files and `--set` texts that a configuration was read from; any two are equal, since values alone count.
+    """The files and `--set` texts that a configuration was read from; any two compare equal, as only values count.
 
     Attributes:
         files: The files, the base last.
@@ -24,7 +24,7 @@ class Origin:
     overrides: Sequence[str] = field(default=(), compare=False)
 
     def place_of(self, location: Sequence[str | int]) -> str:
-        """Which `--set` or file holds a key, or else what stands nearest above it, as a clause for a message.
+        """Which `--set` or file holds a key, or else the nearest section above it, as a clause for a message.
 
         The one that was read last wins; below a list only the file of the list counts, as lists replace each other.
 

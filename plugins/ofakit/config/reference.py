@@ -1,4 +1,4 @@
-"""The page of every configuration key, made from the schema: docs/configuration.md is what this module prints."""
+"""The page that lists every configuration key, made from the schema: this module prints docs/configuration.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One experiment a stage: what `stages` says laid over the rest of the file.
+"""One experiment per stage: what `stages` says, laid over the rest of the file.
 
 "stages": [{"name": "cross_entropy"},
            {"name": "scst", "objectives": [{"type": "scst"}], "train": {"optimizer": {"lr": 1e-5}}}]
@@ -16,7 +16,7 @@ __all__ = ["RESULT", "stage_experiments", "stage_folders"]
 
 FOLDER = "stages"
 RESULT = "result.json"
-"""What a stage leaves in its run directory once it is done: its scores and its `steps`."""
+"""What a stage leaves in its run directory when it is done: its scores and its `steps`."""
 
 
 def stage_experiments(config: ExperimentConfig) -> list[ExperimentConfig]:
@@ -26,7 +26,7 @@ def stage_experiments(config: ExperimentConfig) -> list[ExperimentConfig]:
         config: With `stages`.
 
     Raises:
-        UsageError: A stage's `train` has an unknown key, or a value out of its range.
+        UsageError: A stage's `train` has an unknown key or a value out of range.
     """
     values = config.model_dump(exclude_unset=True, exclude={"stages"})
     experiments = []

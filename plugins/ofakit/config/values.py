@@ -12,16 +12,16 @@ __all__ = ["checked_value", "resolved_annotations"]
 
 
 def checked_value(value: Any, annotation: Any, key: str, owner: str) -> Any:
-    """A value as its annotation wants it, converted as in a configuration's sections: an int for a float is fine.
+    """A value of the annotated type, converted by the rules of the other sections: an int for a float is fine.
 
     Args:
         value: From a configuration.
-        annotation: A type, such as `int | None`. One that cannot be checked lets every value pass.
+        annotation: A type, such as `int | None`; where it cannot be checked, every value passes.
         key: The value's key.
         owner: What has the key, such as "reader 'scenes'", for the message.
 
     Raises:
-        UsageError: The value is of another type.
+        UsageError: The value is of a different type.
 
     >>> checked_value(3, float, "weight", "reward 'length'")
     3.0
@@ -41,12 +41,15 @@ def checked_value(value: Any, annotation: Any, key: str, owner: str) -> Any:
 
 
 def resolved_annotations(function: Callable[..., Any]) -> dict[str, Any]:
-    """The annotations of a function or of a class' constructor; none where they name what is not imported.
+    """The annotations of a function or of a class's constructor; none where one of them is not imported at run time.
 
     Args:
         function: The function or class.
     """
     try:
-        return typing.get_type_hints(function.__init__ if isinstance(function, type) else function)
+        if isinstance(function, type):
+            # The class is the one that is about to be built, so its own constructor is meant.
+            return typing.get_type_hints(function.__init__)  # type: ignore[misc]
+        return typing.get_type_hints(function)
     except NameError:
         return {}

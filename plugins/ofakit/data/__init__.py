@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ofakit.lazy import exports
+
+if TYPE_CHECKING:
+    from ofakit.data.adapters import examples_from_dataset
+    from ofakit.data.bad_examples import BadExamples, usable_examples
+    from ofakit.data.doctor import examine
+    from ofakit.data.example import Example
+    from ofakit.data.example_dataset import ExampleDataset
+    from ofakit.data.expansion import drop_empty, expand
+    from ofakit.data.image_store import BadImage, ImageStore, load_square
+    from ofakit.data.readers import READERS
+    from ofakit.data.sampler import ResumableBatchSampler
+    from ofakit.data.splits import parse_split
 
 __all__ = [
     "READERS",

@@ -1,4 +1,4 @@
-"""Examples from data sets that are in memory already: Hugging Face, ModelScope's `MsDataset`, or plain dicts."""
+"""Examples from data sets that are already in memory: Hugging Face, ModelScope's `MsDataset`, or plain dicts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ofakit.data.example import Example
 from ofakit.data.json_files import captions_in, id_in, style_in
@@ -28,16 +30,16 @@ def examples_from_dataset(dataset: Iterable[Any], column_map: Mapping[str, str] 
     Images of a Hugging Face `Image` column stay encoded: as a path where there is a file, else as its bytes.
 
     Args:
-        dataset: A `datasets.Dataset`, an `MsDataset`, or anything that gives dicts or `Example` objects.
-        column_map: Column of each field of `Example`, such as {"text": "comment"}. A field that is not named is
-            looked for under its own name and the usual other one (`caption`, `captions`, `personality`, `image_path`).
+        dataset: A `datasets.Dataset`, an `MsDataset`, or anything that yields dicts or `Example` objects.
+        column_map: The column of each field of `Example`, such as {"text": "comment"}. A field that is not mapped is
+            looked for under its own name and its usual other one (`caption`, `captions`, `personality`, `image_path`).
 
     Returns:
-        One example a row. A row with a text and no references has the text as its one reference.
+        One example per row. The text of a row without references is also its one reference.
 
     Raises:
-        UsageError: `column_map` names an unknown field or a column that is not there, a row is of another type or has
-            none of the columns, or there are several splits.
+        UsageError: `column_map` names an unknown field or a column that is not there, a row is of the wrong type or
+            has none of the columns, or there are several splits.
 
     >>> examples_from_dataset([{"image": "a.jpg", "comment": "a cat"}], {"text": "comment"})[0].references
     ('a cat',)
@@ -51,7 +53,7 @@ def examples_from_dataset(dataset: Iterable[Any], column_map: Mapping[str, str] 
 
 
 def _encoded(dataset: Iterable[Any]) -> Iterable[Any]:
-    """The rows of a data set, without decoding its images where that can be told to it."""
+    """The rows of a data set, with its images left encoded where it can be told so."""
     dataset = getattr(dataset, "ds_instance", dataset)
     if isinstance(dataset, Mapping):
         raise UsageError(f"expected the rows of one split, found {', '.join(map(repr, dataset))}: choose one of them")
@@ -76,8 +78,9 @@ def _example(row: Any, number: int, column_map: Mapping[str, str]) -> Example:
     if text is not None and len(text) > 1:
         text, cells["references"] = None, cells["references"] or text
     references = captions_in(cells["references"], where) if cells["references"] is not None else text or ()
+    own = id_in(cells["id"], where)
     return Example(
-        id=id_in(number if cells["id"] is None else cells["id"], where),
+        id=str(number) if own is None else own,
         image=_image(cells["image"], where),
         text=text[0] if text else None,
         references=references,
@@ -111,6 +114,6 @@ def _image(value: Any, where: str) -> Any:
     if isinstance(value, Mapping):
         path = value.get("path")
         return path if path and os.path.isfile(path) else _image(value.get("bytes") or path, where)
-    if value is None or isinstance(value, str | Path | bytes) or hasattr(value, "convert"):
+    if value is None or isinstance(value, str | Path | bytes | np.ndarray) or hasattr(value, "convert"):
         return value
-    raise UsageError(f"expected a path, bytes or a PIL image in {where}, found {type(value).__name__}")
+    raise UsageError(f"expected a path, bytes, a PIL image or an array in {where}, found {type(value).__name__}")

@@ -1,8 +1,8 @@
-"""What is done with examples that cannot be used: counted, listed, left out, and an error once they are too many.
+"""Examples that cannot be used are counted, listed and left out; too many of them are an error.
 
-Training finds its bad images before the first step, while the image store is filled. Left out then, they never get
-a place in the order of examples: every process has the same data set, no step ends up short on one of them, and a
-resumed run meets the same batches as an uninterrupted one.
+Training finds its bad images before the first step, while the image store is being filled. Left out at that point,
+they never get a place in the order of examples: every process has the same data set, no step is short of an example,
+and a resumed run sees the same batches as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ BAD_IMAGE = "bad image"
 
 
 class BadExamples:
-    """Counts and lists what was left out.
+    """Counts and lists what is left out.
 
     Args:
-        max_fraction: Share of the examples, 0 to 1, whose image may be bad (`data.max_bad_fraction`).
+        max_fraction: The share of examples, 0 to 1, that may have a bad image (`data.max_bad_fraction`).
         path: Where `write` puts the list, `<run>/bad_examples.jsonl`; None keeps it in memory.
 
     Attributes:
-        rows: One dict an example: id, image, style, kind, reason.
+        rows: One dict per example: id, image, style, kind, reason.
     """
 
     def __init__(self, max_fraction: float = 0.01, path: str | Path | None = None) -> None:
@@ -47,11 +47,11 @@ class BadExamples:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many of each kind."""
+        """How many there are of each kind."""
         return dict(Counter(str(row["kind"]) for row in self.rows))
 
     def add(self, example: Example, kind: str, reason: str) -> None:
-        """Count and list one.
+        """Count and list an example.
 
         Args:
             example: What is left out.
@@ -65,7 +65,7 @@ class BadExamples:
         """Refuse to go on with too many bad images.
 
         Args:
-            total: Examples there were, the bad ones included.
+            total: How many examples there were, including the bad ones.
 
         Raises:
             UsageError: More than `max_fraction` of them have a bad image.
@@ -81,7 +81,7 @@ class BadExamples:
         )
 
     def write(self) -> None:
-        """Write the list to `path`, whole or not at all; an empty list takes an older one away."""
+        """Write the list to `path`, whole or not at all; an empty list removes an older one."""
         if self.path is None:
             return
         if not self.rows:
@@ -105,9 +105,9 @@ def usable_examples(
     """Fill the image store and leave out the examples whose image is missing or unreadable.
 
     Args:
-        examples: The examples of training.
-        store: Gets every image that has a path. Images in memory are decoded once, only to see that they can be.
-        bad: Counts and lists what is left out; its list is written.
+        examples: The training examples.
+        store: Gets every image that has a path. Images in memory are decoded once, just to see whether they can be.
+        bad: Counts and lists what is left out; the list is written too.
         workers: Threads that decode.
         progress: Called with (done, all) after each decoded image.
 
@@ -115,7 +115,7 @@ def usable_examples(
         The usable examples in order. Examples without an image are usable.
 
     Raises:
-        UsageError: Too many are bad, or the disk has no room for the store.
+        UsageError: Too many images are bad, or the disk has no room for the store.
     """
     paths = [example.image_path for example in examples if example.image_path is not None]
     reasons = store.add_many(paths, workers, progress)

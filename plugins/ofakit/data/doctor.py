@@ -1,4 +1,4 @@
-"""The data doctor: what is wrong with a data set, and what is in it, before hours are spent on it.
+"""The data doctor: what a data set holds and what is wrong with it, before hours are spent on training.
 
 report = examine({"train": reader.read("train"), "test": reader.read("test")}, known_style=style_set.__contains__)
 print(describe(report))
@@ -34,17 +34,18 @@ def examine(
 
     Args:
         splits: The examples of each split, as a reader gives them.
-        known_style: Says whether a style is in the experiment's list; None takes every style as known.
-        decode: Decode every image; False only looks whether a caption is there.
+        known_style: Says whether a style is in the experiment's list; None treats every style as known.
+        decode: Decode every image; False leaves images alone.
         workers: Threads that decode.
         progress: Called with (done, all) after each image.
 
     Returns:
-        `splits`, a dict a split: counts of examples, images, captions; lists `missing_images`, `broken_images`,
-        `empty_captions`, `duplicate_captions` (one text twice for one image and style), `without_caption`; counts
-        `unknown_styles`, `repeated_captions` (one text for several images); `styles`, each as it is spelled first,
-        and `caption_words`, the histograms. `shared_images`: how many images two splits have in common.
-        `empty_splits`: those without an example. `problems`: how many in all.
+        `splits`, one dict per split: the counts `examples`, `images`, `captions` and `without_image`; the lists
+        `missing_images`, `broken_images`, `empty_captions`, `duplicate_captions` (the same text twice for one image
+        and style) and `without_caption`; the counts `unknown_styles` and `repeated_captions` (the same text for
+        several images); and two histograms, `styles`, each in its first spelling, and `caption_words`.
+        `shared_images`: how many images two splits have in common. `empty_splits`: those without examples.
+        `problems`: how many there are in all.
     """
     reasons = _bad_images(splits, workers, progress) if decode else {}
     report: dict[str, Any] = {
@@ -65,19 +66,20 @@ def examine(
 
 
 def describe(report: Mapping[str, Any]) -> str:
-    """A report as text for people.
+    """A report as text to read.
 
     Args:
         report: From `examine`.
     """
     lines = []
     for name, split in report["splits"].items():
-        lines.append(f"{name}: {split['examples']} examples, {split['images']} images, {split['captions']} captions")
+        counts = [_counted(split[f"{noun}s"], noun) for noun in ("example", "image", "caption")]
+        lines.append(f"{name}: {', '.join(counts)}")
         lines += [f"  {line}" for line in _problem_lines(split)]
-        lines += _histogram("styles", split["styles"]) + _histogram("words a caption", split["caption_words"]["bins"])
+        lines += _histogram("styles", split["styles"]) + _histogram("words per caption", split["caption_words"]["bins"])
     lines += [f"{name}: the split is empty" for name in report["empty_splits"]]
-    lines += [f"{pair}: {count} images in common" for pair, count in report["shared_images"].items()]
-    lines.append(f"{report['problems']} problems" if report["problems"] else "no problems")
+    lines += [f"{pair}: {_counted(count, 'image')} in common" for pair, count in report["shared_images"].items()]
+    lines.append(_counted(report["problems"], "problem") if report["problems"] else "no problems")
     return "\n".join(lines)
 
 
@@ -134,7 +136,7 @@ def _captions(example: Example) -> tuple[str, ...]:
 
 
 def _duplicates(captions: Sequence[tuple[Example, str]]) -> dict[str, Any]:
-    """Texts that one image has twice in one style, and how many captions repeat a text of another image."""
+    """Texts that an image has twice in one style, and how many captions repeat the text of another image."""
     said: dict[tuple[Any, ...], list[str]] = {}
     images: dict[str, set[Any]] = {}
     uses: Counter[str] = Counter()
@@ -153,7 +155,7 @@ def _duplicates(captions: Sequence[tuple[Example, str]]) -> dict[str, Any]:
 
 
 def _word_counts(captions: Sequence[str]) -> dict[str, Any]:
-    """Least, median, mean and most words of a caption, and how many captions fall into each bin of five."""
+    """The fewest, median, mean and most words per caption, and how many captions fall into each bin of five."""
     words = [len(text.split()) for text in captions]
     if not words:
         return {"min": 0, "median": 0, "mean": 0.0, "max": 0, "bins": {}}
@@ -176,25 +178,33 @@ def _shared_images(splits: Mapping[str, Sequence[Example]]) -> dict[str, int]:
 
 
 def _problem_lines(split: Mapping[str, Any]) -> list[str]:
-    """One line a kind of problem, with the first few."""
+    """One line per kind of problem, with the first few."""
     shown = {
-        "missing images": [row["image"] for row in split["missing_images"]],
-        "broken images": [f"{row['image']} ({row['reason']})" for row in split["broken_images"]],
-        "unknown styles": [f"{style!r} ({count})" for style, count in split["unknown_styles"].items()],
-        "empty captions": split["empty_captions"],
-        "examples without a caption": split["without_caption"],
-        "duplicate captions": [f"{row['id']}: {row['caption']!r}" for row in split["duplicate_captions"]],
+        "missing image": [row["image"] for row in split["missing_images"]],
+        "broken image": [f"{row['image']} ({row['reason']})" for row in split["broken_images"]],
+        "unknown style": [f"{style!r} ({count})" for style, count in split["unknown_styles"].items()],
+        "empty caption": split["empty_captions"],
+        "example without a caption": split["without_caption"],
+        "duplicate caption": [f"{row['id']}: {row['caption']!r}" for row in split["duplicate_captions"]],
     }
     lines = [
-        f"{len(found)} {kind}: {', '.join(found[:SHOWN])}{', …' if len(found) > SHOWN else ''}"
+        f"{_counted(len(found), kind)}: {', '.join(found[:SHOWN])}{', …' if len(found) > SHOWN else ''}"
         for kind, found in shown.items()
         if found
     ]
     if split["repeated_captions"]:
-        lines.append(f"{split['repeated_captions']} captions say the same of several images (no problem by itself)")
+        lines.append(
+            f"{split['repeated_captions']} captions repeat the caption of another image (not a problem as such)"
+        )
     if split["without_image"]:
-        lines.append(f"{split['without_image']} examples have no image")
+        lines.append(f"{_counted(split['without_image'], 'example')} without an image")
     return lines
+
+
+def _counted(count: int, noun: str) -> str:
+    """A number and its noun, whose first word takes the plural where the noun is `example without a caption`."""
+    first, space, rest = noun.partition(" without ")
+    return f"{count} {first}{'' if count == 1 else 's'}{space}{rest}"
 
 
 def _histogram(title: str, counts: Mapping[str, int], most: int = 20, width: int = 40) -> list[str]:

@@ -34,12 +34,12 @@ LAYOUTS: dict[int, tuple[tuple[float, float], ...]] = {
 
 
 def draw_scene(scene: Scene, size: int, rng: np.random.Generator) -> Image.Image:
-    """Draw a scene on a light canvas; where exactly, how large and how turned differs from image to image.
+    """Draw a scene on a light canvas; exact place, size and rotation differ from image to image.
 
     Args:
         scene: What to draw.
-        size: Pixels a side.
-        rng: Of everything the scene leaves open.
+        size: Pixels per side.
+        rng: Decides everything that the scene leaves open.
 
     Returns:
         An RGB image of (size, size).

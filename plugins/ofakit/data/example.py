@@ -1,4 +1,4 @@
-"""The one thing that leaves a reader: an image, its style and what was written about it."""
+"""What readers give: an image, its style and what was written about it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ __all__ = ["Example"]
 class Example:
     """An image in a style, with its captions.
 
-    Readers give one a (image, style) with every reference and no text; `expand` gives one a reference with `text`
-    set, for training.
+    Readers give one per (image, style), with every reference and no text; `expand` makes one per reference, with
+    `text` set, for training.
 
     Attributes:
         id: Names the example; unique within a split.

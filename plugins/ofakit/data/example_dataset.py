@@ -67,7 +67,7 @@ class ExampleDataset:
         """
         epoch, position = key if isinstance(key, tuple) else (self.epoch, key)
         example = self.examples[position]
-        in_store = self.store is not None and example.image_path is not None
-        pixels = self.store[example.image] if in_store else None
+        path = example.image_path
+        pixels = None if self.store is None or path is None else self.store[path]
         rng = np.random.Generator(np.random.PCG64([self.seed, epoch, position]))
         return {**self.preprocessor(example, rng=rng, pixels=pixels), "index": position}

@@ -4,15 +4,15 @@
     bad = store.add_many(paths, workers=8)     # decode what is not there yet; the rest is found
     pixels = store[path]                       # (256, 256, 3) uint8, read-only, no copy
 
-On disk, below the directory, one folder a size describes itself and is checked when it is opened:
+Below the directory there is one folder per size, which describes itself and is checked when it is opened:
 
     size_256/store.json   format, version, size and resampling
-    size_256/index.bin    one record a row: digest of (absolute path, mtime, length), state, CRC-32 of the row
-    size_256/rows.bin     the pixels, size * size * 3 bytes a row
+    size_256/index.bin    one record per row: digest of (absolute path, mtime, length), state, CRC-32 of the row
+    size_256/rows.bin     the pixels, size * size * 3 bytes per row
 
-Several processes may read and fill a store at once. Rows are handed out under a file lock; the bytes of a row are
+Several processes may read and fill a store at once. Rows are assigned under a file lock; the bytes of a row are
 written before its state, so a process that is killed leaves a row that counts as absent. The CRC, checked when a
-process serves a row for the first time, catches what a power cut may tear.
+process serves a row for the first time, catches what a power cut has torn.
 """
 
 from __future__ import annotations
@@ -69,19 +69,19 @@ class BadImage(OfakitError):
 
 
 class ImageStore:
-    """Square RGB images of one size, decoded once. See the module's text for what lies on disk.
+    """Square RGB images of one size, decoded once. The module's docstring says what is on disk.
 
-    An image is known by its absolute path, modification time and length, so a changed file is decoded anew. A
-    process looks at the file once: it serves what it found then, even if the file goes away while it runs.
+    An image is identified by its absolute path, modification time and length, so a changed file is decoded again. A
+    process looks at a file once and serves what it found then, even if the file disappears while it runs.
 
     Args:
-        directory: Where stores lie; each size gets its own folder below. Several experiments may share it.
-        size: Pixels a side, the `max_image_size` of the preprocessor.
+        directory: Where the stores are; each size gets a folder of its own in it. Several experiments may share it.
+        size: Pixels per side, the `max_image_size` of the preprocessor.
         draft: Let the JPEG decoder shrink large images by 2, 4 or 8 while it decodes. Faster, but the pixels then
             differ slightly from Pillow's bicubic resize of the whole image, so it is kept apart from other stores.
 
     Raises:
-        UsageError: The folder is no store of this version and size, or cannot be written.
+        UsageError: The folder is not a store of this version and size, or cannot be written.
     """
 
     def __init__(self, directory: str | Path, size: int, draft: bool = False) -> None:
@@ -99,7 +99,7 @@ class ImageStore:
         return self.size * self.size * 3
 
     def bytes_needed(self, images: int) -> int:
-        """Bytes of disk, and of page cache where all is to stay in memory, for so many images.
+        """Bytes that a number of images take on disk, and in the page cache if all are to stay in memory.
 
         Args:
             images: How many.
@@ -107,7 +107,7 @@ class ImageStore:
         return images * (self.row_bytes + RECORD.size)
 
     def __len__(self) -> int:
-        """Rows handed out so far, by any process."""
+        """How many rows have been assigned so far, by any process."""
         return os.fstat(self._index.fileno()).st_size // RECORD.size
 
     def __contains__(self, path: str | Path) -> bool:
@@ -117,7 +117,7 @@ class ImageStore:
         return False
 
     def __getitem__(self, path: str | Path) -> np.ndarray:
-        """The pixels of an image, decoded now if they are not there yet.
+        """The pixels of an image, decoded now if they are not in the store yet.
 
         Args:
             path: The image's file.
@@ -146,21 +146,21 @@ class ImageStore:
     def add_many(
         self, paths: Iterable[str | Path], workers: int = 1, progress: Callable[[int, int], None] | None = None
     ) -> dict[str, str]:
-        """Decode the images that are not there yet.
+        """Decode the images that are not in the store yet.
 
-        Processes that train together may each bring a share, wait for each other, and then each call this with all
-        paths: it finds what the others decoded, and every process learns of every bad image.
+        Processes that train together may each add a share, wait for each other, and then each call this with all
+        paths: it finds what the others have decoded, and every process learns about every bad image.
 
         Args:
-            paths: Files of images; doubles are decoded once.
-            workers: Threads that decode. Pillow decodes and resizes outside Python's lock.
+            paths: Image files; duplicates are decoded once.
+            workers: Threads that decode. Pillow releases Python's lock while it decodes and resizes.
             progress: Called with (done, all) after each decoded image.
 
         Returns:
             The reason for each image that is missing or cannot be read, by path.
 
         Raises:
-            UsageError: The disk has no room for the new images; nothing was decoded then.
+            UsageError: The disk has no room for the new images; none of them was decoded.
         """
         todo, bad = self._absent(paths)
         self._check_room(len(todo))
@@ -242,7 +242,7 @@ class ImageStore:
         return todo, bad
 
     def _done_row(self, digest: bytes) -> int | None:
-        """The row of a digest, if its image has been written."""
+        """The row of a digest, if its image has been written to it."""
         if digest not in self._rows_of_digest:
             self._read_new_records()
         row = self._rows_of_digest.get(digest)
@@ -263,7 +263,7 @@ class ImageStore:
         return STATE.unpack(content) if len(content) == STATE.size else (0, 0)
 
     def _intact(self, row: int) -> bool:
-        """Whether a row holds the bytes that were written to it. Read, not mapped: a cut file must not kill us."""
+        """Whether a row holds what was written to it. Read, not mapped: a truncated file must not kill the process."""
         content = os.pread(self._rows.fileno(), self.row_bytes, row * self.row_bytes)
         return len(content) == self.row_bytes and self._state(row) == (DONE, zlib.crc32(content))
 
@@ -275,7 +275,7 @@ class ImageStore:
         return self._pixels[row]
 
     def _add(self, path: str, digest: bytes) -> int:
-        """Decode an image into its row, and give the row."""
+        """Decode an image into its row, and return the row."""
         pixels = load_square(path, self.size, self.draft)
         row = self._row_for(digest)
         self._write(row, pixels)
@@ -296,9 +296,9 @@ class ImageStore:
             return row
 
     def _reserve(self, rows: int) -> None:
-        """Make rows.bin long enough, with real blocks: a full disk must show here, not when a mapped page is read.
+        """Make rows.bin long enough, with real blocks: a full disk must show up here, not when a mapped page is read.
 
-        Many rows at once keep the file in one piece; where only the asked ones find room, these.
+        Many rows at once keep the file in one piece; where there is no room for that, only the rows asked for.
         """
         needed = rows * self.row_bytes
         if os.fstat(self._rows.fileno()).st_size >= needed:
@@ -338,7 +338,7 @@ class ImageStore:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Hold the store alone. The lock file is opened each time: forked processes would share an open one's lock."""
+        """Keep other processes out. The lock file is opened anew: forked processes share the lock of an open one."""
         with open(self.folder / "lock", "wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -358,19 +358,19 @@ class ImageStore:
 def load_square(image: str | Path | bytes | Image.Image | np.ndarray, size: int, draft: bool = False) -> np.ndarray:
     """Decode an image and resize it to a square, as OFA does: RGB first, then Pillow's bicubic filter.
 
-    Files and bytes are turned upright by their EXIF orientation; a PIL image or array is taken as it is. 16 bits of
-    grey become 8, opacity is left out.
+    Files and bytes are turned upright by their EXIF orientation; a PIL image or array is taken as it is. 16-bit grey
+    becomes 8-bit, and opacity is dropped.
 
     Args:
         image: A path, the bytes of an encoded image, a PIL image, or (H, W) or (H, W, 3 or 4) uint8.
-        size: Pixels a side.
+        size: Pixels per side.
         draft: See `ImageStore`.
 
     Returns:
         (size, size, 3) uint8.
 
     Raises:
-        BadImage: It is missing or cannot be read, or is nothing of that kind.
+        BadImage: It is missing, cannot be read, or is none of these.
     """
     from PIL import Image, ImageOps
 
@@ -395,7 +395,7 @@ def load_square(image: str | Path | bytes | Image.Image | np.ndarray, size: int,
 
 
 def _check_kind(image: Any, name: str) -> None:
-    """Refuse what is no image: a wrong argument must not look like a broken file."""
+    """Refuse what is not an image: a wrong argument must not look like a broken file."""
     from PIL import Image
 
     if isinstance(image, np.ndarray):
@@ -413,7 +413,7 @@ def _check_kind(image: Any, name: str) -> None:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """8-bit RGB. Pillow alone cuts deeper greys off at 255, which turns them white."""
+    """8-bit RGB. Pillow by itself clips deeper greys at 255, which turns them white."""
     from PIL import Image
 
     if image.mode == "F":
@@ -428,7 +428,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _digest(path: str) -> bytes:
-    """What an image is known by: absolute path, modification time and length."""
+    """What identifies an image: its absolute path, modification time and length."""
     try:
         status = os.stat(path)
     except FileNotFoundError as error:

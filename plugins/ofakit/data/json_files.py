@@ -25,14 +25,14 @@ __all__ = [
 
 
 def require_file(path: Path, what: str) -> Path:
-    """Give `path` back if a file is there.
+    """Return `path` if there is a file.
 
     Args:
         path: Where it should be.
         what: What it should be, such as "captions of split 'train'".
 
     Raises:
-        UsageError: It is not there; the message says what the folder holds and how to cure it.
+        UsageError: There is none; the message says what the folder holds and how to cure it.
     """
     if path.is_file():
         return path
@@ -65,20 +65,20 @@ def read_json(path: Path, what: str) -> Any:
 
 
 def read_jsonl(path: Path, what: str) -> list[dict[str, Any]]:
-    """Read a UTF-8 file of one JSON object a line; empty lines are passed over.
+    """Read a UTF-8 file of one JSON object per line; empty lines are skipped.
 
     Args:
         path: The file.
         what: What it should hold, for the message.
 
     Raises:
-        UsageError: It is missing, or a line is no JSON object; the message names the line.
+        UsageError: It is missing, or a line is not a JSON object; the message names the line.
     """
     return jsonl_rows(require_file(path, what).read_bytes(), what, path)
 
 
 def jsonl_rows(content: bytes, what: str, where: str | Path) -> list[dict[str, Any]]:
-    """The rows of a UTF-8 text of one JSON object a line, a byte order mark allowed; empty lines are passed over.
+    """The rows of a UTF-8 text with one JSON object per line; empty lines and a byte order mark are skipped.
 
     Args:
         content: The text.
@@ -86,7 +86,7 @@ def jsonl_rows(content: bytes, what: str, where: str | Path) -> list[dict[str, A
         where: Its file, for the message.
 
     Raises:
-        UsageError: It is not UTF-8, or a line is no JSON object; the message names the line.
+        UsageError: It is not UTF-8, or a line is not a JSON object; the message names the line.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -99,15 +99,17 @@ def jsonl_rows(content: bytes, what: str, where: str | Path) -> list[dict[str, A
         try:
             row = json.loads(line)
         except ValueError as error:
-            raise UsageError(f"expected one JSON object a line in {where}, found on line {number}: {error}") from error
+            raise UsageError(
+                f"expected one JSON object per line in {where}, found on line {number}: {error}"
+            ) from error
         if not isinstance(row, dict):
-            raise UsageError(f"expected one JSON object a line in {where}, found on line {number}: {line[:60]!r}")
+            raise UsageError(f"expected one JSON object per line in {where}, found on line {number}: {line[:60]!r}")
         rows.append(row)
     return rows
 
 
 def require(row: Mapping[str, Any], column: str, where: str) -> Any:
-    """The value of a column that must be there.
+    """The value of a required column.
 
     Args:
         row: A row of a file.
@@ -125,7 +127,7 @@ def require(row: Mapping[str, Any], column: str, where: str) -> Any:
 
 
 def require_text(row: Mapping[str, Any], column: str, what: str, where: str) -> str:
-    """The text of a column that must be there.
+    """The text of a required column.
 
     Args:
         row: A row of a file.
@@ -134,7 +136,7 @@ def require_text(row: Mapping[str, Any], column: str, what: str, where: str) -> 
         where: The file, for the message.
 
     Raises:
-        UsageError: The row does not have it, or it is no text.
+        UsageError: The row does not have it, or it is not text.
     """
     place = f"{where}, column {column!r}"
     text = text_in(require(row, column, where), what, place)
@@ -160,7 +162,7 @@ def text_in(value: Any, what: str, where: str) -> str | None:
 
 
 def style_in(value: Any, where: str) -> str | None:
-    """The style in a cell; null and blank text are no style.
+    """The style in a cell; null and blank text mean no style.
 
     Args:
         value: The cell.
@@ -188,7 +190,7 @@ def id_in(value: Any, where: str) -> str | None:
 
 
 def captions_in(value: Any, where: str) -> tuple[str, ...]:
-    """The captions in a cell, which may hold one or a list. None counts as an empty caption.
+    """The captions in a cell, which may hold one or a list of them. None counts as an empty caption.
 
     Args:
         value: The cell.

@@ -1,14 +1,15 @@
-"""The reader of an experiment, without anything that trains."""
+"""The reader of an experiment, made in one way for the trainer and for the tools that look at its data.
+
+{"data": {"reader": {"type": "flickrstyle"}, "root": "DIR"}}
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ofakit.config.schema import ExperimentConfig
 from ofakit.data.readers import READERS
-
-if TYPE_CHECKING:
-    from ofakit.config.schema import ExperimentConfig
 
 __all__ = ["build_reader", "data_root"]
 
@@ -19,6 +20,13 @@ def build_reader(config: ExperimentConfig) -> Any:
     Args:
         config: The experiment; its reader gets `data.root`, and one that generates its images a folder of the run
             directory where there is no root.
+
+    Returns:
+        An object with `splits()` and `read(split)`, as `ofakit.data.readers` says, or None.
+
+    Raises:
+        UsageError: There is no such reader, or it does not take what the configuration gives it; the message names
+            the file or the `--set`.
     """
     spec = config.data.reader.model_dump()
     if spec["type"] == "given":
@@ -32,6 +40,12 @@ def data_root(config: ExperimentConfig) -> str | None:
 
     Args:
         config: The experiment.
+
+    Returns:
+        The folder; None where neither applies, which readers take for the working directory.
+
+    Raises:
+        UsageError: There is no such reader.
     """
     reader = config.data.reader.type
     if config.data.root is None and reader != "given" and getattr(READERS.get(reader), "generates", False):

@@ -3,16 +3,16 @@
     sampler = ResumableBatchSampler(len(dataset), batch_size=8, seed=7, rank=rank, world_size=world_size)
     loader = DataLoader(dataset, batch_sampler=sampler, collate_fn=collate)
     for epoch in range(first_epoch, epochs):
-        sampler.set_epoch(epoch, start_batch)      # start_batch is 0 but for the first epoch after a resume
+        sampler.set_epoch(epoch, start_batch)      # start_batch is 0 except in the first epoch after a resume
         for batch in loader: ...
 
 Global batch g of an epoch is the g-th piece of `batch_size * world_size` examples of a permutation that depends on
 seed and epoch alone. Process r gets the r-th part of that piece, so the parts joined in the order of the ranks are
 the batch of one process with `batch_size * world_size`.
 
-The last, shorter piece is shared out as evenly as possible, the first ranks getting one more. Every process takes
-part in every step and none gets an empty batch: a last piece with fewer examples than processes is left out. At most
-`world_size - 1` examples of an epoch are lost that way, others in each epoch; with one process none ever is.
+The last, shorter piece is divided as evenly as possible, the first ranks getting one more. Every process takes part
+in every step and none gets an empty batch: a last piece with fewer examples than processes is left out. At most
+`world_size - 1` examples per epoch are lost that way, different ones in each epoch; with one process none ever is.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ __all__ = ["ResumableBatchSampler"]
 class ResumableBatchSampler:
     """Batches of (epoch, position) pairs, for `torch.utils.data.DataLoader(batch_sampler=…)`.
 
-    The epoch travels with each position because worker processes that live longer than an epoch could not learn it
-    otherwise; `ExampleDataset` draws its randomness from both.
+    The epoch travels with each position because worker processes that outlive an epoch have no other way to know it;
+    `ExampleDataset` draws its randomness from both.
 
     Args:
-        length: Examples of the data set.
-        batch_size: Examples of one process in one batch.
+        length: How many examples the data set has.
+        batch_size: Examples per process and batch.
         seed: Of the permutation, not negative.
-        rank: This process, from 0.
-        world_size: All processes.
+        rank: Of this process, from 0.
+        world_size: How many processes there are.
         drop_last: Leave out the last piece if it is not full.
         shuffle: False keeps the order of the data set in every epoch.
 
@@ -76,17 +76,17 @@ class ResumableBatchSampler:
 
     @property
     def global_batch_size(self) -> int:
-        """Examples of one batch over all processes."""
+        """Examples per batch over all processes."""
         return self.batch_size * self.world_size
 
     @property
     def batches_per_epoch(self) -> int:
-        """Batches of a whole epoch, the same on every process."""
+        """Batches in a whole epoch, the same on every process."""
         whole, rest = divmod(self.length, self.global_batch_size)
         return whole + (not self.drop_last and rest >= self.world_size)
 
     def __len__(self) -> int:
-        """Batches that the next iteration gives."""
+        """How many batches the next iteration gives."""
         return self.batches_per_epoch - self.start_batch
 
     def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
@@ -94,7 +94,7 @@ class ResumableBatchSampler:
 
         Args:
             epoch: Counted from 0.
-            start_batch: Batches of it that are done already.
+            start_batch: How many of its batches are already done.
 
         Raises:
             UsageError: The epoch has fewer batches than that.
@@ -129,9 +129,9 @@ class ResumableBatchSampler:
         """What a snapshot must hold.
 
         Args:
-            epoch: The epoch the training is in.
-            batches_done: Batches of it that went into the weights. The loader reads ahead of that, so the sampler
-                cannot know it.
+            epoch: The epoch that training is in.
+            batches_done: How many of its batches went into the weights. The loader reads ahead of that, so the sampler
+                itself cannot know.
         """
         return {"epoch": epoch, "start_batch": batches_done, **self._identity()}
 
@@ -142,7 +142,7 @@ class ResumableBatchSampler:
             state: From `state_dict`.
 
         Raises:
-            UsageError: It was taken with other data, another seed or another global batch.
+            UsageError: It was taken with different data, another seed or another global batch size.
         """
         for name, value in self._identity().items():
             if state.get(name) != value:

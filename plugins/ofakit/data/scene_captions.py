@@ -2,8 +2,8 @@
 
 A scene is a group (one to four shapes of one colour and size somewhere on the canvas) or a pair (one shape beside,
 above or below another). Everything in a caption that depends on the image is a content word; every style frames the
-content with words of its own, some of which no other style uses. So whether a caption describes an image and whether
-it keeps to a style are decided by a rule, not by a judge.
+content with words of its own, some of which no other style uses. So a rule decides whether a caption describes an
+image and whether it keeps to a style; no model is needed.
 
 Everything follows from a seed. The scenes of different splits differ in content, not just in their pixels.
 """
@@ -87,7 +87,7 @@ class Scene:
         count: "one" to "four"; None for a pair.
         size: "small" or "large"; None for a pair.
         place: Where a group is, a key of `PLACES`; None for a pair.
-        relation: Where the first of a pair is, seen from the second, a key of `RELATIONS`; None for a group.
+        relation: Where the first of a pair is relative to the second, a key of `RELATIONS`; None for a group.
         other_color: Of the second of a pair; None for a group.
         other_shape: The same.
     """
@@ -102,7 +102,7 @@ class Scene:
     other_shape: str | None = None
 
     def to_dict(self) -> dict[str, str]:
-        """What is known about the scene; JSON can hold it."""
+        """What is known about the scene, fit for JSON."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def content(self) -> list[str]:
@@ -112,7 +112,7 @@ class Scene:
         return [str(self.count), str(self.size), self.color, self.shape, *str(self.place).split()]
 
     def captions(self, style: str) -> list[str]:
-        """The references in one style, four of them, the content the same in each.
+        """The four references in one style, all with the same content.
 
         Args:
             style: A key of `STYLES`.
@@ -171,7 +171,7 @@ def describes(caption: str, scene: Scene) -> bool:
 
 
 def obeys_style(caption: str, style: str) -> bool:
-    """Whether a caption has words that only this style uses, and none that only another one uses.
+    """Whether a caption has words that only this style uses, and none that only another style uses.
 
     Args:
         caption: In any case.
@@ -194,9 +194,9 @@ def split_scenes(images: Mapping[str, int], pairs: float = 0.3, seed: int = 7) -
     """Choose the scenes of each split; no scene is in two of them.
 
     Args:
-        images: How many each split has; the one with the most gets what the others leave, and repeats scenes only
-            once it has had them all.
-        pairs: Share of pairs, 0 to 1.
+        images: How many each split has; the largest gets what the others leave, and repeats scenes only when it has
+            used them all.
+        pairs: The share of pairs, 0 to 1.
         seed: Of the choice.
 
     Returns:

@@ -5,8 +5,8 @@
     train[:10%]        the first tenth; a boundary is rounded to the nearest row
     train+val[:500]    one after the other
 
-What is counted are rows of the split's file. A row of FlickrStyle is an image with all its styles, so a slice never
-puts one image on both sides of a cut.
+Slices count the rows of the split's file. A row of FlickrStyle is an image with all its styles, so a slice never puts
+one image on both sides of a cut.
 
 Source of the notation: https://huggingface.co/docs/datasets/loading#slice-splits
 """
@@ -28,7 +28,7 @@ PART = re.compile(r"\s*(?P<name>[\w.-]+)\s*(?:\[\s*(?P<start>-?\d+%?)?\s*:\s*(?P
 
 @dataclass(frozen=True)
 class SplitPart:
-    """One piece of a split: its name and where it is cut.
+    """A piece of a split: the split's name and where it is cut.
 
     Attributes:
         name: The split.

@@ -1,4 +1,4 @@
-"""Names of styles: which of them mean the same style, and how one is shown."""
+"""Names of styles: which of them mean the same style, and how a style is shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["first_spellings", "same_style"]
 
 
 def same_style(name: str) -> str:
-    """What two spellings of one style have in common: neither case, white space nor Unicode form counts.
+    """What the spellings of a style have in common; case, white space and Unicode form do not count.
 
     Args:
         name: A style.
@@ -24,10 +24,10 @@ def first_spellings(styles: Iterable[str | None]) -> dict[str, str]:
     """Every style once, in order of first appearance.
 
     Args:
-        styles: One an example; None and blank ones are passed over.
+        styles: One per example; None and blank ones are skipped.
 
     Returns:
-        What the spellings of a style have in common (`same_style`) to the first of them, white space collapsed.
+        The first spelling of each style, white space collapsed, by what its spellings have in common (`same_style`).
 
     >>> first_spellings(["Old  man", None, "happy", "old man"])
     {'old man': 'Old man', 'happy': 'happy'}

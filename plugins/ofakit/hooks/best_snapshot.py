@@ -2,12 +2,13 @@
 
     {"type": "BestSnapshotHook", "metric_key": "cider", "rule": "max"}
 
-The keys are those of ModelScope's BestCkptSaverHook, and that name in a configuration means this hook. When it looks is
-EvaluationHook's business, as in ModelScope, and `best/` is the only model that it keeps.
+The keys are those of ModelScope's BestCkptSaverHook, and that name in a configuration means this hook. EvaluationHook
+decides when there is a new score, as in ModelScope, and `best/` is the only model that is kept.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar, Literal
 
 from modelscope.trainers.hooks.builder import HOOKS
@@ -27,7 +28,7 @@ class BestSnapshotHook(Hook):
 
     Args:
         metric_key: The score to watch; where a configuration leaves it out, that of the task.
-        rule: Whether more or less of it is better.
+        rule: Whether a higher or a lower score is better.
     """
 
     PRIORITY = Priority.LOW
@@ -48,7 +49,7 @@ class BestSnapshotHook(Hook):
         self.seen_evaluations = 0
 
     def after_train_iter(self, trainer: Any) -> None:
-        """Look whether an evaluation has just been made.
+        """Check whether an evaluation has just been made.
 
         Args:
             trainer: The running trainer.
@@ -56,7 +57,7 @@ class BestSnapshotHook(Hook):
         self._keep_if_best(trainer)
 
     def after_train_epoch(self, trainer: Any) -> None:
-        """Look whether an evaluation has just been made.
+        """Check whether an evaluation has just been made.
 
         Args:
             trainer: The running trainer.
@@ -68,7 +69,7 @@ class BestSnapshotHook(Hook):
         return {"best": self.best, "seen_evaluations": self.seen_evaluations}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a snapshot.
+        """Take up the state of a snapshot.
 
         Args:
             state_dict: From `state_dict`.
@@ -81,6 +82,10 @@ class BestSnapshotHook(Hook):
             return
         self.seen_evaluations = trainer.evaluations
         score = watched_score(trainer.metric_values, self.metric_key, "BestSnapshotHook")
-        if self.best is None or (score > self.best if self.rule == "max" else score < self.best):
+        if self.best is None or self._is_better(score, self.best):
             self.best = score
             trainer.save_best({self.metric_key: score})
+
+    def _is_better(self, score: float, best: float) -> bool:
+        # Nothing compares as better than a score that is not a number, so any score replaces it.
+        return math.isnan(best) or (score > best if self.rule == "max" else score < best)

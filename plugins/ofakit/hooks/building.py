@@ -123,7 +123,7 @@ def _arguments_of(hook: type) -> list[str]:
     for cls in inspect.getmro(hook):
         if "__init__" not in vars(cls):
             continue
-        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        parameters = list(inspect.signature(vars(cls)["__init__"]).parameters.values())[1:]
         names += [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         if all(p.kind is not p.VAR_KEYWORD for p in parameters):
             return names

@@ -1,4 +1,4 @@
-"""Stop when a score has not improved for a while; remembered over a resume, which ModelScope's own hook is not.
+"""Stop when a score has not improved for a while; unlike ModelScope's own hook, this one remembers over a resume.
 
 {"type": "EarlyStopHook", "metric_key": "cider", "patience": 3}
 """
@@ -17,7 +17,7 @@ __all__ = ["ResumableEarlyStopHook"]
 
 @HOOKS.register_module(module_name="ResumableEarlyStopHook")
 class ResumableEarlyStopHook(EarlyStopHook):
-    """ModelScope's EarlyStopHook, with its memory in the snapshots. Takes the same arguments."""
+    """ModelScope's EarlyStopHook, with its state in the snapshots. Takes the same arguments."""
 
     def _should_stop(self, trainer: Any) -> bool:
         if trainer.metric_values is not None:
@@ -30,7 +30,7 @@ class ResumableEarlyStopHook(EarlyStopHook):
         return {"best_score": best, "wait_count": self.wait_count}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a snapshot.
+        """Take up the state of a snapshot.
 
         Args:
             state_dict: From `state_dict`.

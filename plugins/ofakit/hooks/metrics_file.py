@@ -1,4 +1,4 @@
-"""`metrics.jsonl` and a line of the log: one JSON object a logged step and one an evaluation.
+"""`metrics.jsonl` and a line in the log: one JSON object per logged step and one per evaluation.
 
 {"type": "MetricsFileHook", "interval": 10}
 """
@@ -39,7 +39,7 @@ class MetricsFileHook(Hook):
         self.images = 0
 
     def before_run(self, trainer: Any) -> None:
-        """Take out lines of steps and evaluations that are about to be done again, and start the clock.
+        """Remove the lines of steps and evaluations that are about to be repeated, and start the clock.
 
         Args:
             trainer: The trainer before its first step.
@@ -49,13 +49,13 @@ class MetricsFileHook(Hook):
         if trainer.processes.is_main:
             lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
             kept = [line for line in lines if _step_of(line) is not None and _step_of(line) <= trainer.iter]
-            # An evaluation that came after the snapshot of its step is about to be made again, too.
+            # An evaluation that came after the snapshot of its step is about to be repeated, too.
             again = [line for line in kept if '"evaluation/' in line][trainer.evaluations :]
             write_text(self.path, "".join(line + "\n" for line in kept if line not in again))
         self.start = time.perf_counter()
 
     def after_train_iter(self, trainer: Any) -> None:
-        """Add up, and write when the interval is full.
+        """Add up the numbers, and write their means at the end of an interval.
 
         Args:
             trainer: The running trainer.
@@ -102,7 +102,7 @@ class MetricsFileHook(Hook):
 
 
 def _for_json(value: Any) -> Any:
-    """The value, or None where JSON has no number for it."""
+    """The value, or None where it is not a number that JSON knows."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -1,7 +1,7 @@
 """Keys of ModelScope's CheckpointHook and BestCkptSaverHook that have no meaning here.
 
-A configuration may have them at a value that asks for nothing, as stock ones do; any other value is refused with what
-to do instead.
+A configuration may set them to a value that asks for nothing, as stock ones do; any other value is refused with advice
+what to do instead.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ofakit.errors import UsageError
 __all__ = ["ANY", "OF_EVERY_CHECKPOINT_HOOK", "without_inert_keys"]
 
 ANY = object()
-"""Stands for every value: the key says how to do what another key asks for, or what happens anyway."""
+"""Stands for every value: the key only qualifies another key, or asks for what happens anyway."""
 
 IN_THE_RUN_DIRECTORY = "everything a run writes lies in its run directory: set work_dir"
 OF_EVERY_CHECKPOINT_HOOK: dict[str, tuple[Any, str]] = {
@@ -29,19 +29,19 @@ OF_EVERY_CHECKPOINT_HOOK: dict[str, tuple[Any, str]] = {
     "hub_revision": (ANY, ""),
     "upload_strategy": (ANY, ""),
 }
-"""By key: the values that ask for nothing, and what to do instead of any other."""
+"""By key: the values that ask for nothing, and what to do instead of setting another."""
 
 
 def without_inert_keys(asked: str, hook: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments that have a meaning here.
+    """The arguments that have a meaning here, without those that ask for nothing.
 
     Args:
         asked: The hook's type as the configuration has it, for messages.
-        hook: The hook's class; its `INERT_KEYS`, where it has any, are of the form of `OF_EVERY_CHECKPOINT_HOOK`.
-        arguments: All of them.
+        hook: The hook's class; its `INERT_KEYS`, if any, have the form of `OF_EVERY_CHECKPOINT_HOOK`.
+        arguments: All arguments of the hook.
 
     Raises:
-        UsageError: A key without a meaning here asks for something.
+        UsageError: A key that has no meaning here asks for something.
     """
     inert = getattr(hook, "INERT_KEYS", {})
     for key, value in arguments.items():

@@ -3,7 +3,7 @@
     {"type": "SnapshotHook", "save_strategy": "by_step", "interval": 500, "max_checkpoint_num": 2}
 
 The keys are those of ModelScope's CheckpointHook, and `{"type": "CheckpointHook", …}` in a configuration means this
-hook: ModelScope's own cannot be resumed from, because its random state is no longer allowed to load.
+hook: ModelScope's own snapshots cannot be resumed from, because their random state may no longer be loaded.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ Strategy = Literal["by_epoch", "by_step", "no"]
 
 @HOOKS.register_module(module_name="SnapshotHook")
 class SnapshotHook(Hook):
-    """Save everything needed to go on, every so often.
+    """Save everything needed to go on, at regular intervals.
 
     Args:
         save_strategy: Whether `interval` counts epochs or steps; "no" saves none.
-        interval: How many epochs or steps lie between snapshots; 0: none but the last.
-        max_checkpoint_num: How many snapshots are kept; None keeps all. An old one goes when the new one is complete.
-        save_last: Whether to save after the last step too.
+        interval: How many epochs or steps there are between snapshots; 0 saves only the last.
+        max_checkpoint_num: How many snapshots to keep; None keeps all. An old one goes when the new one is complete.
+        save_last: Whether to save after the last step as well.
         by_epoch: ModelScope's older spelling of `save_strategy`.
     """
 
@@ -58,7 +58,7 @@ class SnapshotHook(Hook):
         self.save_last = save_last
 
     def after_train_iter(self, trainer: Any) -> None:
-        """Save after a step, where steps are counted.
+        """Save after a step, if steps are counted.
 
         Args:
             trainer: The running trainer.
@@ -67,7 +67,7 @@ class SnapshotHook(Hook):
             self._save(trainer, epoch_is_over=False)
 
     def after_train_epoch(self, trainer: Any) -> None:
-        """Save after an epoch, where epochs are counted or this was the last.
+        """Save after an epoch, if epochs are counted or this was the last one.
 
         Args:
             trainer: The running trainer.
@@ -80,7 +80,9 @@ class SnapshotHook(Hook):
         folder = trainer.save_snapshot(epoch_is_over)
         if self.max_checkpoint_num is None or not trainer.processes.is_main:
             return
-        steps = sorted(int(path.name.removeprefix("step_")) for path in folder.parent.glob("step_*"))
+        numbers = [path.name.removeprefix("step_") for path in folder.parent.glob("step_*")]
+        # A folder such as step_500_copy is the user's own.
+        steps = sorted(int(number) for number in numbers if number.isdecimal())
         for step in steps[: -self.max_checkpoint_num]:
             if step != int(folder.name.removeprefix("step_")):
                 shutil.rmtree(folder.with_name(f"step_{step}"))

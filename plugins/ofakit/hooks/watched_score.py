@@ -1,4 +1,4 @@
-"""The score that a hook's `metric_key` names, out of an evaluation's."""
+"""The score that a hook's `metric_key` names, among those of an evaluation."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def watched_score(scores: Mapping[str, float], metric_key: str, hook: str) -> fl
     """The score to watch.
 
     Args:
-        scores: Of an evaluation, by name.
+        scores: The scores of an evaluation, by name.
         metric_key: The name of one of them.
         hook: The hook's type, for the message.
 
     Raises:
-        UsageError: The evaluation does not give it.
+        UsageError: The evaluation has no such score.
     """
     if metric_key not in scores:
         near = did_you_mean(metric_key, scores)

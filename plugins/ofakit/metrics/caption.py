@@ -1,11 +1,11 @@
-"""Caption scores as a ModelScope metric: BLEU, ROUGE-L, CIDEr, CIDEr-D, and on demand METEOR, SPICE, style accuracy.
+"""Caption scores as a ModelScope metric: BLEU, ROUGE-L, CIDEr, CIDEr-D, on demand METEOR, SPICE and style accuracy.
 
     "evaluation": {"metrics": [{"type": "caption", "java": true}]}
 
 ModelScope's name for it is "ofakit-caption".
 
-`add` takes a batch: outputs {"captions": [str, ...]} and inputs {"references": [[str, ...], ...]}, and where there are
-any "ids" and "styles", a list each.
+`add` takes a batch: outputs {"captions": [str, ...]} and inputs {"references": [[str, ...], ...]}, with lists "ids" and
+"styles" beside the references if there are any.
 """
 
 from __future__ import annotations
@@ -30,14 +30,18 @@ class _Row(NamedTuple):
     references: tuple[str, ...]
 
 
+_Stored = tuple[str | Path | None, str | Path | None, bool, list[_Row]]
+
+
 @METRICS.register_module(module_name="ofakit-caption")
 class CaptionMetric(Metric):
     """Collects captions with their references and scores them all at the end.
 
     Args:
-        document_frequency: File of document frequencies for CIDEr-D; without it those of the references.
-        style_classifier: File of a style classifier; with it style accuracy is given, beside the human one.
-        java: Whether to compute METEOR and SPICE; where one is missing it is left out.
+        document_frequency: File of document frequencies for CIDEr-D; without it those of the references are used.
+        style_classifier: File of a style classifier; with it the style accuracy of the captions that have a style is
+            given, beside that of people.
+        java: Whether to compute METEOR and SPICE; one that cannot be computed here is left out.
     """
 
     def __init__(
@@ -56,11 +60,11 @@ class CaptionMetric(Metric):
         """Add a batch.
 
         Args:
-            outputs: `captions`, one string an item.
+            outputs: `captions`, one string per item.
             inputs: `references`, a list of strings for each item; optionally `ids` and `styles`.
 
         Raises:
-            UsageError: A list is missing, is of another length, or holds something else.
+            UsageError: A list is missing or of another length, or holds something that does not belong there.
         """
         captions, references = _column(outputs, "captions"), _column(inputs, "references")
         columns = {"references": references}
@@ -70,7 +74,7 @@ class CaptionMetric(Metric):
             if len(column) != len(captions):
                 raise UsageError(f"expected as many {name} as captions, found {len(column)} and {len(captions)}")
         for caption, texts, name, style in zip(captions, *columns.values(), strict=True):
-            if not isinstance(caption, str) or isinstance(texts, str):
+            if not isinstance(caption, str) or not isinstance(texts, (list, tuple)):
                 raise UsageError(f"expected a caption and its list of references, found {caption!r} and {texts!r}")
             self._rows.append(_Row(None if name is None else str(name), style, caption, tuple(texts)))
 
@@ -79,10 +83,10 @@ class CaptionMetric(Metric):
 
         Returns:
             The corpus scores by name, `captions` (how many were scored) and `skipped` (how many were not, because an
-            id came twice, the caption was empty, or it had no reference).
+            id was repeated, the caption was empty, or it had no reference).
 
         Raises:
-            UsageError: There is nothing to score.
+            UsageError: There is nothing to score, or the classifier does not know a style.
         """
         rows = self._unique()
         candidates = ptb_tokenize([row.caption for row in rows])
@@ -94,32 +98,42 @@ class CaptionMetric(Metric):
         candidates = [candidates[i] for i in kept]
         measures, _ = measure(candidates, [references[i] for i in kept], frequency, self.java)
         scores = {name: found.corpus for name, found in measures.items()}
-        if self.style_classifier:
-            found = style_accuracy(
-                candidates, [rows[i].style or "" for i in kept], StyleClassifier.load(self.style_classifier)
-            )
-            scores |= {"style_accuracy": found.corpus, "style_accuracy_of_people": found.human}
+        scores |= self._style_accuracy(candidates, [rows[i].style for i in kept])
         return {**scores, "captions": len(kept), "skipped": len(self._rows) - len(kept)}
 
+    def _style_accuracy(self, candidates: Sequence[str], styles: Sequence[str | None]) -> dict[str, float]:
+        """That of the captions with a style, and of people; nothing without such captions or a classifier."""
+        pairs = [(text, style) for text, style in zip(candidates, styles, strict=True) if style and style.strip()]
+        if not self.style_classifier or not pairs:
+            return {}
+        classifier = StyleClassifier.load(self.style_classifier)
+        found = style_accuracy([text for text, _ in pairs], [style for _, style in pairs], classifier)
+        return {"style_accuracy": found.corpus, "style_accuracy_of_people": found.human}
+
     def merge(self, other: CaptionMetric) -> None:
-        """Take over what another process added.
+        """Take over the captions that another process added.
 
         Args:
-            other: Its metric.
+            other: The metric of that process.
         """
         self._rows += other._rows
 
     def _unique(self) -> Sequence[_Row]:
-        """The rows without those whose id came before: a sampler may fill its last batch up with repeats."""
-        seen: set[str] = set()
-        return [row for row in self._rows if row.id is None or not (row.id in seen or seen.add(row.id))]
+        """The rows without those whose id occurred before: a sampler may pad its last batch with repeats."""
+        seen: set[str | None] = set()
+        rows = []
+        for row in self._rows:
+            if row.id is None or row.id not in seen:
+                rows.append(row)
+            seen.add(row.id)
+        return rows
 
-    def __getstate__(self) -> tuple[Any, ...]:
+    def __getstate__(self) -> _Stored:
         return self.document_frequency, self.style_classifier, self.java, self._rows
 
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.__init__(*state[:3])
-        self._rows = list(state[3])
+    def __setstate__(self, state: _Stored) -> None:
+        self.document_frequency, self.style_classifier, self.java, rows = state
+        self._rows = list(rows)
 
 
 def _column(batch: Mapping[str, Any], name: str) -> Sequence[Any]:

@@ -1,4 +1,4 @@
-"""A page with images, what the model wrote in each style, and what people wrote; one file, no script."""
+"""A page with images, the captions a model wrote in each style, and those people wrote; one file without scripts."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from PIL import Image
+from PIL import Image, ImageOps
 
-__all__ = ["gallery"]
+from ofakit.errors import UsageError
+
+__all__ = ["Captioned", "gallery"]
 
 SIDE = 192
 
@@ -36,39 +38,55 @@ PAGE = """<!doctype html>
 
 
 class Captioned(Protocol):
-    """What a row of the page needs."""
+    """What the page shows of a prediction."""
 
-    image: str | None
-    style: str | None
-    caption: str
-    references: tuple[str, ...]
+    @property
+    def image(self) -> str | None:
+        """The path of the image."""
+
+    @property
+    def style(self) -> str | None:
+        """The style that was asked for."""
+
+    @property
+    def caption(self) -> str:
+        """What the model wrote."""
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """What people wrote."""
 
 
 def gallery(title: str, scores: Mapping[str, Any], predictions: Sequence[Captioned], most: int = 60) -> str:
-    """The page.
+    """Write the page.
 
     Args:
-        title: Its heading.
-        scores: Numbers for the table on top; those of single styles are left out.
-        predictions: Captions; those of one image stand together.
-        most: Images shown, evenly spread over the predictions.
+        title: The heading of the page.
+        scores: Numbers for the table at the top; those of a single style, such as `cider/happy`, are left out.
+        predictions: Captions; those of one image are shown together.
+        most: How many images to show at most, 1 or more; they are spread evenly over the predictions.
 
     Returns:
         HTML with the images inside.
+
+    Raises:
+        UsageError: `most` is below 1.
     """
+    if most < 1:
+        raise UsageError(f"gallery: expected to show 1 image or more, found most={most}")
     by_image: dict[str, list[Captioned]] = {}
     for prediction in predictions:
         by_image.setdefault(prediction.image or "", []).append(prediction)
     images = list(by_image)
-    step = max(1, len(images) / most)
+    step = max(1.0, len(images) / most)
     chosen = [images[int(k * step)] for k in range(min(most, len(images)))]
     rows = (
-        f"<tr><th>{html.escape(name)}</th><td>{value:.4g}</td></tr>"
+        f"<tr><th>{_escaped(name)}</th><td>{value:.4g}</td></tr>"
         for name, value in scores.items()
         if isinstance(value, int | float) and "/" not in name
     )
     return PAGE.format(
-        title=html.escape(title),
+        title=_escaped(title),
         side=SIDE,
         scores="".join(rows),
         shown=f"{len(chosen)} of {len(images)} images",
@@ -79,23 +97,29 @@ def gallery(title: str, scores: Mapping[str, Any], predictions: Sequence[Caption
 def _article(image: str, predictions: Iterable[Captioned]) -> str:
     texts = []
     for prediction in predictions:
-        references = "".join(f"<li>{html.escape(text)}</li>" for text in prediction.references[:5])
+        references = "".join(f"<li>{_escaped(text)}</li>" for text in prediction.references[:5])
         texts.append(
-            f'<div class="style">{html.escape(prediction.style or "")}</div>'
-            f'<div class="caption">{html.escape(prediction.caption)}</div><ul class="references">{references}</ul>'
+            f'<div class="style">{_escaped(prediction.style or "")}</div>'
+            f'<div class="caption">{_escaped(prediction.caption)}</div><ul class="references">{references}</ul>'
         )
     return f"<article><div>{_thumbnail(image)}</div><div>{''.join(texts)}</div></article>"
 
 
 def _thumbnail(image: str) -> str:
-    """The image as a small JPEG inside the page, or its name where it cannot be read."""
+    """The image as a small JPEG inside the page, upright, or its name if it cannot be read."""
+    name = _escaped(Path(image).name)
     try:
         with Image.open(Path(image)) as opened:
-            small = opened.convert("RGB")
+            small = ImageOps.exif_transpose(opened).convert("RGB")
             small.thumbnail((SIDE, SIDE))
-    except OSError:
-        return html.escape(Path(image).name)
+    except Exception:  # a broken file can raise nearly anything inside a decoder, and must not cost the page
+        return name
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=80)
     encoded = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img alt="{html.escape(Path(image).name)}" src="data:image/jpeg;base64,{encoded}">'
+    return f'<img alt="{name}" src="data:image/jpeg;base64,{encoded}">'
+
+
+def _escaped(text: str) -> str:
+    """Text as HTML shows it. A lone surrogate, which no file could hold, becomes a question mark."""
+    return html.escape(text.encode("utf-8", "replace").decode("utf-8"))

@@ -23,7 +23,7 @@ class WeightedRewards:
         specs: For each reward its `type`, its `weight` (1 if left out) and its own arguments.
 
     Raises:
-        UsageError: There is none, one is named twice, or one has an unknown type or argument.
+        UsageError: There is none, one is listed twice, or one has an unknown type or argument.
     """
 
     def __init__(self, specs: Sequence[Mapping[str, Any]]) -> None:
@@ -40,7 +40,7 @@ class WeightedRewards:
         }
 
     def prepare(self, references: Sequence[Sequence[str]], styles: Sequence[str | None]) -> None:
-        """Show every reward that asks for it the training examples.
+        """Give the training examples to every reward that has a `prepare` of its own.
 
         Args:
             references: Of each example.
@@ -58,13 +58,27 @@ class WeightedRewards:
         Args:
             candidates: One caption an item.
             references: All references of each item.
-            styles: The style asked of each item, or None.
+            styles: The style each item was asked for, or None.
 
         Returns:
             The weighted sum, (items,) float64, and each reward by its name, without its weight.
+
+        Raises:
+            UsageError: A reward does not give one number per candidate.
         """
-        parts = {name: reward(candidates, references, styles) for name, reward in self.rewards.items()}
+        parts = {
+            name: _one_each(name, reward(candidates, references, styles), len(candidates))
+            for name, reward in self.rewards.items()
+        }
         total = np.zeros(len(candidates))
         for name, values in parts.items():
             total += self.weights[name] * values
         return total, parts
+
+
+def _one_each(name: str, values: Any, items: int) -> np.ndarray:
+    """The values of a reward; one of another shape would be spread over the items without a word."""
+    rewards = np.asarray(values, np.float64)
+    if rewards.shape != (items,):
+        raise UsageError(f"reward {name!r}: expected {items} numbers, one per candidate, found shape {rewards.shape}")
+    return rewards

@@ -11,9 +11,9 @@ __all__ = ["plain"]
 
 @functools.lru_cache(maxsize=2**17)
 def plain(caption: str) -> str:
-    """The caption lower-cased and without punctuation, one space between two words.
+    """The caption in lower case, without punctuation, its words separated by one space.
 
-    Remembered, since the references of an image come again in every epoch.
+    Results are cached, since the references of an image come up again in every epoch.
 
     Args:
         caption: Any text.

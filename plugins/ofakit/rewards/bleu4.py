@@ -24,7 +24,7 @@ class Bleu4:
         """The reward of each candidate, (items,) float64.
 
         Args:
-            candidates: One caption an item.
+            candidates: One caption per item.
             references: All references of each item.
             styles: Not used.
         """

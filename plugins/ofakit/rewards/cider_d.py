@@ -1,10 +1,10 @@
-"""CIDEr-D with the document frequency of the training captions, as OFA's SCST is rewarded.
+"""CIDEr-D with the document frequencies of the training captions, the reward of OFA's SCST.
 
     {"type": "cider_d", "sigma": 6.0}
 
-Punctuation is taken out and " <eos>" added as a word of its own on both sides, so that a caption which breaks off is
-worth less. Source: OFA-Sys/OFA `criterions/scst_loss.py`. The document frequency never comes from the batch: there an
-n-gram that every image of it has would be worth nothing, and all n-grams of a batch of one.
+Punctuation is removed and "<eos>" is appended as a word of its own to candidates and references alike, so that a
+caption that breaks off scores less. Source: OFA-Sys/OFA `criterions/scst_loss.py`. Document frequencies never come from
+the batch: an n-gram that all its images have would then be worth nothing, and so would every n-gram in a batch of one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class CiderD:
             references that `prepare` is given.
 
     Raises:
-        UsageError: The file is missing, or its captions do not end with " <eos>".
+        UsageError: The file is missing, or was counted on captions that do not end with " <eos>".
     """
 
     def __init__(self, sigma: float = 6.0, document_frequency: str | None = None) -> None:
@@ -43,7 +43,7 @@ class CiderD:
             )
 
     def prepare(self, references: Sequence[Sequence[str]], styles: Sequence[str | None]) -> None:
-        """Count n-grams, unless a file gave their counts.
+        """Count n-grams, unless a file holds their counts.
 
         Args:
             references: Of each training example; each example is a document.
@@ -58,7 +58,7 @@ class CiderD:
         """The reward of each candidate, (items,) float64.
 
         Args:
-            candidates: One caption an item.
+            candidates: One caption per item.
             references: All references of each item.
             styles: Not used.
 
@@ -75,7 +75,7 @@ class CiderD:
 
 
 def ended(caption: str) -> str:
-    """The words of a caption and the sign of its end.
+    """The words of a caption and the word that marks its end.
 
     Args:
         caption: Any text.

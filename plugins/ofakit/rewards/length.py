@@ -1,4 +1,4 @@
-"""How far a caption's length is from the wanted one: minus the difference as a share of that, 0 at best.
+"""How close a caption's length is to the wanted one: minus their relative difference, 0 at best.
 
 {"type": "length", "words": 12, "weight": 0.1}
 """
@@ -19,7 +19,7 @@ class Length:
     """-|words - wanted| / wanted.
 
     Args:
-        words: The wanted length; None takes the mean of the training captions.
+        words: The wanted length; None takes the mean length of the training captions.
 
     Raises:
         UsageError: `words` is not above 0.
@@ -36,9 +36,18 @@ class Length:
         Args:
             references: Of each training example.
             styles: Not used.
+
+        Raises:
+            UsageError: The references have no words.
         """
-        if self.words is None:
-            self.words = float(np.mean([len(plain(text).split()) for texts in references for text in texts]))
+        if self.words is not None:
+            return
+        lengths = [len(plain(text).split()) for texts in references for text in texts]
+        if not any(lengths):
+            raise UsageError(
+                f"length: expected training captions with words, found none in {len(lengths)} captions; give it words"
+            )
+        self.words = float(np.mean(lengths))
 
     def __call__(
         self, candidates: Sequence[str], references: Sequence[Sequence[str]], styles: Sequence[str | None]
@@ -46,12 +55,12 @@ class Length:
         """The reward of each candidate, (items,) float64, at most 0.
 
         Args:
-            candidates: One caption an item.
+            candidates: One caption per item.
             references: Not used.
             styles: Not used.
 
         Raises:
-            UsageError: Neither was a length given nor `prepare` called.
+            UsageError: No length was given and `prepare` was not called.
         """
         if self.words is None:
             raise UsageError("length has no wanted length: give it words, or call prepare(references, styles)")

@@ -1,4 +1,4 @@
-"""Minus the share of a caption's n-grams that it has said before, from -1 to 0.
+"""Minus the share of a caption's n-grams that repeat an earlier one, from -1 to 0.
 
 {"type": "repetition", "order": 2, "weight": 0.5}
 """
@@ -36,7 +36,7 @@ class Repetition:
         """The reward of each candidate, (items,) float64.
 
         Args:
-            candidates: One caption an item.
+            candidates: One caption per item.
             references: Not used.
             styles: Not used.
         """

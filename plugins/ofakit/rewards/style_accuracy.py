@@ -1,4 +1,4 @@
-"""1 where a classifier of the training captions hears the style that was asked for, else 0.
+"""1 if a classifier trained on the training captions recognises the style that was asked for, else 0.
 
 {"type": "style_accuracy", "weight": 0.5}
 """
@@ -18,7 +18,7 @@ __all__ = ["StyleAccuracyReward"]
 
 
 class StyleAccuracyReward:
-    """Whether a caption is in its style. Captions without a style, or of one the classifier lacks, get 0.
+    """Whether a caption is in its style. Captions without a style, or of one the classifier does not know, get 0.
 
     Args:
         classifier: A file that `StyleClassifier.save` wrote; None trains one on what `prepare` is given.
@@ -28,26 +28,27 @@ class StyleAccuracyReward:
         self.classifier = None if classifier is None else StyleClassifier.load(classifier)
 
     def prepare(self, references: Sequence[Sequence[str]], styles: Sequence[str | None]) -> None:
-        """Train the classifier, unless a file gave it.
+        """Train the classifier, unless a file holds it.
 
         Args:
             references: Of each training example.
             styles: Of each training example.
 
         Raises:
-            UsageError: There are fewer than two styles.
+            UsageError: There are fewer than two styles, or no caption has a word.
         """
         if self.classifier is not None:
             return
-        pairs = [(text, style) for texts, style in zip(references, styles, strict=True) if style for text in texts]
-        known = sorted({same_style(style) for _, style in pairs})
+        named = [(texts, same_style(style or "")) for texts, style in zip(references, styles, strict=True)]
+        pairs = [(text, style) for texts, style in named if style for text in texts]
+        known = sorted({style for _, style in pairs})
         if len(known) < 2:
             raise UsageError(
                 f"the reward style_accuracy needs training captions in two styles or more, found {known}; "
                 "take it out of the rewards, or give it a trained classifier"
             )
         captions = ptb_tokenize([text for text, _ in pairs])
-        self.classifier = StyleClassifier.train(captions, [same_style(style) for _, style in pairs])
+        self.classifier = StyleClassifier.train(captions, [style for _, style in pairs])
 
     def __call__(
         self, candidates: Sequence[str], references: Sequence[Sequence[str]], styles: Sequence[str | None]
@@ -55,15 +56,15 @@ class StyleAccuracyReward:
         """The reward of each candidate, (items,) float64.
 
         Args:
-            candidates: One caption an item.
+            candidates: One caption per item.
             references: Not used.
-            styles: The style asked of each item, or None.
+            styles: The style each item was asked for, or None.
 
         Raises:
             UsageError: `prepare` was not called.
         """
         if self.classifier is None:
             raise UsageError("style_accuracy has no classifier: call prepare(references, styles), or give it a file")
-        heard = self.classifier.predict(ptb_tokenize(list(candidates)))
-        pairs = zip(heard, styles, strict=True)
+        recognised = self.classifier.predict(ptb_tokenize(list(candidates)))
+        pairs = zip(map(same_style, recognised), styles, strict=True)
         return np.array([style is not None and found == same_style(style) for found, style in pairs], np.float64)

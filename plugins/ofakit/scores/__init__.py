@@ -1,4 +1,4 @@
-"""Caption scores as pure functions on tokenized strings: no framework, and no Java but for METEOR and SPICE.
+"""Caption scores as pure functions on tokenized strings. No framework, and Java only for METEOR and SPICE.
 
     from ofakit.scores import ptb_tokenize, bleu, cider
 
@@ -10,7 +10,25 @@
 Names are imported when they are first used, so that `import ofakit.scores` stays light.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from ofakit.lazy import exports
+
+if TYPE_CHECKING:
+    from ofakit.scores.bleu import bleu
+    from ofakit.scores.cider import cider, cider_d
+    from ofakit.scores.diversity import distinct, novel_share, self_cider, vocabulary_size
+    from ofakit.scores.document_frequencies import DocumentFrequency, document_frequency
+    from ofakit.scores.fluency import TrigramModel, style_perplexity
+    from ofakit.scores.measures import measure
+    from ofakit.scores.meteor_spice import MissingScoreError, meteor, spice
+    from ofakit.scores.ptb.tokenizer import ptb_tokenize
+    from ofakit.scores.rouge import rouge_l
+    from ofakit.scores.score import Score
+    from ofakit.scores.style import StyleClassifier, style_accuracy
+    from ofakit.scores.uncertainty import bootstrap_intervals, paired_tests
 
 __all__ = [
     "DocumentFrequency",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import os
-import zipfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 from ofakit.errors import UsageError
 from ofakit.files import saving
@@ -18,7 +18,10 @@ __all__ = ["load_arrays", "pack_strings", "save_arrays", "unpack_strings"]
 
 
 def pack_strings(strings: Iterable[str]) -> np.ndarray:
-    """Strings without line feeds as one array of bytes.
+    """Pack strings without line feeds into one array of bytes.
+
+    Args:
+        strings: Without line feeds. A single empty string is not told from no string at all.
 
     >>> unpack_strings(pack_strings(["a", "dög"]))
     ['a', 'dög']
@@ -27,17 +30,17 @@ def pack_strings(strings: Iterable[str]) -> np.ndarray:
 
 
 def unpack_strings(packed: np.ndarray) -> list[str]:
-    """What `pack_strings` packed."""
+    """The strings that `pack_strings` packed."""
     text = packed.tobytes().decode("utf-8", "surrogatepass")
     return text.split("\n") if text else []
 
 
 def save_arrays(path: str | Path, kind: str, **arrays: Any) -> None:
-    """Write arrays to `path`, beside its final name first.
+    """Write arrays to `path`, first under a temporary name beside it.
 
     Args:
         path: The file; its folder must exist.
-        kind: What the file is and the version of its layout; `load_arrays` asks for the same.
+        kind: What the file is and the version of its layout; `load_arrays` expects the same.
         **arrays: Arrays, numbers or strings.
 
     Raises:
@@ -55,7 +58,7 @@ def save_arrays(path: str | Path, kind: str, **arrays: Any) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def load_arrays(path: str | Path, kind: str, names: Iterable[str], cure: str) -> dict[str, np.ndarray]:
+def load_arrays(path: str | Path, kind: str, names: Collection[str], cure: str) -> dict[str, np.ndarray]:
     """Read what `save_arrays` wrote.
 
     Args:
@@ -65,17 +68,20 @@ def load_arrays(path: str | Path, kind: str, names: Iterable[str], cure: str) ->
         cure: How to make such a file, for the message.
 
     Raises:
-        UsageError: There is no such file, or it is of another kind.
+        UsageError: There is no such file, it cannot be read, is of another kind, or lacks an array.
     """
     try:
-        with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as stored:
+        stored = np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False)
+        if not isinstance(stored, NpzFile):
+            raise ValueError("a single array")
+        with stored:
             arrays = dict(stored)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged file can raise nearly anything inside zipfile, zlib and NumPy
         raise UsageError(f"{path}: expected a file of kind {kind!r}, found: {error}; {cure}") from error
     found = str(arrays.pop("kind", "unknown"))
     if found != kind:
         raise UsageError(f"{path}: expected a file of kind {kind!r}, found kind {found!r}; {cure}")
     missing = sorted(set(names) - set(arrays))
     if missing:
-        raise UsageError(f"{path}: expected the arrays {', '.join(names)}, found none of {', '.join(missing)}; {cure}")
+        raise UsageError(f"{path}: expected the arrays {', '.join(names)}, found no {', '.join(missing)}; {cure}")
     return arrays

@@ -1,8 +1,8 @@
 """BLEU of orders 1 to 4, with the conventions of the COCO evaluation.
 
 Clipped n-gram precision times a brevity penalty against the reference of closest length, the shorter one on a tie
-(Papineni et al. 2002, https://aclanthology.org/P02-1040). Numerators carry 1e-15 and denominators 1e-9, as in
-pycocoevalcap 1.2, so that a candidate without a match gets almost zero rather than an error.
+(Papineni et al. 2002, https://aclanthology.org/P02-1040). As in pycocoevalcap 1.2, 1e-15 is added to numerators and
+1e-9 to denominators, so that a candidate without a match scores almost zero instead of failing.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ _TINY = 1e-15
 def bleu(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[Score, Score, Score, Score]:
     """BLEU-1 to BLEU-4, from 0 to 1.
 
-    The corpus score is that of the summed counts, not the mean over items.
+    The corpus score is computed from the summed counts; it is not the mean over items.
 
     Args:
-        candidates: Tokenized strings, one an item.
-        references: Tokenized strings, at least one an item.
+        candidates: Tokenized strings, one per item.
+        references: Tokenized strings, at least one per item.
 
     Returns:
         Four `Score`s, for the orders 1 to 4.
 
     Raises:
-        UsageError: The lists do not fit together, or something in them is not a string.
+        UsageError: The lists do not match, or something in them is not a string.
 
     >>> scores = bleu(["a dog runs on grass"], [["a dog runs on the grass", "the dog is running"]])
     >>> [round(score.corpus, 4) for score in scores]
@@ -43,15 +43,16 @@ def bleu(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> tupl
     statistics = bleu_statistics(candidates, references)
     corpus = bleu_from_statistics(statistics.sum(axis=0, keepdims=True))[0]
     per_item = bleu_from_statistics(statistics)
-    return tuple(Score(float(corpus[n]), np.ascontiguousarray(per_item[:, n])) for n in range(ORDER))
+    one, two, three, four = (Score(float(corpus[n]), np.ascontiguousarray(per_item[:, n])) for n in range(ORDER))
+    return one, two, three, four
 
 
 def bleu_statistics(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
     """The counts BLEU is made of; those of a corpus are the sum over its items.
 
     Args:
-        candidates: Tokenized strings, one an item.
-        references: Tokenized strings, at least one an item.
+        candidates: Tokenized strings, one per item.
+        references: Tokenized strings, at least one per item.
 
     Returns:
         Float64, shape (items, 10): matched n-grams (4), the candidate's n-grams (4), its length, and the closest

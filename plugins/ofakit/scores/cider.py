@@ -5,7 +5,7 @@
 c is the candidate, S its references, g the vector of n-gram counts times log(documents / document frequency), l the
 length; the score is the mean over n = 1 ... 4 (Vedantam et al. 2015, https://arxiv.org/abs/1411.5726). What
 pycocoevalcap 1.2 calls CIDEr clips and penalises the length like this too, so `cider` equals it, and equals `cider_d`
-with sigma 6. An n-gram in no document counts as one in one document.
+with sigma 6. An n-gram that no document has counts as if one had it.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ def cider(
     """CIDEr as pycocoevalcap computes it, from 0 to 10; the corpus score is the mean over items.
 
     Args:
-        candidates: Tokenized strings, one an item.
-        references: Tokenized strings, at least one an item.
-        document_frequency: Of a corpus. Without it the references given here are the corpus, and the score of a
-            single item is 0, since none of its n-grams is rare.
+        candidates: Tokenized strings, one per item.
+        references: Tokenized strings, at least one per item.
+        document_frequency: Document frequencies of a corpus. Without them the references given here are the corpus;
+            a single item then scores 0, since none of its n-grams is rare.
 
     Raises:
-        UsageError: The lists do not fit together, or something in them is not a string.
+        UsageError: The lists do not match, or something in them is not a string.
 
     >>> references = [["a dog runs", "the dog runs fast"], ["a red car"]]
     >>> cider(["a dog runs", "a red car"], references).per_item.round(4).tolist()
@@ -57,13 +57,14 @@ def cider_d(
     """CIDEr-D, from 0 to 10; the corpus score is the mean over items.
 
     Args:
-        candidates: Tokenized strings, one an item.
-        references: Tokenized strings, at least one an item.
-        document_frequency: Of a corpus, as a reward needs it; otherwise that of the references given here.
+        candidates: Tokenized strings, one per item.
+        references: Tokenized strings, at least one per item.
+        document_frequency: Document frequencies of a corpus, which a reward needs; without them those of the
+            references given here.
         sigma: Width of the length penalty, in words; above 0.
 
     Raises:
-        UsageError: The lists do not fit together, something in them is not a string, or sigma is not above 0.
+        UsageError: The lists do not match, something in them is not a string, or sigma is not above 0.
 
     >>> from ofakit.scores import document_frequency
     >>> frequency = document_frequency([["a dog runs"], ["a red car"], ["a cat sleeps"]])
@@ -86,7 +87,7 @@ def cider_d(
     return Score(float(per_item.mean()), per_item)
 
 
-def _own_vectors(corpus: Corpus) -> tuple[np.ndarray, ...]:
+def _own_vectors(corpus: Corpus) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Words, weights, bounds and norms, as in `TextCache`, of a corpus whose references are its documents."""
     nodes, node_count, _ = corpus.trie
     counts = count_documents(nodes, corpus.bounds, len(corpus.sizes), corpus.last_reference, node_count)
@@ -122,8 +123,8 @@ def _similarities(numbers, last_reference, words, weights, bounds, norms, sigma)
 def _add_products(words, weights, start, end, begin, stop, products, ours, theirs):
     """Add min(g_c, g_s) . g_s of each order, for the candidate from start to end and the reference from begin to stop.
 
-    One more of an n-gram that was k times in the reference and is c times in the candidate adds
-    min(c, k + 1) (k + 1) - min(c, k) k times its squared weight.
+    The next occurrence in the reference of an n-gram that it had k times so far, and that the candidate has c times,
+    adds min(c, k + 1) (k + 1) - min(c, k) k times its squared weight.
     """
     for place in range(begin, stop):
         _count_shared(words, start, end, place, stop, end, ours)

@@ -1,4 +1,4 @@
-"""How varied captions are: distinct n-grams, self-CIDEr, vocabulary, and captions nobody wrote before.
+"""How varied captions are: distinct n-grams, self-CIDEr, vocabulary, and the share of captions nobody wrote before.
 
 Sources: distinct-n, Li et al. 2016, https://arxiv.org/abs/1510.03055; self-CIDEr, Wang and Chan, CVPR 2019,
 https://arxiv.org/abs/1903.12020.
@@ -24,7 +24,7 @@ _ROUNDING = 1e-13
 
 
 def distinct(candidates: Sequence[str], n: int) -> float:
-    """Different n-grams of all candidates over all their n-grams, from 0 to 1; 0 where there is none.
+    """The share of distinct n-grams among all n-grams of the candidates, from 0 to 1; 0 if there are none.
 
     Args:
         candidates: Tokenized captions.
@@ -44,7 +44,7 @@ def distinct(candidates: Sequence[str], n: int) -> float:
 
 
 def vocabulary_size(candidates: Iterable[str]) -> int:
-    """Number of different words.
+    """The number of distinct words.
 
     >>> vocabulary_size(["a dog runs", "a dog sleeps"])
     4
@@ -53,7 +53,7 @@ def vocabulary_size(candidates: Iterable[str]) -> int:
 
 
 def novel_share(candidates: Sequence[str], training_captions: Iterable[str]) -> float:
-    """Share of the candidates that are, word for word, none of the training captions, from 0 to 1.
+    """The share of candidates that do not occur, word for word, among the training captions, from 0 to 1.
 
     Args:
         candidates: Tokenized captions.
@@ -72,14 +72,15 @@ def novel_share(candidates: Sequence[str], training_captions: Iterable[str]) -> 
 
 
 def self_cider(caption_sets: Sequence[Sequence[str]], frequency: DocumentFrequency | None = None) -> Score:
-    """Diversity of several captions of one image: 0 where all say the same, 1 where no two share an n-gram.
+    """Diversity of several captions of one image: 0 if all say the same, 1 if no two share an n-gram.
 
     With the eigenvalues l of the m x m matrix of CIDEr similarities (mean cosine over the orders 1 to 4) it is
     -log_m(max sqrt(l) / sum sqrt(l)).
 
     Args:
-        caption_sets: For each image two or more tokenized captions.
-        frequency: Document frequency of a corpus; without it that of the captions given here, an image a document.
+        caption_sets: Two or more tokenized captions of each image.
+        frequency: Document frequencies of a corpus; without them those of the captions given here, each image being
+            one document.
 
     Returns:
         The mean over images, and each image's.
@@ -113,7 +114,7 @@ def _spread(kernel: np.ndarray) -> float:
 
 @njit(cache=True)
 def _similarities(numbers, words, weights, bounds, norms):
-    """Mean cosine of every two texts: a pair of places with the same n-gram adds its squared weight to the product."""
+    """Mean cosine of every pair of texts: two places with the same n-gram add its squared weight to the product."""
     kernel = np.zeros((len(numbers), len(numbers)))
     for i in range(len(numbers)):
         for j in range(i + 1):

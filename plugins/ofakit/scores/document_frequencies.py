@@ -1,4 +1,4 @@
-"""How many images of a corpus have an n-gram in their references: built once, saved, and used by CIDEr as a reward.
+"""In how many images' references each n-gram occurs: counted once, saved, and used by CIDEr-D as a reward.
 
 frequency = document_frequency(references_of_the_training_split)
 frequency.save("work_dir/train.df.npz")
@@ -22,10 +22,10 @@ from ofakit.scores.ngrams import ORDER, build_trie, encode_texts, new_table, new
 from ofakit.scores.score import check_pairs
 from ofakit.scores.text_cache import TextCache
 
-__all__ = ["END", "DocumentFrequency", "document_frequency"]
+__all__ = ["END", "DocumentFrequency", "count_documents", "document_frequency", "squared_weights"]
 
 END = "<eos>"
-"""The word at the end of every caption where the reward CIDEr-D counts; scoring counts no such word."""
+"""The word that ends every caption when captions are counted for the reward CIDEr-D; scoring has no such word."""
 
 _KIND = "ofakit document frequency 1"
 _CHILD = 0xFFFFFFFF
@@ -36,8 +36,8 @@ class DocumentFrequency:
 
     Args:
         vocabulary: Word → id, from 1.
-        table: The edges of the n-gram trie, as in `ngrams.Trie`; beside each child, in the upper half, in how many
-            documents its n-gram occurs.
+        table: The edges of the n-gram trie, as in `ngrams.Trie`, with the number of documents an n-gram occurs in as
+            the upper half of its child.
         documents: Number of documents, that is, of images.
     """
 
@@ -50,8 +50,8 @@ class DocumentFrequency:
     def text_cache(self) -> TextCache:
         """The texts scored with this object so far.
 
-        An n-gram of one document weighs as much as one of none, and nine of ten are such; so are all longer ones that
-        start with it. The table of the others is small enough for the processor's cache.
+        An n-gram that occurs in one document weighs as much as one that occurs in none. Nine in ten are like that, and
+        so are all longer ones that start with them; a table of the rest is small enough for the processor's cache.
         """
         frequent = self.table[self.table[:, 1] >= np.uint64(2 << 32)]
         table = new_table(len(frequent))
@@ -66,7 +66,7 @@ class DocumentFrequency:
         return int(np.count_nonzero(self.table[:, 0]))
 
     def __getitem__(self, ngram: str) -> int:
-        """Number of documents that have `ngram`, 1 to 4 words with spaces between them; 0 where none has."""
+        """Number of documents that have `ngram`, which is 1 to 4 words separated by spaces; 0 if none has."""
         edge = 0
         for word in encode_texts([ngram], new_vocabulary(self.vocabulary))[0]:
             edge = int(trie_edge(self.table, edge & _CHILD, word))
@@ -76,7 +76,7 @@ class DocumentFrequency:
 
     @property
     def for_reward(self) -> bool:
-        """Whether its captions end with `END`: it then fits the reward and nothing else."""
+        """Whether the captions it was counted on end with `END`: then it serves the reward, and nothing else."""
         return self[END] > 0
 
     def __repr__(self) -> str:
@@ -103,7 +103,7 @@ class DocumentFrequency:
             path: The file.
 
         Raises:
-            UsageError: It is missing or no document frequency of this version.
+            UsageError: The file is missing, or does not hold document frequencies of this version.
         """
         cure = "make one with: python tools/data.py document-frequency"
         stored = load_arrays(path, _KIND, ("documents", "words", "edges", "counts"), cure)
@@ -120,10 +120,10 @@ def document_frequency(references: Sequence[Sequence[str]]) -> DocumentFrequency
     """Count in how many reference lists each n-gram occurs.
 
     Args:
-        references: For each image its references, tokenized strings.
+        references: The references of each image, tokenized strings.
 
     Raises:
-        UsageError: Something in the lists is not a string, a list is empty, or there is none.
+        UsageError: There are no lists, a list is empty, or something in one is not a string.
 
     >>> frequency = document_frequency([["a dog", "a brown dog"], ["a cat"]])
     >>> frequency["a"], frequency["a dog"], frequency["zebra"], frequency.documents
@@ -141,13 +141,33 @@ def document_frequency(references: Sequence[Sequence[str]]) -> DocumentFrequency
 
 
 def squared_weights(documents: int) -> np.ndarray:
-    """Square of log(documents) - log(max(1, count)) for each count, float64, shape (documents + 1,)."""
+    """The squared weight of an n-gram by its document count, (log(documents) - log(max(1, count)))^2.
+
+    Args:
+        documents: Number of documents.
+
+    Returns:
+        Float64, shape (documents + 1,): one weight for each count from 0 to `documents`.
+    """
     return (np.log(float(documents)) - np.log(np.maximum(np.arange(documents + 1), 1.0))) ** 2
 
 
 @njit(cache=True)
-def count_documents(nodes, bounds, first, last_reference, node_count):
-    """For each node the number of items with a reference that has it; the first item's start at text `first`."""
+def count_documents(
+    nodes: np.ndarray, bounds: np.ndarray, first: int, last_reference: np.ndarray, node_count: int
+) -> np.ndarray:
+    """Count the items that have each node in a reference.
+
+    Args:
+        nodes: As in `ngrams.Trie`.
+        bounds: As in `ngrams.Corpus`.
+        first: The text that is the first item's first reference.
+        last_reference: Int64, shape (items,): one past the text that is each item's last reference.
+        node_count: Number of nodes.
+
+    Returns:
+        Int32, shape (node_count,).
+    """
     counts = np.zeros(node_count, np.int32)
     last_seen = np.full(node_count, -1, np.int64)
     for item in range(len(last_reference)):

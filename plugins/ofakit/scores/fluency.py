@@ -1,8 +1,9 @@
-"""Perplexity of captions under a trigram model of human captions, one model a style.
+"""Perplexity of captions under a trigram model of human captions, one model per style.
 
 Interpolated Kneser-Ney smoothing with one discount for each order, n1 / (n1 + 2 n2) (Kneser and Ney 1995; Chen and
-Goodman 1999, section 2.7). A caption is read with two start marks before it and one end mark after it, which counts.
-Words that were not trained on share the place of one more word in a uniform distribution under the unigrams.
+Goodman 1999, section 2.7). Two start marks precede a caption and one end mark follows it; the end mark is scored too.
+Below the unigrams lies a uniform distribution with room for one word more than the vocabulary, which stands for every
+word that was not in the training captions.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _START, _END = "<s>", "</s>"
 
 
 class _Level:
-    """One order of the model: counts of (context, word), their discount, and what each context leaves over."""
+    """One order of the model: counts of (context, word), their discount, and the totals of each context."""
 
     def __init__(self, counts: Mapping[tuple[Hashable, str], int]) -> None:
         self.counts = counts
@@ -35,7 +36,7 @@ class _Level:
         self.discount = how_many[1] / (how_many[1] + 2 * how_many[2]) if how_many[1] else 0.5
 
     def probability(self, context: Hashable, word: str, lower: float) -> float:
-        """That of `word` after `context`, given its probability in a shorter context."""
+        """The probability of `word` after `context`, given that in the shorter context."""
         total = self.totals.get(context)
         if not total:
             return lower
@@ -67,20 +68,29 @@ class TrigramModel:
         )
 
     def probability(self, word: str, left: str, middle: str) -> float:
-        """Probability of `word` after `left middle`; `<s>` and `</s>` stand for the marks."""
+        """Probability of `word` after `left middle`.
+
+        Args:
+            word: A word, or `</s>` for the end of the caption.
+            left: The word before `middle`, or `<s>` for a start mark.
+            middle: The word before `word`, or `<s>`.
+
+        Returns:
+            Above 0; over the vocabulary and one unknown word the probabilities sum to 1.
+        """
         found = 1.0 / (len(self.vocabulary) + 1)
         for level, context in zip(self._levels, ((), middle, (left, middle)), strict=True):
             found = level.probability(context, word, found)
         return found
 
     def perplexity(self, candidates: Sequence[str]) -> Score:
-        """Perplexity for each word and end mark, at least 1; lower is more fluent.
+        """Perplexity per word, the end mark included; at least 1, and lower is more fluent.
 
         Args:
             candidates: Tokenized captions.
 
         Returns:
-            That of all candidates together, and of each.
+            The perplexity of all candidates together, and that of each.
 
         Raises:
             UsageError: There are no candidates.
@@ -106,11 +116,14 @@ def style_perplexity(
 
     Args:
         candidates: Tokenized captions.
-        styles: The style each was asked for.
-        models: A model for each style.
+        styles: The style each candidate was asked for.
+        models: One model for each style.
+
+    Returns:
+        For each style that occurs, the score of its candidates in their order.
 
     Raises:
-        UsageError: The lists do not go together, or a style has no model.
+        UsageError: The lists differ in length, or a style has no model.
 
     >>> models = {"short": TrigramModel(["a dog", "a cat"]), "long": TrigramModel(["a dog and a cat"])}
     >>> {style: round(s.corpus, 2) for style, s in style_perplexity(["a cat"], ["short"], models).items()}

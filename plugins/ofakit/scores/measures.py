@@ -1,10 +1,10 @@
-"""All caption scores of one set of predictions, in a form from which resampled corpora can be scored too.
+"""All caption scores of a set of predictions, in a form that lets resampled corpora be scored too.
 
     measures, missing = measure(candidates, references)
     {name: measure.corpus for name, measure in measures.items()}
 
 Every corpus score here is a function of sums over items: of n-gram counts for BLEU, of match counts for METEOR, of the
-items' scores for the others. A bootstrap sample is then a weighting of the items and costs one matrix product.
+items' own scores for the others. A bootstrap sample is then a weighting of the items and costs one matrix product.
 """
 
 from __future__ import annotations
@@ -57,21 +57,21 @@ def measure(
     document_frequency: DocumentFrequency | None = None,
     java: bool = True,
 ) -> tuple[dict[str, Measure], dict[str, str]]:
-    """Score captions with everything there is.
+    """Compute every caption score.
 
     Args:
-        candidates: Tokenized strings, one an item.
-        references: Tokenized strings, at least one an item.
-        document_frequency: Of a corpus, for CIDEr-D; without it the references given here are the corpus. CIDEr
-            itself always takes these, as pycocoevalcap does.
+        candidates: Tokenized strings, one per item.
+        references: Tokenized strings, at least one per item.
+        document_frequency: Document frequencies of a corpus, for CIDEr-D; without them the references given here are
+            the corpus. CIDEr itself always uses the references, as pycocoevalcap does.
         java: Whether to compute METEOR and SPICE.
 
     Returns:
-        The measures by name, in the order of `MEASURES`, and for each that is missing the reason.
+        The measures by name, in the order of `MEASURES`, and the reason for each one that is missing.
 
     Raises:
-        UsageError: The lists do not fit together, something in them is not a string, or the document frequency is
-            that of a reward.
+        UsageError: The lists do not match, something in them is not a string, or the document frequencies were made
+            for a reward.
 
     >>> measures, missing = measure(["a dog runs off"], [["a dog runs off"]], java=False)
     >>> round(measures["bleu4"].corpus, 4), measures["rouge_l"].corpus, sorted(missing)

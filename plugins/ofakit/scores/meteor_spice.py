@@ -1,9 +1,9 @@
-"""METEOR and SPICE, through the Java programs that pycocoevalcap brings.
+"""METEOR and SPICE, through the Java programs that come with pycocoevalcap.
 
-METEOR 1.5 (Denkowski and Lavie 2014, https://aclanthology.org/W14-3348) aligns; its score is put together here from
-the counts it prints, in the way it does itself. SPICE 1.0 (Anderson et al. 2016, https://arxiv.org/abs/1607.08822)
-scores by itself. Each is asked once for all captions through files or pipes that are closed before the answer is
-awaited, under a time limit, and stopped with all its children whatever happens.
+METEOR 1.5 (Denkowski and Lavie 2014, https://aclanthology.org/W14-3348) aligns the words; its score is computed here
+from the counts it prints, just as METEOR does. SPICE 1.0 (Anderson et al. 2016, https://arxiv.org/abs/1607.08822)
+computes its own score. Each program is started once for all captions, is given its whole input before its answer is
+awaited, runs under a time limit, and is stopped with all its children whatever happens.
 """
 
 from __future__ import annotations
@@ -29,23 +29,24 @@ __all__ = ["MissingScoreError", "meteor", "meteor_from_statistics", "meteor_stat
 _ALPHA, _BETA, _GAMMA, _DELTA = 0.85, 0.2, 0.6, 0.75
 _STAGE_WEIGHTS = np.array([1.0, 0.6, 0.8, 0.6])
 _STATISTICS = 23
+_VERSION_TIMEOUT = 60.0
 _SPICE_MODELS = ("stanford-corenlp-3.6.0.jar", "stanford-corenlp-3.6.0-models.jar")
 
 
 class MissingScoreError(OfakitError):
-    """A score that needs a program this machine lacks; the message says which and how to get it."""
+    """A score that cannot be computed here; the message says what is missing, or went wrong, and how to mend it."""
 
 
 def meteor(candidates: Sequence[str], references: Sequence[Sequence[str]], timeout: float | None = None) -> Score:
-    """METEOR, from 0 to 1. The corpus score is that of the summed counts, not the mean over items.
+    """METEOR, from 0 to 1. The corpus score is computed from the summed counts; it is not the mean over items.
 
     Args:
-        candidates: Tokenized strings, one an item.
-        references: Tokenized strings, at least one an item.
-        timeout: Seconds until Java is stopped; None allows 300 and one more an item.
+        candidates: Tokenized strings, one per item.
+        references: Tokenized strings, at least one per item.
+        timeout: Seconds until Java is stopped; None allows 300 plus one per item.
 
     Raises:
-        UsageError: The lists do not fit together, or something in them is not a string.
+        UsageError: The lists do not match, or something in them is not a string.
         MissingScoreError: Java or pycocoevalcap is missing, or Java failed or took too long.
     """
     statistics = meteor_statistics(candidates, references, timeout)
@@ -59,8 +60,8 @@ def meteor_statistics(
     """The counts METEOR is made of; those of a corpus are the sum over its items.
 
     Args:
-        candidates: Tokenized strings, one an item.
-        references: Tokenized strings, at least one an item; the best of them counts.
+        candidates: Tokenized strings, one per item.
+        references: Tokenized strings, at least one per item; the best of them counts.
         timeout: As for `meteor`.
 
     Returns:
@@ -85,7 +86,7 @@ def meteor_statistics(
     try:
         statistics = np.array([line.split() for line in answer.splitlines()], dtype=np.float64)
     except ValueError as error:
-        raise MissingScoreError(f"METEOR answered what is no list of numbers: {answer[:200]!r}") from error
+        raise MissingScoreError(f"METEOR: expected lines of numbers, found {answer[:200]!r}") from error
     if statistics.shape != (len(candidates), _STATISTICS):
         raise MissingScoreError(
             f"METEOR: expected {_STATISTICS} numbers for each of {len(candidates)} items, found {statistics.shape}"
@@ -121,12 +122,12 @@ def spice(candidates: Sequence[str], references: Sequence[Sequence[str]], timeou
     """SPICE, from 0 to 1; the corpus score is the mean over items. An item without any proposition gets 0.
 
     Args:
-        candidates: Tokenized strings, one an item.
-        references: Tokenized strings, at least one an item.
-        timeout: Seconds until Java is stopped; None allows 600 and two more an item.
+        candidates: Tokenized strings, one per item.
+        references: Tokenized strings, at least one per item.
+        timeout: Seconds until Java is stopped; None allows 600 plus two per item.
 
     Raises:
-        UsageError: The lists do not fit together, or something in them is not a string.
+        UsageError: The lists do not match, or something in them is not a string.
         MissingScoreError: Java, pycocoevalcap or the CoreNLP models are missing, or Java failed or took too long.
     """
     check_pairs(candidates, references)
@@ -145,13 +146,21 @@ def spice(candidates: Sequence[str], references: Sequence[Sequence[str]], timeou
         printed = _run(command, "SPICE", folder, timeout or 600 + 2 * len(candidates))
         if not answer.exists():
             raise MissingScoreError(f"SPICE wrote no answer; it printed {printed[-300:]!r}")
-        found = {row["image_id"]: row["scores"]["All"]["f"] for row in json.loads(answer.read_text(encoding="utf-8"))}
-    per_item = np.nan_to_num(np.array([found[item] for item in range(len(rows))], dtype=np.float64))
+        per_item = _spice_scores(answer.read_text(encoding="utf-8"), len(rows))
     return Score(float(per_item.mean()), per_item)
 
 
+def _spice_scores(answer: str, items: int) -> np.ndarray:
+    """The F-score of each item in SPICE's answer, 0 where it is no number."""
+    try:
+        found = {row["image_id"]: row["scores"]["All"]["f"] for row in json.loads(answer)}
+        return np.nan_to_num(np.array([found[item] for item in range(items)], dtype=np.float64))
+    except (ValueError, LookupError, TypeError) as error:
+        raise MissingScoreError(f"SPICE: expected a score for each of {items} items, found {answer[:200]!r}") from error
+
+
 def _one_line(text: str) -> str:
-    """A text that cannot be taken for two: no line break, no `|||`."""
+    """The text without what would make two of it: line breaks and `|||`."""
     return " ".join(text.replace("|||", " ").split())
 
 
@@ -168,9 +177,12 @@ def _java(score: str) -> str:
 
 
 def _java_version(java: str) -> int:
-    """The major version: 8 for 1.8, 17 for 17.0.1; 0 if it cannot be told."""
-    printed = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60).stderr
-    found = re.search(r'version "(?:1\.)?(\d+)', printed)
+    """The major version: 8 for 1.8, 17 for 17.0.1; 0 if Java does not say."""
+    try:
+        printed = subprocess.run([java, "-version"], capture_output=True, timeout=_VERSION_TIMEOUT).stderr
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise MissingScoreError(f"SPICE needs Java, and {java} does not tell its version: {error}") from error
+    found = re.search(r'version "(?:1\.)?(\d+)', printed.decode("utf-8", "replace"))
     return int(found[1]) if found else 0
 
 
@@ -192,10 +204,13 @@ def _check_spice_models(folder: Path) -> None:
 
 def _run(command: Sequence[str], score: str, folder: Path, timeout: float, text: str = "") -> str:
     """What a Java program prints, given `text` as its whole input; it and its children have ended afterwards."""
-    process = subprocess.Popen(
-        command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        start_new_session=True,
-    )  # fmt: skip
+    try:
+        process = subprocess.Popen(
+            command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            start_new_session=True,
+        )  # fmt: skip
+    except OSError as error:
+        raise MissingScoreError(f"{score}: Java cannot be started: {error}") from error
     try:
         printed, complaint = process.communicate(text.encode("utf-8", "replace"), timeout)
     except subprocess.TimeoutExpired as error:
@@ -207,7 +222,7 @@ def _run(command: Sequence[str], score: str, folder: Path, timeout: float, text:
     return printed.decode("utf-8", "replace")
 
 
-def _stop(process: subprocess.Popen) -> None:
+def _stop(process: subprocess.Popen[bytes]) -> None:
     """End a process and all its children, if any is left."""
     try:
         os.killpg(process.pid, signal.SIGKILL)

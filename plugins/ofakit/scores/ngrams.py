@@ -1,8 +1,8 @@
 """Captions as arrays: word ids, and n-grams as the nodes of one trie.
 
-`nodes[t, n]` is the n-gram of n + 1 words that starts at word t, -1 where its text ends before. A node is found by
-its parent and its last word in one open-addressing table whose keys hold both numbers whole, so two n-grams never
-share a node and no score depends on a hash.
+`nodes[t, n]` is the n-gram of n + 1 words that starts at word t, or -1 if the text is too short for it. A node is
+looked up by its parent and its last word in an open-addressing table whose keys hold both numbers in full, so two
+n-grams never share a node and no score depends on a hash.
 """
 
 from __future__ import annotations
@@ -16,7 +16,18 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-__all__ = ["ORDER", "Corpus", "Trie", "build_trie", "encode_corpus", "encode_texts", "new_table"]
+__all__ = [
+    "ORDER",
+    "Corpus",
+    "Trie",
+    "build_trie",
+    "encode_corpus",
+    "encode_texts",
+    "new_table",
+    "new_vocabulary",
+    "slot_of",
+    "trie_edge",
+]
 
 ORDER = 4
 _END = "\u241e"
@@ -30,8 +41,8 @@ class Trie(NamedTuple):
     Attributes:
         nodes: Int32, shape (words, 4).
         node_count: Number of nodes with the root, which is node 0.
-        table: The edges, uint64, shape (slots, 2), slots a power of two: parent and word as one key, and the child in
-            the lower half of the other. Key 0 marks a free slot.
+        table: The edges, uint64, shape (slots, 2), slots being a power of two: the key, made of parent and word, and
+            the child in the lower half of the second number. Key 0 marks a free slot.
     """
 
     nodes: np.ndarray
@@ -51,7 +62,7 @@ class Corpus:
         bounds: Int64, shape (texts, 2): where each text starts and ends in `words`.
         last_reference: Int64, shape (items,): item i has the texts from `last_reference[i - 1]` (`items` for the
             first) to `last_reference[i]` as references.
-        regular: Whether every text has words with exactly one plain space between two of them.
+        regular: Whether every text has words, with exactly one plain space between neighbours.
     """
 
     def __init__(self, texts: list[str], sizes: list[int]) -> None:
@@ -67,16 +78,17 @@ class Corpus:
         return build_trie(self.words, self.bounds)
 
 
-class _Vocabulary(defaultdict):
-    """Word → id over a frozen vocabulary: words it lacks get the ids behind it, for the life of this object."""
+class _Vocabulary(dict[str, int]):
+    """Word → id on top of a frozen vocabulary: words it lacks get the next ids, for the life of this object."""
 
     def __init__(self, frozen: Mapping[str, int]) -> None:
+        super().__init__()
         self.frozen = frozen
-        super().__init__(count(len(frozen) + 1).__next__)
+        self._next_id = count(len(frozen) + 1).__next__
 
     def __missing__(self, word: str) -> int:
         known = self.frozen.get(word)
-        self[word] = known = self.default_factory() if known is None else known
+        self[word] = known = self._next_id() if known is None else known
         return known
 
 
@@ -85,12 +97,12 @@ def new_vocabulary(frozen: Mapping[str, int] | None = None) -> dict[str, int]:
     return _Vocabulary(frozen) if frozen else defaultdict(count(1).__next__)
 
 
-def encode_texts(texts: Sequence[str], vocabulary: dict[str, int]) -> tuple[np.ndarray, np.ndarray, bool]:
+def encode_texts(texts: Sequence[str], vocabulary: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
     """Turn texts into word ids.
 
     Args:
-        texts: Words with white space between them.
-        vocabulary: What `new_vocabulary` gave; it grows.
+        texts: At least one; words separated by white space.
+        vocabulary: From `new_vocabulary`; new words are added to it.
 
     Returns:
         `words` and `bounds` as in `Corpus`.
@@ -113,7 +125,7 @@ def encode_texts(texts: Sequence[str], vocabulary: dict[str, int]) -> tuple[np.n
 
 
 def _encode_with_marks(texts: Sequence[str], vocabulary: dict[str, int]) -> np.ndarray:
-    """Word ids of texts that have the mark between texts as a word; a space behind it sets the word apart."""
+    """Word ids of texts in which the mark between texts occurs as a word; a trailing space tells the two apart."""
     lists = ([f"{word} " if word == _END else word for word in text.split()] for text in texts)
     words = chain.from_iterable((*one, _END) for one in lists)
     return np.array([vocabulary[word] for word in words][:-1], np.int32)
@@ -150,8 +162,8 @@ def build_trie(words: np.ndarray, bounds: np.ndarray) -> Trie:
 
 
 @njit(cache=True, inline="always")
-def slot_of(table, key):
-    """Where `key` is, or the free place where it belongs (Fibonacci hashing, linear probing)."""
+def slot_of(table: np.ndarray, key: np.uint64) -> np.uint64:
+    """Where `key` is, or the free slot where it belongs (Fibonacci hashing, linear probing)."""
     mask = np.uint64(len(table) - 1)
     mixed = key * np.uint64(0x9E3779B97F4A7C15)
     slot = (mixed ^ (mixed >> np.uint64(32))) & mask
@@ -161,8 +173,8 @@ def slot_of(table, key):
 
 
 @njit(cache=True, inline="always")
-def trie_edge(table, node, word):
-    """What the table has beside the edge from `node` by `word`; 0 where there is none."""
+def trie_edge(table: np.ndarray, node: int, word: int) -> np.uint64:
+    """What the table stores for the edge from `node` by `word`; 0 if there is no such edge."""
     return table[slot_of(table, (np.uint64(node) << np.uint64(32)) | np.uint64(word)), 1]
 
 

@@ -1,8 +1,8 @@
 """ROUGE-L: the longest common subsequence of candidate and reference, with the conventions of the COCO evaluation.
 
-The F-measure with beta 1.2 of the best precision and the best recall over the references, which may come from two of
-them (Lin 2004, https://aclanthology.org/W04-1013; pycocoevalcap 1.2). Texts are cut at single spaces, as there, so an
-empty text counts as one empty word.
+The F-measure with beta 1.2 of the best precision and the best recall over the references, which need not come from the
+same one (Lin 2004, https://aclanthology.org/W04-1013; pycocoevalcap 1.2). As in pycocoevalcap, texts are split at every
+single space, so an empty text counts as one empty word.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ def rouge_l(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> S
     """ROUGE-L, from 0 to 1; the corpus score is the mean over items.
 
     Args:
-        candidates: Tokenized strings, one an item.
-        references: Tokenized strings, at least one an item.
+        candidates: Tokenized strings, one per item.
+        references: Tokenized strings, at least one per item.
 
     Raises:
-        UsageError: The lists do not fit together, or something in them is not a string.
+        UsageError: The lists do not match, or something in them is not a string.
 
     >>> round(rouge_l(["a dog runs on grass"], [["a dog runs on the grass", "the dog is running"]]).corpus, 4)
     0.8944
@@ -42,7 +42,7 @@ def rouge_l(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> S
 
 
 def _cut_at_spaces(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """`words` and `bounds` as in `ngrams.Corpus`, with an empty word between two spaces."""
+    """`words` and `bounds` as in `ngrams.Corpus`, with an empty word between two adjacent spaces."""
     vocabulary = new_vocabulary()
     cut = [text.split(" ") for text in texts]
     ends = np.fromiter(accumulate(map(len, cut)), np.int64, len(cut))
@@ -52,7 +52,7 @@ def _cut_at_spaces(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
 
 @njit(cache=True)
 def _common_subsequence(left, right, row):
-    """Length of the longest common subsequence, by dynamic programming over one row of len(right) + 1 places."""
+    """Length of the longest common subsequence, by dynamic programming over one row of len(right) + 1 cells."""
     row[: len(right) + 1] = 0
     for i in range(len(left)):
         diagonal = 0

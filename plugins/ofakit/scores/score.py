@@ -1,4 +1,4 @@
-"""What a score returns, and the check that candidates and references fit together."""
+"""What a score returns, and a check that candidates and references match."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def check_pairs(candidates: Sequence[str], references: Sequence[Sequence[str]]) 
     """Check that every candidate is a string and has at least one reference string.
 
     Args:
-        candidates: One caption an item.
+        candidates: One caption per item.
         references: The references of each item, in the same order.
 
     Raises:

@@ -6,7 +6,7 @@
 
 TF-IDF of words and a linear support vector machine, one style against the rest (scikit-learn). Such a classifier is
 far from perfect: on FlickrStyle it recognises about 69 of 100 captions that people wrote. So its accuracy on human
-captions travels with it and is shown beside every score.
+captions is saved with it and shown beside every score.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _FOLDS = 5
 
 
 class StyleAccuracy(NamedTuple):
-    """How often the classifier hears the wanted style.
+    """How often the classifier recognises the wanted style.
 
     Attributes:
         corpus: Share of the candidates, from 0 to 1.
         per_item: Float64, shape (items,): 1 where the style was recognised, else 0.
-        human: The same share of captions that people wrote in the style.
+        human: The share it recognises of captions that people wrote; NaN if it could not be measured.
     """
 
     corpus: float
@@ -50,13 +50,13 @@ class StyleClassifier:
     """A linear classifier of tokenized captions; made by `train` or `load`.
 
     Args:
-        styles: What it tells apart.
+        styles: The styles it tells apart.
         words: Its vocabulary.
         idf: Inverse document frequency of each word, shape (words,).
         coefficients: Shape (styles, words).
         intercepts: Shape (styles,).
         human_accuracy: Share of human captions it recognises.
-        human_captions: How many of them that was measured on.
+        human_captions: On how many of them that was measured.
     """
 
     def __init__(
@@ -87,16 +87,19 @@ class StyleClassifier:
         Args:
             captions: Tokenized training captions.
             styles: The style of each.
-            human_captions: Tokenized captions that were not trained on, to measure the classifier with; without them
-                it is measured by five-fold cross-validation on the training captions.
+            human_captions: Held-out tokenized captions to measure the classifier on; without them it is measured by
+                five-fold cross-validation on the training captions, with fewer folds if a style has fewer captions, and
+                not at all (NaN) if a style has only one.
             human_styles: The style of each of these.
 
         Raises:
-            UsageError: Captions and styles do not go together, or there are fewer than two styles.
+            UsageError: Captions and styles differ in number, there are fewer than two styles, or no caption has a word.
         """
         _check(captions, styles)
         if len(set(styles)) < 2:
             raise UsageError(f"a style classifier needs two styles or more, found {sorted(set(styles))}")
+        if not any(caption.split() for caption in captions):
+            raise UsageError(f"a style classifier needs captions with words, found none in {len(captions)} captions")
         classifier = cls._fit(captions, styles)
         if human_captions is None or human_styles is None:
             classifier.human_accuracy = _cross_validated(captions, styles)
@@ -152,7 +155,7 @@ class StyleClassifier:
             path: The file.
 
         Raises:
-            UsageError: It is missing or no style classifier of this version.
+            UsageError: The file is missing, or is not a style classifier of this version.
         """
         names = ("styles", "words", "idf", "coefficients", "intercepts", "human")
         stored = load_arrays(path, _KIND, names, "train one with StyleClassifier.train")
@@ -163,15 +166,15 @@ class StyleClassifier:
 
 
 def style_accuracy(candidates: Sequence[str], styles: Sequence[str], classifier: StyleClassifier) -> StyleAccuracy:
-    """Share of the candidates in which the classifier recognises the wanted style.
+    """The share of candidates in which the classifier recognises the wanted style.
 
     Args:
         candidates: Tokenized captions.
-        styles: The style each was asked for, in any spelling.
+        styles: The style each candidate was asked for; case, white space and Unicode form do not matter.
         classifier: Trained on the training captions of the same styles.
 
     Raises:
-        UsageError: The lists do not go together, or the classifier does not know a style.
+        UsageError: The lists differ in length, or the classifier does not know a style.
 
     >>> words = {"happy": "a lovely sunny day", "gloomy": "a dark lonely night"}
     >>> classifier = StyleClassifier.train([*words.values()] * 5, [*words] * 5)
@@ -185,13 +188,13 @@ def style_accuracy(candidates: Sequence[str], styles: Sequence[str], classifier:
     for style, key in zip(styles, wanted, strict=True):
         if key not in taught:
             raise UsageError(f"the classifier does not know the style {style!r}: {did_you_mean(style, known)}")
-    heard = [known[style] for style in classifier.predict(candidates)]
-    per_item = np.array([found == asked for found, asked in zip(heard, wanted, strict=True)], dtype=np.float64)
+    recognised = [known[style] for style in classifier.predict(candidates)]
+    per_item = np.array([found == asked for found, asked in zip(recognised, wanted, strict=True)], dtype=np.float64)
     return StyleAccuracy(float(per_item.mean()), per_item, classifier.human_accuracy)
 
 
 def _cross_validated(captions: Sequence[str], styles: Sequence[str]) -> float:
-    """Accuracy on each fifth of the captions of a classifier trained on the others."""
+    """The share of captions recognised by classifiers that were trained without them, a fifth left out at a time."""
     from sklearn.model_selection import StratifiedKFold
 
     folds = min(_FOLDS, *Counter(styles).values())

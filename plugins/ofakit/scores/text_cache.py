@@ -1,4 +1,4 @@
-"""Texts a document frequency has met, as arrays, so that a reward encodes the references of an image only once."""
+"""The texts that were scored with a document frequency, as arrays: a reward encodes an image's references only once."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _MAX_WORDS = 2_000_000
 
 
 class TextCache:
-    """Texts by number. Past two million words (about 80 MB) all are forgotten.
+    """Texts by number. Beyond two million words (about 80 MB) it forgets all of them and starts over.
 
     Args:
         vocabulary: Word → id of a document frequency.
-        table: The edges of its trie, but for those to n-grams of a single document.
+        table: The edges of its trie, without those to n-grams of a single document.
         weights: Squared weight of an n-gram by the number of documents that have it, float64, shape (documents + 1,).
 
     Attributes:
@@ -43,18 +43,18 @@ class TextCache:
         self.norms = np.empty((0, ORDER))
 
     @property
-    def arrays(self) -> tuple[np.ndarray, ...]:
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """`words`, `weights`, `bounds` and `norms`."""
         return self.words, self.weights, self.bounds, self.norms
 
     def numbers(self, texts: Sequence[str]) -> np.ndarray:
-        """Enter the texts that are new.
+        """The numbers of texts; new ones are added.
 
         Args:
             texts: Tokens with white space between them.
 
         Returns:
-            The number of each text, int64, shape (texts,). Those of an earlier call may have lost their meaning.
+            The number of each text, int64, shape (texts,). Numbers from earlier calls may no longer be valid.
         """
         found = list(map(self._numbers.get, texts))
         if None in found:
@@ -91,8 +91,16 @@ def _with_room(array: np.ndarray, length: int) -> np.ndarray:
 
 
 @njit(cache=True)
-def shared_length(words, left, left_end, right, right_end):
-    """How many words from `left` on equal those from `right` on, up to 4."""
+def shared_length(words: np.ndarray, left: int, left_end: int, right: int, right_end: int) -> int:
+    """How many words starting at `left` equal those starting at `right`, at most 4.
+
+    Args:
+        words: Int32, shape (words,).
+        left: Where the one text is read from.
+        left_end: Where it ends.
+        right: Where the other is read from.
+        right_end: Where that ends.
+    """
     length = 0
     limit = min(ORDER, left_end - left, right_end - right)
     while length < limit and words[left + length] == words[right + length]:
@@ -102,7 +110,7 @@ def shared_length(words, left, left_end, right, right_end):
 
 @njit(cache=True)
 def _look_up(words, bounds, table, weight_of_count, weights):
-    """Fill `weights`. Order by order, since look-ups that do not wait for each other overlap in the processor."""
+    """Fill `weights`, one order after the other: look-ups that do not wait for each other overlap in the processor."""
     begin = bounds[0, 0]
     nodes = np.zeros(bounds[-1, 1] - begin, np.int32)
     for n in range(ORDER):
@@ -117,8 +125,15 @@ def _look_up(words, bounds, table, weight_of_count, weights):
 
 
 @njit(cache=True)
-def vector_norms(words, weights, bounds, norms):
-    """Fill `norms`. One more of an n-gram that was there k times adds 2k + 1 times its squared weight."""
+def vector_norms(words: np.ndarray, weights: np.ndarray, bounds: np.ndarray, norms: np.ndarray) -> None:
+    """Fill `norms`. The next occurrence of an n-gram seen k times so far adds 2k + 1 times its squared weight.
+
+    Args:
+        words: Int32, shape (words,).
+        weights: Float64, shape (words, 4): squared weight of the n-grams that start at each word.
+        bounds: Int64, shape (texts, 2): where each text starts and ends.
+        norms: Float64, shape (texts, 4): is overwritten.
+    """
     for text in range(len(bounds)):
         start, end = bounds[text]
         norms[text] = 0.0

@@ -1,4 +1,4 @@
-"""How sure a corpus score is, and whether two systems differ.
+"""How certain a corpus score is, and whether two systems differ.
 
 Bootstrap: items are drawn with replacement and the corpus score is computed again (Koehn 2004,
 https://aclanthology.org/W04-3250); document frequencies stay those of the whole corpus. Paired test: Fisher's
@@ -28,7 +28,7 @@ class Interval(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """Corpus score of the second system minus that of the first, and how likely chance alone makes one as large."""
+    """Corpus score of the second system minus that of the first, and how often chance alone makes one as large."""
 
     difference: float
     p: float
@@ -40,13 +40,16 @@ def bootstrap_intervals(
     """Percentile intervals of corpus scores; all measures see the same resamples.
 
     Args:
-        measures: By name; all of the same items.
+        measures: At least one, by name; all of the same items.
         resamples: How many corpora are drawn, at least 1.
         confidence: Between 0 and 1.
         seed: Same seed, same intervals.
 
+    Returns:
+        The interval of each measure, by name.
+
     Raises:
-        UsageError: A number is out of its range, or the measures are not of the same items.
+        UsageError: A number is out of its range, there is no measure, or the measures are not of the same items.
 
     >>> from ofakit.scores.measures import measure
     >>> measures, _ = measure(["a dog"] * 3 + ["a cat"] * 3, [["a dog"]] * 6, java=False)
@@ -76,11 +79,11 @@ def bootstrap_intervals(
 def paired_tests(
     first: Mapping[str, Measure], second: Mapping[str, Measure], rounds: int = 10_000, seed: int = 0
 ) -> dict[str, Difference]:
-    """Two-sided randomization test of every measure both systems have.
+    """Two-sided randomization test of every measure that both systems have.
 
     Args:
         first: Measures of one system by name.
-        second: Those of the other, of the same items in the same order.
+        second: Those of the other system, for the same items in the same order.
         rounds: How many random swaps are tried, at least 1.
         seed: Same seed, same p values.
 
@@ -88,7 +91,8 @@ def paired_tests(
         For each measure the difference second - first and p = (1 + swaps with a difference as large) / (1 + rounds).
 
     Raises:
-        UsageError: The systems were not scored on the same number of items, or `rounds` is below 1.
+        UsageError: The systems were not scored on the same number of items or have no measure in common, or `rounds` is
+            below 1.
 
     >>> from ofakit.scores.measures import measure
     >>> references = [["a dog runs"]] * 8
@@ -118,7 +122,7 @@ def paired_tests(
 
 
 def _side_by_side(measures: Mapping[str, Measure]) -> tuple[np.ndarray, dict[str, slice]]:
-    """All statistics as the columns of one array, shared ones once, and which columns are whose."""
+    """All statistics as the columns of one array, shared ones only once, and the columns of each measure."""
     places: dict[int, slice] = {}
     parts: list[np.ndarray] = []
     used = 0
@@ -127,6 +131,8 @@ def _side_by_side(measures: Mapping[str, Measure]) -> tuple[np.ndarray, dict[str
             places[id(found.statistics)] = slice(used, used + found.statistics.shape[1])
             parts.append(found.statistics)
             used += found.statistics.shape[1]
+    if not parts:
+        raise UsageError("expected at least one measure, and in a paired test one of both systems; found none")
     if len({len(part) for part in parts}) > 1:
         raise UsageError(f"expected measures of the same items, found {sorted({len(part) for part in parts})} items")
     return np.hstack(parts), {name: places[id(found.statistics)] for name, found in measures.items()}

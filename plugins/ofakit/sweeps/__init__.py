@@ -5,7 +5,16 @@ See `ofakit.sweeps.sweep_config` for every key and `docs/sweeps.md` for the guid
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ofakit.lazy import exports
+
+if TYPE_CHECKING:
+    from ofakit.sweeps.ledger import Ledger
+    from ofakit.sweeps.load_sweep import load_sweep
+    from ofakit.sweeps.record import Record
+    from ofakit.sweeps.sweep import run_sweep
+    from ofakit.sweeps.sweep_config import SweepConfig
 
 __all__ = ["Ledger", "Record", "SweepConfig", "load_sweep", "run_sweep"]
 

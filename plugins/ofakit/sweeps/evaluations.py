@@ -1,6 +1,6 @@
-"""What a run says of itself while it trains: the lines of `metrics.jsonl` that hold one number.
+"""What a run reports while it trains: the lines of `metrics.jsonl` that hold one number.
 
-An experiment with stages has such a file for each of them; its steps are counted through all stages.
+An experiment with stages has one such file per stage; its steps are counted through all of them.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ __all__ = ["EvaluationReader"]
 
 
 class EvaluationReader:
-    """Reads a number of a run's `metrics.jsonl` as it comes.
+    """Reads one number of a run's `metrics.jsonl` as it is written.
 
     Args:
-        folder: The run directory; its files may not be there yet. A resumed run may write them anew.
+        folder: The run directory; its files may not be there yet, and a resumed run may rewrite them.
         key: The number, such as "evaluation/cider".
     """
 
@@ -29,7 +29,7 @@ class EvaluationReader:
         self._states: dict[Path, tuple[int, int, int]] = {}
 
     def new(self) -> list[tuple[int, float]]:
-        """Pairs of updates done and the number that were not there before, in order."""
+        """Pairs of updates done and the number, those that were not there before, in order."""
         found = []
         for path, steps_before in self._files():
             try:
@@ -48,12 +48,12 @@ class EvaluationReader:
         return sorted(found)
 
     def all(self) -> tuple[tuple[int, float], ...]:
-        """Every pair so far, those that have come since the last look too."""
+        """Every pair so far, including those that have come since the last look."""
         self.new()
         return tuple(sorted(self.seen.items()))
 
     def _files(self) -> Iterator[tuple[Path, int]]:
-        """Each file, and the updates of the stages before it; a stage begins when the one before is done."""
+        """Each file, and how many updates the stages before it made; a stage begins when the one before is done."""
         yield self.folder / "metrics.jsonl", 0
         steps_before = 0
         for stage in stage_folders(self.folder):
@@ -64,7 +64,7 @@ class EvaluationReader:
                 return
 
     def _read(self, line: str) -> tuple[int, float] | None:
-        """The pair of a line; None for one of something else, or one that is only half written."""
+        """The pair of a line; None for a line about something else, or one that is only half written."""
         try:
             values = json.loads(line)
             step, value = int(values["step"]), float(values[self.key])

@@ -1,6 +1,6 @@
-"""A sweep's directory: whose it is, what has been started in it, and that only one sweep works there.
+"""A sweep's directory: which sweep it belongs to, what has been started in it, and that no other sweep works there.
 
-conf.json               the resolved sweep: running it again goes on with it
+conf.json               the resolved sweep: running it again continues the sweep
 runs.jsonl results.csv  the runs that have ended
 runs/<number>/          a run directory, with parameters.json, stdout.log and stderr.log beside the run's own files
 """
@@ -64,7 +64,7 @@ class SweepFolder:
         return self.path / "runs" / str(number)
 
     def note_start(self, number: int, about: Mapping[str, Any]) -> None:
-        """Write down what a run is started with, so that it can go on after a kill.
+        """Record what a run is started with, so that it can go on after a kill.
 
         Args:
             number: The run's number.
@@ -73,7 +73,7 @@ class SweepFolder:
         write_text(self.run(number) / "parameters.json", json.dumps(about, ensure_ascii=False, indent=1) + "\n")
 
     def started(self) -> dict[int, dict[str, Any]]:
-        """What every run that was ever started was started with, by number."""
+        """What every run that has ever been started was started with, by number."""
         found = {}
         for path in self.path.glob("runs/*/parameters.json"):
             if path.parent.name.isdigit():
@@ -90,7 +90,7 @@ class SweepFolder:
             shutil.rmtree(self.run(number) / name, ignore_errors=True)
 
     def _check_it_is_ours(self) -> None:
-        """Refuse a directory whose runs answer another question."""
+        """Refuse a directory whose runs belong to a different sweep."""
         path = self.path / "conf.json"
         if not path.exists():
             return
@@ -109,7 +109,7 @@ class SweepFolder:
 
 
 def _identity(values: Mapping[str, Any], key: str) -> Any:
-    """What must stay the same of a key: a checkout may move, and a search may get more runs."""
+    """The part of a key's value that must stay the same: a checkout may move, and a search may get more runs."""
     value = values.get(key)
     if key == "base":
         return Path(str(value)).name

@@ -1,4 +1,4 @@
-"""Start a run as a process, and say what came of it."""
+"""Start a run as a process, and say how it ended."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,13 @@ __all__ = ["Launcher", "say"]
 
 
 class Launcher:
-    """Knows how the runs of a sweep are started.
+    """Knows how to start the runs of a sweep.
 
     Args:
         config: The sweep's file.
         folder: Its directory.
         command: Program and first arguments of a run; "python" means the interpreter that runs the sweep.
-        directory: Where runs start; None: here.
+        directory: The working directory of runs; None means this process's.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class Launcher:
             number: The run's number.
             parameters: Its own keys.
             resume: Whether it was started before.
-            slot: Which of the runs at once it is, from 0.
+            slot: Its place among the runs that go on at once, from 0.
             *more: Further arguments of the command.
 
         Returns:
@@ -58,7 +59,7 @@ class Launcher:
         return RunProcess(folder, command, self._environment(slot), self.directory)
 
     def reader(self, number: int) -> EvaluationReader:
-        """What a run says of itself while it trains.
+        """What a run reports while it trains.
 
         Args:
             number: The run's number.
@@ -73,21 +74,27 @@ class Launcher:
         Args:
             number: The run's number.
             parameters: Its own keys.
-            process: It.
-            evaluations: Its evaluations.
+            process: The run's process.
+            evaluations: The run's evaluations.
             pruned: Whether it was ended because it was hopeless.
         """
-        common = {"number": number, "parameters": parameters, "work_dir": str(process.folder)}
-        common |= {"seconds": process.seconds, "evaluations": evaluations.all()}
+        ended = partial(
+            Record,
+            number=number,
+            parameters=parameters,
+            work_dir=str(process.folder),
+            seconds=process.seconds,
+            evaluations=evaluations.all(),
+        )
         if pruned:
-            return Record(status="pruned", **common).scored_by(self.config.metric)
+            return ended(status="pruned").scored_by(self.config.metric)
         try:
-            return Record(status="done", result=process.result(), **common).scored_by(self.config.metric)
+            return ended(status="done", result=process.result()).scored_by(self.config.metric)
         except (RunFailed, UsageError) as error:
-            return Record(status="failed", error=str(error), **common)
+            return ended(status="failed", error=str(error))
 
     def _environment(self, slot: int) -> dict[str, str]:
-        """The variables of a run: its share of the threads, and its device."""
+        """The environment of a run: its share of the threads, and its device."""
         environment = dict(os.environ)
         if self.config.threads is not None:
             environment["OMP_NUM_THREADS"] = str(self.config.threads)
@@ -101,7 +108,7 @@ class Launcher:
 
 
 def say(text: str) -> None:
-    """Tell the user how the sweep goes.
+    """Tell the user how the sweep is going.
 
     Args:
         text: One line.

@@ -1,6 +1,6 @@
-"""The runs that have ended: `runs.jsonl`, one line a run, and `results.csv`, one row a run, the same for a spreadsheet.
+"""The runs that have ended: `runs.jsonl` with one line per run, and the same as a spreadsheet in `results.csv`.
 
-Both are replaced whole, so a kill leaves either the old or the new one; `runs.jsonl` comes first and is what counts.
+Both are replaced whole, so a kill leaves either the old or the new one; `runs.jsonl` is written first, and it counts.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ __all__ = ["Ledger"]
 
 
 class Ledger:
-    """The records of a sweep, on disk at every moment.
+    """The records of a sweep, on disk at all times.
 
     Args:
         folder: The sweep's directory.
         parameters: The dotted keys that vary, in the order of the table's columns.
         metric: What the runs are judged by.
-        rule: Whether more or less of it is better.
+        rule: Whether a higher or a lower value is better.
 
     Raises:
-        UsageError: `runs.jsonl` is not one of ours, or a run has no such metric.
+        UsageError: `runs.jsonl` does not hold records of runs, or a run has no such metric.
     """
 
     def __init__(self, folder: Path, parameters: Sequence[str], metric: str, rule: Literal["max", "min"]) -> None:
@@ -65,16 +65,16 @@ class Ledger:
         return self._records[number]
 
     def add(self, record: Record) -> None:
-        """Keep a run that has ended.
+        """Keep the record of a run that has ended.
 
         Args:
-            record: Replaces an earlier one with its number.
+            record: Replaces an earlier one of the same number.
         """
         self._records[record.number] = record
         self.write()
 
     def forget_failures(self) -> None:
-        """Take failed runs out, so that they are tried again."""
+        """Remove failed runs, so that they are tried again."""
         self._records = {record.number: record for record in self if record.status != "failed"}
         self.write()
 
@@ -84,11 +84,11 @@ class Ledger:
         write_text(self.table, self._as_table())
 
     def best(self) -> Record | None:
-        """The best run that was done to its end; the first of equals. None while there is no such run."""
-        done = [record for record in self if record.status == "done"]
+        """The best run that finished, the first of equals; None while there is none."""
+        done = [(record.score, record) for record in self if record.status == "done" and record.score is not None]
         if not done:
             return None
-        return (max if self.rule == "max" else min)(done, key=lambda record: record.score)
+        return (max if self.rule == "max" else min)(done, key=lambda pair: pair[0])[1]
 
     def _as_table(self) -> str:
         text = io.StringIO()
@@ -102,5 +102,5 @@ class Ledger:
 
 
 def _cell(value: Any) -> str:
-    """A parameter as it would be given to `--set`."""
+    """A parameter, written as for `--set`."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -26,7 +26,7 @@ def load_sweep(path: str | Path, overrides: Iterable[str] = ()) -> SweepConfig:
         overrides: `key=value` texts with dotted keys, as given by `--set`; a value is JSON, or else text.
 
     Raises:
-        UsageError: A file is missing or no JSON, a key is unknown, or a value is out of its range.
+        UsageError: A file is missing or is not JSON, a key is unknown, or a value is out of range.
     """
     overrides = list(overrides)
     values, files = read_values(path, overrides)
@@ -45,10 +45,10 @@ def load_sweep(path: str | Path, overrides: Iterable[str] = ()) -> SweepConfig:
 
 
 def check_on_base(config: SweepConfig) -> None:
-    """Try every choice and both ends of every range on the base, before the first run.
+    """Try every choice and both ends of every range on the base before the first run.
 
     Args:
-        config: The sweep. One with a command of its own is not checked: its base may be of another kind.
+        config: The sweep. One with a command of its own is not checked, since its base may be of another kind.
 
     Raises:
         UsageError: The base has no such key, or does not accept a value.
@@ -78,7 +78,7 @@ def settings(config: SweepConfig, parameters: dict[str, Any]) -> list[str]:
 
 
 def _folder_of_base(files: Sequence[Path], overrides: Sequence[str]) -> Path:
-    """Where a relative `base` starts: at the file that names it, or here if `--set` does."""
+    """Where a relative `base` starts: at the file that names it, or in the working directory if `--set` does."""
     if any(override.startswith("base=") for override in overrides):
         return Path.cwd()
     return next((file.parent for file in files if "base" in json.loads(file.read_text(encoding="utf-8"))), Path.cwd())

@@ -1,4 +1,4 @@
-"""What is known of a run that has ended, and how its number is found in its result."""
+"""What is known about a run that has ended, and where in its result the metric is."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Record:
 
     Attributes:
         number: From 0.
-        parameters: What it was run with, by dotted key.
+        parameters: Its own parameters, by dotted key.
         status: "done", "pruned" (ended early because it was hopeless) or "failed".
         work_dir: Its run directory.
         seconds: Wall time since it was last started.
         result: The last line of its stdout, if it is done.
-        evaluations: Pairs of updates done and the metric, as they came while it trained.
+        evaluations: Pairs of updates done and the metric, as they came in during training.
         error: Why it failed.
-        score: The metric: of the result if it is done, of the last evaluation if it was pruned.
+        score: The metric: from the result if it is done, from the last evaluation if it was pruned.
     """
 
     number: int
@@ -44,7 +44,7 @@ class Record:
         """The same run, judged by a metric.
 
         Args:
-            metric: Dotted where it lies deeper in the result.
+            metric: A key of the result; dotted for a nested one.
 
         Raises:
             UsageError: The result has no such number.
@@ -56,10 +56,10 @@ class Record:
         return replace(self, score=None)
 
     def summary(self, metric: str) -> dict[str, Any]:
-        """What the sweep prints of the run.
+        """What the sweep prints about the run.
 
         Args:
-            metric: The name that the score goes by.
+            metric: The name to give the score.
         """
         shown = {
             "number": self.number,
@@ -75,14 +75,14 @@ class Record:
         """The run as a line of `runs.jsonl`.
 
         Args:
-            metric: The name that the score goes by.
+            metric: The name to give the score.
         """
         rest = {"result": self.result, "evaluations": self.evaluations}
         return json.dumps({**self.summary(metric), **rest}, ensure_ascii=False)
 
     @classmethod
     def from_line(cls, line: str) -> Record:
-        """The run that a line of `runs.jsonl` tells of, not yet scored.
+        """The run that a line of `runs.jsonl` describes, not yet scored.
 
         Args:
             line: From `to_line`.
@@ -98,7 +98,7 @@ def number_at(result: Mapping[str, Any], metric: str) -> float:
 
     Args:
         result: The last line of a run.
-        metric: Its key; dotted where it lies deeper, with positions for lists: "stages.-1.cider".
+        metric: Its key; dotted for a nested one, with positions in lists: "stages.-1.cider".
 
     Raises:
         UsageError: There is none, or it is not a finite number.
@@ -118,7 +118,7 @@ def number_at(result: Mapping[str, Any], metric: str) -> float:
 
 
 def _numbers(value: Any, above: str = "") -> list[str]:
-    """The dotted keys of all numbers of a result."""
+    """The dotted keys of all numbers in a result."""
     if isinstance(value, dict | list):
         items = value.items() if isinstance(value, dict) else enumerate(value)
         return [name for key, inner in items for name in _numbers(inner, f"{above}.{key}" if above else str(key))]
@@ -126,10 +126,10 @@ def _numbers(value: Any, above: str = "") -> list[str]:
 
 
 def parse_result(stdout: Path) -> dict[str, Any]:
-    """The JSON object that a tool printed last.
+    """The JSON object that a tool printed last of all.
 
     Args:
-        stdout: What it printed.
+        stdout: The file that holds what it printed.
 
     Raises:
         UsageError: The last line is something else.

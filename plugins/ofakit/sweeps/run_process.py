@@ -29,13 +29,13 @@ class RunFailed(Exception):
 
 
 class RunProcess:
-    """A run that is going on. Its output goes to `stdout.log` and `stderr.log` of its folder.
+    """A running run. Its output goes to `stdout.log` and `stderr.log` in its folder.
 
     Args:
-        folder: The run directory; made where it is missing.
+        folder: The run directory; created where it is missing.
         command: Program and arguments.
-        environment: Its variables.
-        directory: Where it starts; None: here.
+        environment: Its environment variables.
+        directory: Its working directory; None means this process's.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class RunProcess:
         return self._process.poll() is None
 
     def was_asked_to_end(self) -> bool:
-        """Whether somebody else ended it by asking, as a machine does that goes down: no fault of the run."""
+        """Whether something else asked it to end, as a machine that shuts down does: not a fault of the run."""
         return self._process.wait() in (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
 
     def terminate(self) -> None:
@@ -91,7 +91,7 @@ class RunProcess:
         """The last line of its stdout.
 
         Raises:
-            RunFailed: It ended with an error, or the last line is no JSON object.
+            RunFailed: It ended with an error, or the last line is not a JSON object.
         """
         code = self._process.wait()
         if code:
@@ -103,20 +103,20 @@ class RunProcess:
             raise RunFailed(str(error)) from None
 
     def _last_words(self) -> str:
-        """The last line of stderr that says something."""
+        """The last line of stderr that is not blank."""
         text = (self.folder / "stderr.log").read_text(encoding="utf-8", errors="replace")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         return lines[-1][:500] if lines else "it wrote nothing to stderr"
 
 
 def _own(folder: Path) -> int:
-    """The lock of a run directory, after ending what a killed sweep may have left running there."""
+    """The lock of a run directory, once anything that a killed sweep left running there has been ended."""
     lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         leader = os.pread(lock, 20, 0).strip()
-        # The lock is held, so a process of that group lives, and the group's number cannot be another's by now.
+        # The lock is held, so a process of that group is alive, and the group's number cannot have been reused.
         with suppress(ProcessLookupError):
             if leader:
                 os.killpg(int(leader), signal.SIGKILL)
@@ -125,7 +125,7 @@ def _own(folder: Path) -> int:
 
 
 def _die_with_parent(parent: int) -> Any:
-    """What a new process does first, so that it ends when the sweep is killed; only Linux can."""
+    """What a new process does first, so that it ends when the sweep is killed; only on Linux."""
     if LIBC is None:
         return None
 

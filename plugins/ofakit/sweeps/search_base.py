@@ -1,4 +1,4 @@
-"""What every search is: its keys of the sweep's file, and an answer to "which parameters does run n get?"."""
+"""What every search is: its keys in the sweep's file, and an answer to "which parameters does run n get?"."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ __all__ = ["Search"]
 class Search(Section):
     """A search whose runs are all known from the start. One that learns from its runs overrides more.
 
-    A sweep calls `begin`, then `recall` or `reopen` for every run that it has seen before, in the order of their
-    numbers, then `propose` for new ones, and `report` and `finish` as they go.
+    A sweep calls `begin`, then `recall` or `reopen` for every run of earlier sessions in the order of their numbers,
+    then `propose` for new runs, and `report` and `finish` as the runs proceed.
     """
 
     engines: ClassVar[tuple[str, ...]] = ("local", "ray")
@@ -33,8 +33,8 @@ class Search(Section):
 
         Args:
             space: The parameters.
-            seed: Of every choice by chance.
-            rule: Whether more or less of the metric is better.
+            seed: Of every random choice.
+            rule: Whether a higher or a lower metric is better.
 
         Raises:
             UsageError: The search cannot be made over these parameters.
@@ -46,7 +46,7 @@ class Search(Section):
 
         Args:
             space: The parameters.
-            seed: Of every choice by chance.
+            seed: Of every random choice.
         """
         raise NotImplementedError
 
@@ -64,14 +64,14 @@ class Search(Section):
         return self._planned[number]
 
     def recall(self, record: Record) -> None:
-        """Learn of a run that ended in an earlier session of the sweep.
+        """Learn about a run that ended in an earlier session of the sweep.
 
         Args:
-            record: What is known of it.
+            record: What is known about it.
         """
 
     def reopen(self, number: int, parameters: Mapping[str, Any]) -> None:
-        """Learn of a run that was interrupted and goes on now.
+        """Learn about a run that was interrupted and now goes on.
 
         Args:
             number: The run's number.
@@ -79,7 +79,7 @@ class Search(Section):
         """
 
     def report(self, number: int, step: int, value: float) -> bool:
-        """Learn of an evaluation of a run that is training.
+        """Learn about an evaluation of a run that is training.
 
         Args:
             number: The run's number.
@@ -92,8 +92,8 @@ class Search(Section):
         return False
 
     def finish(self, record: Record) -> None:
-        """Learn of a run that has just ended.
+        """Learn about a run that has just ended.
 
         Args:
-            record: What is known of it.
+            record: What is known about it.
         """

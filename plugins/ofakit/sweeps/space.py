@@ -26,7 +26,7 @@ class Parameter(Section):
     choices: list[Any] | None = Field(None, min_length=1, description="the values; a bare list means this")
     low: float | None = Field(None, description="smallest number of a range")
     high: float | None = Field(None, description="largest number of a range, itself included")
-    log: bool = Field(False, description="the range is even in its logarithm")
+    log: bool = Field(False, description="numbers are spread evenly over the logarithm of the range")
     integer: bool = Field(False, description="whole numbers only")
     step: float | None = Field(None, gt=0, description="distance between the numbers of a range")
     points: int | None = Field(None, ge=2, description="how many numbers a grid takes from the range")
@@ -45,19 +45,39 @@ class Parameter(Section):
         if self.choices is not None:
             for key in ("low", "high", "log", "integer", "step", "points"):
                 if getattr(self, key) is not None and getattr(self, key) is not False:
-                    raise ValueError(f"choices and {key} exclude each other; give a list or a range")
+                    raise ValueError(f"choices and {key} exclude each other; give either a list or a range")
             return self
         if self.low is None or self.high is None:
             raise ValueError("a range needs both low and high")
         if not self.low < self.high:
             raise ValueError(f"low must be smaller than high, found {self.low:g} and {self.high:g}")
         if self.log and self.low <= 0:
-            raise ValueError(f"a range that is even in its logarithm needs low > 0, found {self.low:g}")
+            raise ValueError(f"a logarithmic range needs low > 0, found {self.low:g}")
         if self.log and self.step is not None:
             raise ValueError("log and step exclude each other; use points for a grid")
         if self.integer and any(n is not None and n != int(n) for n in (self.low, self.high, self.step)):
             raise ValueError("an integer range needs whole numbers for low, high and step")
         return self
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The smallest and the largest number of a range; a list of choices has none."""
+        if self.low is None or self.high is None:
+            raise TypeError("only a range has limits, not a list of choices")
+        return self.low, self.high
+
+    def steps(self, step: float) -> int:
+        """How many steps fit into the range.
+
+        Args:
+            step: The length of one.
+
+        >>> Parameter(low=0, high=0.3).steps(0.1)
+        3
+        """
+        low, high = self.limits
+        # 0.3 / 0.1 is a little less than 3.
+        return math.floor((high - low) / step + 1e-9)
 
     def values(self) -> list[Any]:
         """What a grid takes.
@@ -79,8 +99,8 @@ class Parameter(Section):
         step = self.step or (1 if self.integer and not self.log else None)
         if step is None:
             raise UsageError("a grid needs a list of values, or a range with step or points")
-        count = math.floor((self.high - self.low) / step + 1e-9) + 1
-        return [self._number(self.low + i * step) for i in range(count)]
+        low, _ = self.limits
+        return [self._number(low + i * step) for i in range(self.steps(step) + 1)]
 
     def ends(self) -> list[Any]:
         """Values that show whether the configuration accepts the parameter: the choices, or both ends of the range."""
@@ -90,16 +110,18 @@ class Parameter(Section):
         """One value at random.
 
         Args:
-            generator: Where the chance comes from.
+            generator: The source of randomness.
         """
         if self.choices is not None:
             return generator.choice(self.choices)
-        if self.step is not None or (self.integer and not self.log):
-            return generator.choice(self.model_copy(update={"points": None}).values())
-        return self._at(generator.random())
+        step = self.step or (1 if self.integer and not self.log else None)
+        if step is None:
+            return self._at(generator.random())
+        low, _ = self.limits
+        return self._number(low + generator.randrange(self.steps(step) + 1) * step)
 
     def nearest(self, value: Any) -> Any:
-        """The value of the parameter that is nearest to one that may lie outside.
+        """The value of the parameter that is nearest to one that may lie outside of it.
 
         Args:
             value: One of the choices, or any number.
@@ -110,23 +132,25 @@ class Parameter(Section):
         if self.choices is not None:
             return value
         if self.step is not None:
-            steps = math.floor((self.high - self.low) / self.step + 1e-9)
-            value = self.low + self.step * min(max(round((value - self.low) / self.step), 0), steps)
+            low, _ = self.limits
+            value = low + self.step * min(max(round((value - low) / self.step), 0), self.steps(self.step))
         return self._number(value)
 
     def is_finite(self) -> bool:
-        """Whether there are only so many values to draw."""
+        """Whether there are finitely many values to draw."""
         return self.choices is not None or self.integer or self.step is not None
 
     def _at(self, share: float) -> Any:
         """The number at a share of the way from low to high."""
+        low, high = self.limits
         if self.log:
-            return self._number(math.exp(math.log(self.low) * (1 - share) + math.log(self.high) * share))
-        return self._number(self.low * (1 - share) + self.high * share)
+            return self._number(math.exp(math.log(low) * (1 - share) + math.log(high) * share))
+        return self._number(low * (1 - share) + high * share)
 
     def _number(self, value: float) -> int | float:
-        """Whole where asked for; else with six digits, enough for a hyperparameter and readable in a table."""
-        value = min(max(value, self.low), self.high)
+        """Rounded to a whole number where asked for, else to six digits, which are enough and read well in a table."""
+        low, high = self.limits
+        value = min(max(value, low), high)
         return round(value) if self.integer else float(f"{value:.6g}")
 
 
@@ -152,7 +176,7 @@ def grid(space: Mapping[str, Parameter]) -> list[dict[str, Any]]:
 
 
 def draw(space: Mapping[str, Parameter], runs: int, seed: int) -> list[dict[str, Any]]:
-    """Combinations at random, no two alike; more runs prolong the list and leave its beginning as it was.
+    """Random combinations, no two alike; more runs make the list longer and leave its beginning as it was.
 
     Args:
         space: The parameters.
@@ -184,8 +208,7 @@ def _check_there_are_enough(parameters: Sequence[Parameter], runs: int) -> None:
             different = [v for i, v in enumerate(parameter.choices) if v not in parameter.choices[:i]]
             combinations *= len(different)
         else:
-            step = parameter.step or 1
-            combinations *= math.floor((parameter.high - parameter.low) / step + 1e-9) + 1
+            combinations *= parameter.steps(parameter.step or 1) + 1
     if combinations < runs:
         raise UsageError(
             f"search.runs is {runs} and the parameters have only {combinations} combinations; "

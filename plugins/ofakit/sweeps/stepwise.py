@@ -1,4 +1,4 @@
-"""A run that is watched evaluation by evaluation, and that can take over the weights of a better one.
+"""A run that is watched evaluation by evaluation, and that can take over the weights of a better run.
 
 Ray's schedulers see it this way; nothing here needs Ray.
 """
@@ -26,16 +26,16 @@ START = "start"
 
 
 class StepwiseRun:
-    """One run. Its process starts with the first `advance` and goes on between two of them.
+    """One run. Its process starts with the first `advance` and keeps running between calls.
 
-    A run that takes over from another starts again at step 0 of the tool; `offset` is how many steps the weights had
-    behind them, so that `offset` + the tool's step is the age of the weights.
+    A run that takes over from another starts again at the tool's step 0; `offset` is how many steps its weights had
+    been trained for, so that `offset` + the tool's step is their age.
 
     Args:
         launcher: Starts the process.
         number: The run's number.
         parameters: Its own keys.
-        told: Evaluations of a run that ended in an earlier session: they are told again and nothing is started.
+        told: Evaluations of a run that ended in an earlier session: they are replayed, and nothing is started.
     """
 
     def __init__(
@@ -56,18 +56,17 @@ class StepwiseRun:
         """Wait for the next evaluation, or for the end.
 
         Returns:
-            `step`, `score` and `done`; with `done` also `record`, a line of `runs.jsonl`, unless the run was only told.
+            `step`, `score` and `done`; with `done` also `record`, a line of `runs.jsonl`, unless the run is a replay.
         """
         if self.told is not None:
             step, score = self._fresh.popleft()
             return {"step": step, "score": score, "done": not self._fresh}
-        if self.process is None:
-            self._start()
+        process = self._start() if self.process is None else self.process
         while not self._fresh:
-            running = self.process.is_running()
+            running = process.is_running()
             self._fresh.extend(self.evaluations.new())
             if not running and not self._fresh:
-                return self._end()
+                return self._end(process)
             if not self._fresh:
                 time.sleep(LOOK_EVERY)
         step, score = self._fresh.popleft()
@@ -88,7 +87,7 @@ class StepwiseRun:
         (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
 
     def load(self, folder: Path) -> None:
-        """Take over from another run. A folder that this run wrote itself changes nothing: it goes on as it was.
+        """Take over from another run. A folder that this run wrote itself changes nothing: it goes on as before.
 
         Args:
             folder: From `save`.
@@ -115,7 +114,7 @@ class StepwiseRun:
             self.process.terminate()
             self.process = None
 
-    def _start(self) -> None:
+    def _start(self) -> RunProcess:
         seen_before = (self.folder / "parameters.json").exists()
         if not seen_before:
             self._note()
@@ -125,11 +124,12 @@ class StepwiseRun:
         if isinstance(search, PBTSearch):
             parameters = {**parameters, "train.max_steps": max(search.max_steps - self.offset, 1)}
         self.process = self.launcher.launch(self.number, parameters, seen_before, self.number, *more)
+        return self.process
 
-    def _end(self) -> dict[str, Any]:
-        """What Ray and the records get of a run whose process has ended."""
+    def _end(self, process: RunProcess) -> dict[str, Any]:
+        """What Ray and the records are told about a run whose process has ended."""
         config = self.launcher.config
-        record = self.launcher.conclude(self.number, self.parameters, self.process, self.evaluations, pruned=False)
+        record = self.launcher.conclude(self.number, self.parameters, process, self.evaluations, pruned=False)
         evaluations = (*self._earlier, *((self.offset + step, value) for step, value in record.evaluations))
         record = Record(**{**vars(record), "evaluations": evaluations})
         worst = float("-inf") if config.rule == "max" else float("inf")
@@ -138,12 +138,12 @@ class StepwiseRun:
         return {"step": step, "score": score, "done": True, "record": record.to_line(config.metric)}
 
     def _note(self) -> None:
-        """Write down what a kill must not lose."""
+        """Record what must survive a kill."""
         about = {"number": self.number, "parameters": self.parameters, "offset": self.offset}
         self.launcher.folder.note_start(self.number, {**about, "history": self.history, "evaluations": self._earlier})
 
     def _copy_newest_snapshot(self, target: Path) -> int | None:
-        """Copy it and say after how many steps it was made; None if there is none yet."""
+        """Copy the newest snapshot and say after how many steps it was made; None if there is none yet."""
         while True:
             found = (path for path in (self.folder / "checkpoints").glob("step_*") if path.name[5:].isdigit())
             newest = max(found, key=lambda path: int(path.name[5:]), default=None)
@@ -152,7 +152,7 @@ class StepwiseRun:
             try:
                 shutil.copytree(newest, target, dirs_exist_ok=True)
             except (FileNotFoundError, shutil.Error):
-                # The run has replaced it by a newer one in the meantime.
+                # The run has replaced it with a newer one in the meantime.
                 shutil.rmtree(target, ignore_errors=True)
                 if newest.exists():
                     raise

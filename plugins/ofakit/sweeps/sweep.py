@@ -1,4 +1,4 @@
-"""Run a sweep to its end, or on from where it was killed, and say which run was best."""
+"""Run a sweep to its end, from where it was killed if need be, and say which run was best."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def run_sweep(
 
     Args:
         config: The sweep.
-        finetune: The command of a run where the sweep names none.
+        finetune: The command of a run if the sweep names none.
         engine: A file of `ofakit/sweeps/engines`.
         retry_failed: Whether runs that failed in an earlier session go on from their last snapshot.
 
     Returns:
-        `runs`, a list of every run's parameters, metric, work_dir, status and seconds; `best`, one of them;
-        and what they were judged by.
+        `runs`, a list of every run's parameters, metric, work_dir, status and seconds; `best`, one of them; and the
+        `work_dir`, `metric` and `rule` of the sweep.
 
     Raises:
         UsageError: The search does not go with the engine, or the directory belongs to another sweep.
@@ -69,7 +69,7 @@ def _summary(config: SweepConfig, ledger: Ledger) -> dict[str, Any]:
 
 @dataclass
 class Sweep:
-    """What an engine needs: what to do, how to do it, and where it is written down.
+    """What an engine needs: what to do, how to do it, and where to record it.
 
     Attributes:
         config: The sweep's file.
@@ -86,7 +86,7 @@ class Sweep:
     failures: int = 0
 
     def to_do(self) -> tuple[dict[int, dict[str, Any]], list[int]]:
-        """What is left, after telling the search of everything before.
+        """What is left to do, after telling the search about every earlier run.
 
         Returns:
             The runs that were interrupted, with what they were started with, and the numbers of new ones.
@@ -102,10 +102,10 @@ class Sweep:
         return interrupted, new
 
     def keep(self, record: Record) -> None:
-        """Write a run's record down, delete what is not to be kept, and look whether the sweep should go on.
+        """Record a run, delete what is not to be kept, and check whether the sweep should go on.
 
         Args:
-            record: Of a run that has just ended.
+            record: The record of a run that has just ended.
 
         Raises:
             OfakitError: Too many runs have failed in a row.
@@ -123,6 +123,6 @@ class Sweep:
         if self.failures >= self.config.max_failures:
             raise OfakitError(
                 f"the last {self.failures} runs failed, so the sweep stops (max_failures {self.config.max_failures}); "
-                f"the last one: {record.error}. See {Path(record.work_dir) / 'stderr.log'}, mend the cause and start "
-                "the sweep again: it goes on with the next run, or with --retry-failed with these"
+                f"the last one: {record.error}. See {Path(record.work_dir) / 'stderr.log'}, fix the cause and start "
+                "the sweep again: it goes on with the next run, or with these if you give --retry-failed"
             )

@@ -22,14 +22,14 @@ from ofakit.sweeps.space import Parameter
 __all__ = ["COLUMNS", "SweepConfig"]
 
 COLUMNS = ("number", "parameters", "work_dir", "status", "seconds", "error", "result", "evaluations")
-"""What a run's record says beside its metric."""
+"""What a run's record holds besides its metric."""
 
 
 class SweepConfig(Section):
     """One sweep. `extends` names a base file of the same kind, relative to the file itself."""
 
     description: str = Field("", description="what the sweep is for")
-    work_dir: str = Field("work_dir/sweep", description="the sweep's directory; its runs lie in runs/<number> below")
+    work_dir: str = Field("work_dir/sweep", description="the sweep's directory; its runs are in runs/<number>")
     base: str = Field(description="configuration of every run; a relative path starts at the file that names it")
     overrides: dict[str, Any] = Field(
         default_factory=dict,
@@ -39,18 +39,22 @@ class SweepConfig(Section):
     parameters: dict[str, Parameter] = Field(min_length=1, description="dotted keys of the base that vary, and how")
     search: SerializeAsAny[Search] = Field(description="how the runs' parameters are chosen: a type and its keys")
     seed: int = Field(7, ge=0, description="of the search; the runs have the base's seed unless it is a parameter")
-    metric: str = Field("cider", min_length=1, description="number of a run's result; dotted where it lies deeper")
-    rule: Literal["max", "min"] = Field("max", description="whether more or less of the metric is better")
+    metric: str = Field("cider", min_length=1, description="a number in a run's result; dotted for a nested one")
+    rule: Literal["max", "min"] = Field("max", description="whether a higher or a lower metric is better")
     evaluation: str | None = Field(
         None, description="key of metrics.jsonl that is watched while a run trains; null: evaluation/<metric>"
     )
-    parallel: int = Field(1, ge=1, description="runs at once")
-    threads: int | None = Field(None, ge=1, description="processor threads of a run; null: an even share")
+    parallel: int = Field(1, ge=1, description="how many runs go on at once")
+    threads: int | None = Field(None, ge=1, description="processor threads per run; null: an even share")
     devices: list[str] | None = Field(
-        None, min_length=1, description="CUDA_VISIBLE_DEVICES of the runs at once, in turn; null: every run sees all"
+        None,
+        min_length=1,
+        description="CUDA_VISIBLE_DEVICES of the runs that go on at once, in turn; null: every run sees all",
     )
     max_failures: int = Field(5, ge=1, description="failed runs in a row after which the sweep stops")
-    keep_weights: Literal["all", "best"] = Field("all", description="whose model directories and snapshots stay")
+    keep_weights: Literal["all", "best"] = Field(
+        "all", description="which runs keep their model directories and snapshots"
+    )
     command: list[str] | None = Field(
         None, min_length=1, description="what a run is, without its arguments; null: the tool that fine-tunes"
     )
@@ -58,22 +62,22 @@ class SweepConfig(Section):
     @model_validator(mode="after")
     def _names_do_not_clash(self) -> SweepConfig:
         if self.metric in COLUMNS:
-            raise ValueError(f"the metric cannot be called {self.metric!r}: that is a column of the sweep's own")
+            raise ValueError(f"the metric cannot be called {self.metric!r}: the sweep has a column of that name")
         if "work_dir" in self.parameters or "work_dir" in flatten(self.overrides):
             raise ValueError("every run has its own work_dir; it can be neither set nor a parameter")
         return self
 
     @classmethod
     def for_search(cls, search: Any) -> type[SweepConfig]:
-        """The same keys, with those of one search under `search`.
+        """The same schema, with the keys of one search under `search`.
 
         Args:
-            search: What a file has under that key.
+            search: What a file has under `search`.
 
         Raises:
-            UsageError: It has no type, or there is none of that name.
+            UsageError: It has no type, or there is no search of that type.
         """
-        if not isinstance(search, dict) or "type" not in search:
+        if not isinstance(search, dict) or not isinstance(search.get("type"), str):
             known = ", ".join(SEARCHES.names())
             raise UsageError(f"search: expected an object with a type, one of {known}; found {search!r}")
         return create_model(cls.__name__, __base__=cls, search=(SEARCHES.get(search["type"]), ...))
@@ -89,7 +93,7 @@ def flatten(values: dict[str, Any], above: str = "") -> dict[str, Any]:
 
     Args:
         values: Overrides, nested or dotted.
-        above: The dotted key they lie under.
+        above: The dotted key of what holds them, with a dot at its end.
 
     >>> flatten({"train.max_steps": 20, "train": {"optimizer": {"lr": 0.1}}})
     {'train.max_steps': 20, 'train.optimizer.lr': 0.1}

@@ -1,6 +1,17 @@
-"""Text and ids: tokenizer, styles, prompts, whole-word masking, PTB tokens. Importing this loads none of them."""
+"""Text and ids: tokenizer, styles, prompts, whole-word masking. Names are imported when they are first used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from ofakit.lazy import exports
+
+if TYPE_CHECKING:
+    from ofakit.text.masking import mask_whole_words, mask_whole_words_batch
+    from ofakit.text.prompts import build_prompt, clean_caption
+    from ofakit.text.styles import StyleSet
+    from ofakit.text.tokenizer import OFATokenizer
+    from ofakit.text.training import train_tokenizer
 
 __all__ = [
     "OFATokenizer",

@@ -4,11 +4,11 @@
 
 The budget of a sentence is ceil(words * ratio) words. Span lengths are drawn until they reach it; the last is cut to
 fit; each span of length l > 0 begins at a word of its own, drawn without replacement, and covers l words or as many as
-follow; each span of length 0 becomes an inserted `<mask>`. Spans may overlap, so fewer words than the budget vanish.
+follow; each span of length 0 becomes an inserted `<mask>`. Spans may overlap, so fewer words than budgeted may vanish.
 
 Source: OFA-Sys/OFA `data/pretrain_data/unify_dataset.py` (`add_whole_word_mask`), which is fairseq's
 `denoising_dataset.py`; Lewis et al. 2020 (BART), section 2.2. Two deviations: tokens flagged -1 end a span as bos and
-eos do, and rounding never adds a word to the budget or an insertion.
+eos do, and rounding errors never add a word to the budget or an insertion.
 """
 
 from __future__ import annotations
@@ -47,21 +47,21 @@ def mask_whole_words(
 
     Args:
         ids: (T,) token ids with bos and eos: list, NumPy array or tensor.
-        is_word_start: (T,) bool, or integers that `OFATokenizer.word_starts` gives: 1 where a word begins, 0 where one
-            goes on, -1 at tokens that no span may cover. bos and eos never begin a word.
+        is_word_start: (T,) bool, or integers as `OFATokenizer.word_starts` gives them: 1 where a word begins, 0 inside
+            a word, -1 at tokens that no span may cover. bos and eos never begin a word.
         mask_id: The id of `<mask>`.
-        ratio: Share of the words to mask, in [0, 1].
+        ratio: The share of words to mask, in [0, 1].
         poisson_lambda: Mean span length in words, in [0.01, 100]; 0 masks single words and inserts nothing.
-        replace_length: 1 puts one `<mask>` for a span, 0 deletes it, -1 puts one for each of its tokens.
-        random_ratio: Share of the spans that random tokens replace instead of `<mask>`, in [0, 1].
-        vocab_range: First id and one past the last id of random tokens; needed where `random_ratio` is not 0.
+        replace_length: 1 replaces a span by one `<mask>`, 0 deletes it, -1 replaces each of its tokens by one.
+        random_ratio: The share of spans that are replaced by random tokens instead of `<mask>`, in [0, 1].
+        vocab_range: First id and one past the last id of random tokens; needed unless `random_ratio` is 0.
         generator: `numpy.random.Generator`, `torch.Generator` or a seed.
 
     Returns:
-        (T',) ids, of the type of `ids`; `ids` itself is left alone.
+        (T',) ids, of the type of `ids`; `ids` itself is not changed.
 
     Raises:
-        UsageError: A number out of range, or lengths that differ.
+        UsageError: A number is out of range, or the lengths differ.
 
     >>> ids = [0, 10, 11, 12, 13, 14, 2]
     >>> starts = [False, True, True, False, True, True, False]
@@ -93,7 +93,7 @@ def mask_whole_words_batch(
 
     Args:
         ids: N sentences, each as `mask_whole_words` takes it.
-        is_word_start: The flags of each.
+        is_word_start: The flags of each sentence.
         mask_id: The id of `<mask>`.
         **options: The other arguments of `mask_whole_words`.
 
@@ -125,17 +125,17 @@ def mask_whole_words_packed(
     vocab_range: tuple[int, int] | None = None,
     generator: Any = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mask words of many sentences that lie end to end in one array, the fastest way.
+    """Mask words of many sentences that lie end to end in one array; the fastest of the three functions.
 
     Args:
         tokens: (T,) ids of all sentences, each with bos and eos.
         is_word_start: (T,) flags, as in `mask_whole_words`.
         lengths: (N,) how many tokens each sentence has.
         mask_id: As in `mask_whole_words`, like all that follow.
-        ratio: Share of the words.
+        ratio: The share of words.
         poisson_lambda: Mean span length.
         replace_length: 1, 0 or -1.
-        random_ratio: Share of random replacements.
+        random_ratio: The share of random replacements.
         vocab_range: Range of random tokens.
         generator: Source of randomness.
 
@@ -177,7 +177,7 @@ def _uniform(state):
 def _draw_spans(flags, lengths, ratio, cumulative, state):
     """Draw span lengths until they reach the budget of each of N sentences.
 
-    Returns (S,) positive lengths in words, and for each sentence how many of them are its own and how many were zero.
+    Returns (S,) positive lengths in words, and for each sentence how many of them belong to it and how many were zero.
     """
     spans = np.empty(len(flags), np.int64)
     counts = np.zeros(len(lengths), np.int64)
@@ -232,7 +232,7 @@ def _mask(tokens, flags, lengths, ratio, cumulative, how, state):
 
 @njit(cache=True)
 def _cover(marks, spans, random_ratio, words, owner, is_random, state):
-    """Write to `owner` where the first span begins that covers a token, or -1; and which beginnings are random."""
+    """Write to `owner` where the first span that covers each token begins, or -1; and which of them are random."""
     last = len(marks) - 1
     found = 0
     for i in range(len(marks)):
@@ -257,7 +257,7 @@ def _cover(marks, spans, random_ratio, words, owner, is_random, state):
 
 @njit(cache=True)
 def _replace(sentence, owner, is_random, how, state, result):
-    """Write what remains of a sentence to `result`; say how much."""
+    """Write what remains of a sentence to `result`, and return its length."""
     mask_id, replace_length, _, low, high = how
     kept = 0
     for i in range(len(sentence)):
@@ -325,12 +325,13 @@ def _check(
 def _joined(rows: Sequence[Any], dtype: type) -> tuple[np.ndarray, np.ndarray]:
     """Rows end to end, and the length of each."""
     lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
-    flat = np.concatenate(rows, dtype=dtype, casting="unsafe") if len(rows) else np.zeros(0, dtype)
-    return flat, lengths
+    if not len(rows):
+        return np.zeros(0, dtype), lengths
+    return np.concatenate(rows, dtype=dtype, casting="unsafe"), lengths
 
 
 def _random_state(generator: Any) -> np.ndarray:
-    """A state of the compiled code's own randomness, (1,) uint64. A generator that is given moves on."""
+    """A state for the compiled code's own random numbers, (1,) uint64, drawn from the generator if there is one."""
     if hasattr(generator, "initial_seed"):
         import torch
 

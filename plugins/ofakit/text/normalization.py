@@ -1,7 +1,7 @@
-"""What the Chinese tokenizer does to a text before its word pieces: BERT's basic tokenization.
+"""How the Chinese tokenizer prepares a text before it is cut into word pieces: BERT's basic tokenization.
 
-Source: google-research/bert `tokenization.py` (`BasicTokenizer`) as transformers carries it, whose Unicode tables are
-Python's `unicodedata`. The Rust `BertNormalizer` has older tables and leaves out NFC, so it is not used here.
+Source: google-research/bert `tokenization.py` (`BasicTokenizer`) in the version of transformers, whose Unicode tables
+are Python's `unicodedata`. The Rust `BertNormalizer` has older tables and skips NFC, so it is not used here.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ CJK_BLOCKS = (
 )
 
 
-class _CharacterTable(dict):
-    """A table for `str.translate` that works out a character when it is first met."""
+class _CharacterTable(dict[int, str]):
+    """A table for `str.translate` that works out each character when it first occurs."""
 
     def __init__(self, rule: Callable[[str], str]) -> None:
         super().__init__()
         self.rule = rule
 
     def __missing__(self, codepoint: int) -> str:
-        self[codepoint] = self.rule(chr(codepoint))
-        return self[codepoint]
+        found = self[codepoint] = self.rule(chr(codepoint))
+        return found
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[_CharacterTable], tuple[Callable[[str], str]]]:
         return type(self), (self.rule,)
 
 
@@ -68,7 +68,10 @@ SPLIT = _CharacterTable(_split_off)
 
 
 def lower(text: str) -> str:
-    """Lower-case every character by itself: a capital sigma at the end of a word becomes a plain sigma.
+    """Lower-case each character on its own: a capital sigma at the end of a word becomes a plain sigma.
+
+    Args:
+        text: Any text.
 
     >>> lower("ΛΌΓΟΣ"), "ΛΌΓΟΣ".lower()
     ('λόγοσ', 'λόγος')
@@ -84,14 +87,14 @@ def basic_tokenize(
     space_chinese: bool = True,
     never_split: Set[str] = frozenset(),
 ) -> str:
-    """Clean a text and put a space around everything that is a word by itself.
+    """Clean a text and put spaces around every character that is a word of its own.
 
     Args:
         text: Any text.
         lower_case: Lower-case the words.
-        strip_accents: Drop combining marks after decomposition; None does as `lower_case` says.
+        strip_accents: Drop combining marks after decomposition; None does so if `lower_case` is set.
         space_chinese: Make every CJK character a word.
-        never_split: Words that keep their punctuation where they stand alone, such as `<mask>`.
+        never_split: Words that keep their punctuation if they stand alone, such as `<mask>`.
 
     Returns:
         The words, with at least one space between two of them.

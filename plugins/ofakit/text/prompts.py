@@ -1,4 +1,4 @@
-"""What the model is asked, and what it is to answer.
+"""What the model is asked, and what it should answer.
 
     {"prompt": " what does the image describe? reply in personality {}."}
 
@@ -22,14 +22,14 @@ WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def build_prompt(template: str, *texts: str | None) -> str:
-    """Put texts where a template has `{}`. Other braces, and braces in the texts, are plain characters.
+    """Fill each `{}` of a template with a text. Other braces, and braces in the texts, are left as they are.
 
     Args:
         template: Such as `STYLE_PROMPT`.
         *texts: One for each `{}`, in order, usually what `StyleSet.text` gives; None counts as no text.
 
     Raises:
-        UsageError: There are more texts than places for them, or fewer.
+        UsageError: There are more or fewer texts than `{}`.
 
     >>> build_prompt(STYLE_PROMPT, "<code_3>")
     ' what does the image describe? reply in personality <code_3>.'
@@ -42,8 +42,8 @@ def build_prompt(template: str, *texts: str | None) -> str:
     around = template.split("{}")
     if len(given) != len(around) - 1:
         raise UsageError(
-            f"the prompt {template!r} has {len(around) - 1} times '{{}}', but {len(given)} text(s) to put there: "
-            "write '{}' where the style belongs, and nowhere in a prompt without style"
+            f"the prompt {template!r} has '{{}}' {len(around) - 1} times, but there are {len(given)} texts to fill in: "
+            "write '{}' where the style belongs, and nowhere in a prompt without a style"
         )
     return around[0] + "".join(text + after for text, after in zip(given, around[1:], strict=True))
 
@@ -51,13 +51,16 @@ def build_prompt(template: str, *texts: str | None) -> str:
 def clean_caption(
     text: str, max_words: int | None = None, *, keep_punctuation: bool = False, lower_case: bool = False
 ) -> str:
-    """Make a caption a training target, by default as the stock code does.
+    """Turn a caption into a training target, by default as the stock code does.
 
     Args:
         text: A caption.
-        max_words: Words after these are cut off; None keeps all.
+        max_words: Keep only this many words; None keeps all.
         keep_punctuation: Keep ASCII punctuation, which the stock code removes.
         lower_case: Lower-case the caption, which the stock code does not.
+
+    Raises:
+        UsageError: `max_words` is below 1.
 
     >>> clean_caption("  Two dogs, side-by-side,\\n run. ")
     'Two dogs sidebyside run'

@@ -1,4 +1,4 @@
-"""Which words bear a style: log-odds between styles with an informative Dirichlet prior.
+"""Which words are typical of a style: log-odds between styles with an informative Dirichlet prior.
 
 Source: Monroe, Colaresi and Quinn, "Fightin' Words", Political Analysis 16(4), 2008, equations 16, 22 and 23.
 """
@@ -34,18 +34,18 @@ def style_words(
 
     Args:
         captions_by_style: The training captions of each style, at least two styles.
-        top: At most so many words a style; None gives all with a positive score.
+        top: At most this many words per style; None gives all with a positive score.
         min_score: Words with a lower z-score are left out.
-        prior_words: Weight of the prior, in words: the larger, the less rare words count.
-        min_count: Words that occur less often in all captions are left out.
-        split: Cuts a caption into words; the default is `words`.
+        prior_words: Weight of the prior, in words: the larger it is, the less rare words count.
+        min_count: Words that occur fewer times than this in all captions together are left out.
+        split: Splits a caption into words; the default is `words`.
 
     Returns:
-        For each style the words it uses more than the others, with their z-scores, highest first; of equal ones the
-        first by spelling.
+        For each style the words it uses more than the others do, with their z-scores, highest first; words with equal
+        scores are in alphabetical order.
 
     Raises:
-        UsageError: Fewer than two styles, or a number out of range.
+        UsageError: There are fewer than two styles, or a number is out of range.
 
     >>> captions = {"romantic": ["two dogs in love", "in love with the sea"], "factual": ["two dogs run", "the sea"]}
     >>> found = style_words(captions, top=2, prior_words=10)
@@ -71,13 +71,13 @@ def style_words(
 
 
 def captions_by_style(examples: Iterable[Example]) -> dict[str, list[str]]:
-    """What `style_words` takes, from examples; those without a style are passed over.
+    """Gather the captions of examples by style, as `style_words` takes them; examples without a style are skipped.
 
     Args:
-        examples: With a caption to learn, or else with references.
+        examples: Each with a caption to learn, or else with references.
 
     Returns:
-        The captions of each style, by its name without regard to case and white space.
+        The captions of each style, by what the spellings of its name have in common (`same_style`).
     """
     captions: dict[str, list[str]] = defaultdict(list)
     for example in examples:
@@ -87,7 +87,7 @@ def captions_by_style(examples: Iterable[Example]) -> dict[str, list[str]]:
 
 
 def describe(found: Mapping[str, Sequence[tuple[str, float]]]) -> str:
-    """The words of each style as a table for people: style, word, z-score.
+    """The words of each style as a table to read: style, word, z-score.
 
     Args:
         found: From `style_words`.

@@ -1,17 +1,17 @@
-"""The styles of an experiment, and what stands for one in a prompt.
+"""The styles of an experiment, and what stands for each in a prompt.
 
     {"styles": {"names": ["humorous", "romantic"], "mode": "code"}}
 
 | mode | in the prompt | vocabulary |
 |---|---|---|
-| `code` | `<code_i>`, i the style's position; `<code_n>` for a style that is none of the n | unchanged |
+| `code` | `<code_i>`, i being the style's position; `<code_n>` for a style that is none of the n | unchanged |
 | `new` | `<style:humorous>`; `<style:unknown>` | grows by n + 1 tokens |
 | `plain` | the style's name as the list spells it | unchanged |
 
-Case, white space and Unicode form never decide which style is meant.
+Styles are compared without regard to case, white space and Unicode form.
 
-Source: facebookresearch/ParlAI `projects/personality_captions` for the traits; the codes are those OFA-Sys/OFA has for
-image tokens.
+Source: facebookresearch/ParlAI `projects/personality_captions` for the traits; the codes are those that OFA-Sys/OFA
+uses for image tokens.
 """
 
 from __future__ import annotations
@@ -42,15 +42,16 @@ class StyleSet:
     """The styles of an experiment.
 
     Args:
-        names: The styles; their order gives their codes.
+        names: The styles; their order determines their codes.
         mode: `code`, `new` or `plain`.
-        strict: A style that is none of them is an error.
+        strict: Whether a style that is not among them is an error.
 
     Raises:
-        UsageError: No name, an empty one, two that mean the same style, or an unknown mode.
+        UsageError: There is no name or an empty one, two names mean the same style or would get the same token, or the
+            mode is unknown.
 
-    `unknown_counts` says how often each style that is none of them was asked for. The first one is logged as a warning,
-    or all of them at once by `check`.
+    `unknown_counts` holds how often each unknown style was asked for. One warning is logged: about the first of them,
+    or about all at once by `check`.
 
     >>> styles = StyleSet(["Humorous", "Appreciative (Grateful)"])
     >>> styles.text("humorous "), styles.text("appreciative  (grateful)"), styles.text("Drunk")
@@ -76,13 +77,15 @@ class StyleSet:
             first = self._index.setdefault(same_style(name), i)
             if first != i:
                 raise UsageError(f"styles {first} and {i} are the same: {self.names[first]!r} and {name!r}")
+        if mode == "new":
+            self._check_tokens()
 
     @classmethod
     def from_file(cls, path: str | Path, mode: str = "code", strict: bool = False) -> StyleSet:
         """Read a list of styles.
 
         Args:
-            path: Text file, one name a line; a style's code is its line number, from 0.
+            path: Text file with one name per line; a style's code is its line number, from 0.
             mode: As in `StyleSet`.
             strict: As in `StyleSet`.
 
@@ -90,7 +93,7 @@ class StyleSet:
             UsageError: The file cannot be read, or a line before the last name is empty.
         """
         try:
-            text = Path(path).read_text(encoding="utf-8")
+            text = Path(path).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"expected a text file with one style a line at {path}: {error}") from error
         return cls(text.rstrip().split("\n") if text.strip() else [], mode, strict)
@@ -100,10 +103,10 @@ class StyleSet:
         """The set that `to_dict` described.
 
         Args:
-            fields: `names`, and if they are not the defaults `mode` and `strict`.
+            fields: `names`, and optionally `mode` and `strict`.
 
         Raises:
-            UsageError: Another key, or no `names`.
+            UsageError: There is another key, or no `names`.
         """
         for key in fields:
             if key not in ("names", "mode", "strict"):
@@ -117,13 +120,13 @@ class StyleSet:
         return {"names": list(self.names), "mode": self.mode, "strict": self.strict}
 
     def index(self, style: str) -> int:
-        """The position of a style, or the number of styles for one that is none of them, which is counted.
+        """The position of a style. For an unknown one, which is counted, it is the number of styles.
 
         Args:
-            style: In any case.
+            style: A style, in any case.
 
         Raises:
-            UsageError: It is none of them and the set is strict.
+            UsageError: The style is unknown and the set is strict.
         """
         known = self._index.get(same_style(style))
         if known is not None:
@@ -136,16 +139,16 @@ class StyleSet:
         return len(self.names)
 
     def check(self, styles: Iterable[str | None]) -> Counter[str]:
-        """Count the styles of a data set that are none of these, and log one warning about all of them.
+        """Count the unknown styles of a data set, and log one warning about all of them.
 
         Args:
-            styles: One a caption; None counts as no style.
+            styles: The style of each caption; None means no style.
 
         Returns:
             How often each unknown style occurs.
 
         Raises:
-            UsageError: There is one and the set is strict.
+            UsageError: There is an unknown style and the set is strict.
         """
         unknown = Counter(" ".join(s.split()) for s in styles if s is not None and same_style(s) not in self._index)
         if unknown and self.strict:
@@ -159,10 +162,11 @@ class StyleSet:
         """What stands in a prompt for a style.
 
         Args:
-            style: In any case; None, no style, gets what stands for unknown ones and is not counted as one.
+            style: A style, in any case. None means no style; it gets what stands for unknown styles, but is not counted
+                as one.
 
         Raises:
-            UsageError: It is unknown and the set is strict.
+            UsageError: The style is unknown and the set is strict.
         """
         i = len(self.names) if style is None else self.index(style)
         if self.mode == "code":
@@ -172,10 +176,10 @@ class StyleSet:
         return self.spelling(UNKNOWN if style is None else style)
 
     def spelling(self, style: str) -> str:
-        """A style as the list spells it; one that is not in the list as it is given, white space collapsed.
+        """A style as the list spells it. One that is not in the list is returned as given, with white space collapsed.
 
         Args:
-            style: In any case.
+            style: A style, in any case.
 
         >>> StyleSet(["Old man"]).spelling("OLD  man"), StyleSet(["Old man"]).spelling(" Old  boy")
         ('Old man', 'Old boy')
@@ -192,13 +196,13 @@ class StyleSet:
         return []
 
     def prepare(self, tokenizer: OFATokenizer) -> dict[int, list[int]]:
-        """Make a tokenizer know the tokens of prompts. Doing so twice changes nothing.
+        """Add the tokens that prompts need to a tokenizer. A second call changes nothing.
 
         Args:
             tokenizer: Grows in mode `new`; must have the codes in mode `code`.
 
         Returns:
-            What `initial_rows` gives, for the tokens that were added now.
+            What `initial_rows` gives, for the tokens that this call added.
 
         Raises:
             UsageError: The vocabulary has too few codes.
@@ -216,19 +220,19 @@ class StyleSet:
         return {i: pieces for i, pieces in self.initial_rows(tokenizer).items() if i in set(added)}
 
     def initial_rows(self, tokenizer: OFATokenizer) -> dict[int, list[int]]:
-        """Whose embedding rows make the first row of each new token, as their mean.
+        """The tokens whose embedding rows are averaged into the first row of each new token.
 
         Args:
-            tokenizer: Knows the tokens already.
+            tokenizer: Has the new tokens already.
 
         Returns:
-            Id of the token to the ids of the pieces of the style's name, punctuation left out. Empty in the other
-            modes.
+            The id of each new token, with the ids of the pieces of its style's name without punctuation. Empty in the
+            other modes.
 
         Raises:
             UsageError: The tokenizer lacks a token.
         """
-        rows = {}
+        rows: dict[int, list[int]] = {}
         for name in [*self.names, UNKNOWN] if self.mode == "new" else []:
             token_id = tokenizer.token_to_id(style_token(name))
             if token_id is None:
@@ -242,6 +246,17 @@ class StyleSet:
 
     def __contains__(self, style: str) -> bool:
         return same_style(style) in self._index
+
+    def _check_tokens(self) -> None:
+        """Refuse names that mode `new` could not tell apart, such as "old man" and "old_man"."""
+        owners: dict[str, str] = {}
+        for name in self.names:
+            token = style_token(name)
+            if owners.setdefault(token, name) != name:
+                raise UsageError(
+                    f"the styles {owners[token]!r} and {name!r} have the same token {token!r}: rename one of them, or "
+                    "set style.mode to 'code'"
+                )
 
     def _warn_once(self) -> None:
         if not self._warned:

@@ -1,20 +1,19 @@
-"""OFA's tokenizers on the fast `tokenizers` library, ids equal to ModelScope's slow ones.
+"""OFA's tokenizers, built on the fast `tokenizers` library; their ids equal those of ModelScope's slow ones.
 
 English is BART's byte-level BPE (`vocab.json`, `merges.txt`), Chinese is BERT's word pieces (`vocab.txt`); the files in
-a directory say which. `<code_i>`, `<bin_i>` and other added tokens stand in `added_tokens.json`; a stock directory
-without that file gets the 8,192 codes and 1,000 bins that stock OFA adds.
+a directory decide which it is. `<code_i>`, `<bin_i>` and other added tokens are listed in `added_tokens.json`; a stock
+directory without that file gets the 8,192 codes and 1,000 bins that stock OFA adds.
 
     tokenizer = OFATokenizer.from_pretrained("ofa_base")
     tokenizer.encode(" what does the image describe?")
 
 Source: ModelScope `models/multi_modal/ofa/tokenization_ofa.py` and `preprocessors/ofa/base.py`, transformers'
-`PreTrainedTokenizer`, which cuts a text at added tokens before anything else.
+`PreTrainedTokenizer`, which splits a text at added tokens before anything else.
 """
 
 from __future__ import annotations
 
 import functools
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from ofakit.errors import UsageError
 from ofakit.text.normalization import basic_tokenize, lower
+from ofakit.text.vocabulary_files import read_added, read_base, read_options, write_added, write_chinese, write_english
 
 __all__ = ["NUM_BINS", "NUM_CODES", "OFATokenizer"]
 
@@ -40,9 +40,9 @@ class OFATokenizer:
 
     Args:
         vocab: Token to id, the base vocabulary.
-        merges: The BPE merges, first ones first; None makes it the Chinese word-piece tokenizer.
-        added: Token to id of the tokens that are never cut: codes, bins, styles.
-        options: Of the Chinese one: `do_lower_case`, `strip_accents`, `tokenize_chinese_chars`.
+        merges: The BPE merges in order; None makes it the Chinese word-piece tokenizer.
+        added: Token to id of the tokens that are never split: codes, bins, styles.
+        options: Settings of the Chinese tokenizer: `do_lower_case`, `strip_accents`, `tokenize_chinese_chars`.
 
     Special tokens that neither `vocab` nor `added` has get the next free ids, in the order of `SPECIAL_TOKENS`.
     """
@@ -81,10 +81,7 @@ class OFATokenizer:
         """
         folder = Path(directory)
         try:
-            vocab, merges = _read_base(folder)
-            added_file = folder / "added_tokens.json"
-            added = _read_ids(added_file) if added_file.is_file() else None
-            options = _read_options(folder)
+            (vocab, merges), added, options = read_base(folder), read_added(folder), read_options(folder)
         except (ValueError, OSError) as error:
             if isinstance(error, UsageError):
                 raise
@@ -99,22 +96,17 @@ class OFATokenizer:
         """Write the files that `from_pretrained` and the stock classes read.
 
         Args:
-            directory: Made if it is not there.
+            directory: Created if it does not exist.
         """
         folder = Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
         if self.merges is None:
-            _write_word_pieces(folder / "vocab.txt", self.base_vocab)
-            (folder / "tokenizer_config.json").write_text(json.dumps(self.options, indent=1), encoding="utf-8")
+            write_chinese(folder, self.base_vocab, self.options)
         else:
-            vocab = {**{t: self.added[t] for t in SPECIAL_TOKENS if self._mask_eats_space}, **self.base_vocab}
-            (folder / "vocab.json").write_text(json.dumps(vocab, ensure_ascii=False), encoding="utf-8")
-            lines = ["#version: 0.2", *(" ".join(pair) for pair in self.merges), ""]
-            (folder / "merges.txt").write_text("\n".join(lines), encoding="utf-8")
+            special = {t: self.added[t] for t in SPECIAL_TOKENS if self._mask_eats_space}
+            write_english(folder, {**special, **self.base_vocab}, self.merges)
         kept = self.base_vocab if self.language == "zh" or not self._mask_eats_space else SPECIAL_TOKENS
-        added = {t: i for t, i in self.added.items() if t not in SPECIAL_TOKENS or t not in kept}
-        text = json.dumps(added, ensure_ascii=False, indent=1)
-        (folder / "added_tokens.json").write_text(text, encoding="utf-8")
+        write_added(folder, {t: i for t, i in self.added.items() if t not in SPECIAL_TOKENS or t not in kept})
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text, without bos and eos.
@@ -128,7 +120,7 @@ class OFATokenizer:
         """The ids of each text, without bos and eos.
 
         Args:
-            texts: As `encode` takes them.
+            texts: Texts as `encode` takes them.
         """
         split = [self._split(text) for text in texts]
         pieces = [part for parts in split for part in parts if isinstance(part, str)]
@@ -148,7 +140,7 @@ class OFATokenizer:
             skip_special_tokens: Leave out bos, eos, unk, pad and mask. Codes, bins and styles stay.
 
         Raises:
-            UsageError: An id is none of the vocabulary.
+            UsageError: An id is not in the vocabulary.
         """
         ids = ids.tolist() if hasattr(ids, "tolist") else list(ids)
         if skip_special_tokens:
@@ -171,13 +163,13 @@ class OFATokenizer:
         return [self.decode(ids, skip_special_tokens) for ids in batch]
 
     def add_tokens(self, tokens: Iterable[str]) -> list[int]:
-        """Make tokens that are never cut; those without an id get the next free ones.
+        """Add tokens that are never split; those without an id get the next free ids.
 
         Args:
-            tokens: What they look like in a text. The Chinese tokenizer lower-cases them, as it does texts.
+            tokens: The tokens as they occur in texts. The Chinese tokenizer lower-cases them, as it does texts.
 
         Returns:
-            The ids of the new ones, in order. A token that has an id keeps it and is left out.
+            The new ids, in order. A token that already has an id keeps it and is left out.
         """
         new_ids = []
         for token in tokens:
@@ -214,7 +206,6 @@ class OFATokenizer:
 
         Raises:
             UsageError: The vocabulary has no such code.
-
         """
         token = f"<code_{i}>"
         if token not in self._id_of:
@@ -227,28 +218,28 @@ class OFATokenizer:
 
         Args:
             ids: (T,) token ids, with or without bos and eos.
-            include_added: Codes, bins and styles are words as well, which may be masked.
+            include_added: Count codes, bins and styles as words too, so that they may be masked.
 
         Returns:
-            (T,) int8: 1 where a word begins, 0 where one goes on, -1 at tokens that are never masked and that no
-            masked span crosses: special tokens and, unless asked, added ones.
+            (T,) int8: 1 where a word begins, 0 inside a word, -1 at tokens that are never masked and that no masked
+            span crosses: special tokens and, unless `include_added` is set, added ones.
         """
-        ids = np.asarray(ids, dtype=np.int64)
-        flags = self._kinds[ids]
+        places = np.asarray(ids, dtype=np.int64)
+        flags = self._kinds[places]
         after_atom = np.insert(flags[:-1] == -1, 0, True)[: len(flags)]
         flags[after_atom & (flags == 0)] = 1
         if include_added:
-            flags[(flags == -1) & self._maskable[ids]] = 1
+            flags[(flags == -1) & self._maskable[places]] = 1
         return flags
 
     def __len__(self) -> int:
         return len(self._id_of)
 
     def first_difference(self, other: OFATokenizer) -> int | None:
-        """The first id that stands for another token here than there, or for none in one of them.
+        """The first id that stands for different tokens in two vocabularies, or for a token in only one of them.
 
         Args:
-            other: What this vocabulary is compared with.
+            other: The tokenizer to compare with.
 
         Returns:
             None where the vocabularies are equal.
@@ -296,21 +287,19 @@ class OFATokenizer:
 
     def _build_backend(self) -> Tokenizer:
         """The `tokenizers` model of the base vocabulary. It never sees an added token."""
-        unknown = "\0"  # stands in no piece of English bytes and in no cleaned Chinese word
+        unknown = "\0"  # occurs in no piece of English bytes and in no cleaned Chinese word
         vocab = {**self.base_vocab, unknown: self.unk_token_id}
         if self.merges is None:
-            model = models.WordPiece(vocab, unk_token=unknown, max_input_chars_per_word=MAX_CHARACTERS_PER_WORD)
-        else:
-            model = models.BPE(vocab, self.merges, unk_token=unknown)
-        backend = Tokenizer(model)
-        if self.merges is None:
+            limit = MAX_CHARACTERS_PER_WORD
+            backend = Tokenizer(models.WordPiece(vocab, unk_token=unknown, max_input_chars_per_word=limit))
             backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         else:
+            backend = Tokenizer(models.BPE(vocab, self.merges, unk_token=unknown))
             backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         return backend
 
     def _index_added(self) -> None:
-        """Prepare the search for added tokens and forget what was worked out without them."""
+        """Prepare the search for added tokens, and drop what was worked out without them."""
         lengths: dict[str, set[int]] = {}
         for token in self.added:
             lengths.setdefault(token[0], set()).add(len(token))
@@ -324,7 +313,7 @@ class OFATokenizer:
             self.__dict__.pop(name, None)
 
     def _split(self, text: str) -> list[str | int]:
-        """Cut a text at added tokens, leftmost first and then longest: pieces of text, and ids."""
+        """Split a text at added tokens, the leftmost first and of those the longest, into pieces of text and ids."""
         if self._cased is not None:
             text = self._cased.sub(lambda match: match[1] or lower(match[2]), text)
         elif self._lower_cases:
@@ -374,7 +363,7 @@ class OFATokenizer:
 
     @functools.cached_property
     def _bytes_of(self) -> dict[int, bytes]:
-        """What each id of the English vocabulary stands for."""
+        """The bytes that each id of the English vocabulary stands for."""
         byte_of = {char: byte for byte, char in enumerate(byte_characters())}
         table = {}
         for token_id, token in self._token_of.items():
@@ -384,11 +373,11 @@ class OFATokenizer:
 
     @functools.cached_property
     def _kinds(self) -> np.ndarray:
-        """What `word_starts` says of each id that stands neither first nor after an added token."""
-        goes_on = (lambda t: t.startswith("##")) if self.language == "zh" else (lambda t: not t.startswith("Ġ"))
+        """The flag of each id in `word_starts`, unless it comes first or after an added token."""
+        continues = (lambda t: t.startswith("##")) if self.language == "zh" else (lambda t: not t.startswith("Ġ"))
         kinds = np.zeros(max(self._token_of) + 1, dtype=np.int8)
         for token_id, token in self._token_of.items():
-            kinds[token_id] = -1 if token in self.added else not goes_on(token)
+            kinds[token_id] = -1 if token in self.added else not continues(token)
         return kinds
 
     @functools.cached_property
@@ -402,7 +391,7 @@ class OFATokenizer:
 def byte_characters() -> list[str]:
     """The printable character that stands for each of the 256 bytes in a byte-level vocabulary.
 
-    Source: openai/gpt-2 `src/encoder.py`. Bytes that print stand for themselves, the others for U+0100 and on.
+    Source: openai/gpt-2 `src/encoder.py`. Printable bytes stand for themselves; the others get U+0100 and up.
 
     >>> byte_characters()[32], byte_characters()[65], len(set(byte_characters()))
     ('Ġ', 'A', 256)
@@ -418,47 +407,3 @@ def _without_surrogates(text: str) -> str:
     except UnicodeEncodeError:
         return re.sub("[\ud800-\udfff]", "\ufffd", text)
     return text
-
-
-def _read_base(folder: Path) -> tuple[dict[str, int], list[tuple[str, str]] | None]:
-    """The base vocabulary of a directory, and the merges of an English one."""
-    if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
-        vocab = _read_ids(folder / "vocab.json")
-        lines = (folder / "merges.txt").read_text(encoding="utf-8").split("\n")[1:-1]
-        merges = [tuple(line.split()) for line in lines]
-        for merge in merges:
-            if len(merge) != 2 or "".join(merge) not in vocab or not all(piece in vocab for piece in merge):
-                raise ValueError(f"merges.txt has {' '.join(merge)!r}, expected two pieces that vocab.json knows")
-        return vocab, merges
-    if (folder / "vocab.txt").is_file():
-        return _read_word_pieces(folder / "vocab.txt"), None
-    found = ", ".join(sorted(p.name for p in folder.iterdir())) if folder.is_dir() else "no such directory"
-    raise UsageError(
-        f"no tokenizer in {folder}: expected vocab.json and merges.txt (English) or vocab.txt (Chinese), "
-        f"found {found or 'nothing'}"
-    )
-
-
-def _read_ids(path: Path) -> dict[str, int]:
-    ids = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(ids, dict) or not all(type(i) is int and i >= 0 for i in ids.values()):
-        raise ValueError(f"expected an object of tokens and ids in {path.name}")
-    return ids
-
-
-def _read_word_pieces(path: Path) -> dict[str, int]:
-    with path.open(encoding="utf-8") as lines:
-        return {line.rstrip("\n"): i for i, line in enumerate(lines)}
-
-
-def _write_word_pieces(path: Path, vocab: Mapping[str, int]) -> None:
-    token_of = {i: token for token, i in vocab.items()}
-    lines = [token_of.get(i, "") + "\n" for i in range(max(token_of) + 1)]
-    path.write_text("".join(lines), encoding="utf-8")
-
-
-def _read_options(folder: Path) -> dict[str, Any]:
-    """What `tokenizer_config.json` says about lower-casing and the like."""
-    path = folder / "tokenizer_config.json"
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return {key: found[key] for key in ("do_lower_case", "strip_accents", "tokenize_chinese_chars") if key in found}

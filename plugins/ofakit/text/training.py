@@ -1,7 +1,7 @@
-"""Train a small byte-level BPE with OFA's layout of ids, for models that start from nothing.
+"""Train a small byte-level BPE with OFA's layout of ids, for models that are trained from scratch.
 
 The ids are `<s>` 0, `<pad>` 1, `</s>` 2, `<unk>` 3, the 256 bytes, the merged pieces, `<mask>` as the last of the base
-vocabulary, then `<code_i>` and `<bin_i>`. Words are cut as GPT-2 cuts them, so a space belongs to the word after it.
+vocabulary, then `<code_i>` and `<bin_i>`. Texts are split into words as in GPT-2: a space belongs to the word after it.
 
 Source: Sennrich et al. 2016 for the merges, openai/gpt-2 for the bytes, OFA-Sys/OFA `utils/BPE` for the layout.
 """
@@ -26,9 +26,9 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, num_codes: int, num_b
     """Learn a vocabulary from texts. The same texts always give the same one.
 
     Args:
-        texts: What to learn from. Each is read with a space in front, as OFA encodes texts.
-        vocab_size: Size of the base vocabulary, `<mask>` included, at least 261. It comes out smaller when no pair of
-            pieces is left that occurs twice.
+        texts: The texts to learn from. Each is read with a space in front, as OFA encodes texts.
+        vocab_size: Size of the base vocabulary, `<mask>` included, at least 261. The vocabulary is smaller if no pair
+            of pieces is left that occurs twice.
         num_codes: How many `<code_i>` follow the base vocabulary.
         num_bins: How many `<bin_i>` follow the codes.
 

@@ -21,8 +21,6 @@ from typing import Any
 import numpy as np
 import torch
 from modelscope.trainers.builder import TRAINERS
-from modelscope.trainers.trainer import EpochBasedTrainer
-from modelscope.trainers.utils.log_buffer import LogBuffer
 from modelscope.utils.config import Config
 from modelscope.utils.constant import ModeKeys, TrainerStages
 
@@ -38,6 +36,7 @@ from ofakit.processes import join_processes
 from ofakit.tasks import TASKS
 from ofakit.tasks.base import Task
 from ofakit.trainers.experiment import read_experiment
+from ofakit.trainers.hooked_trainer import HookedTrainer
 from ofakit.trainers.host_memory import keep_freed_memory
 from ofakit.trainers.loading import Loading
 from ofakit.trainers.optimization import build_optimizer, build_scheduler
@@ -58,7 +57,7 @@ __all__ = ["Trainer"]
 
 
 @TRAINERS.register_module(module_name="ofakit")
-class Trainer(EpochBasedTrainer):
+class Trainer(HookedTrainer):
     """Train a model for a task, from one configuration.
 
     Args:
@@ -111,7 +110,11 @@ class Trainer(EpochBasedTrainer):
         self.experiment = _with_arguments(experiment, seed, work_dir, max_epochs, use_fp16)
         self.task = self._build_task()
         self.processes = join_processes(device)
-        self._set_base_attributes(arg_parse_fn, optimizers)
+        make_run_directory(self.experiment.work_dir)
+        self.logger = run_logger(self.experiment.work_dir, self.processes.is_main)
+        self._set_base_attributes(arg_parse_fn)
+        self.optimizers = optimizers
+        self.updater: Updater
         self._set_seed()
         self.examples = self.task.read({"train": train_dataset, "val": eval_dataset})
         self.bundle = model if isinstance(model, ModelBundle) else self.task.build_bundle(model)
@@ -130,35 +133,6 @@ class Trainer(EpochBasedTrainer):
         if self.experiment.objectives is None:
             self.experiment.objectives = [Component(**spec) for spec in task_class.usual_objectives]
         return task_class(self.experiment)
-
-    def _set_base_attributes(self, arg_parse_fn: Callable[..., Any] | None, optimizers: tuple[Any, Any]) -> None:
-        """What BaseTrainer, EpochBasedTrainer's properties and ModelScope's hooks look for."""
-        self.work_dir = self.experiment.work_dir
-        make_run_directory(self.work_dir)
-        self.cfg = Config(self.experiment.model_dump())
-        self.cfg.train.work_dir = self.work_dir
-        self.args = self.cfg.to_args(arg_parse_fn) if arg_parse_fn else None
-        self.log_buffer, self.visualization_buffer = LogBuffer(), LogBuffer()
-        self.timestamp = time.strftime("%Y%m%d_%H%M%S")
-        self.logger = run_logger(self.work_dir, self.processes.is_main)
-        self.device = self.processes.device
-        self._dist = self.processes.world_size > 1
-        self.parallel_groups: dict[str, Any] = {}
-        self._seed = self.experiment.seed
-        self._mode = ModeKeys.TRAIN
-        self._hooks: list[Any] = []
-        self._max_epochs = self.experiment.train.max_epochs
-        self._epoch = self._iter = self._inner_iter = 0
-        self._stop_training = False
-        self._metric_values: dict[str, float] | None = None
-        self.optimizers = optimizers
-        self.evaluations = 0
-        self.epoch_is_over = False
-        self.seconds_before = 0.0
-        self.step_logs: dict[str, float] = {}
-        self.step_is_skipped = False
-        self.examples_in_step = 0
-        self.updater: Updater
 
     def _set_seed(self) -> None:
         """Start every generator; processes draw different dropout masks."""
@@ -183,30 +157,6 @@ class Trainer(EpochBasedTrainer):
         for hook in callbacks or []:
             self.register_hook(hook)
         self.invoke_hook(TrainerStages.after_init)
-
-    # What hooks ask
-
-    @property
-    def iters_per_epoch(self) -> int:
-        """Steps of one epoch."""
-        return self.loading.steps_per_epoch
-
-    @property
-    def max_iters(self) -> int:
-        """Steps of the whole run."""
-        steps = self._max_epochs * self.iters_per_epoch
-        limit = self.experiment.train.max_steps
-        return steps if limit is None else min(steps, limit)
-
-    @property
-    def is_over_after_this_epoch(self) -> bool:
-        """Whether no epoch follows the one that runs."""
-        return self._epoch + 1 >= self._max_epochs or self._stop_training or self._iter >= self.max_iters
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of the run, those before a resume included."""
-        return self.seconds_before + time.perf_counter() - self.started
 
     # Training
 
@@ -371,25 +321,15 @@ class Trainer(EpochBasedTrainer):
         Returns:
             The snapshot's folder.
         """
-        after_loop = 0 if epoch_is_over else 1  # within the loop the counters still name the step that was just made
-        step, done = self._iter + after_loop, self._inner_iter + after_loop
-        whole_epoch = epoch_is_over and done >= self.iters_per_epoch  # not so where max_steps or a hook ended it
-        folder = snapshot_folder(Path(self.work_dir), step)
+        counters = self.counters(epoch_is_over)
+        folder = snapshot_folder(Path(self.work_dir), counters["iter"])
         rest = {
-            "epoch": self._epoch + 1 if whole_epoch else self._epoch,
-            "iter": step,
-            "inner_iter": 0 if whole_epoch else done,
-            "epoch_is_over": epoch_is_over,
-            "stopped_early": self._stop_training and step < self.max_iters,
-            "evaluations": self.evaluations,
-            "metric_values": self._metric_values,
-            "seconds": self.seconds,
+            **counters,
             "sampler": self.loading.sampler.state_dict(self._epoch, 0),
             "fixed": fixed_values(self.experiment.train, self.processes.world_size),
             "scheduler": self.lr_scheduler.state_dict(),
             "scaler": self.updater.scaler.state_dict(),
             "bad_steps": [self.updater.bad_steps, self.updater.bad_steps_in_a_row],
-            "hooks": [[type(hook).__name__, hook.state_dict()] for hook in self._hooks],
             "random": self.processes.gather(random_state()),
         }
         if self.processes.is_main:
@@ -405,26 +345,12 @@ class Trainer(EpochBasedTrainer):
         load_weights(path, self.model)
         self.optimizer.load_state_dict(state["optimizer"])
         self.loading.sampler.load_state_dict(state["sampler"])
-        self._epoch, self._iter, self._inner_iter = state["epoch"], state["iter"], state["inner_iter"]
-        done = state["epoch_is_over"] and self._iter >= self.max_iters
-        self._stop_training = state["stopped_early"] or done
-        self.evaluations, self._metric_values = state["evaluations"], state["metric_values"]
-        self.seconds_before = state["seconds"]
+        self.set_counters(state)
         self.lr_scheduler.load_state_dict(state["scheduler"])
         self.updater.scaler.load_state_dict(state["scaler"])
         self.updater.bad_steps, self.updater.bad_steps_in_a_row = state["bad_steps"]
-        self._remind_hooks(state["hooks"])
         restore_random_state(state["random"][self.processes.rank])
         self.logger.info(f"going on from {path}: epoch {self._epoch + 1}, step {self._iter}")
-
-    def _remind_hooks(self, memories: Sequence[tuple[str, Any]]) -> None:
-        """Give hooks back what those of their type had in a snapshot, whatever their order."""
-        of_type: dict[str, list[Any]] = {}
-        for name, memory in memories:
-            of_type.setdefault(name, []).append(memory)
-        for hook in self._hooks:
-            if of_type.get(type(hook).__name__):
-                hook.load_state_dict(of_type[type(hook).__name__].pop(0))
 
     def _take_weights(self, path: str) -> None:
         """Only the weights of a snapshot or of a model directory."""

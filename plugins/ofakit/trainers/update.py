@@ -218,7 +218,7 @@ class Updater:
         return {**logs, "grad_norm": norm, "lr": lr}
 
     def _completed(self, batch: Batch, step: int) -> Batch:
-        """The batch with what is added before anything is counted, such as captions the model writes."""
+        """The batch with what is added before anything is counted, such as sequences that the model writes."""
         with autocast(self.model.device, self.precision):
             batch = self.model.with_frozen_features(batch)
             for objective in self.objectives:

@@ -19,7 +19,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ofakit.errors import UsageError
 from ofakit.scores.ptb import tokenizer
-from ofakit.scores.ptb.automaton import Automaton, CharacterSet, Rule
 from ofakit.scores.ptb.tokenizer import ptb_tokenize
 
 CASES = [json.loads(line) for line in (Path(__file__).parent / "ptb_cases.jsonl").read_text("utf-8").splitlines()]
@@ -39,6 +38,32 @@ def test_every_golden_text(shared):
     assert len(golden) == 31_467
     found = ptb_tokenize([row["text"] for row in golden])
     assert [(row["text"], tokens) for row, tokens in zip(golden, found, strict=True) if tokens != row["tokens"]] == []
+
+
+def test_tokens_of_coco(coco, coco_tokens):
+    ids, candidates, references = coco_tokens
+    captions = {str(row["image_id"]): row["caption"] for row in coco["results"]}
+    assert ptb_tokenize([captions[name] for name in ids]) == candidates
+    texts = {name: [] for name in ids}
+    for row in coco["annotations"]["annotations"]:
+        texts[str(row["image_id"])].append(row["caption"])
+    assert [ptb_tokenize(texts[name]) for name in ids] == references
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("ΟΔΥΣΣΕΥΣ Σ ΣΑΣ", "οδυσσευς σ σας"),
+        ("SOFT\u00adHYPHEN", "softhyphen"),
+        ("😀 a😀dog", "a dog"),
+        ("the day of U.S. The end", "the day of u.s. the end"),
+        ("plan B. The end", "plan b the end"),
+        ("2 1/2 cups", "2\u00a01/2 cups"),
+    ],
+)
+def test_by_hand(text, tokens):
+    """A final sigma, a soft hyphen, an emoji, periods before a sentence, and a number of two parts in one token."""
+    assert ptb_tokenize([text]) == [tokens]
 
 
 def chance_texts(number: int, seed: int) -> list[str]:
@@ -135,50 +160,3 @@ def test_ten_thousand_captions_need_little_memory():
 def test_what_is_not_a_list_of_strings_is_refused(texts):
     with pytest.raises(UsageError, match="expected a"):
         ptb_tokenize(texts)
-
-
-def automaton(*rules: Rule) -> Automaton:
-    return Automaton(list(rules), {"vowel": CharacterSet(((97, 97), (101, 101)))})
-
-
-def test_the_longest_match_wins_and_the_first_on_a_tie():
-    lexer = automaton(Rule("a", "ab"), Rule("b", "[a-z]+"), Rule("c", "abc"))
-    assert lexer.longest("ab ", 0) == (0, 2, False)
-    assert lexer.longest("abc ", 0) == (1, 3, False)
-
-
-def test_what_must_follow_counts_but_is_not_part_of_the_token():
-    lexer = automaton(Rule("a", "{vowel}+", "e[0-9]"), Rule("b", "[a-z]+"))
-    number, end, _ = lexer.longest("aee7", 0)
-    assert (number, end, lexer.token_end(number, "aee7", 0, end)) == (0, 4, 2)
-
-
-def test_it_says_whether_more_text_could_matter():
-    lexer = automaton(Rule("a", "a( b)?"))
-    assert lexer.longest("a", 0) == (0, 1, True)
-    assert lexer.longest("ac", 0) == (0, 1, False)
-    assert lexer.longest("a b", 0) == (0, 3, False)
-
-
-@pytest.mark.parametrize(
-    ("pattern", "fits", "not_"),
-    [
-        ("a{2,3}", ["aa", "aaa"], ["a", "aaaa"]),
-        ("a{2}b?", ["aa", "aab"], ["ab"]),
-        ("(ab|c)*d", ["d", "ababcd"], ["abd d"]),
-        ("[^a-c]", ["d", "-"], ["a", "c"]),
-        (r"\[[\]\-]", ["[]", "[-"], ["[a"]),
-        ("Q", ["q", "Q"], ["p"]),
-    ],
-)
-def test_expressions(pattern, fits, not_):
-    for text in fits:
-        assert automaton(Rule("", pattern)).longest(text, 0)[:2] == (0, len(text))
-    for text in not_:
-        assert automaton(Rule("", pattern)).longest(text, 0)[:2] != (0, len(text))
-
-
-@pytest.mark.parametrize("pattern", ["(a", "a)"])
-def test_unbalanced_expressions_are_refused(pattern):
-    with pytest.raises(ValueError, match=r"unbalanced|missing"):
-        automaton(Rule("", pattern))

@@ -5,9 +5,9 @@
 A reader is a class whose constructor takes the other keys of that configuration and that has
 
     splits() -> list[str]             the splits it knows
-    read(split) -> list[Example]      one example a (image, style) with all its references; `split` may be a slice
+    read(split) -> list[Example]      one example per (image, style) with all its references; `split` may be a slice
 
-`_files.FileReader` does all but the reading of one row for data sets that keep one file a split.
+For data sets with one file per split, `_splits.FileReader` does everything but read a row.
 """
 
 from ofakit.registry import Registry

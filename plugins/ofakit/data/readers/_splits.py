@@ -1,4 +1,4 @@
-"""What readers of data sets with one file a split have in common."""
+"""What readers of data sets with one file per split have in common."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["FileReader", "identity", "merge"]
 
 
 class FileReader:
-    """A reader of one JSON-lines file a split; override `rows` for another format.
+    """A reader of one JSON-lines file per split; override `rows` for another format.
 
     Args:
         root: Folder of the data set; the other paths are relative to it. None is the working directory.
@@ -38,10 +38,10 @@ class FileReader:
         """Read a split or slices of splits.
 
         Args:
-            split: Such as `train`, `train[-50000:]` or `train[:10%]+val`; rows of the files are counted.
+            split: Such as `train`, `train[-50000:]` or `train[:10%]+val`; slices count the rows of the files.
 
         Returns:
-            One example a (image, style) with all its references and no text, in the order of the files.
+            One example per (image, style) with all its references and no text, in the order of the files.
 
         Raises:
             UsageError: The split is unknown, its file is missing, or a row is not what the reader expects.
@@ -74,13 +74,13 @@ class FileReader:
 
 
 def merge(examples: Iterable[Example]) -> list[Example]:
-    """Join examples of one identity: the references of the later go to the first.
+    """Join examples of the same identity: the references of later ones go to the first.
 
     Args:
         examples: Examples, several of which may share an identity.
 
     Returns:
-        One example an identity, in order of first appearance.
+        One example per identity, in order of first appearance.
 
     >>> merge([Example("a", references=("x",)), Example("b"), Example("a", references=("y",))])[0].references
     ('x', 'y')
@@ -94,7 +94,7 @@ def merge(examples: Iterable[Example]) -> list[Example]:
 
 
 def identity(example: Example) -> str:
-    """What tells an example from the others of its split: its id, whose style counts in any spelling.
+    """What tells an example from the others of its split: its id, where any spelling of the style counts as the same.
 
     Args:
         example: Its id may end with `#` and its style.

@@ -3,7 +3,7 @@
     {"type": "coco_captions", "root": "coco"}
     {"type": "coco_captions", "root": "coco", "karpathy": "dataset_coco.json", "images": "."}
 
-Official: {"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}, one file a split.
+Official: {"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}, one file per split.
 Karpathy: {"images": [{"filename", "filepath", "split", "sentences": [{"raw"}]}]}, one file for all splits; `restval`
 is its own split there, so the usual training set is `train+restval`.
 
@@ -34,7 +34,7 @@ class CocoCaptions(FileReader):
         train: Annotations of the training split.
         val: Annotations of the validation split.
         test: Annotations of the test split.
-        images: Folder of the images, or one a split; None is train2017 and val2017 as COCO is given out.
+        images: Folder of the images, or one per split; None means train2017 and val2017, as COCO is distributed.
         karpathy: Karpathy's file; it replaces `train`, `val` and `test`.
         style: The style of every caption.
         splits: Annotations of further splits by name.
@@ -65,7 +65,7 @@ class CocoCaptions(FileReader):
             split: The split.
 
         Raises:
-            UsageError: The file is missing or of another format.
+            UsageError: The file is missing or in another format.
         """
         path = str(self.files[split])
         content = read_json(self.files[split], f"COCO annotations of split {split!r}")

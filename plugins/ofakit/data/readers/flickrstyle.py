@@ -21,7 +21,7 @@ __all__ = ["FlickrStyle"]
 
 
 class FlickrStyle(FileReader):
-    """Read rows that hold one column of captions a style.
+    """Read rows that hold one column of captions per style.
 
     Args:
         root: Folder of the data set; the other paths are relative to it.
@@ -50,7 +50,7 @@ class FlickrStyle(FileReader):
         self.image_column = image_column
 
     def examples(self, row: Mapping[str, Any], split: str) -> list[Example]:
-        """One example a style.
+        """One example per style.
 
         Args:
             row: A line of the file.

@@ -4,8 +4,8 @@
         {"type": "jsonl", "train": "flickr8k/captions_train.jsonl", "images": "flickr8k/images", "style": "factual"},
         {"type": "flickrstyle"}]}
 
-A split is that of every reader that has it, one after the other. What only one of them has is that one's alone: above,
-validation and test have captions in styles only.
+A split is that of every reader that has it, one after the other. A split that only one reader has is that reader's
+alone: above, validation and test hold only captions in styles.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Joined:
 
     Args:
         readers: Their configurations, in order.
-        root: Folder of the data sets; a reader may name its own.
+        root: Folder of the data sets; a reader may name one of its own.
 
     Raises:
-        UsageError: There are none, or one of them is wrong.
+        UsageError: There are none, or one of the configurations is wrong.
     """
 
     def __init__(self, readers: Sequence[Mapping[str, Any]], root: str | Path | None = None) -> None:
@@ -47,7 +47,7 @@ class Joined:
         """Read a split or slices of splits.
 
         Args:
-            split: Such as `train` or `train[:10%]+val`; a slice is taken of every reader's own rows.
+            split: Such as `train` or `train[:10%]+val`; every reader takes a slice of its own rows.
 
         Returns:
             The examples of all readers.

@@ -3,9 +3,9 @@
     {"type": "jsonl", "root": "shared/data", "images": "flickr8k/images",
      "train": "flickr8k/captions_train.jsonl", "val": "flickr8k/captions_val.jsonl"}
 
-A line is {"image": "dog.jpg", "captions": ["…", "…"]}. The captions stand in the first column there is of `text`,
-`caption`, `captions` and `references`, as one text or a list; `style` and `id` may stand beside them. Lines without
-an `id` that share image and style become one example.
+A line is {"image": "dog.jpg", "captions": ["…", "…"]}. The captions are in the first of the columns `text`, `caption`,
+`captions` and `references` that there is, as one text or a list; `style` and `id` are optional. Lines without an `id`
+that share image and style become one example.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CAPTION_COLUMNS = ("text", "caption", "captions", "references")
 
 
 class JsonLines(FileReader):
-    """Read one JSON-lines file a split.
+    """Read one JSON-lines file per split.
 
     Args:
         root: Folder of the data set; the other paths are relative to it.
@@ -33,8 +33,8 @@ class JsonLines(FileReader):
         val: File of the validation split.
         test: File of the test split.
         images: Folder of the images.
-        image_column: The column that names the image's file; null, or no such column, is an example without one.
-        text_column: The column of captions; None takes the first there is of text, caption, captions, references.
+        image_column: The column that names the image's file; null, or no such column, means an example without one.
+        text_column: The column of captions; None takes the first of text, caption, captions and references there is.
         style_column: The column of the style; rows may lack it.
         id_column: The column of the id; rows may lack it.
         style: The style of rows that name none.
@@ -84,6 +84,8 @@ class JsonLines(FileReader):
         if name is None and column is None:
             require(row, self.image_column, where)
         captions = captions_in(require(row, column, where), f"{where}, column {column!r}") if column else ()
+        if name is None and not captions:
+            raise UsageError(f"expected an image or captions in {where}, found {str(dict(row))[:60]!r}")
         default = "#".join(piece for piece in (captions[0] if name is None else name, style) if piece is not None)
         own = id_in(row.get(self.id_column), f"{where}, column {self.id_column!r}")
         return [

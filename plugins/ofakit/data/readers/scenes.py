@@ -1,8 +1,8 @@
-"""Drawn scenes with captions in four styles, generated when they are first read; nothing is downloaded.
+"""Drawn scenes with captions in four styles, generated when first read; nothing is downloaded.
 
     {"type": "scenes", "root": "work_dir/scenes", "images": 2000, "size": 64, "seed": 7}
 
-Below `root`, each set of settings has its own folder, so a changed seed never mixes with older images:
+Below `root`, every combination of settings has its own folder, so a changed seed never mixes with older images:
 
     <digest>/scenes.json                        the settings
     <digest>/train.jsonl  val.jsonl  test.jsonl a line is {"image", "scene", "captions": {style: […]}}
@@ -27,6 +27,7 @@ from ofakit.data.json_files import require
 from ofakit.data.readers._splits import FileReader
 from ofakit.data.scene_captions import STYLES, Scene, obeys_style, split_scenes
 from ofakit.errors import UsageError, did_you_mean
+from ofakit.files import saving
 
 __all__ = ["Scenes"]
 
@@ -37,14 +38,14 @@ class Scenes(FileReader):
     """Generate scenes and read them.
 
     Args:
-        root: Folder that gets the generated folders.
-        images: Images of the training split.
-        val: Images of the validation split.
-        test: Images of the test split.
-        size: Pixels a side.
+        root: Where the generated folders go.
+        images: How many images the training split has.
+        val: How many the validation split has.
+        test: How many the test split has.
+        size: Pixels per side.
         seed: Of scenes and images.
-        styles: Which of the four there are: plain, poetic, pirate, robot.
-        pairs: Share of scenes that show two different shapes, 0 to 1.
+        styles: Which of the four to use: plain, poetic, pirate, robot.
+        pairs: The share of scenes that show a pair of shapes, 0 to 1.
 
     Raises:
         UsageError: A style is unknown, or a number is out of range.
@@ -69,33 +70,37 @@ class Scenes(FileReader):
         if min(images, val, test) < 1 or size < 16 or not 0 <= pairs <= 1:
             raise UsageError("expected images, val and test >= 1, size >= 16 and 0 <= pairs <= 1")
         counts = {"train": images, "val": val, "test": test}
-        self.settings = {"version": VERSION, "images": counts, "size": size, "seed": seed, "pairs": pairs}
-        self.settings["styles"] = list(styles)
+        self.settings: dict[str, Any] = {"version": VERSION, "images": counts, "size": size, "seed": seed}
+        self.settings |= {"pairs": pairs, "styles": list(styles)}
         digest = hashlib.blake2b(json.dumps(self.settings).encode(), digest_size=6).hexdigest()
         super().__init__(root, {split: f"{digest}/{split}.jsonl" for split in counts}, f"{digest}/images")
         self.folder = self.root / digest
 
     def generate(self) -> Path:
-        """Draw the images and write the captions, unless they are there.
+        """Draw the images and write the captions, unless they are already there.
 
         The folder gets its name when it is complete; of several processes that draw at once, the first one wins.
 
         Returns:
             The folder.
+
+        Raises:
+            SaveError: The disk is full or permission is missing; nothing is left behind.
         """
         if self.folder.is_dir():
             return self.folder
-        self.root.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(dir=self.root, prefix=f".{self.folder.name}."))
-        try:
-            self._write(beside)
-            os.chmod(beside, 0o755)
-            os.rename(beside, self.folder)
-        except OSError:
-            if not self.folder.is_dir():
-                raise
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+        with saving(self.folder):
+            self.root.mkdir(parents=True, exist_ok=True)
+            beside = Path(tempfile.mkdtemp(dir=self.root, prefix=f".{self.folder.name}."))
+            try:
+                self._write(beside)
+                os.chmod(beside, 0o755)
+                os.rename(beside, self.folder)
+            except OSError:
+                if not self.folder.is_dir():
+                    raise
+            finally:
+                shutil.rmtree(beside, ignore_errors=True)
         return self.folder
 
     def rows(self, split: str) -> list[dict[str, Any]]:
@@ -108,7 +113,7 @@ class Scenes(FileReader):
         return super().rows(split)
 
     def examples(self, row: Mapping[str, Any], split: str) -> list[Example]:
-        """One example a style.
+        """One example per style.
 
         Args:
             row: A line of the file.

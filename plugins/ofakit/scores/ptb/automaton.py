@@ -1,17 +1,18 @@
-"""A lexer from rules: at each place the rule that reads furthest wins, the first of them on a tie.
+"""A lexer built from rules: at each place the rule with the longest match wins, and of equally long ones the first.
 
-Rules are regular expressions, compiled to a nondeterministic automaton and made deterministic state by state as texts
-need it, so that a text costs one dictionary look-up a character. Python's own `re` takes the first alternative that
-fits rather than the longest, which is why it does not serve here.
+Rules are regular expressions, compiled to a nondeterministic automaton that is made deterministic state by state as
+texts need it, so that reading costs one dictionary look-up per character. Python's own `re` takes the first alternative
+that matches rather than the longest, so it cannot be used here.
 
-The expressions know literals (ASCII letters match in both cases), `[...]` and `[^...]` (cases apart), `.` for any
-character, `(...)`, `|`, `*`, `+`, `?`, `{2,4}`, backslash escapes, and `{name}` for a named set or expression.
+The expressions support literals (ASCII letters match in both cases), `[...]` and `[^...]` (which tell cases apart), `.`
+for any character, `(...)`, `|`, `*`, `+`, `?`, `{2,4}`, backslash escapes, and `{name}` for a named set or expression.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 __all__ = ["Automaton", "CharacterSet", "Rule"]
@@ -25,9 +26,9 @@ class Rule(NamedTuple):
     """One kind of token.
 
     Attributes:
-        action: What the caller does with a match; this module only hands it on.
-        pattern: What the token looks like.
-        following: What must come after it. It counts towards the length that decides between rules.
+        action: What the caller does with a match; this module only passes it on.
+        pattern: The expression a token matches.
+        following: The expression that must match after it. It counts towards the length that decides between rules.
     """
 
     action: str
@@ -35,8 +36,14 @@ class Rule(NamedTuple):
     following: str = ""
 
 
-class CharacterSet(NamedTuple):
-    """Code points in `ranges`, or outside them where `negated`."""
+@dataclass(frozen=True)
+class CharacterSet:
+    """A set of characters, given by their code points.
+
+    Attributes:
+        ranges: First and last code point of each range.
+        negated: Whether the set holds the characters outside the ranges instead.
+    """
 
     ranges: tuple[tuple[int, int], ...]
     negated: bool = False
@@ -46,8 +53,31 @@ class CharacterSet(NamedTuple):
         return any(first <= point <= last for first, last in self.ranges) != self.negated
 
 
-class _State(dict):
-    """A set of automaton states: next state by character, filled as it is asked for; None where nothing fits."""
+class _Sequence(NamedTuple):
+    """Expressions one after the other."""
+
+    parts: Sequence[_Tree]
+
+
+class _Alternatives(NamedTuple):
+    """Any one of several expressions."""
+
+    parts: Sequence[_Tree]
+
+
+class _Repeat(NamedTuple):
+    """An expression `low` to `high` times; without an upper limit where `high` is None."""
+
+    tree: _Tree
+    low: int
+    high: int | None
+
+
+_Tree = CharacterSet | _Sequence | _Alternatives | _Repeat
+
+
+class _State(dict[str, "_State | None"]):
+    """A state of the deterministic automaton: next state by character, found on demand; None if nothing matches."""
 
     __slots__ = ("automaton", "edges", "rule")
 
@@ -67,7 +97,10 @@ class Automaton:
 
     Args:
         rules: In order of precedence.
-        names: What `{name}` stands for in them.
+        names: The set or expression that `{name}` stands for in them.
+
+    Raises:
+        ValueError: There is no rule, or a bracket of an expression is missing.
     """
 
     def __init__(self, rules: Sequence[Rule], names: Mapping[str, str | CharacterSet]) -> None:
@@ -83,51 +116,76 @@ class Automaton:
         first = self._node()
         for number, rule in enumerate(rules):
             parts = [_Parser(part, names).parse() for part in (rule.pattern, rule.following)]
-            self.accepts[self._add(("sequence", parts), first)] = number
-        self.start = self.state({first})
+            self.accepts[self._add(_Sequence(parts), first)] = number
+        start = self.state({first})
+        if start is None:
+            raise ValueError("an automaton needs at least one rule")
+        self.start = start
 
     def longest(self, text: str, start: int) -> tuple[int | None, int, bool]:
         """The longest match at `start`.
 
+        Args:
+            text: What is read.
+            start: Where the match begins.
+
         Returns:
-            Number of the rule (None if none fits), where what it read ends, and whether more text after the end of
-            `text` might have made a difference.
+            The number of the rule (None if none matches), where the match ends, and whether more text after the end of
+            `text` could have changed either.
         """
         state, rule, end = self.start, None, start
         for place in range(start, len(text)):
-            state = state[text[place]]
-            if state is None:
+            after = state[text[place]]
+            if after is None:
                 return rule, end, False
+            state = after
             if state.rule is not None:
                 rule, end = state.rule, place + 1
         return rule, end, bool(state.edges)
 
     def token_end(self, number: int, text: str, start: int, end: int) -> int:
-        """Where the token of rule `number` ends, without what must follow it; the longest token that fits."""
+        """Where the longest token ends in a match that also covers what must follow the token.
+
+        Args:
+            number: The rule that matched.
+            text: What was read.
+            start: Where the match begins.
+            end: Where it ends.
+        """
         rule = self.rules[number]
         if not rule.following:
             return end
         if number not in self._parts:
-            self._parts[number] = tuple(
-                Automaton([Rule("", part)], self.names) for part in (rule.pattern, rule.following)
-            )
+            token, following = (Automaton([Rule("", part)], self.names) for part in (rule.pattern, rule.following))
+            self._parts[number] = token, following
         token, following = self._parts[number]
         ends = token.ends(text, start, end)
         return next(place for place in reversed(ends) if end in following.ends(text, place, end))
 
     def ends(self, text: str, start: int, limit: int) -> list[int]:
-        """Every end of a match at `start`, up to `limit`."""
+        """Every place up to `limit` where a match that begins at `start` can end.
+
+        Args:
+            text: What is read.
+            start: Where the match begins.
+            limit: Nothing is read from here on.
+        """
         found, state = [], self.start
         for place in range(start, limit):
-            state = state[text[place]]
-            if state is None:
+            after = state[text[place]]
+            if after is None:
                 break
+            state = after
             if state.rule is not None:
                 found.append(place + 1)
         return found
 
     def state(self, nodes: set[int]) -> _State | None:
-        """The state that stands for `nodes` and all that is reached from them without reading."""
+        """The state for `nodes` and all nodes reached from them without reading; None if it leads nowhere.
+
+        Args:
+            nodes: Nodes of the nondeterministic automaton.
+        """
         reached, waiting = set(nodes), list(nodes)
         while waiting:
             for node in self.jumps[waiting.pop()]:
@@ -142,7 +200,11 @@ class Automaton:
         return self._states[members]
 
     def sets_with(self, character: str) -> int:
-        """A bit for each character set that has `character`."""
+        """The bits of the character sets that contain `character`.
+
+        Args:
+            character: A single one.
+        """
         if character not in self._masks:
             self._masks[character] = sum(bit for members, bit in self._sets.items() if character in members)
         return self._masks[character]
@@ -152,26 +214,25 @@ class Automaton:
         self.jumps.append([])
         return len(self.edges) - 1
 
-    def _add(self, tree: tuple, start: int) -> int:
-        """Add an expression behind node `start` (Thompson's construction); return the node it ends in."""
-        kind, *content = tree
-        if kind == "set":
+    def _add(self, tree: _Tree, start: int) -> int:
+        """Append an expression to node `start` (Thompson's construction); return the node it ends in."""
+        if isinstance(tree, CharacterSet):
             end = self._node()
-            bit = self._sets.setdefault(content[0], 1 << len(self._sets))
+            bit = self._sets.setdefault(tree, 1 << len(self._sets))
             self.edges[start].append((bit, end))
             return end
-        if kind == "sequence":
-            for part in content[0]:
+        if isinstance(tree, _Sequence):
+            for part in tree.parts:
                 start = self._add(part, start)
             return start
-        if kind == "alternatives":
+        if isinstance(tree, _Alternatives):
             end = self._node()
-            for part in content[0]:
+            for part in tree.parts:
                 self.jumps[self._add(part, start)].append(end)
             return end
-        return self._add_repeated(*content, start)
+        return self._add_repeated(tree.tree, tree.low, tree.high, start)
 
-    def _add_repeated(self, tree: tuple, low: int, high: int | None, start: int) -> int:
+    def _add_repeated(self, tree: _Tree, low: int, high: int | None, start: int) -> int:
         for _ in range(low):
             start = self._add(tree, start)
         end = self._node()
@@ -191,14 +252,14 @@ class Automaton:
 
 
 class _Parser:
-    """Reads one expression into a tree of ("set", s), ("sequence", [...]), ("alternatives", [...]), ("repeat", ...)."""
+    """Reads one expression into a tree."""
 
     def __init__(self, pattern: str, names: Mapping[str, str | CharacterSet]) -> None:
         self.pattern = pattern
         self.names = names
         self.place = 0
 
-    def parse(self) -> tuple:
+    def parse(self) -> _Tree:
         """The tree of the whole expression."""
         tree = self._alternatives()
         if self.place != len(self.pattern):
@@ -212,14 +273,14 @@ class _Parser:
         self.place += 1
         return self.pattern[self.place - 1]
 
-    def _alternatives(self) -> tuple:
+    def _alternatives(self) -> _Tree:
         found = [self._sequence()]
         while self._peek() == "|":
             self._take()
             found.append(self._sequence())
-        return ("alternatives", found) if len(found) > 1 else found[0]
+        return _Alternatives(found) if len(found) > 1 else found[0]
 
-    def _sequence(self) -> tuple:
+    def _sequence(self) -> _Tree:
         found = []
         while self._peek() not in ("", "|", ")"):
             item = self._item()
@@ -227,11 +288,11 @@ class _Parser:
             if count:
                 self.place = count.end()
                 low, high = _LIMITS.get(count[0]) or (int(count[1]), int(count[2] or count[1]))
-                item = ("repeat", item, low, high)
+                item = _Repeat(item, low, high)
             found.append(item)
-        return ("sequence", found)
+        return _Sequence(found)
 
-    def _item(self) -> tuple:
+    def _item(self) -> _Tree:
         character = self._take()
         if character == "(":
             tree = self._alternatives()
@@ -240,20 +301,20 @@ class _Parser:
             self._take()
             return tree
         if character == "[":
-            return ("set", self._class())
+            return self._class()
         if character == "{":
             return self._named()
         if character == ".":
-            return ("set", CharacterSet((), negated=True))
+            return CharacterSet((), negated=True)
         literal = self._escaped() if character == "\\" else character
         cases = {literal, literal.lower(), literal.upper()} if literal.isascii() else {literal}
-        return ("set", CharacterSet(tuple((ord(c), ord(c)) for c in sorted(cases))))
+        return CharacterSet(tuple((ord(c), ord(c)) for c in sorted(cases)))
 
-    def _named(self) -> tuple:
+    def _named(self) -> _Tree:
         end = self.pattern.index("}", self.place)
         meaning = self.names[self.pattern[self.place : end]]
         self.place = end + 1
-        return ("set", meaning) if isinstance(meaning, CharacterSet) else _Parser(meaning, self.names).parse()
+        return meaning if isinstance(meaning, CharacterSet) else _Parser(meaning, self.names).parse()
 
     def _escaped(self) -> str:
         character = self._take()

@@ -1,9 +1,9 @@
-"""Which characters the Penn Treebank tokenizer of the COCO evaluation takes for what.
+"""How the Penn Treebank tokenizer of the COCO evaluation classifies characters.
 
-Found by feeding it every character of the Basic Multilingual Plane, alone and inside words and numbers. It knows the
-letters of Unicode 6.2, so a table stands here rather than `unicodedata`, whose answers move with Python's version.
-Each table is a list of hexadecimal code points and ranges. Characters in no table and no rule, emoji among them, are
-left out of the text and end a word.
+This was found by feeding it every character of the Basic Multilingual Plane, alone and inside words and numbers. It
+knows the letters of Unicode 6.2, so they are listed here instead of taken from `unicodedata`, whose answers depend on
+Python's version. Each table is a list of hexadecimal code points and ranges. Characters that are in no table and no
+rule, such as emoji, end a word and are dropped.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ __all__ = ["DIGITS", "LETTERS", "MARKS", "SYMBOLS", "character_ranges"]
 
 def character_ranges(table: str) -> list[tuple[int, int]]:
     """First and last code point of each range of a table.
+
+    Args:
+        table: Hexadecimal code points and ranges of them, separated by white space.
 
     >>> character_ranges("41-5a aa")
     [(65, 90), (170, 170)]

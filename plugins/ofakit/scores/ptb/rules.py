@@ -1,9 +1,9 @@
 """The rules of the Penn Treebank tokenizer that the COCO evaluation uses.
 
-What is a token was read in the specification of Stanford's PTBTokenizer 3.4.1 (stanfordnlp/CoreNLP, tag v3.4.1,
-`edu.stanford.nlp.process.PTBLexer`), which that evaluation calls, and tried against it on generated texts. Rules whose
-only effect is a token that the evaluation removes again, such as the second period after an abbreviation at a
-sentence's end, are left out. The actions are those of `ofakit.scores.ptb.tokenizer`.
+They follow the specification of Stanford's PTBTokenizer 3.4.1 (stanfordnlp/CoreNLP, tag v3.4.1,
+`edu.stanford.nlp.process.PTBLexer`), which that evaluation calls, and were checked against it on generated texts. Rules
+whose only effect is a token that the evaluation removes again, such as the second period of an abbreviation that ends a
+sentence, are left out. `ofakit.scores.ptb.tokenizer` says what the actions do.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _TITLES = (
 _BEFORE_NAMES = r"a\.k\.a Alex cf Cie Dept Elec Invt Jos M[ft]g Natl Ph TREAS vs Wm"
 _BEFORE_NUMBERS = "art bldg ca figs? nos? op pp prop"
 
-# Words that may open a sentence, so that a single letter with a period before them ends the one before.
+# Words that may open a sentence: a single letter with a period in front of them ends the previous sentence.
 _OPENERS = (
     r"About According Additionally After A An As At But Earlier He Her Here However If In It Last Many More Mr\. Ms\. "
     "Now Once One Other Our She Since So Some Such That The Their Then There These They This We What When While Yet You"

@@ -1,8 +1,8 @@
 """The Penn Treebank tokenization that the COCO caption evaluation uses, without Java.
 
-It gives what pycocoevalcap's PTBTokenizer gives: lower-cased tokens, punctuation left out, one space between them.
-Each text is taken by itself; the Java tokenizer reads its texts as lines of one file, where the line after a single
-letter with a period ("plan B.") decides whether the period stays.
+Its results equal those of pycocoevalcap's PTBTokenizer: lower-cased tokens without punctuation, separated by one space.
+Each text is tokenized on its own, whereas the Java tokenizer reads its texts as the lines of one file: if a line ends
+in a single letter with a period ("plan B."), the next line decides whether that period is kept.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _QUOTES = str.maketrans(
     }
 )
 
-# What becomes of a token, by the action of its rule.
+# What a token becomes, by the action of its rule.
 _ACTIONS: dict[str, Callable[[str], str]] = {
     "keep": str,
     "drop": lambda token: "",
@@ -63,7 +63,7 @@ def ptb_tokenize(texts: Sequence[str]) -> list[str]:
         texts: Captions. A line break counts as a space.
 
     Returns:
-        For each text its tokens with single spaces between them; an empty string where only punctuation was.
+        The tokens of each text, separated by single spaces; an empty string for a text of nothing but punctuation.
 
     Raises:
         UsageError: `texts` is a string rather than a list of strings, or something in it is not a string.
@@ -81,10 +81,10 @@ def ptb_tokenize(texts: Sequence[str]) -> list[str]:
     return results
 
 
-class _Chunks(dict):
-    """Tokens by chunk: what stands between two spaces, the last one of a text with a line feed behind it.
+class _Chunks(dict[str, str | None]):
+    """Tokens by chunk. A chunk is what stands between two spaces; the last one of a text ends with a line feed.
 
-    The value is None where a rule looks past the chunk, so that the text must be read as a whole.
+    The value is None if a rule looks beyond the chunk, so that the text must be read as a whole.
     """
 
     def __missing__(self, chunk: str) -> str | None:
@@ -131,9 +131,10 @@ def _read(text: str) -> tuple[str, bool]:
 
 
 def _next_token(text: str, place: int) -> tuple[str, int, bool]:
-    """The token at `place`, where to go on, and whether more text might change it."""
+    """The token at `place`, where the next one begins, and whether more text might change the token."""
     lexer = _lexer()
     number, end, more = lexer.longest(text, place)
+    assert number is not None, "the last rule takes any character"
     end = lexer.token_end(number, text, place, end)
     action = lexer.rules[number].action
     if action in ("cut2", "cut3"):
@@ -151,7 +152,7 @@ def _lexer() -> Automaton:
 
 
 def _lower(token: str) -> str:
-    """Lower-case as Java does: a sigma that is the last letter with case in a word, and not the only one, is final."""
+    """Lower-case as Java does: a sigma becomes final if it is the last cased letter of a word and not the only one."""
     if "Σ" not in token:
         return token.lower()
     return _WORDS.sub(lambda word: _lower_word(word[0]), token).lower()

@@ -21,7 +21,7 @@ LOOK_EVERY = 0.1  # seconds
 
 @dataclass
 class Active:
-    """A run that is going on."""
+    """A running run."""
 
     number: int
     parameters: dict[str, Any]
@@ -34,11 +34,11 @@ def run_locally(sweep: Sweep) -> None:
     """Do every run that is left.
 
     Args:
-        sweep: What to do and where the records are.
+        sweep: What to do, and where to record it.
 
     Raises:
-        OfakitError: Too many runs failed in a row, or one was ended from outside. Those that were going on are ended
-            too, and go on next time.
+        OfakitError: Too many runs failed in a row, or one was ended from outside. The other running ones are ended too,
+            and go on next time.
     """
     interrupted, new = sweep.to_do()
     waiting = [*interrupted, *new]
@@ -74,7 +74,7 @@ def _watch(sweep: Sweep, active: Active) -> None:
     """Show the search what a run has evaluated, and end the run if it is hopeless."""
     for step, value in active.evaluations.new():
         hopeless = sweep.config.search.report(active.number, step, value)
-        # A process that has just ended by itself has a result, which is worth more.
+        # A process that has just ended on its own has a result, which is worth more.
         if hopeless and active.process.is_running():
             active.pruned = True
             active.process.terminate()

@@ -1,10 +1,10 @@
-"""Runs on Ray: successive halving, population-based training, or simply many runs at once on a local Ray or a cluster.
+"""Runs on Ray: successive halving, population-based training, or just many runs at once, on a local Ray or a cluster.
 
     tools/sweep.py --conf sweep.json --engine ray        pip install "ofakit[ray]"
 
-Ray decides who goes on and who takes over from whom; the sweep's own records are the only memory. A sweep that was
-killed starts a new Ray session with the runs that are left: interrupted ones go on from their snapshots, and the
-evaluations of those that ended are told again, so that the scheduler judges by all of them.
+Ray decides which runs go on and which take over from which; the sweep's own records are the only memory. A sweep that
+was killed starts a new Ray session with the runs that are left: interrupted ones go on from their snapshots, and the
+evaluations of those that ended are replayed, so that the scheduler judges by all of them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def run_on_ray(sweep: Sweep) -> None:
     """Do every run that is left.
 
     Args:
-        sweep: What to do and where the records are.
+        sweep: What to do, and where to record it.
 
     Raises:
         UsageError: Ray is not installed.
@@ -60,7 +60,7 @@ def run_on_ray(sweep: Sweep) -> None:
     scratch = (sweep.folder.path / "ray").resolve()
     shutil.rmtree(scratch, ignore_errors=True)
     try:
-        # stdout is for the result; Ray writes its tables there.
+        # stdout is for the result, and Ray prints its tables there.
         with contextlib.redirect_stdout(sys.stderr):
             results = _tuner(tune, sweep, _runs(sweep, interrupted, new), scratch).fit()
         if results.errors:
@@ -85,7 +85,7 @@ def _import_ray() -> tuple[Any, Any]:
 
 
 def _runs(sweep: Sweep, interrupted: dict[int, dict[str, Any]], new: list[int]) -> list[dict[str, Any]]:
-    """What Ray is given: the runs that ended, to be told again, then those to go on, then new ones."""
+    """What Ray is given: the runs that ended, to be replayed, then those to go on, then new ones."""
     told = [
         {"number": record.number, "parameters": record.parameters, "told": [list(pair) for pair in record.evaluations]}
         for record in sweep.ledger
@@ -119,7 +119,7 @@ def _tuner(tune: Any, sweep: Sweep, runs: list[dict[str, Any]], scratch: Path) -
 
 
 def _trial_name(trial: Any) -> str:
-    """The run's number is in the trial's name: a run that takes over gets the whole configuration of the better one."""
+    """A name with the run's number in it: a run that takes over gets the whole configuration of the better one."""
     return f"run_{trial.config['run']['number']}"
 
 
@@ -154,7 +154,7 @@ def _scheduler(tune: Any, sweep: Sweep) -> Any:
     if isinstance(search, ASHASearch):
         return tune.schedulers.ASHAScheduler(
             time_attr="step",
-            # A run ends by itself at max_steps, with a result; stopped there by Ray it would have none.
+            # A run ends on its own at max_steps, with a result; if Ray stopped it there it would have none.
             max_t=search.max_steps + 1,
             grace_period=search.grace_steps,
             reduction_factor=search.reduction_factor,
@@ -179,14 +179,14 @@ def _scheduler(tune: Any, sweep: Sweep) -> Any:
 
 
 def _mutation(tune: Any, parameter: Any) -> Any:
-    """Ray's word for a parameter; numbers that it makes are brought back into the range afterwards."""
+    """Ray's counterpart of a parameter; numbers that Ray makes are brought back into the range afterwards."""
     if parameter.choices is not None:
         return list(parameter.choices)
     return (tune.loguniform if parameter.log else tune.uniform)(parameter.low, parameter.high)
 
 
 def _keeper(tune: Any, sweep: Sweep) -> Any:
-    """Writes a run's record in the sweep's own process as soon as Ray says that the run is over."""
+    """What records a run, in the sweep's own process, as soon as Ray says that it is over."""
 
     class Keeper(tune.Callback):
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:

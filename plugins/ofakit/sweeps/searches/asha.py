@@ -1,9 +1,9 @@
-"""Asynchronous successive halving: many random runs start, and only the better share goes on at every rung.
+"""Asynchronous successive halving: many random runs start, and at every rung only the better ones go on.
 
     {"search": {"type": "asha", "runs": 27, "max_steps": 900, "grace_steps": 100, "reduction_factor": 3}}
 
-Li et al. 2020, https://arxiv.org/abs/1810.05934; done by Ray Tune's ASHAScheduler (`--engine ray`). For the same on
-this machine without Ray: {"type": "tpe", "startup_runs": RUNS, "pruning": {"type": "halving"}}.
+Li et al. 2020, https://arxiv.org/abs/1810.05934, by Ray Tune's ASHAScheduler (`--engine ray`). The same on this
+machine without Ray: {"type": "tpe", "startup_runs": RUNS, "pruning": {"type": "halving"}}.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ASHASearch(Search):
     runs: int = Field(ge=1, description="how many are started")
     max_steps: int = Field(ge=1, description="updates of a run that is never ended early")
     grace_steps: int = Field(ge=1, description="updates before any run is ended")
-    reduction_factor: float = Field(4, gt=1, description="one run in this many goes on at every rung")
+    reduction_factor: float = Field(4, gt=1, description="one in this many runs goes on at every rung")
 
     @model_validator(mode="after")
     def _grace_is_shorter(self) -> ASHASearch:
@@ -36,10 +36,10 @@ class ASHASearch(Search):
         return self
 
     def plan(self, space: Mapping[str, Parameter], seed: int) -> list[dict[str, Any]]:
-        """As many combinations as there are runs.
+        """As many random combinations as there are runs.
 
         Args:
             space: The parameters.
-            seed: Of the choice.
+            seed: Of the random choice.
         """
         return draw(space, self.runs, seed)

@@ -2,9 +2,9 @@
 
     {"search": {"type": "pbt", "runs": 4, "max_steps": 800, "interval_steps": 100}}
 
-Jaderberg et al. 2017, https://arxiv.org/abs/1711.09846; done by Ray Tune's scheduler (`--engine ray`). A run that takes
-over starts again from the better run's snapshot (`--checkpoint`), with the parameters of that run, changed a little,
-and trains for the steps that are left.
+Jaderberg et al. 2017, https://arxiv.org/abs/1711.09846, by Ray Tune's scheduler (`--engine ray`). A run that takes over
+starts again from the better run's snapshot (`--checkpoint`) with slightly changed parameters of that run, and trains
+for the steps that are left.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ __all__ = ["PBTSearch"]
 
 
 class PBTSearch(Search):
-    """Random combinations to start with; Ray's scheduler changes them on the way."""
+    """Random combinations to start with; Ray's scheduler changes them along the way."""
 
     engines: ClassVar[tuple[str, ...]] = ("ray",)
     type: Literal["pbt"] = "pbt"
-    runs: int = Field(ge=2, description="size of the population; all train at once, or take turns if parallel is less")
-    max_steps: int = Field(ge=2, description="updates that each run does in all; sets train.max_steps")
+    runs: int = Field(ge=2, description="size of the population; all train at once, or take turns if parallel is lower")
+    max_steps: int = Field(ge=2, description="updates of each run in all; sets train.max_steps")
     interval_steps: int = Field(ge=1, description="updates between two looks at the population")
     quantile: float = Field(
         0.25, gt=0, le=0.5, description="share of the population that is replaced by the best share"
     )
-    resample: float = Field(0.25, ge=0, le=1, description="how likely a parameter is drawn anew and not just changed")
+    resample: float = Field(0.25, ge=0, le=1, description="how likely a parameter is drawn anew instead of changed")
 
     @model_validator(mode="after")
     def _interval_is_shorter(self) -> PBTSearch:
@@ -44,6 +44,6 @@ class PBTSearch(Search):
 
         Args:
             space: The parameters.
-            seed: Of the choice.
+            seed: Of the random choice.
         """
         return draw(space, self.runs, seed)

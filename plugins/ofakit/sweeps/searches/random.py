@@ -1,4 +1,4 @@
-"""Combinations at random, which beat a grid where only some parameters matter (Bergstra and Bengio 2012).
+"""Random combinations, which beat a grid where only some parameters matter (Bergstra and Bengio 2012).
 
     {"search": {"type": "random", "runs": 12}}
 
@@ -25,10 +25,10 @@ class RandomSearch(Search):
     runs: int = Field(ge=1, description="how many; raising it later adds runs and repeats none")
 
     def plan(self, space: Mapping[str, Parameter], seed: int) -> list[dict[str, Any]]:
-        """As many combinations as there are runs.
+        """As many random combinations as there are runs.
 
         Args:
             space: The parameters.
-            seed: Of the choice.
+            seed: Of the random choice.
         """
         return draw(space, self.runs, seed)

@@ -1,12 +1,12 @@
-"""Bayesian optimisation with tree-structured Parzen estimators, and ending of hopeless runs, by Optuna.
+"""Bayesian optimisation with tree-structured Parzen estimators, which also ends hopeless runs, by Optuna.
 
     {"search": {"type": "tpe", "runs": 30, "pruning": {"type": "median", "warmup_steps": 200}}}
 
 Bergstra et al. 2011, https://papers.nips.cc/paper/4443-algorithms-for-hyper-parameter-optimization; Akiba et al. 2019,
 https://arxiv.org/abs/1907.10902. Optuna is optional: `pip install "ofakit[sweeps]"`.
 
-The sweep's own records are the only memory: after a kill Optuna is told all of them again. Its journal file would be a
-second one, which a kill can leave with half a line that it then refuses to read, or locked for half a minute.
+The sweep's own records are the only memory: after a kill Optuna is told about all of them again. Its journal file would
+be a second one, which a kill can leave locked for half a minute, or with half a line that Optuna then refuses to read.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Pruning(Section):
     type: Literal["median", "halving", "hyperband"] = Field(
         "median", description="worse than the median of the others, successive halving, or Hyperband"
     )
-    startup_runs: int = Field(4, ge=0, description="of median: runs that are done before any is ended")
+    startup_runs: int = Field(4, ge=0, description="of median: how many runs finish before any is ended")
     warmup_steps: int = Field(0, ge=0, description="updates of a run before it may be ended")
-    reduction_factor: int = Field(3, ge=2, description="of halving and hyperband: one run in this many goes on")
+    reduction_factor: int = Field(3, ge=2, description="of halving and hyperband: one in this many runs goes on")
     max_steps: int | None = Field(None, ge=1, description="of hyperband: updates of a whole run; null: Optuna's guess")
 
 
@@ -47,8 +47,8 @@ class TPESearch(Search):
     engines: ClassVar[tuple[str, ...]] = ("local",)
     type: Literal["tpe"] = "tpe"
     runs: int = Field(ge=1, description="how many; raising it later adds runs and repeats none")
-    startup_runs: int = Field(10, ge=0, description="runs at random before the results count")
-    pruning: Pruning | None = Field(None, description="null: every run is done to its end")
+    startup_runs: int = Field(10, ge=0, description="random runs before the results count")
+    pruning: Pruning | None = Field(None, description="null: every run goes to its end")
 
     _optuna: Any = PrivateAttr(None)
     _study: Any = PrivateAttr(None)
@@ -62,8 +62,8 @@ class TPESearch(Search):
 
         Args:
             space: The parameters.
-            seed: Of every choice by chance.
-            rule: Whether more or less of the metric is better.
+            seed: Of every random choice.
+            rule: Whether a higher or a lower metric is better.
 
         Raises:
             UsageError: Optuna is not installed.
@@ -86,7 +86,7 @@ class TPESearch(Search):
         Args:
             number: The run's number.
         """
-        # The seed is the run's: a sampler that starts anew after a kill must not draw the first run's numbers again.
+        # Each run has its own seed: a sampler that starts afresh after a kill must not repeat the first run's numbers.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", self._optuna.exceptions.ExperimentalWarning)
             self._study.sampler = self._optuna.samplers.TPESampler(
@@ -96,10 +96,10 @@ class TPESearch(Search):
         return self._decode(self._trials[number].params)
 
     def recall(self, record: Record) -> None:
-        """Tell Optuna of a run that ended in an earlier session.
+        """Tell Optuna about a run that ended in an earlier session.
 
         Args:
-            record: What is known of it.
+            record: What is known about it.
         """
         states = self._optuna.trial.TrialState
         state = {"done": states.COMPLETE, "pruned": states.PRUNED, "failed": states.FAIL}[record.status]
@@ -114,7 +114,7 @@ class TPESearch(Search):
         )
 
     def reopen(self, number: int, parameters: Mapping[str, Any]) -> None:
-        """Tell Optuna of a run that goes on.
+        """Tell Optuna about a run that goes on.
 
         Args:
             number: The run's number.
@@ -124,7 +124,7 @@ class TPESearch(Search):
         self._trials[number] = self._study.ask(self._distributions)
 
     def report(self, number: int, step: int, value: float) -> bool:
-        """Ask the pruner.
+        """Ask the pruner whether a run is hopeless.
 
         Args:
             number: The run's number.
@@ -142,7 +142,7 @@ class TPESearch(Search):
         """Tell Optuna how a run ended.
 
         Args:
-            record: What is known of it.
+            record: What is known about it.
         """
         states = self._optuna.trial.TrialState
         trial = self._trials[record.number]
@@ -166,7 +166,7 @@ class TPESearch(Search):
         )
 
     def _encode(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Values as Optuna keeps them: a choice is its JSON text."""
+        """Values as Optuna stores them: a choice as its JSON text."""
         choice = self._optuna.distributions.CategoricalDistribution
         return {
             key: json.dumps(value) if isinstance(self._distributions[key], choice) else value
@@ -183,7 +183,7 @@ class TPESearch(Search):
 
 
 def _import_optuna() -> Any:
-    """Optuna, quiet about trials because the sweep itself tells of runs."""
+    """Optuna, which is kept quiet about trials because the sweep itself reports on runs."""
     try:
         import optuna
     except ImportError as error:
@@ -196,11 +196,12 @@ def _import_optuna() -> Any:
 
 
 def _distribution(optuna: Any, parameter: Parameter) -> Any:
-    """Optuna's word for a parameter."""
+    """Optuna's counterpart of a parameter."""
     distributions = optuna.distributions
     if parameter.choices is not None:
         return distributions.CategoricalDistribution([json.dumps(value) for value in parameter.choices])
+    low, high = parameter.limits
     if parameter.integer:
-        low, high, step = int(parameter.low), int(parameter.high), int(parameter.step or 1)
-        return distributions.IntDistribution(low, high, log=parameter.log, step=step)
-    return distributions.FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
+        step = int(parameter.step or 1)
+        return distributions.IntDistribution(int(low), int(high), log=parameter.log, step=step)
+    return distributions.FloatDistribution(low, high, log=parameter.log, step=parameter.step)

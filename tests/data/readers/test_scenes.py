@@ -8,6 +8,7 @@ import pytest
 from ofakit.data import READERS
 from ofakit.data.scene_captions import STYLES, Scene, describes
 from ofakit.errors import UsageError
+from ofakit.files import SaveError
 from PIL import Image
 
 SMALL = {"type": "scenes", "images": 12, "val": 3, "test": 4, "size": 32}
@@ -76,6 +77,6 @@ def test_a_failed_generation_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Image.Image, "save", fail)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(SaveError, match="cannot save .*No space left on device.*MiB free"):
         reader(tmp_path).generate()
     assert not list(tmp_path.iterdir())

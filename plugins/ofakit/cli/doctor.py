@@ -1,0 +1,128 @@
+"""`ofakit doctor`: what is installed, what this machine can compute on, and what is missing for what."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ofakit import __version__
+from ofakit.cli import _installation as installation
+from ofakit.cli._common import run_tool, tool_parser
+
+__all__ = ["describe", "examine", "main"]
+
+EPILOG = """The report is told on stderr. The last line of stdout has the same as one JSON object, for bug reports. Exit
+codes: 0 every core package can be imported, 1 one cannot."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool.
+
+    Args:
+        argv: The arguments; None takes those of the process.
+
+    Returns:
+        The exit code.
+    """
+    parser = tool_parser("Look at this installation: versions, devices, and what is missing for what.", EPILOG)
+    parser.add_argument("--work-dir", metavar="DIR", default="work_dir", help="where runs go; default: work_dir")
+    report: dict[str, Any] = {}
+
+    def run(args: argparse.Namespace) -> dict[str, Any]:
+        report.update(examine(Path(args.work_dir)))
+        print(describe(report), file=sys.stderr)
+        return report
+
+    return run_tool(parser, run, argv) or int(not report["works"])
+
+
+def examine(work_dir: Path) -> dict[str, Any]:
+    """Look at everything. Takes as long as importing the core packages does.
+
+    Args:
+        work_dir: Where runs go.
+
+    Returns:
+        What the last line of stdout holds. `packages` are versions by name, None for what is not installed; `missing`
+        are objects with `for`, `missing` and `install`; `problems` are sentences; `works` says whether every core
+        package can be imported, ofakit's own files among them.
+    """
+    failures = installation.import_core()
+    names, name_failures = ({}, []) if failures else installation.modelscope_names()
+    failures += name_failures
+    cpu = installation.processor()
+    gpus, gpu_problems = installation.cuda_devices() if sys.modules.get("torch") else ([], [])
+    disk, disk_problems = installation.disk(work_dir)
+    variables, variable_problems = installation.environment(os.environ, cpu["cores"])
+    java, java_rows = installation.java()
+    jq, jq_rows = installation.jq()
+    optional, rows = installation.optional_packages()
+    old = installation.older_than_required()
+    return {
+        "ofakit": __version__,
+        "location": str(Path(__file__).parents[1]),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "works": not failures,
+        "packages": {name: installation.version_of(name) for name in installation.CORE} | optional,
+        "devices": {"cpu": cpu, "cuda": gpus},
+        "modelscope": names,
+        "java": java,
+        "jq": jq,
+        "disk": disk,
+        "environment": variables,
+        "missing": [row.as_json() for row in (*java_rows, *jq_rows, *rows)],
+        "problems": [*failures, *old, *gpu_problems, *disk_problems, *variable_problems],
+    }
+
+
+def describe(report: Mapping[str, Any]) -> str:
+    """The report as text for people.
+
+    Args:
+        report: What `examine` returns.
+    """
+    disk, java = report["disk"], report["java"]
+    title = f"ofakit {report['ofakit']} in {report['location']}, Python {report['python']}, {report['platform']}"
+    sections = {
+        "Packages": _columns((name, version or "-") for name, version in report["packages"].items()),
+        "Devices": _columns(_device_rows(report["devices"])),
+        "Programs": _columns([("java", java["version"] or "-"), ("jq", report["jq"] or "-")]),
+        "Disk": [f"{disk['free_gib']} GiB free for {disk['work_dir']}"],
+        "Names in ModelScope": _columns(
+            (registry.lower(), ", ".join(names)) for registry, names in report["modelscope"].items() if names
+        ),
+        "Environment": [f"{name}={value}" for name, value in report["environment"].items()],
+        "Missing": _columns((f"for {row['for']}", row["missing"], row["install"]) for row in report["missing"]),
+        "Problems": report["problems"],
+    }
+    shown = ["\n  ".join((heading, *lines)) for heading, lines in sections.items() if lines]
+    verdict = "ofakit can run here" if report["works"] else "ofakit cannot run here"
+    if report["problems"]:
+        verdict += "; see the problems above"
+    return "\n\n".join([title, *shown, f"{verdict}."])
+
+
+def _device_rows(devices: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A row for the processor and one for each GPU."""
+    cpu = devices["cpu"]
+    threads = [] if cpu["threads"] is None else [f"PyTorch uses {cpu['threads']} of them"]
+    bf16 = f"bf16 by {cpu['bf16']}" if cpu["bf16"] else "no bf16 instructions"
+    facts = [f"cores {cpu['cores']}", *threads, f"{cpu['memory_gib']} GiB", bf16]
+    rows = [("cpu", f"{cpu['model']}: {', '.join(facts)}")]
+    for index, gpu in enumerate(devices["cuda"]):
+        facts = [f"{gpu['memory_gib']} GiB", "bf16" if gpu["bf16"] else "no bf16"]
+        rows.append((f"cuda:{index}", f"{gpu['name']}: {', '.join(facts)}"))
+    return rows
+
+
+def _columns(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Rows of cells, padded to columns."""
+    cells = list(rows)
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]

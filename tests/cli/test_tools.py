@@ -1,0 +1,94 @@
+"""Every tool behaves in one way: a help that loads nothing, exit code 2 for bad usage, one JSON object at the end."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOLS = {path.stem: path for path in sorted((ROOT / "tools").glob("*.py"))}
+HEAVY = {"torch", "torchvision", "transformers", "modelscope", "numpy", "numba", "PIL", "pydantic"}
+COMMANDS = [
+    (name, command)
+    for name in TOOLS
+    for command in {
+        "checkpoint": ["", "inspect", "convert", "extract", "average"],
+        "data": ["", "doctor", "scenes", "store", "document-frequency", "style-words"],
+    }.get(name, [""])
+]
+
+
+@pytest.mark.parametrize(("name", "command"), COMMANDS)
+def test_help_loads_nothing_that_takes_long(name, command):
+    arguments = [str(TOOLS[name]), *command.split(), "--help"]
+    code = (
+        f"import runpy, sys\nsys.argv = {arguments!r}\n"
+        f"try: runpy.run_path({arguments[0]!r}, run_name='__main__')\n"
+        f"except SystemExit as end: print(end.code, *({HEAVY!r} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    *said, last = done.stdout.splitlines()
+    assert said[0].startswith(f"usage: {TOOLS[name].name} {command}".rstrip())
+    assert last == "0"
+
+
+@pytest.mark.parametrize(("name", "command"), COMMANDS)
+@pytest.mark.parametrize("option", ["--no-such-option", "--hel"])
+def test_an_unknown_or_shortened_option_is_bad_usage(name, command, option, capsys):
+    required = {
+        "caption": ["--model", "DIR"], "compare": ["a.json", "b.json"], "finetune": ["--conf", "FILE"],
+        "sweep": ["--conf", "FILE"], "checkpoint inspect": ["PATH"],
+        "checkpoint convert": ["PATH", "OUT", "--to", "plain"],
+        "checkpoint extract": ["FILE", "MEMBER"], "checkpoint average": ["PATH", "--out", "DIR"],
+        "data document-frequency": ["--output", "FILE"],
+    }  # fmt: skip
+    arguments = [*command.split(), *required.get(f"{name} {command}".strip(), []), option]
+    with pytest.raises(SystemExit) as end:
+        importlib.import_module(f"ofakit.cli.{name}").main(arguments)
+    printed = capsys.readouterr()
+    assert end.value.code == 2 and not printed.out
+    missing = "the following arguments are required: COMMAND"
+    assert f"unrecognized arguments: {option}" in printed.err or (command == "" and missing in printed.err)
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_the_door_passes_the_exit_code_on(name):
+    done = subprocess.run([sys.executable, TOOLS[name], "--no-such-option"], capture_output=True, text=True)
+    assert done.returncode == 2 and not done.stdout
+    assert done.stderr.splitlines()[-1].startswith(f"{TOOLS[name].name}: error: ")
+
+
+@pytest.fixture
+def arguments(run, tmp_path, monkeypatch):
+    """For each tool that needs arguments a short command that ends well."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    rows = [{"id": n, "caption": "a dog", "captions": ["a dog", "the dog"]} for n in range(3)]
+    for name in ("one.jsonl", "two.jsonl"):
+        (tmp_path / name).write_text("\n".join(map(json.dumps, rows)))
+    one, two, conf = str(tmp_path / "one.jsonl"), str(tmp_path / "two.jsonl"), str(run / "conf.json")
+    (tmp_path / "base.json").write_text("{}")
+    sweep = {"base": "base.json", "work_dir": str(tmp_path / "sweep"), "parameters": {"gain": [1.0]}}
+    sweep |= {"search": {"type": "grid"}, "command": [sys.executable, str(ROOT / "tests/sweeps/pretend_finetune.py")]}
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep))
+    return {
+        "caption": ["--model", str(run / "output"), "--image", str(next(run.glob("scenes/*/images/test_*.png")))],
+        "checkpoint": ["inspect", str(run / "best")],
+        "compare": [one, two, "--references", one, "--rounds", "10", "--bootstrap", "10", "--no-java"],
+        "data": ["style-words", "--conf", conf, "--top", "2"],
+        "evaluate": ["--predictions", one, "--references", two, "--bootstrap", "10"],
+        "finetune": ["eval", "--conf", conf],
+        "sweep": ["--conf", str(tmp_path / "sweep.json")],
+    }
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_the_last_line_of_stdout_is_one_json_object(name, arguments, capsys):
+    assert importlib.import_module(f"ofakit.cli.{name}").main(arguments.get(name, [])) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1], parse_constant=pytest.fail)
+    assert isinstance(found, dict) and found

@@ -1,0 +1,78 @@
+"""JSON lines: captions in any of the usual columns, ids and styles where there are some."""
+
+import pytest
+from ofakit.data import READERS
+from ofakit.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("row", "references"),
+    [
+        ({"text": "a"}, ("a",)),
+        ({"caption": "a", "other": 1}, ("a",)),
+        ({"captions": ["a", "b"]}, ("a", "b")),
+        ({"references": ["a"], "style": "dry"}, ("a",)),
+        ({"captions": [None, "b"]}, ("", "b")),
+        ({"captions": []}, ()),
+        ({}, ()),
+    ],
+)
+def test_jsonl_finds_captions(tmp_path, write, row, references):
+    write("t.jsonl", {"image": "x.jpg", **row})
+    (example,) = READERS.build({"type": "jsonl", "test": "t.jsonl"}, root=tmp_path).read("test")
+    assert example.references == references
+    assert example.style == row.get("style")
+
+
+def test_jsonl_columns_ids_styles_and_no_image(tmp_path, write):
+    rows = [{"file": "x.jpg", "say": "a", "mood": "dry"}, {"file": "x.jpg", "say": "b", "mood": "dry"}, {"say": "c"}]
+    write("t.jsonl", *rows)
+    spec = {"type": "jsonl", "splits": {"odd": "t.jsonl"}, "image_column": "file", "text_column": "say"}
+    spec |= {"style_column": "mood", "style": "plain"}
+    reader = READERS.build(spec, root=tmp_path)
+    assert reader.splits() == ["odd"]
+    first, second = reader.read("odd")
+    assert (first.references, first.style) == (("a", "b"), "dry")
+    assert (second.image, second.style, second.references) == (None, "plain", ("c",))
+    write("t.jsonl", *({"image": "x", "text": "a", "id": own} for own in (1, 2, None)))
+    examples = READERS.build({"type": "jsonl", "val": "t.jsonl"}, root=tmp_path).read("val")
+    assert [e.id for e in examples] == ["1", "2", "x"]
+
+
+def test_an_example_is_named_by_its_image_or_first_caption_and_its_style(tmp_path, write):
+    rows = [{"image": "x.jpg", "text": "a", "style": "dry"}, {"text": "a", "style": "dry"}, {"captions": ["b", "c"]}]
+    write("t.jsonl", *rows)
+    examples = READERS.build({"type": "jsonl", "val": "t.jsonl", "images": "photos"}, root=tmp_path).read("val")
+    assert [e.id for e in examples] == ["x.jpg#dry", "a#dry", "b"]
+    assert [e.image for e in examples] == [str(tmp_path / "photos/x.jpg"), None, None]
+
+
+def test_jsonl_without_a_split_is_refused():
+    with pytest.raises(UsageError, match="at least one split"):
+        READERS.build({"type": "jsonl"})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"image": "a"}\n{"image": ', "line 2"),
+        ("[1, 2]\n", "line 1"),
+        ('{"caption": 3, "image": "a"}', "expected captions as text"),
+        ('{"caption": "x", "image": 3}', "expected a file name"),
+        ('{"image": "a", "caption": "x", "style": 0}', "row 1 .*expected a style as text .*column 'style'"),
+        ('{"image": "a", "caption": "x", "id": [1]}', "row 1 .*expected an id as text .*column 'id'"),
+        ('{"pixels": "a"}', "expected the column 'image'"),
+        ('{"image": null}', "row 1 .*expected an image or captions in .*train.file, found .*'image': None"),
+        ('{"captions": []}', "row 1 .*expected an image or captions in .*train.file, found .*'captions': "),
+    ],
+)
+def test_broken_rows_are_named(tmp_path, write, content, message):
+    write("train.file", content)
+    with pytest.raises(UsageError, match=message):
+        READERS.build({"type": "jsonl", "train": "train.file"}, root=tmp_path).read("train")
+
+
+def test_text_that_is_not_utf8_is_named(tmp_path):
+    (tmp_path / "t.jsonl").write_bytes(b'{"image": "\x80"}\n')
+    with pytest.raises(UsageError, match="UTF-8"):
+        READERS.build({"type": "jsonl", "train": "t.jsonl"}, root=tmp_path).read("train")

@@ -1,0 +1,66 @@
+"""All scores at once: what they are, what is missing, and that they come from sums over items."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ofakit.errors import UsageError
+from ofakit.scores import bleu, cider, cider_d, document_frequency, measure, rouge_l
+from ofakit.scores.measures import MEASURES, Measure
+
+CANDIDATES = ["a dog runs", "two red cars", "the cat", "a dog sits on the grass", ""]
+REFERENCES = [["a dog runs off", "the dog runs"], ["red cars"], ["a cat"], ["a dog sits on grass", "a dog"], ["a sea"]]
+WITHOUT_JAVA = [name for name in MEASURES if name not in ("meteor", "spice")]
+
+
+def test_measures_are_the_scores():
+    found, missing = measure(CANDIDATES, REFERENCES, java=False)
+    expected = dict(zip(("bleu1", "bleu2", "bleu3", "bleu4"), bleu(CANDIDATES, REFERENCES), strict=True))
+    expected |= {"rouge_l": rouge_l(CANDIDATES, REFERENCES), "cider": cider(CANDIDATES, REFERENCES)}
+    expected |= {"cider_d": cider_d(CANDIDATES, REFERENCES)}
+    assert list(found) == WITHOUT_JAVA == list(expected)
+    assert missing == {"meteor": "not asked for", "spice": "not asked for"}
+    for name, score in expected.items():
+        assert found[name].corpus == pytest.approx(score.corpus, abs=1e-12)
+        np.testing.assert_allclose(found[name].per_item, score.per_item, atol=1e-12)
+
+
+def test_the_document_frequency_is_for_cider_d_alone():
+    frequency = document_frequency([["a dog runs"], ["two cars"], ["the sea"], ["a cat"]])
+    found, _ = measure(CANDIDATES, REFERENCES, frequency, java=False)
+    assert found["cider_d"].corpus == pytest.approx(cider_d(CANDIDATES, REFERENCES, frequency).corpus)
+    assert found["cider"].corpus == pytest.approx(cider(CANDIDATES, REFERENCES).corpus)
+    assert found["cider"].corpus != pytest.approx(found["cider_d"].corpus, abs=1e-3)
+
+
+def test_the_document_frequency_of_a_reward_is_refused():
+    frequency = document_frequency([["a dog <eos>"], ["a cat <eos>"]])
+    with pytest.raises(UsageError, match="expected one for scoring, found one for the reward.*without --for-reward"):
+        measure(["a cat"], [["a cat"]], frequency, java=False)
+
+
+def test_a_measure_is_a_function_of_sums_over_items():
+    ratio = Measure(np.array([[1.0, 2.0], [3.0, 4.0]]), lambda sums: sums[:, 0] / sums[:, 1])
+    assert ratio.corpus == pytest.approx((1 + 3) / (2 + 4))
+    assert ratio.per_item.tolist() == [1 / 2, 3 / 4]
+    found, _ = measure(CANDIDATES, REFERENCES, java=False)
+    for name, one in found.items():
+        twice = one.combine(np.concatenate([one.statistics, one.statistics]).sum(axis=0, keepdims=True))
+        assert twice.tolist() == pytest.approx([one.corpus], rel=1e-6), name
+
+
+def test_without_java_the_other_scores_come_and_two_say_why(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    found, missing = measure(["a dog runs off"], [["a dog runs off"]])
+    assert list(found) == WITHOUT_JAVA
+    assert set(missing) == {"meteor", "spice"}
+    for name, reason in missing.items():
+        assert reason.startswith(f"{name.upper()} needs Java")
+        assert "install" in reason
+
+
+@pytest.mark.parametrize(("candidates", "references"), [([], []), (["a"], [[]]), ([None], [["a"]])])
+def test_what_does_not_match_is_refused(candidates, references):
+    with pytest.raises(UsageError):
+        measure(candidates, references, java=False)

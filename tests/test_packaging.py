@@ -1,0 +1,177 @@
+"""What the project says of itself is true: metadata, wheel, files and commands that its pages name."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import ofakit
+import pytest
+import yaml
+from ofakit.cli import _installation as installation
+from ofakit.cli import main as command
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+ENTRY_POINTS = {"console_scripts": PROJECT["scripts"], **PROJECT["entry-points"]}
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+FOLDERS = ("benchmarks", "configs", "docs", "plugins", "tests", "tools")
+named = {"ids": lambda value: value.name if isinstance(value, Path) else str(value)}
+
+
+def text_of(path):
+    return path.read_text(encoding="utf-8")
+
+
+def distribution_name(requirement):
+    return re.match(r"[\w.-]+", requirement)[0]
+
+
+def test_one_version_everywhere():
+    assert PROJECT["dynamic"] == ["version"]
+    assert yaml.safe_load(text_of(ROOT / "CITATION.cff"))["version"] == ofakit.__version__
+    assert re.search(r"^## (\S+)", text_of(ROOT / "CHANGELOG.md"), re.MULTILINE)[1] == ofakit.__version__
+
+
+def test_what_is_installed_is_what_the_project_says():
+    """An installation from before a change of pyproject.toml: run `pip install -e .` again."""
+    try:
+        installed = importlib.metadata.distribution("ofakit")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("ofakit is on the path and not installed")
+    origin = json.loads(installed.read_text("direct_url.json") or "{}").get("url")
+    if origin != ROOT.as_uri():
+        pytest.skip("another checkout is installed")
+    assert installed.version == ofakit.__version__
+    found = {(point.group, point.name, point.value) for point in installed.entry_points}
+    assert found == {(group, name, value) for group, points in ENTRY_POINTS.items() for name, value in points.items()}
+    assert set(installed.metadata.get_all("Provides-Extra")) == set(PROJECT["optional-dependencies"])
+
+
+@pytest.mark.parametrize("value", [value for points in ENTRY_POINTS.values() for value in points.values()])
+def test_entry_points_can_be_imported(value):
+    module, _, name = value.partition(":")
+    assert callable(getattr(importlib.import_module(module), name))
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel that pip makes of the checkout, without a network."""
+    setuptools = pytest.importorskip("setuptools")
+    if int(setuptools.__version__.partition(".")[0]) < 77:
+        pytest.skip("setuptools is too old to build it; pip install 'setuptools>=77'")
+    folder = tmp_path_factory.mktemp("source")
+    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("plugins", "tests"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    build = [sys.executable, "setup.py", "-q", "bdist_wheel", "-d", "."]
+    done = subprocess.run(build, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (file,) = folder.glob("*.whl")
+    with zipfile.ZipFile(file) as archive:
+        yield archive
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(wheel):
+    files = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    ours = {path.relative_to(ROOT / "plugins") for path in (ROOT / "plugins" / "ofakit").rglob("*") if path.is_file()}
+    assert files == {path.as_posix() for path in ours if "__pycache__" not in path.parts}
+    assert "ofakit/py.typed" in files and "ofakit/sweeps/engines/local.py" in files
+
+
+def test_the_wheel_says_what_pyproject_says(wheel):
+    folder = f"ofakit-{ofakit.__version__}.dist-info"
+    metadata = wheel.read(f"{folder}/METADATA").decode()
+    for line in (f"Version: {ofakit.__version__}", "License-Expression: Apache-2.0", "Requires-Dist: torch>=2.6"):
+        assert f"\n{line}\n" in metadata
+    assert "ofakit = ofakit.cli.main:main" in wheel.read(f"{folder}/entry_points.txt").decode()
+    assert f"{folder}/licenses/LICENSE" in wheel.namelist()
+
+
+def test_the_doctor_knows_every_dependency():
+    core = {distribution_name(requirement) for requirement in PROJECT["dependencies"]}
+    assert core == {*installation.CORE, "pycocoevalcap"}
+    optional = {name for distributions, _ in installation.OPTIONAL.values() for name in distributions}
+    extras = {distribution_name(r) for requirements in PROJECT["optional-dependencies"].values() for r in requirements}
+    assert optional - {"pycocoevalcap"} <= extras
+
+
+def test_extras_that_are_named_exist():
+    files = [*PAGES, *(ROOT / "plugins").rglob("*.py"), ROOT / ".ci" / "run", *(ROOT / ".github").rglob("*.*")]
+    found = {extra for file in files for extra in re.findall(r"(?:ofakit|\.)\[(\w+)\]", text_of(file))}
+    assert {"dev", "ray", "sweeps"} <= found <= set(PROJECT["optional-dependencies"])
+
+
+@pytest.mark.parametrize("page", PAGES, **named)
+def test_files_that_a_page_names_exist(page):
+    text = text_of(page)
+    written = re.findall(rf"\b(?:{'|'.join(FOLDERS)})/[\w./-]*\w/?", text)
+    linked = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
+    absent = [name for name in written if not (ROOT / name).exists() and not Path(name).stem.isupper()]
+    absent += [link for link in linked if not (page.parent / link).exists()]
+    assert absent == []
+
+
+def command_lines(page):
+    """Every call of a tool in a page's blocks of commands: its verb and its other words."""
+    for block in re.findall(r"(?:^    .*\n)+", text_of(page), re.MULTILINE):
+        for line in re.sub(r" *\\\n", " ", block).splitlines():
+            called = re.search(
+                r"(?:\bofakit|python tools/|\d tools/) ?([a-z][a-z-]*)(?:\.py)?(?: (.*))?$", line.partition("#")[0]
+            )
+            if called and "import" not in line:
+                yield called[1], re.split(r" [|&>]", called[2] or "")[0].split()
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if list(command_lines(page))], **named)
+def test_commands_that_a_page_shows_exist_with_their_options(page, capsys):
+    for verb, words in command_lines(page):
+        assert verb in command.verbs(), f"{page.name} shows ofakit {verb}"
+        subcommand = [word for word in words[:1] if re.fullmatch("[a-z-]+", word) and word[0] != "-"]
+        with pytest.raises(SystemExit) as end:
+            command.main([verb, *subcommand, "--help"])
+        assert end.value.code == 0, f"{page.name} shows ofakit {verb} {' '.join(words)}"
+        options = {word.partition("=")[0] for word in words if word.startswith("--")}
+        known = set(re.findall(r"--[\w-]+", capsys.readouterr().out))
+        assert options <= known, f"{page.name} shows ofakit {verb} {' '.join(words)}"
+
+
+def test_pages_show_commands():
+    """So that the test above has something to look at."""
+    assert sum(len(list(command_lines(page))) for page in PAGES) > 30
+
+
+@pytest.mark.parametrize(
+    "file",
+    [ROOT / "CITATION.cff", ROOT / ".pre-commit-config.yaml", *sorted((ROOT / ".github").rglob("*.yml"))],
+    **named,
+)
+def test_files_in_yaml_can_be_read(file):
+    assert isinstance(yaml.safe_load(text_of(file)), dict)
+
+
+def test_the_workflow_runs_what_decides():
+    (job,) = yaml.safe_load(text_of(ROOT / ".github" / "workflows" / "ci.yml"))["jobs"].values()
+    assert {"run": ".ci/run"} in job["steps"]
+    supported = [line.rpartition(" ")[2] for line in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", line)]
+    assert job["strategy"]["matrix"]["python"] == [supported[0], supported[-1]]
+    assert PROJECT["requires-python"] == f">={supported[0]}"
+
+
+def test_bug_reports_ask_for_the_doctor():
+    form = yaml.safe_load(text_of(ROOT / ".github" / "ISSUE_TEMPLATE" / "bug_report.yml"))
+    (field,) = [field for field in form["body"] if "ofakit doctor" in field["attributes"]["label"]]
+    assert field["validations"]["required"]
