@@ -15,7 +15,7 @@ from torch import Tensor
 from ofakit.models.ofa.layers import announce_dense_gradient
 from ofakit.models.precision import compute_dtype
 
-__all__ = ["Judge", "chunks_of_rows", "project", "projected_loss", "smoothed_loss"]
+__all__ = ["Judge", "chunks_of_rows", "project", "projected_loss", "smoothed_loss", "target_places"]
 
 FP16_LIFT = 16.0
 """What slopes are multiplied by in fp16 while they are multiplied with states: the smallest are those of label
@@ -27,6 +27,26 @@ CHUNK_NUMBERS = {"cpu": 2**23}
 
 Judge = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 """(logits of a chunk, its rows) -> (loss, a number to log, the gradient of the loss in the logits)."""
+
+
+def target_places(target: Tensor, pad_token_id: int) -> tuple[Tensor, Tensor]:
+    """Rows and columns of the tokens to learn, to index states, targets and their like with.
+
+    To be called before the model runs: how many there are is asked of the device, and an accelerator answers when it
+    has done all that it was given. A mask as the index would ask again for every tensor.
+
+    Args:
+        target: `(B, U)` int64.
+        pad_token_id: What it is padded with.
+
+    Returns:
+        `(N,)` int64 each, by rows.
+
+    >>> [place.tolist() for place in target_places(torch.tensor([[5, 2, 1], [2, 1, 1]]), 1)]
+    [[0, 0, 1], [0, 1, 0]]
+    """
+    rows, columns = (target != pad_token_id).nonzero(as_tuple=True)
+    return rows, columns
 
 
 def projected_loss(hidden: Tensor, weight: Tensor, judge: Judge, count: int, scale: float) -> tuple[Tensor, Tensor]:
