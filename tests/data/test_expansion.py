@@ -2,7 +2,8 @@
 
 import pytest
 from ofakit.data import BadExamples, Example, drop_empty, expand
-from ofakit.data.expansion import is_empty
+from ofakit.data.expansion import is_empty, one_per_image
+from PIL import Image
 
 EXAMPLES = [
     Example("a", "a.jpg", references=("one", "", " .\t"), style="s"),
@@ -43,3 +44,32 @@ def test_what_is_left_out_is_listed_by_its_own_id():
 def test_the_list_is_optional():
     assert [e.text for e in expand(EXAMPLES)] == ["one", "kept"]
     assert [e.id for e in drop_empty(EXAMPLES)] == ["a"]
+
+
+def test_one_example_an_image_and_style_has_the_references_of_all():
+    rows = [
+        Example("1", "a.jpg", text="one", references=("one", "two"), style="Calm"),
+        Example("2", "b.jpg", text="three", style="calm"),
+        Example("3", "a.jpg", references=("two", "four"), style=" calm"),
+        Example("4", "a.jpg", text="five", style="wild"),
+        Example("5", "a.jpg", references=("six",)),
+    ]
+    found = [(e.id, e.text, e.references, e.style) for e in one_per_image(rows)]
+    assert found == [
+        ("1", None, ("one", "two", "four"), "Calm"),
+        ("2", None, ("three",), "calm"),
+        ("4", None, ("five",), "wild"),
+        ("5", None, ("six",), None),
+    ]
+
+
+def test_one_per_image_undoes_expand():
+    examples = [Example("a", "a.jpg", references=("one", "two")), Example("b", "b.jpg", references=("one",))]
+    assert [e.references for e in one_per_image(expand(examples))] == [e.references for e in examples]
+    assert one_per_image(examples) == examples and one_per_image([]) == []
+
+
+def test_images_in_memory_are_told_apart():
+    one, other = Image.new("RGB", (2, 2)), Image.new("RGB", (2, 2))
+    rows = [Example("1", one, text="a"), Example("2", other, text="b"), Example("3", one, text="c")]
+    assert [e.references for e in one_per_image(rows)] == [("a", "c"), ("b",)]

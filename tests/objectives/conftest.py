@@ -1,13 +1,16 @@
-"""A tiny model with its tokenizer, and training examples in two styles."""
+"""A tiny model with its tokenizer, training examples in two styles, and objectives that know both."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from ofakit.config.schema import GenerationSection, PreprocessorSection
 from ofakit.data import Example
-from ofakit.hub import CaptionBundle
+from ofakit.hub import CaptionBundle, save_bundle
 from ofakit.models.ofa import OFAConfig, OFAModel
+from ofakit.objectives import OBJECTIVES
+from ofakit.objectives.cross_entropy import CrossEntropy
 from ofakit.preprocessors import CaptionPreprocessor, Collate, normalize
 from ofakit.text import StyleSet, train_tokenizer
 from PIL import Image
@@ -52,9 +55,53 @@ def make_batch(bundle, examples, views=None):
     return {**batch, "patch_images": normalize(batch["patch_images"], "half")}
 
 
+def prepared(name, bundle, examples, **arguments):
+    objective = OBJECTIVES.build({"type": name, **arguments})
+    objective.prepare(examples, bundle, None)
+    return objective
+
+
+def batch_with_views(bundle, examples, objectives, seed=0):
+    def views(example, index):
+        found = {}
+        for name, objective in objectives.items():
+            view = objective.view(example, np.random.default_rng([seed, index]))
+            found |= {f"{name}/{key}": value for key, value in view.items()}
+        return found
+
+    return make_batch(bundle, examples, views)
+
+
+def words_of(bundle, ids):
+    return bundle.tokenizer.decode(ids.tolist(), skip_special_tokens=False)
+
+
+def make_sequences(count):
+    """(count, 7) ids that end with eos at different places and are padded behind it."""
+    generator = torch.Generator().manual_seed(5)
+    target = torch.randint(4, 60, (count, 7), generator=generator)
+    lengths = torch.randint(1, 7, (count, 1), generator=generator)
+    places = torch.arange(7)
+    return target.masked_fill(places == lengths, 2).masked_fill(places > lengths, 1)
+
+
 @pytest.fixture
 def examples():
     return make_examples()
+
+
+@pytest.fixture(scope="session")
+def teacher(tmp_path_factory):
+    """The directory of a larger network that has learnt to say something about the images."""
+    taught = make_bundle(d_model=48)
+    taught.model.train()
+    batch, objective = make_batch(taught, make_examples()), CrossEntropy(label_smoothing=0.0)
+    optimizer = torch.optim.AdamW(taught.model.parameters(), 3e-3)
+    for step in range(40):
+        optimizer.zero_grad()
+        objective(taught.model, batch, objective.normalizer(batch), step)[0].backward()
+        optimizer.step()
+    return str(save_bundle(taught, tmp_path_factory.mktemp("taught") / "teacher"))
 
 
 @pytest.fixture

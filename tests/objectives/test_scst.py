@@ -13,14 +13,13 @@ import torch
 from ofakit.errors import UsageError
 from ofakit.models.ofa import freeze
 from ofakit.objectives import OBJECTIVES
-from ofakit.objectives._policy import decoder_states, policy_loss, sequence_log_probs
 from ofakit.objectives.scst import BASELINES, SCST, advantages, shifted_right
 from ofakit.rewards import REWARDS
 from ofakit.trainers.update import Updater, WeightedObjectives
 
 from tests.two_processes import ONE, plain_updater, run_two, update_gradients
 
-from .conftest import make_batch, make_bundle, make_examples
+from .conftest import make_batch, make_bundle, make_examples, make_sequences
 
 
 @pytest.mark.parametrize("kind", ["numpy", "torch"])
@@ -71,33 +70,6 @@ def test_one_sample_is_refused_except_beside_a_greedy_caption(baseline):
         return
     with pytest.raises(UsageError, match="samples of at least 2.*found 1"):
         SCST(samples=1, baseline=baseline)
-
-
-def test_three_token_toy_by_hand():
-    """Two one-token captions over three tokens, uniform at first: d loss / d logits = A (p - onehot) / tokens."""
-    logits = torch.zeros(2, 3, dtype=torch.float64, requires_grad=True)
-    advantage = torch.tensor(advantages([[3.0, 1.0]])[0])
-    loss, nll = policy_loss(logits, torch.eye(3, dtype=torch.float64), torch.tensor([0, 2]), advantage, 1 / 2)
-    loss.backward()
-    third = 1 / 3
-    expected = [[-2 / 3, third, third], [-third, -third, 2 / 3]]  # advantages 2 and -2, two tokens
-    np.testing.assert_allclose(logits.grad.numpy(), expected, atol=1e-12)
-    assert loss.item() == pytest.approx(0.0, abs=1e-12) and nll.item() == pytest.approx(np.log(3))
-
-
-def test_gradient_with_divergence_is_that_of_the_formula():
-    generator = torch.Generator().manual_seed(3)
-    hidden, weight = (torch.randn(n, 5, dtype=torch.float64, generator=generator) for n in (6, 9))
-    target = torch.randint(9, (6,), generator=generator)
-    advantage, reference = torch.randn(2, 6, dtype=torch.float64, generator=generator)
-    hidden.requires_grad_()
-    loss, _ = policy_loss(hidden, weight, target, advantage, 0.25, reference, 0.3)
-    (found,) = torch.autograd.grad(loss, hidden)
-    log_p = (hidden @ weight.t()).log_softmax(-1).gather(1, target[:, None])[:, 0]
-    distance = reference - log_p
-    expected = 0.25 * (-advantage * log_p + 0.3 * (distance.exp() - distance - 1)).sum()
-    torch.testing.assert_close(loss, expected)
-    torch.testing.assert_close(found, torch.autograd.grad(expected, hidden)[0])
 
 
 def objective_for(bundle, examples, work_dir=None, **arguments):
@@ -160,13 +132,8 @@ def test_a_constant_reward_gives_exactly_no_gradient(bundle, examples, batch):
 
 def given(bundle, batch, rows=3):
     """Hypotheses of different lengths with advantages, as `complete` would give them."""
-    generator = torch.Generator().manual_seed(5)
-    count = len(batch["input_ids"]) * rows
-    target = torch.randint(4, 60, (count, 7), generator=generator)
-    lengths = torch.randint(1, 7, (count,), generator=generator)
-    places = torch.arange(7)
-    target = target.masked_fill(places == lengths[:, None], 2).masked_fill(places > lengths[:, None], 1)
-    advantage = torch.randn(count, dtype=torch.float64, generator=generator)
+    target = make_sequences(len(batch["input_ids"]) * rows)
+    advantage = torch.randn(len(target), dtype=torch.float64, generator=torch.Generator().manual_seed(5))
     previous = shifted_right(target, 0, 2, 1)
     rewarded = rewards_of(advantage)
     return {**batch, "scst/target": target, "scst/decoder_input_ids": previous, "scst/rewarded": rewarded}
@@ -351,16 +318,6 @@ def test_the_starting_model_is_written_and_comes_back(bundle, examples, batch, t
 
 def test_without_a_divergence_no_starting_model_is_written(bundle, examples, tmp_path):
     assert objective_for(bundle, examples, tmp_path).starting_model is None and not list(tmp_path.iterdir())
-
-
-def test_sequence_log_probs_are_those_of_the_logits(bundle, batch):
-    bundle.model.eval()
-    batch = given(bundle, batch)
-    target, previous = batch["scst/target"], batch["scst/decoder_input_ids"]
-    found = sequence_log_probs(bundle.model, batch, previous, target, 1)
-    logits = decoder_states(bundle.model, batch, previous) @ bundle.model.output_embedding.t()
-    expected = logits.log_softmax(-1).gather(2, target[..., None])[..., 0].masked_fill(target == 1, 0)
-    torch.testing.assert_close(found, expected.detach(), atol=1e-5, rtol=1e-5)
 
 
 def test_a_rewarded_letter_becomes_likelier(bundle, examples, batch):

@@ -203,6 +203,58 @@ def test_beside_an_objective_of_examples_each_has_its_share():
     assert logs["loss"] == pytest.approx(logs["cross_entropy/loss"] + 0.5 * logs["in_batch/loss"])
 
 
+class Counting(InBatch):
+    """Logs a pair, which is a mean."""
+
+    def loss(self, representations):
+        return super().loss(representations)[0], {"share": (torch.tensor(3.0), 4), "texts": 32}
+
+
+def test_a_pair_in_its_logs_is_a_mean():
+    alone = plain_updater(model_of(), {"in_batch": Counting()}, [2.0], ONE)(batches_of(CUTS["micro"]), 0)
+    value = InBatch()(model_of(), batches_of(CUTS["whole"])[0], 1, 0)[0].item()
+    assert (alone["share"], alone["texts"]) == (0.75, 32) and alone["loss"] == pytest.approx(2 * value, rel=1e-5)
+
+
+def test_two_of_them_share_the_gradient_by_their_weights():
+    one, two = (
+        update_gradients(plain_updater(model_of(dtype=torch.float64), named, weights, ONE), batches_of([20, 12]), 0)
+        for named, weights in (({"a": InBatch()}, [1.5]), ({"a": InBatch(), "b": InBatch()}, [1.0, 0.5]))
+    )
+    assert apart(two, one) < 1e-12
+
+
+class Nothing(InBatch):
+    """Finds nothing to compare."""
+
+    def loss(self, representations):
+        return torch.zeros(()), {}
+
+
+@pytest.mark.parametrize("why", ["frozen", "nothing to compare"])
+def test_what_teaches_nothing_leaves_the_rest_to_the_others(why):
+    def gradients_beside(**joined):
+        model, batches = model_of(dtype=torch.float64), batches_of([20, 12])
+        if why == "frozen":
+            model.freeze(["encoder", "embeddings"])
+        for batch in batches:
+            batch |= {"target": batch["input_ids"], "decoder_input_ids": batch["input_ids"]}
+        objectives = {"cross_entropy": CrossEntropy(0.0), **joined}
+        return update_gradients(plain_updater(model, objectives, [1.0] * len(objectives), ONE), batches, 0)
+
+    alone = gradients_beside()
+    both = gradients_beside(in_batch=InBatch() if why == "frozen" else Nothing())
+    assert both.keys() == alone.keys() and len(alone) > 10
+    assert all(torch.equal(both[name], gradient) for name, gradient in alone.items())
+
+
+def test_a_step_with_nothing_to_compare_is_one_that_changes_nothing():
+    model = model_of()
+    before = model.output_embedding.clone()
+    logs = plain_updater(model, {"in_batch": Nothing()}, [1.0], ONE)(batches_of(CUTS["micro"]), 0)
+    assert (logs["loss"], logs["grad_norm"]) == (0.0, 0.0) and torch.equal(model.output_embedding, before)
+
+
 class Broken(InBatch):
     def loss(self, representations):
         loss, logs = super().loss(representations)

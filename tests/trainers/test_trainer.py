@@ -436,23 +436,6 @@ def test_cfg_modify_fn_of_modelscopes_usual_form(experiment, tmp_path):
         assert trainer.experiment.train.optimizer.lr == 0.5
 
 
-@pytest.mark.parametrize(
-    "change, words",
-    [
-        (lambda cfg: None, "must return the configuration"),
-        (
-            lambda cfg: cfg.train.__setitem__("max_epoch", 1) or cfg,
-            "cfg_modify_fn made.*'train.max_epoch': did you mean",
-        ),
-    ],
-)
-def test_faults_of_cfg_modify_fn_are_called_its_own(experiment, tmp_path, change, words):
-    file = tmp_path / "conf.json"
-    file.write_text(experiment().model_dump_json())
-    with pytest.raises(UsageError, match=words):
-        Trainer(cfg_file=str(file), cfg_modify_fn=change, device="cpu")
-
-
 def test_full_disk_while_saving_says_so_and_leaves_the_snapshot_before_it(experiment, monkeypatch):
     from ofakit.files import SaveError
     from ofakit.trainers import trainer as trainer_module

@@ -14,6 +14,7 @@ from ofakit.trainers.optimization import build_optimizer, build_scheduler
 from ofakit.trainers.update import LossNotFinite, Updater, WeightedObjectives
 from safetensors.torch import load_file
 
+from tests.objectives.conftest import batch_with_views, make_bundle, make_examples, prepared
 from tests.two_processes import ONE, run_two, update_gradients
 
 
@@ -245,3 +246,27 @@ def test_schedules_warm_up_and_come_down(name):
     assert rates[0] == 0 and rates[10] == pytest.approx(1.0) and max(rates) <= 1.0
     assert rates[5] == pytest.approx(0.5)
     assert rates[-1] == pytest.approx(1.0) if name == "const" else rates[-1] < 0.15
+
+
+def test_mixed_objectives_add_up_and_share_the_encoder_where_inputs_are_the_same():
+    bundle, examples = make_bundle(), make_examples()
+    bundle.model.eval()
+    mlm = prepared("mlm", bundle, examples)
+    batch = batch_with_views(bundle, examples, {"mlm": mlm})
+    twice = {"one": CrossEntropy(), "two": CrossEntropy(label_smoothing=0.0), "mlm": mlm}
+    module = WeightedObjectives(bundle.model, twice, [1.0, 0.5, 2.0], "fp32")
+    runs = []
+    handle = bundle.model.encoder.register_forward_pre_hook(lambda *_: runs.append(1))
+    total, logs = module(batch, [7.0, 7.0, 5.0], 0)
+    handle.remove()
+    assert len(runs) == 2
+    parts = [objective(bundle.model, batch, n, 0)[0] for objective, n in zip(twice.values(), (7, 7, 5), strict=True)]
+    assert total.item() == pytest.approx((parts[0] + 0.5 * parts[1] + 2 * parts[2]).item(), rel=1e-5)
+    assert {"one/loss", "two/loss", "mlm/loss", "mlm/nll"} <= set(logs)
+    total.backward()
+    shared = bundle.model.encoder.layers[0].fc1.weight.grad.clone()
+    bundle.model.zero_grad()
+    sum(
+        w * o(bundle.model, batch, n, 0)[0] for o, w, n in zip(twice.values(), (1, 0.5, 2), (7, 7, 5), strict=True)
+    ).backward()
+    torch.testing.assert_close(shared, bundle.model.encoder.layers[0].fc1.weight.grad, atol=1e-6, rtol=1e-4)

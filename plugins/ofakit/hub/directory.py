@@ -91,11 +91,11 @@ def load_bundle(path_or_id: str | Path, allow_partial: bool = False) -> Any:
     if not (folder / "config.json").exists():
         raise UsageError(f"{folder} is no model directory: it has no config.json")
     configuration = _read_configuration(folder / CONFIGURATION)
-    ours = configuration.get("ofakit", {})
+    kind, ours = _kind_of(configuration), configuration.get("ofakit", {})
     model_type = ours.get("model_type", "ofa")
     model, tokenizer = MODELS.build({"type": model_type}).load(folder, allow_partial=allow_partial)
     try:
-        bundle = _kind_of(configuration).from_configuration(model, tokenizer, configuration)
+        bundle = kind.from_configuration(model, tokenizer, configuration)
     except ValidationError as error:
         raise UsageError(f"{folder / CONFIGURATION}: {error}") from None
     taught = ours.get("objectives")
@@ -115,6 +115,11 @@ def _read_configuration(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise UsageError(f"{path}: expected a JSON object, found {found!r}")
+    if not isinstance(found.get("ofakit", {}), dict):
+        raise UsageError(f"{path}: expected an object as 'ofakit', found {found['ofakit']!r}")
+    return found

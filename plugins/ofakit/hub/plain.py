@@ -10,6 +10,7 @@ from ofakit.files import replace_folder
 from ofakit.hub.caption_bundle import CaptionBundle, stock_model_section
 from ofakit.hub.directory import CONFIGURATION
 from ofakit.models.ofa.checkpoints import save_modelscope
+from ofakit.models.ofa.model import OFAModel
 from ofakit.text.prompts import STYLE_PROMPT, build_prompt
 from ofakit.text.tokenizer import NUM_BINS, NUM_CODES
 
@@ -25,17 +26,20 @@ def export_plain(bundle: CaptionBundle, folder: str | Path, style: str | None = 
         style: The style that the stock's one prompt asks for; needed where the prompt has a place for one.
 
     Raises:
-        UsageError: The styles are new tokens, which the stock tokenizer does not know; the style is not given; or the
-            vocabulary lacks tokens that the stock tokenizer always adds.
+        UsageError: The model is no OFA; the styles are new tokens, which the stock tokenizer does not know; the style
+            is not given; or the vocabulary lacks tokens that the stock tokenizer always adds.
     """
+    model = bundle.model
+    if not isinstance(model, OFAModel):
+        raise UsageError(f"the stock code knows OFA alone, found a model of the type {bundle.model_type!r}")
     _refuse_small_vocabulary(bundle)
     prompt = bundle.preprocessor.prompt
-    if bundle.styles is not None:
-        if bundle.styles.mode == "new":
-            raise UsageError(
-                "a model whose styles are new tokens has a larger vocabulary than the stock code builds; "
-                "train with style.mode 'code' or 'plain' to export it"
-            )
+    if bundle.styles is not None and bundle.styles.mode == "new":
+        raise UsageError(
+            "a model whose styles are new tokens has a larger vocabulary than the stock code builds; "
+            "train with style.mode 'code' or 'plain' to export it"
+        )
+    if bundle.styles is not None and "{}" in (prompt or STYLE_PROMPT):
         if style is None:
             raise UsageError(f"the stock code has one prompt: choose a style, one of {', '.join(bundle.styles.names)}")
         prompt = build_prompt(prompt or STYLE_PROMPT, bundle.styles.text(style))
@@ -51,7 +55,7 @@ def export_plain(bundle: CaptionBundle, folder: str | Path, style: str | None = 
         "dataset": {"column_map": {"image": "image", "text": "text"}},
     }
     with replace_folder(Path(folder)) as new:
-        save_modelscope(bundle.model, new)
+        save_modelscope(model, new)
         bundle.tokenizer.save_pretrained(new)
         (new / CONFIGURATION).write_text(json.dumps(configuration, indent=1, ensure_ascii=False), encoding="utf-8")
     return Path(folder)

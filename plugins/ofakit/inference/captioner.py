@@ -6,16 +6,17 @@ captioner.caption(["dog.jpg"], ["pirate"])[0].caption
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ofakit.data import BadImage, Example, load_square
-from ofakit.errors import UsageError
+from ofakit.errors import UsageError, did_you_mean
 from ofakit.hub import CaptionBundle, load_bundle
 from ofakit.inference.captions import Caption, write_captions
 from ofakit.inference.reranking import reranker_of
+from ofakit.models.generation.settings import SearchSettings
 from ofakit.preprocessors import CaptionPreprocessor, Collate
 from ofakit.processes import device_named
 
@@ -66,6 +67,7 @@ class Captioner:
         self.device = device_named(device)
         self.bundle = bundle
         self.settings = {**bundle.generation.model_dump(), **(generation or {})}
+        _check_settings(self.settings)
         self.reranker = reranker_of(bundle, self.settings.get("rerank"))
         self.model = bundle.model.to(self.device).prepare_for_inference(precision)
         self.preprocessor = CaptionPreprocessor(bundle.tokenizer, bundle.styles, "inference", bundle.preprocessor)
@@ -98,11 +100,13 @@ class Captioner:
             strict: A style that the model was not taught is an error, not the unknown-style token.
 
         Raises:
-            UsageError: The lists differ in length, or a style is unknown and `strict` is set.
+            UsageError: The lists differ in length, `batch_size` is under 1, or a style is unknown and `strict` is set.
         """
+        if batch_size < 1:
+            raise UsageError(f"expected a batch_size of at least 1, found {batch_size}")
         if len(images) != len(styles):
             raise UsageError(f"expected as many styles as images, found {len(styles)} and {len(images)}")
-        results: list[CaptionResult | None] = [None] * len(images)
+        results: dict[int, CaptionResult] = {}
         samples: list[tuple[int, dict[str, Any]]] = []
         for place, (image, style) in enumerate(zip(images, styles, strict=True)):
             self._check_style(style, strict)
@@ -117,7 +121,7 @@ class Captioner:
             found = write_captions(self.model, self.bundle, batch, self.settings, asked, self.reranker)
             for (place, _), hypotheses in zip(part, found, strict=True):
                 results[place] = _result(hypotheses, styles[place])
-        return results
+        return [results[place] for place in range(len(images))]
 
     def _check_style(self, style: str | None, strict: bool) -> None:
         if strict and isinstance(style, str) and (self.bundle.styles is None or style not in self.bundle.styles):
@@ -127,6 +131,16 @@ class Captioner:
     def _sample(self, place: int, image: Any, style: str | None) -> dict[str, Any]:
         pixels = load_square(image, self.bundle.preprocessor.stored_size)
         return {**self.preprocessor(Example(str(place), image, style=style), pixels=pixels), "index": place}
+
+
+def _check_settings(settings: Mapping[str, Any]) -> None:
+    """See that generation knows every setting and takes its value, before anything is captioned."""
+    searching = SearchSettings.model_fields
+    known = [*searching, "rerank", "seed"]
+    for name in settings:
+        if name not in known:
+            raise UsageError(f"unknown generation setting {name!r}: {did_you_mean(name, known)}")
+    SearchSettings.checked(**{name: value for name, value in settings.items() if name in searching})
 
 
 def _result(captions: list[Caption], style: str | None) -> CaptionResult:

@@ -45,11 +45,12 @@ def answer_tokens(tokenizer: Any) -> Answers:
         tokenizer: Of the model.
 
     Raises:
-        UsageError: Two answers begin with the same tokens and only then part.
+        UsageError: No one token tells them apart: two begin with the same tokens and only then part, or the vocabulary
+            knows none of them.
     """
     ids = [tokenizer.encode(answer) for answer in ANSWERS]
     shared = 0
-    while len({tuple(answer[: shared + 1]) for answer in ids}) == 1:
+    while len({answer[shared] for answer in ids}) == 1 and all(len(answer) > shared + 1 for answer in ids):
         shared += 1
     found = Answers(ids[0][:shared], [answer[shared] for answer in ids])
     if len(set(found.tokens)) < len(ANSWERS):

@@ -7,7 +7,7 @@ computed together, chunk by chunk, so that no tensor of that size outlives its c
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor
@@ -64,6 +64,18 @@ def projected_loss(hidden: Tensor, weight: Tensor, judge: Judge, count: int, sca
         The loss, differentiable in `hidden` and `weight`, and the sum of the numbers to log, which is not.
     """
     return _ProjectedLoss.apply(hidden, weight, judge, count, scale, torch.is_grad_enabled())
+
+
+@overload
+def smoothed_loss(
+    logits: Tensor, target: Tensor, epsilon: float, slope: Literal[True] = True
+) -> tuple[Tensor, Tensor, Tensor]: ...
+
+
+@overload
+def smoothed_loss(
+    logits: Tensor, target: Tensor, epsilon: float, slope: Literal[False]
+) -> tuple[Tensor, Tensor, None]: ...
 
 
 def smoothed_loss(
@@ -145,7 +157,7 @@ class _ProjectedLoss(torch.autograd.Function):
             total += torch.stack([loss, logged])
             slope = slope.mul_(before).to(projection.dtype)
             with torch.autocast(hidden.device.type, enabled=False):
-                if want_hidden:
+                if grad_hidden is not None:
                     grad_hidden[at] = (slope @ projection).to(kept)
                 if want_weight:
                     part = (slope.t() @ states[at]).to(weight.dtype)

@@ -10,10 +10,10 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from ofakit.data.example_dataset import ExampleDataset
@@ -98,8 +98,8 @@ def _write_all(
         preprocessor = CaptionPreprocessor(teacher.tokenizer, teacher.styles, "inference", teacher.preprocessor)
         starts = range(0, len(images), batch_size)
         batches = [list(range(start, min(start + batch_size, len(images)))) for start in starts]
-        loader = DataLoader(
-            ExampleDataset(images, preprocessor),
+        loader: DataLoader[dict[str, Any]] = DataLoader(
+            cast("Dataset[dict[str, Any]]", ExampleDataset(images, preprocessor)),
             batch_sampler=batches[processes.rank :: processes.world_size],
             collate_fn=Collate(teacher.tokenizer.pad_token_id),
             num_workers=workers,

@@ -102,7 +102,9 @@ class CrossEntropy(Objective):
             kept, share = best_tokens(losses, self.drop_worst_ratio)
             hidden, target, scale = hidden[:, kept], target[kept], scale / share
         if passes == 2:
-            loss, nll = r_drop_loss(*hidden, weight, target, self.label_smoothing, self.r_drop_alpha / scale, scale)
+            first, second = hidden.unbind()
+            alpha = self.r_drop_alpha / scale
+            loss, nll = r_drop_loss(first, second, weight, target, self.label_smoothing, alpha, scale)
         else:
             loss, nll = label_smoothed_cross_entropy(hidden[0], weight, target, self.label_smoothing, scale)
         return loss, {"loss": loss.detach(), "nll": nll}

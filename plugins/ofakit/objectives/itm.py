@@ -61,8 +61,8 @@ class ITM(Objective):
             )
         self.no_ratio, self.personality_ratio = no_ratio, personality_ratio
         self.max_length, self.pad_token_id = max_length, pad_token_id
-        self.codec: TextCodec | None = None
-        self.answers: Answers | None = None
+        self.codec: TextCodec
+        self.answers: Answers
         self.styles: list[str] = []
         self.captions: dict[str | None, list[tuple[Any, str]]] = {}
 

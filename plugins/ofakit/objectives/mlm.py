@@ -61,10 +61,14 @@ class MLM(Objective):
                 f"{self.name}: expected label_smoothing of at least 0 and under 1 and max_length of at least 1, found "
                 f"{label_smoothing} and {max_length}"
             )
-        self.masking = {"ratio": ratio, "poisson_lambda": poisson_lambda, "replace_length": replace_length}
+        self.masking: dict[str, Any] = {
+            "ratio": ratio,
+            "poisson_lambda": poisson_lambda,
+            "replace_length": replace_length,
+        }
         self.random_ratio, self.max_length, self.label_smoothing = random_ratio, max_length, label_smoothing
         self.pad_token_id = pad_token_id
-        self.codec: TextCodec | None = None
+        self.codec: TextCodec
         mask_whole_words([0, 2], [0, 0], mask_id=3, random_ratio=random_ratio, vocab_range=(4, 5), **self.masking)
 
     def prepare(self, examples: Sequence[Any], bundle: Any, work_dir: Path) -> None:

@@ -40,6 +40,7 @@ from ofakit.objectives._projection import target_places
 from ofakit.objectives.base import Objective
 from ofakit.processes import launched_rank
 from ofakit.rewards._weighted import WeightedRewards
+from ofakit.text.codec import TextCodec
 
 __all__ = ["SCST", "advantages"]
 
@@ -98,11 +99,11 @@ class SCST(Objective):
             raise UsageError(f"scst: kl_weight must not be negative, found {kl_weight}")
         self.rewards = WeightedRewards([{"type": "cider_d"}] if rewards is None else rewards)
         self.samples, self.baseline, self.sample = samples, baseline, sample
-        self.search = {"temperature": temperature, "top_k": top_k if sample else 0}
+        self.search: dict[str, Any] = {"temperature": temperature, "top_k": top_k if sample else 0}
         self.limits = {"max_length": max_length, "no_repeat_ngram_size": no_repeat_ngram_size}
         self.kl_weight, self.train_mode, self.seed, self.pad_token_id = kl_weight, train_mode, seed, pad_token_id
         self.thread: ThreadPoolExecutor | None = None
-        self.codec: Any = None
+        self.codec: TextCodec
         self.starting_model: Any = None
         self.references: list[list[str]] = []
         self.styles: list[str | None] = []

@@ -71,7 +71,7 @@ class SequenceDistillation(Objective):
             )
         self.path = find_teacher(NAME, teacher)
         self.search = {"num_beams": num_beams, "max_length": max_length}
-        self.loading = {"batch_size": batch_size, "precision": precision, "workers": workers}
+        self.loading: dict[str, Any] = {"batch_size": batch_size, "precision": precision, "workers": workers}
         self.label_smoothing, self.pad_token_id = label_smoothing, pad_token_id
         self.targets: list[dict[str, Tensor]] = []
 

@@ -105,7 +105,8 @@ class StyleMLM(MLM):
         order = sorted(rng.permutation(len(spans)), key=lambda k: -strength[k])
         budget = math.ceil(len(spans) * self.masking["ratio"] - ROUNDING)
         gone = {spans[k][0]: spans[k][1] for k in order[:budget]}
-        kept, place = [], 0
+        kept: list[int] = []
+        place = 0
         while place < len(ids):
             end = gone.get(place)
             one = self.masking["replace_length"] == 1

@@ -136,8 +136,7 @@ class CaptionPipeline(Pipeline):
         Raises:
             OfakitError: A single request cannot be captioned.
         """
-        several = isinstance(inputs, list)
-        requests = inputs if several else [inputs]
+        requests = inputs if isinstance(inputs, list) else [inputs]
         results = self.captioner.caption([r.image for r in requests], [r.style for r in requests], len(requests))
         rows = [
             {
@@ -149,7 +148,7 @@ class CaptionPipeline(Pipeline):
             }
             for result in results
         ]
-        if several:
+        if isinstance(inputs, list):
             return {name: [row[name] for row in rows] for name in rows[0]}
         if rows[0]["error"]:
             raise OfakitError(rows[0]["error"])

@@ -71,7 +71,7 @@ class CaptionPreprocessor:
 
     def __call__(
         self,
-        data: Example | Mapping[str, Any],
+        data: Any,
         rng: np.random.Generator | None = None,
         pixels: np.ndarray | None = None,
     ) -> dict[str, torch.Tensor]:
@@ -151,7 +151,7 @@ class CaptionPreprocessor:
         return torch.zeros(size, size, 3, dtype=torch.uint8).permute(2, 0, 1)
 
 
-def _example(data: Example | Mapping[str, Any]) -> Example:
+def _example(data: Any) -> Example:
     if isinstance(data, Example):
         return data
     if isinstance(data, str | Path | bytes | np.ndarray) or hasattr(data, "convert"):

@@ -36,7 +36,7 @@ class _WithViews:
 
     def __call__(self, example: Any, rng: np.random.Generator, pixels: np.ndarray | None = None) -> dict[str, Any]:
         sample = self.preprocessor(example, rng=rng, pixels=pixels)
-        start = rng.integers(2**32)
+        start = int(rng.integers(2**32))
         for name, objective in self.objectives.items():
             own = np.random.default_rng([start, zlib.crc32(name.encode())])
             sample |= {f"{name}/{key}": value for key, value in objective.view(example, own).items()}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ofakit.errors import UsageError, did_you_mean
 from ofakit.registry import Registry
 
 if TYPE_CHECKING:
@@ -30,11 +31,13 @@ class TaskRegistry(Registry):
         Raises:
             UsageError: There is none; the message names the nearest.
         """
-        if name not in self.names():
-            of_modelscope = {task.name: task for task in map(super().get, self.names())}
-            if name in of_modelscope:
-                return of_modelscope[name]
-        return super().get(name)
+        if name in self.names():
+            return super().get(name)
+        of_modelscope = {task.name: task for task in map(super().get, self.names())}
+        if name not in of_modelscope:
+            known = did_you_mean(str(name), {*self.names(), *of_modelscope})
+            raise UsageError(f"unknown {self.noun} {name!r}: {known}")
+        return of_modelscope[name]
 
 
 def __getattr__(name: str) -> Any:

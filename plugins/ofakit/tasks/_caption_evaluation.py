@@ -153,7 +153,7 @@ def score_predictions(
     scores = _text_scores(predictions) | _control(predictions, seed)
     styles = first_spellings(p.style for p in predictions)
     scores |= _style_accuracy(predictions, judge)
-    if "style_accuracy" in scores:
+    if judge is not None and "style_accuracy" in scores:
         scores["style_accuracy_of_people"] = judge.human_accuracy
     for style, spelling in sorted(styles.items()) if len(styles) > 1 else []:
         of_style = [p for p in predictions if _key(p.style) == style]
@@ -180,9 +180,10 @@ def _control(predictions: Sequence[Prediction], seed: int | None) -> dict[str, f
 
 def _rerank_scores(predictions: Sequence[Prediction], judge: StyleJudge | None) -> dict[str, float]:
     """What reranking changed; nothing where it was not asked for."""
-    if any(p.before_rerank is None for p in predictions):
+    first = [p.before_rerank for p in predictions if p.before_rerank is not None]
+    if len(first) < len(predictions):
         return {}
-    before = [replace(p, caption=p.before_rerank) for p in predictions]
+    before = [replace(p, caption=text) for p, text in zip(predictions, first, strict=True)]
     found = _text_scores(before) | _style_accuracy(before, judge)
     scores = {f"without_rerank/{name}": value for name, value in found.items()}
     sure = [p.p_yes for p in predictions if p.p_yes is not None]

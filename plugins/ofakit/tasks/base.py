@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import torch
 
@@ -25,6 +25,9 @@ from ofakit.preprocessors.batches import move_batch
 from ofakit.processes import Processes
 
 __all__ = ["Evaluation", "EvaluationLoading", "Task"]
+
+Bundle = TypeVar("Bundle", bound=ModelBundle)
+"""The bundle of a task: `class Retrieval(Task[RetrievalBundle])`."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class EvaluationLoading(Protocol):
         ...
 
 
-class Task(ABC):
+class Task(ABC, Generic[Bundle]):
     """What an experiment is for.
 
     Attributes:
@@ -110,7 +113,7 @@ class Task(ABC):
         return self.examples
 
     @abstractmethod
-    def build_bundle(self, path: str | None = None) -> ModelBundle:
+    def build_bundle(self, path: str | None = None) -> Bundle:
         """The model to start from, with what goes with it. Called after `read`.
 
         Args:
@@ -120,7 +123,7 @@ class Task(ABC):
             UsageError: The checkpoint or the tokenizer is missing or does not fit.
         """
 
-    def adopt(self, bundle: ModelBundle) -> None:  # noqa: B027 (a task may have nothing to take over)
+    def adopt(self, bundle: Bundle) -> None:  # noqa: B027 (a task may have nothing to take over)
         """Take over what the bundle says into the configuration, and look whether the examples fit it.
 
         Args:
@@ -149,7 +152,7 @@ class Task(ABC):
         return list(examples)
 
     @abstractmethod
-    def preprocessor(self, bundle: ModelBundle, mode: str) -> Callable[..., dict[str, Any]]:
+    def preprocessor(self, bundle: Bundle, mode: str) -> Callable[..., dict[str, Any]]:
         """From an example to tensors; picklable, called with `rng` and `pixels`.
 
         Args:
@@ -158,14 +161,14 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def collator(self, bundle: ModelBundle) -> Callable[..., dict[str, Any]]:
+    def collator(self, bundle: Bundle) -> Callable[..., dict[str, Any]]:
         """From those of several examples to a batch; picklable.
 
         Args:
             bundle: The model.
         """
 
-    def image_size(self, bundle: ModelBundle) -> int | None:
+    def image_size(self, bundle: Bundle) -> int | None:
         """Pixels a side that images are kept decoded in; None decodes them each time.
 
         Args:
@@ -173,7 +176,7 @@ class Task(ABC):
         """
         return None
 
-    def move(self, bundle: ModelBundle, batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+    def move(self, bundle: Bundle, batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
         """A batch on the device, ready for the model.
 
         Args:
@@ -184,7 +187,7 @@ class Task(ABC):
         return move_batch(batch, device)
 
     @abstractmethod
-    def evaluate(self, bundle: ModelBundle, examples: Sequence[Any], loading: EvaluationLoading) -> Evaluation | None:
+    def evaluate(self, bundle: Bundle, examples: Sequence[Any], loading: EvaluationLoading) -> Evaluation | None:
         """Evaluate a split; every process of a run calls this at the same time.
 
         Args:

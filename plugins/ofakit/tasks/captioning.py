@@ -21,7 +21,7 @@ from ofakit.data import BadExamples, Example, drop_empty, expand
 from ofakit.data.expansion import one_per_image
 from ofakit.data.style_names import first_spellings
 from ofakit.errors import UsageError
-from ofakit.hub import CaptionBundle, ModelBundle, load_bundle, resolve_model
+from ofakit.hub import CaptionBundle, load_bundle, resolve_model
 from ofakit.inference.captions import caption_batches
 from ofakit.models.types import MODELS
 from ofakit.objectives.base import Objective
@@ -38,7 +38,7 @@ __all__ = ["Captioning"]
 logger = logging.getLogger(__name__)
 
 
-class Captioning(Task):
+class Captioning(Task[CaptionBundle]):
     """Caption images in styles.
 
     Args:
@@ -88,7 +88,7 @@ class Captioning(Task):
                 logger.warning("preprocessor.prompt %r has no {} for the style: captioning is told none", prompt)
         return bundle
 
-    def adopt(self, bundle: ModelBundle) -> None:
+    def adopt(self, bundle: CaptionBundle) -> None:
         """Take over prompt and generation as the bundle has them, and look at the styles of the examples.
 
         Args:
@@ -121,7 +121,7 @@ class Captioning(Task):
         """
         return drop_empty(examples, bad)
 
-    def preprocessor(self, bundle: ModelBundle, mode: str) -> Callable[..., dict[str, Any]]:
+    def preprocessor(self, bundle: CaptionBundle, mode: str) -> Callable[..., dict[str, Any]]:
         """From an example to prompt, image and caption.
 
         Args:
@@ -130,7 +130,7 @@ class Captioning(Task):
         """
         return CaptionPreprocessor(bundle.tokenizer, bundle.styles, mode, bundle.preprocessor)
 
-    def collator(self, bundle: ModelBundle) -> Callable[..., dict[str, Any]]:
+    def collator(self, bundle: CaptionBundle) -> Callable[..., dict[str, Any]]:
         """From those of several examples to a batch.
 
         Args:
@@ -138,7 +138,7 @@ class Captioning(Task):
         """
         return Collate(bundle.tokenizer.pad_token_id)
 
-    def image_size(self, bundle: ModelBundle) -> int:
+    def image_size(self, bundle: CaptionBundle) -> int:
         """Pixels a side that images are kept decoded in: those before the cut.
 
         Args:
@@ -146,7 +146,7 @@ class Captioning(Task):
         """
         return self.config.preprocessor.stored_size
 
-    def move(self, bundle: ModelBundle, batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+    def move(self, bundle: CaptionBundle, batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
         """A batch on the device, its images as normalised floats.
 
         Args:
@@ -157,7 +157,7 @@ class Captioning(Task):
         return move_batch(batch, device, bundle.preprocessor.mean_std)
 
     def evaluate(
-        self, bundle: ModelBundle, examples: Sequence[Example], loading: EvaluationLoading
+        self, bundle: CaptionBundle, examples: Sequence[Example], loading: EvaluationLoading
     ) -> Evaluation | None:
         """Caption a split and score the captions.
 
@@ -177,7 +177,9 @@ class Captioning(Task):
         rows = [prediction.row() for prediction in predictions]
         return Evaluation(scores, rows, lambda title: gallery(title, scores, predictions))
 
-    def predict(self, bundle: ModelBundle, examples: Sequence[Example], loading: EvaluationLoading) -> list[Prediction]:
+    def predict(
+        self, bundle: CaptionBundle, examples: Sequence[Example], loading: EvaluationLoading
+    ) -> list[Prediction]:
         """Caption examples; every process does its share and gets all of them.
 
         Args:
@@ -221,7 +223,7 @@ class Captioning(Task):
 
     def _texts(self) -> list[str]:
         """What a vocabulary of the experiment's own is trained on: the training captions and the prompt."""
-        texts = [" " + example.text.lower() for example in expand(self.examples.get("train", []))]
+        texts = [" " + (example.text or "").lower() for example in expand(self.examples.get("train", []))]
         return [*texts, self.config.preprocessor.prompt or STYLE_PROMPT.replace("{}", "")]
 
 

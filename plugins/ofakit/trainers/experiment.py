@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +35,25 @@ def read_experiment(
             raise UsageError("the trainer needs cfg_file, or a model directory that has a configuration.json")
         cfg_file = str(resolve_model(model) / "configuration.json")
     path = Path(cfg_file)
-    values = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    files: Sequence[Path] = [path]
-    if not is_configuration(values):
+    values, files = _stock_values(path), [path]
+    if values is None:
         loaded = load_config(path)
-        values, files = loaded.model_dump(), loaded.files
+        values, files = loaded.model_dump(), list(loaded.files)
     if cfg_modify_fn is None:
         return parse_config(_as_experiment(values), files)
     try:
         return parse_config(_as_experiment(_modified(values, cfg_modify_fn)))
     except UsageError as error:
         raise UsageError(f"the configuration that cfg_modify_fn made of {path}: {error}") from None
+
+
+def _stock_values(path: Path) -> dict[str, Any] | None:
+    """The content of a ModelScope configuration.json; None for any other file, of which `load_config` says more."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return values if isinstance(values, dict) and is_configuration(values) else None
 
 
 def _as_experiment(values: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -37,7 +37,7 @@ class Replay:
     random: Sequence[Tensor]
 
     def surrogate(self, objective: JoinedObjective, model: nn.Module, batch: Mapping[str, Any]) -> Tensor:
-        """A scalar whose gradient is the micro-batch's share of that of the loss.
+        """A scalar whose gradient is the micro-batch's share of that of the loss; 0 where nothing of it is learnt.
 
         Args:
             objective: The one that this was made for.
@@ -51,7 +51,7 @@ class Replay:
             for name, gradient in self.gradients.items()
             if found[name].requires_grad
         ]
-        return torch.stack(parts).sum()
+        return torch.stack(parts).sum() if parts else torch.zeros((), device=next(model.parameters()).device)
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,10 @@ def joined_loss(
     leaves = {name: rows.requires_grad_() for name, (rows, _) in joined.items() if rows.is_floating_point()}
     with torch.enable_grad():
         loss, logs = objective.loss({name: rows for name, (rows, _) in joined.items()})
-        gradients = torch.autograd.grad(weight * loss, list(leaves.values()), allow_unused=True)
+        if loss.requires_grad:
+            gradients = torch.autograd.grad(weight * loss, list(leaves.values()), allow_unused=True)
+        else:  # the batch has nothing to compare; zeros take part in what the processes exchange
+            gradients = tuple(torch.zeros_like(rows) for rows in leaves.values())
     shares = {
         name: _own_share(gradient, joined[name][1], [len(part[name]) for part in found])
         for name, gradient in zip(leaves, gradients, strict=True)

@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from logging import Logger
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from ofakit.config import ExperimentConfig
@@ -141,7 +141,7 @@ class Loading:
     def _loader(self, dataset: ExampleDataset, mode: str, workers: int, **sampling: Any) -> DataLoader:
         """A loader that draws nothing from the global generators, so that a resumed run draws the same numbers."""
         return DataLoader(
-            dataset,
+            cast("Dataset[dict[str, Any]]", dataset),
             num_workers=workers,
             collate_fn=self.collators[mode],
             persistent_workers=workers > 0 and mode == "train",

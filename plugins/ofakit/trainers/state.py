@@ -136,10 +136,11 @@ def _each_once(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 def random_state() -> dict[str, Any]:
     """The state of every global random generator of this process."""
-    name, keys, position, has_gauss, cached = np.random.get_state()
+    numpy = np.random.get_state(legacy=False)
+    words = numpy["state"]
     state = {
         "python": random.getstate(),
-        "numpy": [name, keys.tolist(), position, has_gauss, cached],
+        "numpy": [numpy["bit_generator"], words["key"].tolist(), words["pos"], numpy["has_gauss"], numpy["gauss"]],
         "torch": torch.get_rng_state(),
     }
     if torch.cuda.is_available() and torch.cuda.is_initialized():

@@ -303,7 +303,7 @@ class Trainer(HookedTrainer):
         self._mode = ModeKeys.EVAL  # until the next step: ModelScope's loggers tell by it what they log
         self.model.eval()
         evaluation = self.task.evaluate(self.bundle, self.examples[split], self.loading)
-        if self.processes.is_main:
+        if evaluation is not None and self.processes.is_main:
             evaluation.write(Path(self.work_dir) / "eval", split)
         scores = self.processes.gather(None if evaluation is None else dict(evaluation.scores))[0]
         self._metric_values = scores

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -71,7 +71,8 @@ class WeightedObjectives(nn.Module):
             batch add nothing to the logs here.
         """
         device = self.model.device
-        total, surrogates, logs = torch.zeros((), device=device), [], {}
+        total, surrogates = torch.zeros((), device=device), []
+        logs: dict[str, Any] = {}
         model = _RunOnce(self.model) if len(self.objectives) > 1 else self.model
         with autocast(device, self.precision):
             parts = zip(self.names, self.objectives, self.weights, normalizers, strict=True)
@@ -240,20 +241,23 @@ class Updater:
         for number, batch in enumerate(batches):
             last = number == len(batches) - 1
             replays = {name: found.replays[number] for name, found in joined.items()}
-            wait = nullcontext() if last or self.processes.world_size == 1 else self.module.no_sync()
-            with wait:
+            with nullcontext() if last else self._without_exchange():
                 loss, logs = self.module(batch, normalizers, step, replays)
                 self.scaler.scale(loss * self.processes.world_size).backward()
             sums.add(logs)
-        totals = sums.over(self.processes)
-        return self._with_joined(totals, joined)
+        return self._with_joined(sums.over(self.processes).means(), joined)
+
+    def _without_exchange(self) -> AbstractContextManager[None]:
+        """Leaves gradients where they are; those of the last batch are exchanged with its backward."""
+        return self.module.no_sync() if isinstance(self.module, DistributedDataParallel) else nullcontext()
 
     def _with_joined(self, logs: dict[str, float], joined: Mapping[str, JoinedLoss]) -> dict[str, float]:
         """The numbers of a step with those of the objectives over the joined batch, which every process has whole."""
         for name, found in joined.items():
             logs["loss"] += self.weights[name] * found.value
-            numbers = {"loss": found.value, **{key: float(value) for key, value in found.logs.items()}}
-            logs |= self.named(name, numbers)
+            numbers = _Sums()
+            numbers.add({"loss": found.value, **found.logs})
+            logs |= self.named(name, numbers.means())
         return logs
 
     def _gradient_norm(self) -> float:
@@ -298,13 +302,19 @@ class _Sums:
             self.sums[name] = self.sums.get(name, 0.0) + float(value)
             self.counts[name] = self.counts.get(name, 0.0) + count
 
-    def over(self, processes: Processes) -> dict[str, float]:
-        """The sums over all processes, pairs divided by their counts.
+    def over(self, processes: Processes) -> _Sums:
+        """The sums over all processes.
 
         Args:
             processes: Those that train together; each has the same names.
         """
         names = sorted(self.sums)
         totals = processes.total([self.sums[name] for name in names] + [self.counts[name] for name in names])
-        pairs = zip(names, totals[: len(names)], totals[len(names) :], strict=True)
-        return {name: value / count if count else value for name, value, count in pairs}
+        joined = _Sums()
+        joined.sums = dict(zip(names, totals[: len(names)], strict=True))
+        joined.counts = dict(zip(names, totals[len(names) :], strict=True))
+        return joined
+
+    def means(self) -> dict[str, float]:
+        """The sums, those of pairs divided by their counts."""
+        return {name: value / self.counts[name] if self.counts[name] else value for name, value in self.sums.items()}

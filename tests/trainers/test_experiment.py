@@ -1,0 +1,99 @@
+"""The experiment of a trainer, from our file or ModelScope's, with what `cfg_modify_fn` makes of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from modelscope.utils.config import Config
+from ofakit.errors import UsageError
+from ofakit.trainers.experiment import read_experiment
+
+STOCK = {
+    "framework": "pytorch",
+    "task": "image-captioning",
+    "model": {"type": "ofa", "patch_image_size": 64, "beam_search": {"beam_size": 7}},
+    "train": {"work_dir": "elsewhere", "max_epochs": 2, "optimizer": {"type": "AdamW", "lr": 5e-5}},
+}
+OURS = {"work_dir": "ours", "data": {"reader": {"type": "given"}}, "train": {"max_epochs": 4}}
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(values, name="conf.json"):
+        (tmp_path / name).write_text(values if isinstance(values, str) else json.dumps(values))
+        return str(tmp_path / name)
+
+    return write
+
+
+def test_a_file_of_ours_is_read_with_what_it_extends(written):
+    written(OURS, "base.json")
+    found = read_experiment(None, written({"extends": "base.json", "seed": 3}))
+    assert (found.work_dir, found.train.max_epochs, found.seed) == ("ours", 4, 3)
+    assert [path.name for path in found.files] == ["conf.json", "base.json"]
+
+
+def test_a_configuration_of_modelscope_is_read_by_its_own_keys(written):
+    found = read_experiment(None, written(STOCK, "configuration.json"))
+    assert (found.work_dir, found.train.max_epochs, found.train.optimizer.lr) == ("elsewhere", 2, 5e-5)
+    assert (found.preprocessor.patch_image_size, found.generation.num_beams) == (64, 7)
+    assert found.data.reader.type == "given" and found.objectives[0].type == "cross_entropy"
+
+
+def test_without_a_file_that_of_the_model_directory_counts(written, tmp_path):
+    written(STOCK, "configuration.json")
+    assert read_experiment(str(tmp_path)).generation.num_beams == 7
+    for model in (None, object()):
+        with pytest.raises(UsageError, match="needs cfg_file, or a model directory that has a configuration.json"):
+            read_experiment(model)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{'work_dir': 1}", "conf.json: not valid JSON at line 1"),
+        ("[1, 2]", "conf.json: expected a JSON object, found a list"),
+        ({"data": {"reader": {"type": "given"}}, "sede": 1}, "unknown key 'sede'.* did you mean 'seed'"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(written, content, words):
+    with pytest.raises(UsageError, match=words):
+        read_experiment(None, written(content))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(UsageError, match=r"no configuration file .*gone\.json"):
+        read_experiment(None, str(tmp_path / "gone.json"))
+
+
+@pytest.mark.parametrize(("values", "epochs"), [(OURS, 4), (STOCK, 2)], ids=["ours", "modelscope"])
+def test_cfg_modify_fn_is_given_the_configuration_once(written, values, epochs):
+    seen = []
+
+    def change(cfg):
+        seen.append((isinstance(cfg, Config), cfg.train.max_epochs))
+        cfg.train.work_dir = "changed"
+        cfg.train.optimizer.lr = 0.5
+        cfg.train.dataloader.batch_size_per_gpu = 2
+        return cfg
+
+    found = read_experiment(None, written(values), change)
+    assert seen == [(True, epochs)]
+    assert (found.work_dir, found.train.optimizer.lr, found.train.dataloader.batch_size_per_gpu) == ("changed", 0.5, 2)
+    assert found.train.max_epochs == epochs
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda cfg: None, "must return the configuration"),
+        (
+            lambda cfg: cfg.train.__setitem__("max_epoch", 1) or cfg,
+            "cfg_modify_fn made.*'train.max_epoch': did you mean",
+        ),
+    ],
+)
+def test_faults_of_cfg_modify_fn_are_called_its_own(written, change, words):
+    with pytest.raises(UsageError, match=words):
+        read_experiment(None, written(OURS), change)

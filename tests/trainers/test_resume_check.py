@@ -1,0 +1,59 @@
+"""A snapshot is gone on from only where what must be the same is the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from ofakit.config.schema import TrainSection
+from ofakit.errors import UsageError
+from ofakit.trainers.resume_check import fixed_values, refuse_changes
+
+SNAPSHOT = Path("run/checkpoints/step_4")
+USUAL = fixed_values(TrainSection(), 2)
+
+
+def test_values_are_named_by_their_keys_and_survive_json():
+    train = TrainSection(freeze=["visual", "embeddings", "visual"], optimizer={"betas": (0.5, 0.75)})
+    found = fixed_values(train, 2)
+    assert found["train.freeze"] == ["embeddings", "visual"] and found["train.optimizer.betas"] == [0.5, 0.75]
+    assert (found["train.precision"], found["the number of processes"]) == ("fp32", 2)
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_what_may_change_between_runs_is_not_among_them():
+    longer = TrainSection(max_epochs=9, clip_norm=None, dataloader={"workers_per_gpu": 3}, lr_scheduler={"power": 2.0})
+    assert fixed_values(longer, 2) == USUAL
+    refuse_changes(SNAPSHOT, USUAL, fixed_values(longer, 2))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"precision": "bf16"}, "train.precision = fp32, found bf16 now"),
+        ({"freeze": ["visual"]}, r"train.freeze = \[\], found \['visual'\] now"),
+        ({"gradient_accumulation": 4}, "train.gradient_accumulation = 1, found 4 now"),
+        ({"optimizer": {"eps": 0.5}}, "train.optimizer.eps = 1e-08, found 0.5 now"),
+    ],
+)
+def test_each_of_them_is_refused_by_name_with_the_way_out(changes, words):
+    with pytest.raises(UsageError, match=f"snapshot {SNAPSHOT} was written with {words}.*--checkpoint {SNAPSHOT}"):
+        refuse_changes(SNAPSHOT, USUAL, fixed_values(TrainSection(**changes), 2))
+
+
+def test_another_number_of_processes_is_refused():
+    with pytest.raises(UsageError, match="the number of processes = 2, found 1 now"):
+        refuse_changes(SNAPSHOT, USUAL, fixed_values(TrainSection(), 1))
+
+
+@pytest.mark.parametrize(
+    ("then", "words"),
+    [
+        (None, "is of an earlier version of ofakit; start a new run from its weights"),
+        ({k: v for k, v in USUAL.items() if k != "train.freeze"}, r"train.freeze = None, found \[\]"),
+    ],
+)
+def test_a_snapshot_that_does_not_say_is_refused(then, words):
+    with pytest.raises(UsageError, match=words):
+        refuse_changes(SNAPSHOT, then, USUAL)
