@@ -113,7 +113,7 @@ def _add_source_arguments(parser: argparse.ArgumentParser, default_split: str) -
 
 
 def _doctor(args: argparse.Namespace) -> dict[str, Any]:
-    from ofakit.data.doctor import describe, examine
+    from ofakit.data.data_doctor import describe, examine
     from ofakit.files import write_text
 
     target = None if args.list is None else output_file(args.list, "--list")

@@ -9,8 +9,8 @@ from ofakit.lazy import exports
 if TYPE_CHECKING:
     from ofakit.data.adapters import examples_from_dataset
     from ofakit.data.bad_examples import BadExamples, usable_examples
+    from ofakit.data.data_doctor import examine
     from ofakit.data.decoding import BadImage, load_square
-    from ofakit.data.doctor import examine
     from ofakit.data.example import Example
     from ofakit.data.example_dataset import ExampleDataset
     from ofakit.data.expansion import drop_empty, expand
@@ -43,7 +43,7 @@ __getattr__ = exports(
         "ofakit.data.bad_examples": ["BadExamples", "usable_examples"],
         "ofakit.data.example_dataset": ["ExampleDataset"],
         "ofakit.data.decoding": ["BadImage", "load_square"],
-        "ofakit.data.doctor": ["examine"],
+        "ofakit.data.data_doctor": ["examine"],
         "ofakit.data.example": ["Example"],
         "ofakit.data.expansion": ["drop_empty", "expand"],
         "ofakit.data.image_store": ["ImageStore"],
