@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ofakit.hub import CaptionBundle
+    from ofakit.models.ofa import OFAModel
 
 __all__ = ["main"]
 
@@ -91,10 +92,10 @@ def _convert(args: argparse.Namespace) -> dict[str, Any]:
         export_plain(bundle, out, args.style)
     elif args.to == "huggingface":
         with replace_folder(out) as new:
-            save_huggingface(bundle.model, new)
+            save_huggingface(_ofa(bundle), new)
             bundle.tokenizer.save_pretrained(new)
     else:
-        save_fairseq(bundle.model, out)
+        save_fairseq(_ofa(bundle), out)
     return {"out": str(out), "format": args.to, "parameters": sum(p.numel() for p in bundle.model.parameters())}
 
 
@@ -120,6 +121,22 @@ def _replaceable(name: str) -> Path:
             "it would be replaced as a whole"
         )
     return out
+
+
+def _ofa(bundle: CaptionBundle) -> OFAModel:
+    """The model, where it is one that fairseq and Hugging Face know.
+
+    Args:
+        bundle: What is converted.
+
+    Raises:
+        UsageError: It is of another type.
+    """
+    from ofakit.models.ofa import OFAModel
+
+    if not isinstance(bundle.model, OFAModel):
+        raise UsageError(f"only OFA has that format, found a model of the type {bundle.model_type!r}; use --to ofakit")
+    return bundle.model
 
 
 def _bundle(args: argparse.Namespace) -> CaptionBundle:
