@@ -65,9 +65,9 @@ def drawn(count: int) -> list[list[str]]:
 def ours(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
     """Corpus scores from captions as written."""
     from ofakit.scores import bleu, cider, ngrams, ptb_tokenize, rouge_l
-    from ofakit.scores.ptb import tokenizer
+    from ofakit.scores.ptb import ptb_tokenizer
 
-    tokenizer._CHUNKS.clear()
+    ptb_tokenizer._CHUNKS.clear()
     ngrams._last.clear()
     tokens = ptb_tokenize(candidates)
     flat = iter(ptb_tokenize(list(chain.from_iterable(references))))

@@ -1,4 +1,4 @@
-"""Images, folders or JSONL in; one JSON line per image and style out."""
+"""Caption images in a style: takes images, folders or JSONL; prints one line of JSON per image and style."""
 
 from ofakit.cli.caption import main
 

@@ -1,4 +1,4 @@
-"""Look into, convert, extract and average checkpoints."""
+"""Inspect, convert, extract and average checkpoints."""
 
 from ofakit.cli.checkpoint import main
 

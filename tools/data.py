@@ -1,4 +1,4 @@
-"""Look at data, draw scenes, decode images ahead, count document frequencies."""
+"""Check data, draw scenes, decode images in advance, count n-grams, list the words of styles."""
 
 from ofakit.cli.data import main
 

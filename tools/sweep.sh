@@ -3,20 +3,20 @@
 #
 #   tools/sweep.sh SWEEP_CSV BASE_CONF OUT_DIR [METRIC]
 #
-# SWEEP_CSV has dotted keys of the configuration in its first line and one run a line below it:
+# The first line of SWEEP_CSV has dotted keys of the configuration, every line below it is one run:
 #
 #   train.optimizer.lr,objectives.0.label_smoothing
 #   1e-3,0.0
 #   5e-4,0.1
 #
-# A cell is what --set would take; one with a comma in it stands in double quotes, as spreadsheets write it. The metric
-# (default cider) is a number of the tool's last line. OUT_DIR/results.csv gets a row a run: its parameters, the metric,
-# work_dir, status and seconds. Rows that are there already are skipped, and a run that was interrupted is resumed, so
-# the same command goes on after a kill; take a row out of results.csv to try it again. Only the best run's snapshots
-# and model directories stay. The last line of stdout is one JSON object with runs and best.
+# A cell is what --set would take; one that contains a comma is put in double quotes, as spreadsheets do. The metric
+# (default: cider) is a number in the tool's last line. OUT_DIR/results.csv gets one row per run: its parameters, the
+# metric, work_dir, status and seconds. Rows that are already there are skipped and an interrupted run is resumed, so
+# after a kill the same command continues; remove a row from results.csv to repeat its run. Only the best run keeps its
+# snapshots and model directories. The last line of stdout is one JSON object with runs and best.
 #
-#   RULE=min     the least is best (default max)
-#   KEEP=1       keep every run's snapshots and model directories
+#   RULE=min     the smallest number is the best (default: max)
+#   KEEP=1       keep the snapshots and model directories of all runs
 #   FINETUNE     the command of a run (default: python FOLDER_OF_THIS_SCRIPT/finetune.py); split at spaces
 set -u
 

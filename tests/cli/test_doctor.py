@@ -23,13 +23,13 @@ KEYS = {"ofakit", "python", "packages", "devices", "java", "missing", "problems"
 PLUGINS = Path(doctor.__file__).parents[2]
 
 
-def doctor_process(*options, hidden=(), cwd=None):
+def doctor_process(*options, hidden=(), first_on_path="", cwd=None):
     """The doctor in a Python of its own, in which importing the hidden modules fails."""
     code = (
         f"import sys\nsys.modules.update(dict.fromkeys({list(hidden)!r}))\n"
         "from ofakit.cli.main import main\nraise SystemExit(main(['doctor']))"
     )
-    environment = {**os.environ, "PYTHONPATH": str(PLUGINS)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(first_on_path), str(PLUGINS)]))}
     done = subprocess.run(
         [sys.executable, *options, "-c", code], capture_output=True, text=True, cwd=cwd, env=environment
     )
@@ -84,6 +84,15 @@ def test_a_package_that_modelscope_itself_lacks_is_found():
     code, report, _ = doctor_process(hidden=["addict"])
     assert code == 1
     assert any("'ofakit' of TRAINERS" in problem and "addict" in problem for problem in report["problems"])
+
+
+def test_a_package_that_ends_python_is_told_too(tmp_path):
+    """As a library with an instruction that this processor does not have would."""
+    (tmp_path / "timm.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n")
+    code, report, text = doctor_process(first_on_path=tmp_path)
+    assert code == 1 and not report["works"]
+    assert report["problems"] == ["timm ends Python with signal SIGILL; nothing that comes after it was tried"]
+    assert report["problems"][0] in text
 
 
 def test_where_nothing_is_installed_every_package_is_named(tmp_path):

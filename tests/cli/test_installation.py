@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import types
 import warnings
 
@@ -28,7 +29,13 @@ def test_processor(cpuinfo, model, bf16):
     found = installation.processor(cpuinfo)
     assert found["bf16"] == bf16
     assert found["model"] == model if model else found["model"]
-    assert found["threads"] == torch.get_num_threads() and 1 <= found["cores"] <= os.cpu_count()
+    assert 1 <= found["cores"] <= os.cpu_count() and found["memory_gib"] > 0.1
+
+
+def test_threads_are_those_of_pytorch(monkeypatch):
+    assert installation.torch_threads() == torch.get_num_threads()
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert installation.torch_threads() is None
 
 
 def test_a_processor_that_says_nothing_of_itself_is_no_error():
@@ -212,6 +219,15 @@ def test_little_room_and_a_folder_that_cannot_be_written_are_problems(tmp_path, 
     assert "cannot be written" in installation.disk(tmp_path)[1][0]
 
 
+def test_a_folder_that_cannot_be_looked_at_is_a_problem_and_no_traceback(tmp_path, monkeypatch):
+    def usage(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    found, (problem,) = installation.disk(tmp_path)
+    assert found == {"work_dir": str(tmp_path), "free_gib": None} and "PermissionError" in problem
+
+
 def test_packages_older_than_required(monkeypatch):
     required = [
         "torch>=2.6",
@@ -272,9 +288,8 @@ def test_a_package_that_leaves_the_interpreter_while_it_is_imported_is_a_failure
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(installation, "CORE", {"quits": "quits", "breaks": "breaks", "json": "json"})
     monkeypatch.setattr(installation, "version_of", lambda name: "1.0")
-    first, second = installation.import_core()
-    assert first == "quits 1.0 cannot be imported: SystemExit: no licence"
-    assert (
-        second.startswith("breaks 1.0 cannot be imported: OSError: libcudart.so.12: cannot open") and "\n" not in second
-    )
-    assert len(second) < 400 and second.endswith("…")
+    assert installation.import_error("json") is None
+    assert installation.import_error("quits") == "quits 1.0 cannot be imported: SystemExit: no licence"
+    sentence = installation.import_error("breaks")
+    assert sentence.startswith("breaks 1.0 cannot be imported: OSError: libcudart.so.12: cannot open")
+    assert "\n" not in sentence and len(sentence) < 400 and sentence.endswith("…")

@@ -58,67 +58,6 @@ def test_pixels_equal_pillows_bicubic_resize(store, tmp_path, name, mode):
     np.testing.assert_array_equal(ImageStore(store.directory, SIZE)[path], expected)
 
 
-def save_deep(path, pixels):
-    Image.fromarray(pixels).save(path)
-    return path
-
-
-def test_sixteen_bits_of_grey_become_eight(tmp_path):
-    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    expected = load_square(np.stack([grey] * 3, 2), 16)
-    np.testing.assert_array_equal(expected[..., 0], grey)
-    deep = grey.astype(np.uint16) * 257
-    for kind in ("a.png", "a.tif"):
-        np.testing.assert_array_equal(load_square(save_deep(tmp_path / kind, deep), 16), expected)
-    for kind in (deep.astype(">u2"), deep.astype(np.int32), grey.astype(np.int32)):
-        np.testing.assert_array_equal(load_square(Image.fromarray(kind), 16), expected)
-
-
-@pytest.mark.parametrize("pixels", [np.full((4, 4), 0.5, np.float32), np.full((4, 4), 70_000, np.int32)])
-def test_grey_whose_white_is_unknown_is_a_bad_image(tmp_path, pixels):
-    with pytest.raises(BadImage, match="a.tif: expected .* 16 bits"):
-        load_square(save_deep(tmp_path / "a.tif", pixels), 8)
-
-
-@pytest.mark.parametrize("colours", [(), (3,), (4,)])
-def test_arrays_are_images(colours):
-    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, *colours), np.uint8)
-    np.testing.assert_array_equal(load_square(pixels, 8), load_square(Image.fromarray(pixels), 8))
-
-
-@pytest.mark.parametrize(
-    ("image", "found"),
-    [
-        (None, "None"), (3, "3"), (("a.png",), "a.png"), ({"img": "a.png"}, "img"),
-        (np.zeros((4, 4, 3), np.float32), r"float32 of shape \(4, 4, 3\)"), (np.zeros((4, 4, 2), np.uint8), "4, 4, 2"),
-        (np.zeros(4, np.uint8), "uint8 of shape"),
-    ],
-)  # fmt: skip
-def test_what_is_no_image_is_told_from_a_broken_one(image, found):
-    with pytest.raises(BadImage, match=f"expected a path, bytes, a PIL image.*found .*{found}"):
-        load_square(image, 8)
-
-
-def test_addresses_say_that_they_are_not_downloaded():
-    with pytest.raises(BadImage, match="https://example.com/a.png: addresses are not downloaded"):
-        load_square("https://example.com/a.png", 8)
-
-
-def test_exif_orientation_turns_the_image_upright(tmp_path, store):
-    path = tmp_path / "turned.jpg"
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    draw(path, (40, 20), exif=exif)
-    upright = Image.open(path).transpose(Image.Transpose.ROTATE_270).resize((SIZE, SIZE), Image.Resampling.BICUBIC)
-    np.testing.assert_array_equal(store[path], np.asarray(upright))
-
-
-def test_bytes_and_pil_images_give_the_same_pixels(images):
-    expected = load_square(images[0], SIZE)
-    np.testing.assert_array_equal(load_square(images[0].read_bytes(), SIZE), expected)
-    np.testing.assert_array_equal(load_square(Image.open(images[0]), SIZE), expected)
-
-
 def test_nothing_is_decoded_twice(store, images, monkeypatch):
     assert store.add_many(images[:4], workers=2) == {}
     decoded = count_decodes(monkeypatch)

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from torch.utils import backend_registration
 
+from tests.models.ofa.small import SMALL
+
 ROOT = Path(__file__).resolve().parents[2]
 
 SCRIPT = """
@@ -46,6 +48,60 @@ for how in (
 print(json.dumps({"steps": trainer.iter, **trainer.step_logs, **trainer.evaluate()}))
 """
 
+WAITS = """
+import json, sys
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from tests import pretended_device
+
+from ofakit.models.ofa import OFAConfig, OFAModel
+from ofakit.models.ofa.layers import look_up
+from ofakit.objectives.cross_entropy import CrossEntropy
+from ofakit.processes import Processes
+from ofakit.trainers.update import Updater, WeightedObjectives
+
+class Questions(TorchDispatchMode):
+    "What is computed with images and states, and what asks the device for a number or a count."
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+        name = operator.overloadpacket.__name__
+        masks = args[1] if name.startswith("index") and len(args) > 1 and isinstance(args[1], (list, tuple)) else ()
+        asks = name in ("_local_scalar_dense", "nonzero")
+        asks |= any(isinstance(mask, torch.Tensor) and mask.dtype == torch.bool for mask in masks)
+        works = name in ("convolution", "convolution_backward")
+        if asks or works:
+            self.seen.append("question" if asks else "work")
+        return operator(*args, **(kwargs or {}))
+
+def updater(device):
+    torch.manual_seed(0)
+    model = OFAModel(OFAConfig(**json.loads(sys.argv[1]))).to(device).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
+    module = WeightedObjectives(model, {"cross_entropy": CrossEntropy()}, [1.0], "fp32")
+    return model, Updater(module, optimizer, scheduler, Processes(0, 1, torch.device(device)), None, 3)
+
+ids, target = torch.tensor([[0, 5, 6, 7, 2], [0, 5, 6, 2, 1]]), torch.tensor([[5, 6, 2], [7, 2, 1]])
+batch = {"input_ids": ids, "patch_images": torch.randn(2, 3, 32, 32), "patch_masks": torch.tensor([True, False])}
+batch |= {"target": target, "decoder_input_ids": torch.tensor([[0, 5, 6], [0, 7, 1]])}
+(model, there), (twin, here) = updater("sim"), updater("cpu")
+with Questions() as questions:
+    there([{name: value.to("sim") for name, value in batch.items()}], 0)
+here([batch], 0)
+seen = questions.seen
+first, last = seen.index("work"), len(seen) - seen[::-1].index("work")
+weights = model.encoder.embed_tokens.weight.detach().cpu(), twin.encoder.embed_tokens.weight.detach()
+apart = (weights[0] - weights[1]).abs().max().item()
+asked = {"before": seen[:first].count("question"), "inside": seen[first:last].count("question")}
+words = torch.nn.Embedding(8, 1, padding_idx=1).to("sim")
+look_up(words, ids.to("sim")).sum().backward()
+print(json.dumps({**asked, "apart": apart, "gradient": words.weight.grad.flatten().tolist()}))
+"""
+
 OBJECTIVES = {
     "likelihood": [
         {"type": "cross_entropy", "label_smoothing": 0.1, "drop_worst_ratio": 0.2, "r_drop_alpha": 1.0},
@@ -57,20 +113,39 @@ OBJECTIVES = {
 }
 
 
-@pytest.mark.skipif(
+pytestmark = pytest.mark.skipif(
     not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"),
     reason="this PyTorch has no devices that are written in Python",
 )
+
+
+def run_script(script: str, argument: dict) -> dict:
+    """The last line of a script that gets one argument, in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "OMP_NUM_THREADS": "1"}
+    run = subprocess.run(
+        [sys.executable, "-c", script, json.dumps(argument)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert run.returncode == 0, run.stderr[-4000:]
+    return json.loads(run.stdout.splitlines()[-1])
+
+
 @pytest.mark.parametrize(("name", "precision"), [("likelihood", "fp32"), ("likelihood", "bf16"), ("rewards", "fp16")])
 def test_nothing_mixes_devices_or_types(experiment, name, precision):
     train = {"max_steps": 2, "hooks": [{"type": "MetricsFileHook"}], "clip_norm": 1.0, "precision": precision}
     settings = experiment(train=train, evaluation={"precision": precision})
     values = {**settings.model_dump(mode="json"), "objectives": OBJECTIVES[name]}
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "OMP_NUM_THREADS": "1"}
-    run = subprocess.run(
-        [sys.executable, "-c", SCRIPT, json.dumps(values)], env=environment, capture_output=True, text=True, timeout=600
-    )
-    assert run.returncode == 0, run.stderr[-4000:]
-    result = json.loads(run.stdout.splitlines()[-1])
+    result = run_script(SCRIPT, values)
     assert result["steps"] == 2
     assert "cider" in result and result["grad_norm"] > 0
+
+
+def test_a_step_asks_the_device_nothing_while_it_has_work():
+    """Each question makes Python wait until all that was handed to an accelerator is done."""
+    asked = run_script(WAITS, SMALL)
+    assert asked.pop("apart") < 1e-5  # of token embeddings after a step that moves each by up to 1e-3
+    assert asked.pop("gradient") == [2, 0, 2, 0, 0, 2, 2, 1]  # how often each is looked up, padding left out
+    assert asked == {"before": 3, "inside": 0}

@@ -1,1 +1,1 @@
-"""Command lines of the tools; `tools/*.py` are their doors."""
+"""The command lines of the tools; each file in `tools/` only calls one of them."""

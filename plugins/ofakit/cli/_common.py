@@ -1,4 +1,4 @@
-"""What every tool does alike: `--conf`, `--set`, exit codes, and one JSON object as the last line of stdout.
+"""What all tools have in common: `--conf`, `--set`, exit codes, and one JSON object as the last line of stdout.
 
 def main(argv=None):
     parser = tool_parser("Caption images in a style.")
@@ -42,11 +42,11 @@ program: ContextVar[str | None] = ContextVar("program", default=None)
 """What help and messages call the tool, such as "ofakit finetune"; None for the name of the script that runs."""
 
 NO_CHARACTER = re.compile("[\ud800-\udfff]")
-"""What Python makes of the bytes of a file's name that are no UTF-8."""
+"""What Python makes of bytes in a file name that are not UTF-8."""
 
 
 class ToolParser(argparse.ArgumentParser):
-    """A parser that keeps line breaks and takes no abbreviated options; its subcommands are parsed likewise."""
+    """A parser that keeps line breaks and takes no abbreviated options; nor do its subcommands."""
 
     def __init__(self, **settings: Any) -> None:
         own = {"prog": program.get(), "formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
@@ -54,7 +54,7 @@ class ToolParser(argparse.ArgumentParser):
 
 
 def tool_parser(description: str, epilog: str | None = None) -> argparse.ArgumentParser:
-    """An argument parser in the house's form.
+    """An argument parser as every tool has it.
 
     Args:
         description: One sentence on what the tool does.
@@ -81,14 +81,14 @@ def model_to_score(config: ExperimentConfig, checkpoint: str | None) -> str | No
     """The model directory to score.
 
     Args:
-        config: The experiment; of its run directory the best model is scored, or the last where none was chosen.
-        checkpoint: The directory that was named instead, or None.
+        config: The experiment. The best model of its run directory is scored, or the last one if none was chosen.
+        checkpoint: A directory to score instead, or None.
 
     Returns:
-        None for the model that the configuration starts from, where the run directory has none.
+        The directory; None for the model that the configuration starts from, if the run directory has none.
 
     Raises:
-        UsageError: There is no model at all.
+        UsageError: There is no model to score.
     """
     if checkpoint is not None:
         return checkpoint
@@ -128,12 +128,12 @@ def run_tool(
 
     Args:
         parser: Knows the arguments.
-        run: Does the work; what it returns is printed as the last line of stdout. None prints nothing.
+        run: Does the work. What it returns is printed as the last line of stdout; nothing is printed for None.
         argv: The arguments; None takes those of the process.
 
     Returns:
-        0 done, 2 bad usage, configuration or data, 130 interrupted, 1 anything else; a traceback is printed only for an
-        error that ofakit does not raise on purpose.
+        0 for success, 2 for bad usage, configuration or data, 130 when interrupted, 1 for anything else. A traceback is
+        printed only for an error that ofakit does not raise on purpose.
     """
     args = parser.parse_args(argv)
     try:
@@ -156,10 +156,10 @@ def run_tool(
 
 
 def print_json(value: Any) -> None:
-    """Print one line of JSON that every reader can decode: what is no character becomes U+FFFD, and NaN null.
+    """Print one line of JSON that every parser accepts: what is not a character becomes U+FFFD, and NaN becomes null.
 
     Args:
-        value: What JSON can hold, and numbers that it cannot: NaN and infinity.
+        value: Whatever JSON can hold, and also NaN and infinity, which it cannot.
 
     Raises:
         OfakitError: Whoever read stdout has closed it, as `head` does.
@@ -168,13 +168,13 @@ def print_json(value: Any) -> None:
     try:
         print(NO_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", line), flush=True)
     except BrokenPipeError:
-        # At its exit Python would try once more to write what is left, and complain.
+        # Otherwise Python would try again to write what is left when it exits, and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise OfakitError("stdout was closed before the tool was done") from None
 
 
 def _finite(value: Any) -> Any:
-    """The value with None for every number that JSON does not have."""
+    """The value, with None in place of numbers that JSON cannot hold."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -183,17 +183,17 @@ def _finite(value: Any) -> Any:
 
 
 def output_file(name: str, argument: str) -> Path:
-    """A file that an argument names, checked before the work is done.
+    """A file that an argument names, checked before any work is done.
 
     Args:
-        name: As it was given.
+        name: As given on the command line.
         argument: Such as "--output", for the message.
 
     Returns:
-        The file; its folder may be missing still.
+        The file; its folder need not exist yet.
 
     Raises:
-        UsageError: A folder has the name, or a file stands where its folder would be.
+        UsageError: It is a folder, or a file is in the place of its folder.
     """
     from pathlib import Path
 
@@ -205,11 +205,11 @@ def output_file(name: str, argument: str) -> Path:
 
 
 def check_parents(path: Path, argument: str) -> None:
-    """Refuse what would lie below a file.
+    """Refuse a path that leads through a file.
 
     Args:
         path: What is to be written.
-        argument: What names it, for the message.
+        argument: The argument that names it, for the message.
 
     Raises:
         UsageError: One of the folders above is a file.
@@ -220,13 +220,13 @@ def check_parents(path: Path, argument: str) -> None:
 
 
 def positive(text: str) -> int:
-    """The type of an argument that counts from 1.
+    """The type of an argument that must be a whole number of at least 1.
 
     Args:
-        text: As it was given.
+        text: As given on the command line.
 
     Raises:
-        argparse.ArgumentTypeError: It is no such number.
+        argparse.ArgumentTypeError: It is anything else.
     """
     number = int(text) if text.isdecimal() else 0
     if number < 1:

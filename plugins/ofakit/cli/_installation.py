@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 __all__ = [
-    "CORE", "OPTIONAL", "Missing", "cuda_devices", "disk", "environment", "import_core", "java", "jq",
-    "modelscope_names", "older_than_required", "optional_packages", "processor", "version_of",
+    "CORE", "OPTIONAL", "Missing", "cuda_devices", "disk", "environment", "import_error", "java", "jq",
+    "modelscope_names", "older_than_required", "optional_packages", "processor", "torch_threads", "version_of",
 ]  # fmt: skip
 
 CORE = {
@@ -93,21 +93,25 @@ def version_of(distribution: str) -> str | None:
         return None
 
 
-def import_core() -> list[str]:
-    """Import every core package.
+def import_error(distribution: str) -> str | None:
+    """Import a core package.
+
+    Args:
+        distribution: A key of `CORE`.
 
     Returns:
-        A sentence for each that cannot be imported.
+        A sentence that says why it cannot be imported, None where it can.
     """
-    failures = []
-    for distribution, module in CORE.items():
-        _, error = _attempt(partial(importlib.import_module, module))
-        version = version_of(distribution)
-        if error is not None and version is None:
-            failures.append(f"{distribution} is not installed; pip install {distribution}")
-        elif error is not None:
-            failures.append(f"{distribution} {version} cannot be imported: {error}")
-    return failures
+    _, error = _attempt(partial(importlib.import_module, CORE[distribution]))
+    version = version_of(distribution)
+    if error is not None and version is None:
+        return f"{distribution} is not installed; pip install {distribution}"
+    return None if error is None else f"{distribution} {version} cannot be imported: {error}"
+
+
+def torch_threads() -> int | None:
+    """How many threads PyTorch computes with; None without it."""
+    return _attempt(lambda: importlib.import_module("torch").get_num_threads())[0]
 
 
 def optional_packages() -> tuple[dict[str, str | None], list[Missing]]:
@@ -141,20 +145,18 @@ def processor(cpuinfo: str | None = None) -> dict[str, Any]:
         cpuinfo: What /proc/cpuinfo holds; None reads it where there is one.
 
     Returns:
-        `model`; `cores` that this process may use; `threads` of PyTorch, None without it; `memory_gib`, and `bf16`: the
-        instructions that bf16 products are computed by, None where there are none.
+        `model`; `cores` that this process may use; `memory_gib`; and `bf16`, the instructions that bf16 products are
+        computed by, None where there are none.
     """
     if cpuinfo is None:
         cpuinfo, _ = _attempt(lambda: Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace"))
     fields = dict(re.findall(r"^(model name|flags|Features)\s*:\s*(.*)$", cpuinfo or "", re.MULTILINE))
     flags = f"{fields.get('flags', '')} {fields.get('Features', '')}".split()
     cores, _ = _attempt(lambda: len(os.sched_getaffinity(0)))
-    threads, _ = _attempt(lambda: importlib.import_module("torch").get_num_threads())
     memory, _ = _attempt(lambda: round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB, 1))
     return {
         "model": fields.get("model name") or platform.processor() or platform.machine(),
         "cores": cores or os.cpu_count(),
-        "threads": threads,
         "memory_gib": memory,
         "bf16": next((name for flag, name in BF16_FLAGS.items() if flag in flags), None),
     }
@@ -230,10 +232,18 @@ def disk(work_dir: Path) -> tuple[dict[str, Any], list[str]]:
         work_dir: Need not exist; the folder above it that does is looked at.
 
     Returns:
-        `work_dir` and `free_gib`; and what stands against writing there.
+        `work_dir` and `free_gib`, None where it cannot be told; and what stands against writing there.
     """
-    folder = next(path for path in (work_dir.absolute(), *work_dir.absolute().parents) if path.exists())
-    free = shutil.disk_usage(folder).free / GIB
+
+    def look() -> tuple[Path, float]:
+        absolute = work_dir.absolute()
+        folder = next(path for path in (absolute, *absolute.parents) if path.exists())
+        return folder, shutil.disk_usage(folder).free / GIB
+
+    found, error = _attempt(look)
+    if found is None:
+        return {"work_dir": str(work_dir), "free_gib": None}, [f"{work_dir} cannot be looked at: {error}"]
+    folder, free = found
     problems = []
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         problems.append(f"{folder} cannot be written to; choose another folder by --set work_dir=DIR")

@@ -1,4 +1,4 @@
-"""`tools/caption.py`: images, folders or JSONL in; one JSON line per image and style out."""
+"""`tools/caption.py`: takes images, folders or JSONL; prints one line of JSON per image and style."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["main"]
 EXAMPLES = """examples:
   python tools/caption.py --model work_dir/quickstart/output --image scene.png --style pirate
   python tools/caption.py --model DIR --image a.jpg --image folder/ --all-styles
-  python tools/caption.py --model DIR --jsonl requests.jsonl        # {"image": "a.jpg", "style": "poetic"} a line
-  python tools/caption.py --model DIR --image a.jpg --rerank itm    # DIR was trained with the objective itm
+  python tools/caption.py --model DIR --jsonl requests.jsonl        # lines like {"image": "a.jpg", "style": "poetic"}
+  python tools/caption.py --model DIR --image a.jpg --rerank itm          # DIR was trained with the objective itm
 
-Every line of stdout is a JSON object with image, style, caption and score (with --rerank also p_yes), or error; the
-last one sums up."""
+Every line of stdout is a JSON object with image, style, caption and score (with --rerank also p_yes), or with image,
+style and error. The last line counts captions and errors."""
 
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
@@ -39,25 +39,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = tool_parser("Caption images in a style.", EXAMPLES)
     parser.add_argument("--model", required=True, metavar="DIR", help="model directory or hub id")
     parser.add_argument("--image", action="append", default=[], metavar="FILE", help="image or folder (repeatable)")
-    parser.add_argument("--jsonl", metavar="FILE", help="requests: image, and style if it has one; - reads stdin")
+    parser.add_argument("--jsonl", metavar="FILE", help="requests with image and, if any, style; - reads stdin")
     parser.add_argument("--style", action="append", default=[], metavar="NAME", help="style to write in (repeatable)")
-    parser.add_argument("--all-styles", action="store_true", help="every style that the model was taught")
+    parser.add_argument("--all-styles", action="store_true", help="write in every style that the model was taught")
     parser.add_argument("--strict", action="store_true", help="a style that the model was not taught is an error")
     parser.add_argument("--num_beams", type=int, metavar="N", help="beam width; default: the model's own")
     parser.add_argument("--num_return", type=int, default=1, metavar="N", help="captions per image and style")
     parser.add_argument(
-        "--rerank", choices=("itm", "none"), help="itm: of the num_beams hypotheses the one that the model most surely "
-        "finds true of image and style; none: the one with the best score; default: the model's own",
+        "--rerank", choices=("itm", "none"), help="itm: of the num_beams hypotheses, take the one that the model most "
+        "certainly says fits image and style; none: the one with the best score; default: the model's own",
     )  # fmt: skip
-    parser.add_argument("--max_length", type=int, metavar="N", help="longest caption in tokens")
-    parser.add_argument("--batch_size", type=positive, default=16, metavar="N", help="images at once; default: 16")
+    parser.add_argument("--max_length", type=int, metavar="N", help="maximum length of a caption in tokens")
+    parser.add_argument("--batch_size", type=positive, default=16, metavar="N", help="images per batch; default: 16")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
     parser.add_argument("--device", metavar="NAME", help="cpu or gpu; default: a GPU where there is one")
     return run_tool(parser, run, argv)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Caption what is asked for and print a line each.
+    """Caption what is asked for and print one line for each.
 
     Args:
         args: The parsed arguments.
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         The summary for the last line.
 
     Raises:
-        UsageError: Nothing to caption, no such model, or an unknown style with --strict.
+        UsageError: There is nothing to caption or no such model, or a style is unknown and --strict was given.
     """
     requests = list(_requests(args))
     if not requests:
@@ -94,14 +94,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
-    """What the arguments change of the model's generation settings."""
+    """The generation settings that the arguments change."""
     given = {"num_beams": args.num_beams, "max_length": args.max_length, "num_return_sequences": args.num_return}
     settings = {key: value for key, value in given.items() if value is not None}
     return settings if args.rerank is None else {**settings, "rerank": None if args.rerank == "none" else args.rerank}
 
 
 def _requests(args: argparse.Namespace) -> Iterator[tuple[Any, Any]]:
-    """Every image asked for, with the style of its JSONL line, as they stand there."""
+    """Every image asked for, with the style of its JSONL line, both as they were written."""
     from pathlib import Path
 
     for name in args.image:
@@ -117,7 +117,7 @@ def _requests(args: argparse.Namespace) -> Iterator[tuple[Any, Any]]:
 
 
 def _images_in(folder: Path) -> list[str]:
-    """The images of a folder and those below. What is hidden is left out: thumbnails, and macOS's "._" companions."""
+    """The images in a folder and its subfolders, except hidden ones such as thumbnails and macOS's "._" files."""
     found = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGES)
     return sorted(str(path) for path in found if not any(p.startswith(".") for p in path.relative_to(folder).parts))
 
@@ -135,7 +135,7 @@ def _requests_of_lines(name: str) -> Iterator[tuple[Any, Any]]:
 
 
 def _check_styles(captioner: Any, styles: list[str], strict: bool) -> None:
-    """Refuse or warn of the styles that the model was not taught."""
+    """Refuse styles that the model was not taught, or warn about them."""
     known = captioner.bundle.styles
     unknown = sorted({style for style in styles if known is None or style not in known})
     if unknown and (strict or known is None):

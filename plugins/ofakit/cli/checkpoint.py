@@ -1,4 +1,4 @@
-"""`tools/checkpoint.py`: look into a checkpoint, convert it, take it out of a tar archive, average several."""
+"""`tools/checkpoint.py`: inspect a checkpoint, convert it, extract it from a tar archive, average several."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ofakit.hub import CaptionBundle
+    from ofakit.models.ofa import OFAModel
 
 __all__ = ["main"]
 
@@ -23,7 +24,7 @@ EXAMPLES = """examples:
   python tools/checkpoint.py extract download.tar checkpoint_best.pt --out models/
   python tools/checkpoint.py average work_dir/a/best work_dir/b/best --out averaged
 
-Formats: ofakit (styles and all), plain or modelscope (a directory for ModelScope's own OFA), huggingface,
+Formats: ofakit (with styles and settings), plain or modelscope (a directory for ModelScope's own OFA), huggingface,
 fairseq (one .pt file)."""
 
 FORMATS = ("ofakit", "plain", "modelscope", "huggingface", "fairseq")
@@ -38,29 +39,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    parser = tool_parser("Look into, convert, extract and average checkpoints.", EXAMPLES)
+    parser = tool_parser("Inspect, convert, extract and average checkpoints.", EXAMPLES)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    inspect = commands.add_parser("inspect", help="what a checkpoint is")
+    inspect = commands.add_parser("inspect", help="say what a checkpoint holds")
     inspect.add_argument("path", help="model directory, snapshot of a run, or file")
-    convert = commands.add_parser("convert", help="write it in another format")
+    convert = commands.add_parser("convert", help="write a checkpoint in another format")
     convert.add_argument("path", help="model directory or file")
     convert.add_argument("out", help="directory, or .pt file for fairseq")
     convert.add_argument("--to", choices=FORMATS, required=True, help="the format to write")
-    convert.add_argument("--tokenizer", metavar="DIR", help="vocabulary for a file that has none")
-    convert.add_argument("--style", metavar="NAME", help="style of the one prompt of a plain directory")
+    convert.add_argument("--tokenizer", metavar="DIR", help="vocabulary, for a checkpoint that has none")
+    convert.add_argument("--style", metavar="NAME", help="the style that the one prompt of a plain directory asks for")
     convert.add_argument("--allow-partial", action="store_true", help="accept missing or unexpected weights")
-    extract = commands.add_parser("extract", help="take a checkpoint out of a tar archive")
+    extract = commands.add_parser("extract", help="extract a checkpoint from a tar archive")
     extract.add_argument("archive")
-    extract.add_argument("member", help="path in the archive, or the end of it")
-    extract.add_argument("--out", default=".", metavar="PATH", help="file to write, or FOLDER/ for it; default: here")
-    average = commands.add_parser("average", help="the mean of several checkpoints of one model")
-    average.add_argument("paths", nargs="+", metavar="path", help="model directories; all else is the first one's")
+    extract.add_argument("member", help="its path in the archive, or the end of that path")
+    extract.add_argument(
+        "--out", default=".", metavar="PATH", help="file to write, or FOLDER/ to put it in; default: here"
+    )
+    average = commands.add_parser("average", help="average several checkpoints of one model")
+    average.add_argument(
+        "paths", nargs="+", metavar="path", help="model directories; tokenizer and settings come from the first"
+    )
     average.add_argument("--out", required=True, metavar="DIR")
     return run_tool(parser, run, argv)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Do what the subcommand says.
+    """Run the subcommand.
 
     Args:
         args: The parsed arguments.
@@ -87,21 +92,21 @@ def _convert(args: argparse.Namespace) -> dict[str, Any]:
         export_plain(bundle, out, args.style)
     elif args.to == "huggingface":
         with replace_folder(out) as new:
-            save_huggingface(bundle.model, new)
+            save_huggingface(_ofa(bundle), new)
             bundle.tokenizer.save_pretrained(new)
     else:
-        save_fairseq(bundle.model, out)
+        save_fairseq(_ofa(bundle), out)
     return {"out": str(out), "format": args.to, "parameters": sum(p.numel() for p in bundle.model.parameters())}
 
 
 def _replaceable(name: str) -> Path:
-    """A place for a model directory: a new one, an empty folder, or one that holds a model, which is replaced.
+    """Where a model directory may be written: a new or an empty folder, or one that holds a model to be replaced.
 
     Args:
-        name: As it was given.
+        name: As given on the command line.
 
     Raises:
-        UsageError: Other things would be lost, or a file stands in the way.
+        UsageError: Something else would be lost, or a file is in the way.
     """
     from pathlib import Path
 
@@ -118,8 +123,24 @@ def _replaceable(name: str) -> Path:
     return out
 
 
+def _ofa(bundle: CaptionBundle) -> OFAModel:
+    """The model, where it is one that fairseq and Hugging Face know.
+
+    Args:
+        bundle: What is converted.
+
+    Raises:
+        UsageError: It is of another type.
+    """
+    from ofakit.models.ofa import OFAModel
+
+    if not isinstance(bundle.model, OFAModel):
+        raise UsageError(f"only OFA has that format, found a model of the type {bundle.model_type!r}; use --to ofakit")
+    return bundle.model
+
+
 def _bundle(args: argparse.Namespace) -> CaptionBundle:
-    """The checkpoint with a tokenizer: its own, or the one that was named."""
+    """The checkpoint with its own tokenizer or the one that was named."""
     from pathlib import Path
 
     from ofakit.hub import CaptionBundle, load_bundle, resolve_model

@@ -1,4 +1,4 @@
-"""`tools/compare.py`: do two sets of predictions differ, or is it chance? Tables in Markdown and LaTeX."""
+"""`tools/compare.py`: do two sets of predictions differ, or is it chance? With tables in Markdown and LaTeX."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ EXAMPLES = """examples:
   python tools/compare.py a.json b.json --references annotations.json
   python tools/compare.py base.jsonl scst.jsonl --references test.jsonl --latex table.tex
 
-Predictions are COCO results JSON or JSONL with id and caption. Without --references, prediction lines must carry
-their references. Tables come first on stdout, then one JSON object."""
+Predictions are COCO results JSON or JSONL with id and caption. Without --references, each line of the predictions must
+contain its references. The tables come first on stdout, then one JSON object."""
 
 TITLES = {
     "bleu1": "BLEU-1", "bleu2": "BLEU-2", "bleu3": "BLEU-3", "bleu4": "BLEU-4", "rouge_l": "ROUGE-L",
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    parser = tool_parser("Compare predictions of two systems or more on the same images.", EXAMPLES)
+    parser = tool_parser("Compare the predictions of two or more systems on the same images.", EXAMPLES)
     add_arguments(parser)
     return run_tool(parser, run, argv)
 
@@ -48,20 +48,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     Args:
         parser: Gets the arguments.
     """
-    parser.add_argument("predictions", nargs="+", metavar="FILE", help="predictions, two files or more")
+    parser.add_argument("predictions", nargs="+", metavar="FILE", help="predictions, two or more files")
     parser.add_argument("--references", metavar="FILE", help="COCO annotations JSON or JSONL with id and captions")
     parser.add_argument("--document-frequency", metavar="FILE", help="for CIDEr-D: tools/data.py document-frequency")
-    parser.add_argument("--p", type=float, default=0.01, metavar="P", help="significant at or below (default: 0.01)")
+    parser.add_argument("--p", type=float, default=0.01, metavar="P", help="significance level (default: 0.01)")
     parser.add_argument("--rounds", type=int, default=10_000, metavar="N", help="random swaps (default: 10000)")
-    parser.add_argument("--bootstrap", type=int, default=1000, metavar="N", help="resamples for intervals")
-    parser.add_argument("--seed", type=int, default=0, help="of swaps and resamples (default: 0)")
+    parser.add_argument(
+        "--bootstrap", type=int, default=1000, metavar="N", help="resamples for intervals (default: 1000)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of swaps and resamples (default: 0)")
     parser.add_argument("--no-java", action="store_true", help="leave out METEOR and SPICE")
-    parser.add_argument("--markdown", metavar="FILE", help="write the Markdown table there too")
-    parser.add_argument("--latex", metavar="FILE", help="write the LaTeX table there too")
+    parser.add_argument("--markdown", metavar="FILE", help="also write the Markdown table to this file")
+    parser.add_argument("--latex", metavar="FILE", help="also write the LaTeX table to this file")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Compare, print the tables, and give the result.
+    """Compare, print the tables, and return the result.
 
     Args:
         args: The parsed arguments.

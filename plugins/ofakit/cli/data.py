@@ -1,4 +1,4 @@
-"""`tools/data.py`: look at data, draw scenes, decode images ahead, count document frequencies, list style words."""
+"""`tools/data.py`: check data, draw scenes, decode images in advance, count n-grams, list the words of styles."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXAMPLES = """examples:
   python tools/data.py store --conf configs/caption/flickrstyle.json --set data.root=DIR
   python tools/data.py style-words --conf configs/caption/flickrstyle.json --set data.root=DIR --top 10
 
-What the doctor finds is told on stderr. The last line of stdout is one JSON object."""
+What the doctor finds is reported on stderr. The last line of stdout is one JSON object."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    parser = tool_parser("Look at data and prepare it.", EXAMPLES)
+    parser = tool_parser("Check data and prepare it.", EXAMPLES)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_doctor(commands)
     _add_scenes(commands)
@@ -50,33 +50,37 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _add_doctor(commands: Any) -> None:
     parser = commands.add_parser("doctor", help="report what is wrong with a data set and what is in it")
     _add_data_arguments(parser)
-    parser.add_argument("--no-images", action="store_true", help="leave the images alone; look at the texts only")
-    parser.add_argument("--list", metavar="FILE", help="write every problem to this JSON file")
+    parser.add_argument("--no-images", action="store_true", help="look at the texts only")
+    parser.add_argument("--list", metavar="FILE", help="also write every problem to this JSON file")
     parser.set_defaults(run=_doctor)
 
 
 def _add_scenes(commands: Any) -> None:
     parser = commands.add_parser("scenes", help="draw the quickstart's scenes and write their captions")
     parser.add_argument("--root", default="work_dir/scenes", metavar="DIR", help="default: work_dir/scenes")
-    parser.add_argument("--images", type=int, default=2000, metavar="N", help="of the training split; default: 2000")
-    parser.add_argument("--val", type=int, default=100, metavar="N", help="images; default: 100")
-    parser.add_argument("--test", type=int, default=200, metavar="N", help="images; default: 200")
-    parser.add_argument("--size", type=int, default=64, metavar="PIXELS", help="a side; default: 64")
+    parser.add_argument("--images", type=int, default=2000, metavar="N", help="training images; default: 2000")
+    parser.add_argument("--val", type=int, default=100, metavar="N", help="validation images; default: 100")
+    parser.add_argument("--test", type=int, default=200, metavar="N", help="test images; default: 200")
+    parser.add_argument("--size", type=int, default=64, metavar="PIXELS", help="side of an image; default: 64")
     parser.add_argument("--seed", type=int, default=7, metavar="N", help="default: 7")
-    parser.add_argument("--pairs", type=float, default=0.3, metavar="SHARE", help="of two-shape scenes; default: 0.3")
+    parser.add_argument(
+        "--pairs", type=float, default=0.3, metavar="SHARE", help="scenes with two shapes; default: 0.3"
+    )
     parser.set_defaults(run=_scenes)
 
 
 def _add_store(commands: Any) -> None:
-    parser = commands.add_parser("store", help="decode the images of an experiment ahead of its training")
+    parser = commands.add_parser("store", help="decode the images of an experiment before it is trained")
     _add_data_arguments(parser)
     parser.add_argument("--store", metavar="DIR", help="default: data.image_store of the configuration")
-    parser.add_argument("--size", type=positive, metavar="PIXELS", help="a side; default: that of the training")
+    parser.add_argument("--size", type=positive, metavar="PIXELS", help="side of an image; default: as in training")
     parser.set_defaults(run=_store)
 
 
 def _add_document_frequency(commands: Any) -> None:
-    parser = commands.add_parser("document-frequency", help="count in how many images' captions each n-gram occurs")
+    parser = commands.add_parser(
+        "document-frequency", help="count in the captions of how many images each n-gram occurs"
+    )
     document_frequency.add_arguments(parser)
     parser.set_defaults(run=document_frequency.run)
 
@@ -85,31 +89,31 @@ def _add_style_words(commands: Any) -> None:
     parser = commands.add_parser(
         "style-words", help="list the words that set each style apart, as style_mlm finds them"
     )
-    _add_source_arguments(parser, "the training split, or every split of a reader that has no split `train`")
-    parser.add_argument("--top", type=int, default=20, metavar="N", help="words a style at most; default: 20")
+    _add_source_arguments(parser, "the training split, or every split if a reader has no split `train`")
+    parser.add_argument("--top", type=int, default=20, metavar="N", help="words per style at most; default: 20")
     parser.add_argument(
         "--min-score", type=float, default=1.0, metavar="Z", help="smallest z-score of the log-odds; default: 1"
     )
     parser.add_argument("--min-count", type=int, default=1, metavar="N", help="leave out rarer words; default: 1")
-    parser.add_argument("--output", metavar="FILE", help="write the words and scores to this JSON file")
+    parser.add_argument("--output", metavar="FILE", help="also write the words and scores to this JSON file")
     parser.set_defaults(run=_style_words)
 
 
 def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
-    _add_source_arguments(parser, "those of the configuration, or every split of the reader")
-    parser.add_argument("--workers", type=positive, metavar="N", help="threads that decode; default: one a core")
+    _add_source_arguments(parser, "those of the configuration, or all splits of the reader")
+    parser.add_argument("--workers", type=positive, metavar="N", help="threads that decode; default: one per core")
 
 
 def _add_source_arguments(parser: argparse.ArgumentParser, default_split: str) -> None:
     add_config_arguments(parser, required=False)
-    parser.add_argument("--reader", metavar="JSON", help='a reader without an experiment: {"type": …, "root": …}')
+    parser.add_argument("--reader", metavar="JSON", help='a reader instead of an experiment: {"type": …, "root": …}')
     parser.add_argument(
         "--split", action="append", metavar="NAME", help=f"split or slice (repeatable); default: {default_split}"
     )
 
 
 def _doctor(args: argparse.Namespace) -> dict[str, Any]:
-    from ofakit.data.doctor import describe, examine
+    from ofakit.data.data_doctor import describe, examine
     from ofakit.files import write_text
 
     target = None if args.list is None else output_file(args.list, "--list")

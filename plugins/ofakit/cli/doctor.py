@@ -6,13 +6,15 @@ import argparse
 import os
 import platform
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ofakit import __version__
 from ofakit.cli import _installation as installation
 from ofakit.cli._common import run_tool, tool_parser
+from ofakit.cli._probe import run_steps
 
 __all__ = ["describe", "examine", "main"]
 
@@ -52,11 +54,8 @@ def examine(work_dir: Path) -> dict[str, Any]:
         are objects with `for`, `missing` and `install`; `problems` are sentences; `works` says whether every core
         package can be imported, ofakit's own files among them.
     """
-    failures = installation.import_core()
-    names, name_failures = ({}, []) if failures else installation.modelscope_names()
-    failures += name_failures
+    imports = _try_imports()
     cpu = installation.processor()
-    gpus, gpu_problems = installation.cuda_devices() if sys.modules.get("torch") else ([], [])
     disk, disk_problems = installation.disk(work_dir)
     variables, variable_problems = installation.environment(os.environ, cpu["cores"])
     java, java_rows = installation.java()
@@ -68,17 +67,51 @@ def examine(work_dir: Path) -> dict[str, Any]:
         "location": str(Path(__file__).parents[1]),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "works": not failures,
+        "works": not imports.failures,
         "packages": {name: installation.version_of(name) for name in installation.CORE} | optional,
-        "devices": {"cpu": cpu, "cuda": gpus},
-        "modelscope": names,
+        "devices": {"cpu": cpu | {"threads": imports.threads}, "cuda": imports.gpus},
+        "modelscope": imports.names,
         "java": java,
         "jq": jq,
         "disk": disk,
         "environment": variables,
         "missing": [row.as_json() for row in (*java_rows, *jq_rows, *rows)],
-        "problems": [*failures, *old, *gpu_problems, *disk_problems, *variable_problems],
+        "problems": [*imports.failures, *old, *imports.problems, *disk_problems, *variable_problems],
     }
+
+
+class Imports(NamedTuple):
+    """What comes to light by importing the core packages.
+
+    Attributes:
+        failures: Sentences on what cannot be imported.
+        threads: Of PyTorch; None without it.
+        gpus: That PyTorch can use.
+        problems: What keeps it from using one.
+        names: Of OFA in ModelScope, by registry.
+    """
+
+    failures: list[str]
+    threads: int | None
+    gpus: list[dict[str, Any]]
+    problems: list[str]
+    names: dict[str, list[str]]
+
+
+def _try_imports() -> Imports:
+    """Import the core packages in another process, which one of them may end, and ask them about this machine."""
+    steps: dict[str, Callable[[], Any]] = {name: partial(installation.import_error, name) for name in installation.CORE}
+    steps |= {"threads": installation.torch_threads, "CUDA": installation.cuda_devices}
+    steps["ofakit.modelscope"] = installation.modelscope_names
+    results, end = run_steps(steps)
+    failures = [results[name] for name in installation.CORE if results.get(name) is not None]
+    if end is not None:
+        fatal = next(name for name in steps if name not in results)
+        failures.append(f"{fatal} ends Python with {end}; nothing that comes after it was tried")
+    # Without PyTorch or ModelScope these two only repeat why.
+    gpus, problems = results.get("CUDA", ([], [])) if results.get("torch") is None else ([], [])
+    names, name_failures = results.get("ofakit.modelscope", ({}, [])) if not failures else ({}, [])
+    return Imports([*failures, *name_failures], results.get("threads"), gpus, problems, names)
 
 
 def describe(report: Mapping[str, Any]) -> str:
@@ -93,7 +126,7 @@ def describe(report: Mapping[str, Any]) -> str:
         "Packages": _columns((name, version or "-") for name, version in report["packages"].items()),
         "Devices": _columns(_device_rows(report["devices"])),
         "Programs": _columns([("java", java["version"] or "-"), ("jq", report["jq"] or "-")]),
-        "Disk": [f"{disk['free_gib']} GiB free for {disk['work_dir']}"],
+        "Disk": [] if disk["free_gib"] is None else [f"{disk['free_gib']} GiB free for {disk['work_dir']}"],
         "Names in ModelScope": _columns(
             (registry.lower(), ", ".join(names)) for registry, names in report["modelscope"].items() if names
         ),

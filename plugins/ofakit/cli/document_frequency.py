@@ -1,4 +1,4 @@
-"""`tools/data.py document-frequency`: count once in how many images' captions each n-gram occurs, for CIDEr-D."""
+"""`tools/data.py document-frequency`: count in the captions of how many images each n-gram occurs, for CIDEr-D."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", metavar="NAME", help="split or slice of the experiment; default: its data.train")
     parser.add_argument("--references", metavar="FILE", help="instead of --conf: COCO annotations JSON or JSONL")
     parser.add_argument("--for-reward", action="store_true", help="count as the reward cider_d does, not as scoring")
-    parser.add_argument("--output", metavar="FILE", required=True, help="where to write it, such as train.df.npz")
+    parser.add_argument("--output", metavar="FILE", required=True, help="file to write, such as train.df.npz")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         args: The parsed arguments.
 
     Returns:
-        `output`, `documents`, `ngrams`, and `skipped`: captions without a word.
+        `output`, `documents`, `ngrams`, and `skipped`, the number of captions without a word.
 
     Raises:
         UsageError: Neither or both sources were given, one cannot be read, or the file cannot be written.
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _words(captions: list[str], for_reward: bool) -> list[str]:
-    """The words of each caption as they will be looked up; empty where it has none."""
+    """The words of each caption in the form in which they will be looked up; empty if it has none."""
     from ofakit.rewards.cider_d import ended
     from ofakit.scores import ptb_tokenize
     from ofakit.scores.document_frequencies import END

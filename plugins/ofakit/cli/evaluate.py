@@ -32,16 +32,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_config_arguments(parser, required=False)
     parser.add_argument("--checkpoint", metavar="DIR", help="model directory; default: the run's best/, or output/")
     parser.add_argument("--split", choices=("train", "val", "test"), default="test", help="default: test")
-    parser.add_argument("--predictions", metavar="FILE", help="captions of any system")
+    parser.add_argument("--predictions", metavar="FILE", help="captions of any system to score")
     parser.add_argument("--references", metavar="FILE", help="what they are scored against")
     parser.add_argument("--document-frequency", metavar="FILE", help="for CIDEr-D: tools/data.py document-frequency")
-    parser.add_argument("--bootstrap", type=int, default=1000, metavar="N", help="resamples for confidence intervals")
+    parser.add_argument(
+        "--bootstrap", type=int, default=1000, metavar="N", help="resamples for intervals; default: 1000"
+    )
     parser.add_argument("--device", metavar="NAME", help="cpu or gpu; default: a GPU where there is one")
     return run_tool(parser, run, argv)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Score files, or a model.
+    """Score two files, or a model.
 
     Args:
         args: The parsed arguments.

@@ -1,12 +1,12 @@
 """Score caption files of any system: COCO results or JSON lines against COCO annotations or JSON lines.
 
     predictions   [{"image_id": 1, "caption": "a dog"}, ...]                  COCO results
-                  {"id": "1", "caption": "a dog"}                             one line a caption
+                  {"id": "1", "caption": "a dog"}                             one line per caption
     references    {"annotations": [{"image_id": 1, "caption": "A dog."}, ...]}  COCO annotations
                   {"id": "1", "captions": ["A dog.", "The dog."]}             one line per image
 
-Ids are compared as text, so 1 and "1" are the same image. A caption nobody can score is skipped and counted; ids
-that do not fit together are an error, so no caption is ever scored against another image.
+Ids are compared as text, so 1 and "1" are the same image. A caption that cannot be scored is skipped and counted. Ids
+that do not match are an error, so a caption is never scored against the references of another image.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Aligned(NamedTuple):
     """Captions and references in the same order, tokenized.
 
     Attributes:
-        ids: Of the items that are scored.
-        candidates: One tokenized caption an item.
+        ids: The items that are scored.
+        candidates: One tokenized caption per item.
         references: The tokenized references of each.
-        skipped: How many were left out, by reason; only reasons that occurred.
+        skipped: How many were left out for each reason that occurred.
     """
 
     ids: list[str]
@@ -128,7 +128,7 @@ def read_references(path: Path) -> dict[str, list[str]]:
 
 
 def read_own_references(path: Path) -> dict[str, list[str]]:
-    """The references that lines of predictions carry themselves, as those of an evaluated run do.
+    """The references that the lines of predictions contain themselves, as those of an evaluated run do.
 
     Args:
         path: JSON lines with `id`, `caption` and `references`.
@@ -153,7 +153,7 @@ def align(
     predictions_name: str = "predictions",
     references_name: str = "references",
 ) -> Aligned:
-    """Bring captions and references into one order, tokenized, without those that cannot be scored.
+    """Bring captions and references into the same order, tokenized, without those that cannot be scored.
 
     Args:
         predictions: Caption by id.

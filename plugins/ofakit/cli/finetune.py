@@ -22,8 +22,8 @@ EXAMPLES = """examples:
   python tools/finetune.py eval --conf work_dir/run/conf.json --checkpoint work_dir/run/best
   torchrun --nproc_per_node 2 tools/finetune.py --conf configs/quickstart.json
 
-The last line of stdout is one JSON object with work_dir, the scores of the test split, steps and seconds; where the
-configuration has stages these are the last one's, and `stages` lists name and scores of each."""
+The last line of stdout is one JSON object with work_dir, the scores of the test split, steps and seconds. If the
+configuration has stages, the scores are those of the last one, and `stages` lists the name and scores of each."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,14 +38,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = tool_parser("Fine-tune OFA to caption, from one JSON file.", EXAMPLES)
     parser.add_argument("mode", nargs="?", choices=("train", "eval"), default="train", help="default: train")
     add_config_arguments(parser)
-    parser.add_argument("--checkpoint", metavar="DIR", help="model directory or snapshot to take the weights of")
-    parser.add_argument("--resume", action="store_true", help="go on from the newest snapshot of the run directory")
+    parser.add_argument("--checkpoint", metavar="DIR", help="model directory or snapshot to take the weights from")
+    parser.add_argument("--resume", action="store_true", help="continue from the newest snapshot of the run directory")
     parser.add_argument("--max_epochs", "--max_epoches", type=int, metavar="N", help="sets train.max_epochs")
     parser.add_argument("--batch_size", type=int, metavar="N", help="sets train.dataloader.batch_size_per_gpu")
     parser.add_argument("--num_workers", type=int, metavar="N", help="sets train.dataloader.workers_per_gpu")
     parser.add_argument("--device", metavar="NAME", help="cpu or gpu; default: a GPU where there is one")
     parser.add_argument("--strict", action="store_true", help="a style outside the list is an error")
-    parser.add_argument("--allow-partial", action="store_true", help="accept a checkpoint that fits only in part")
+    parser.add_argument("--allow-partial", action="store_true", help="accept a checkpoint that fits only partly")
     return run_tool(parser, run, argv)
 
 
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
 
 
 def _shorthands(args: argparse.Namespace) -> list[str]:
-    """The arguments that stand for configuration keys, as overrides."""
+    """Overrides for the arguments that stand for configuration keys."""
     keys = {
         "train.max_epochs": args.max_epochs,
         "train.dataloader.batch_size_per_gpu": args.batch_size,
@@ -79,7 +79,7 @@ def _shorthands(args: argparse.Namespace) -> list[str]:
 
 
 def _train(config: ExperimentConfig, args: argparse.Namespace) -> dict[str, Any]:
-    """Train in one or several stages, then evaluate the best model on the test split."""
+    """Train in one or more stages, then evaluate the best model on the test split."""
     if not config.stages:
         return _train_one(config, args, args.checkpoint)
     from ofakit.trainers.stages import train_stages
@@ -91,7 +91,7 @@ def _train(config: ExperimentConfig, args: argparse.Namespace) -> dict[str, Any]
 
 
 def _train_one(config: ExperimentConfig, args: argparse.Namespace, checkpoint: str | None) -> dict[str, Any]:
-    """Train one stage, or the only one, from its newest snapshot where there is one to resume."""
+    """Train one stage, or the only one, from its newest snapshot if it is to be resumed and has one."""
     from pathlib import Path
 
     from ofakit.trainers.state import latest_snapshot
@@ -103,18 +103,18 @@ def _train_one(config: ExperimentConfig, args: argparse.Namespace, checkpoint: s
         trainer.train(str(snapshot))
     else:
         if args.resume:
-            trainer.logger.warning(f"no snapshot in {work_dir / 'checkpoints'} to go on from: the run begins anew")
+            trainer.logger.warning(f"no snapshot in {work_dir / 'checkpoints'} to resume from: the run starts anew")
         trainer.train(checkpoint, load_all_state=False)
     return _final_scores(trainer, work_dir / "best" if (work_dir / "best").exists() else None)
 
 
 def _evaluate(config: ExperimentConfig, args: argparse.Namespace) -> dict[str, Any]:
-    """Evaluate the model directory that was named, or that of the run."""
+    """Evaluate the model directory that was named, or the one of the run."""
     return _final_scores(_trainer(config, args, model=model_to_score(config, args.checkpoint)), None)
 
 
 def _final_scores(trainer: Any, checkpoint: Path | str | None) -> dict[str, Any]:
-    """Score the test split, or the validation split where there is none."""
+    """Score the test split, or the validation split if there is no test split."""
     split = next((name for name in ("test", "val") if trainer.examples.get(name)), None)
     scores = {} if split is None else trainer.evaluate(None if checkpoint is None else str(checkpoint), split=split)
     return {

@@ -1,4 +1,4 @@
-"""`tools/sweep.py`: many runs from one file, resumable at any moment, and which of them is best."""
+"""`tools/sweep.py`: many runs from one file, resumable at any moment, and which of them is the best."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["main"]
 EXAMPLES = """examples:
   python tools/sweep.py --conf configs/sweeps/quickstart.json
   python tools/sweep.py --conf configs/sweeps/quickstart.json --set work_dir=DIR --set parallel=2
-  python tools/sweep.py --conf sweep.json --set metric=bleu4        the best by another metric of the same runs
+  python tools/sweep.py --conf sweep.json --set metric=bleu4        the best of the same runs by another metric
   python tools/sweep.py --conf sweep.json --engine ray              asynchronous halving, population-based training
 
-The same command goes on after a kill: runs that ended are not repeated, an interrupted one is resumed. The last line
-of stdout is one JSON object with runs, a list, and best; the work_dir has runs.jsonl and results.csv."""
+After a kill, the same command continues the sweep: runs that ended are not repeated, an interrupted one is resumed. The
+last line of stdout is one JSON object with runs, a list, and best; runs.jsonl and results.csv are in work_dir."""
 
-# The tool by its module, so that a sweep works from any folder and without a checkout.
+# The tool is started by its module, so that a sweep works from any folder and without a checkout.
 FINETUNE = "import sys; sys.argv[0] = 'finetune.py'; from ofakit.cli.finetune import main; raise SystemExit(main())"
 
 

@@ -9,11 +9,12 @@ from ofakit.lazy import exports
 if TYPE_CHECKING:
     from ofakit.data.adapters import examples_from_dataset
     from ofakit.data.bad_examples import BadExamples, usable_examples
-    from ofakit.data.doctor import examine
+    from ofakit.data.data_doctor import examine
+    from ofakit.data.decoding import BadImage, load_square
     from ofakit.data.example import Example
     from ofakit.data.example_dataset import ExampleDataset
     from ofakit.data.expansion import drop_empty, expand
-    from ofakit.data.image_store import BadImage, ImageStore, load_square
+    from ofakit.data.image_store import ImageStore
     from ofakit.data.readers import READERS
     from ofakit.data.sampler import ResumableBatchSampler
     from ofakit.data.splits import parse_split
@@ -41,10 +42,11 @@ __getattr__ = exports(
         "ofakit.data.adapters": ["examples_from_dataset"],
         "ofakit.data.bad_examples": ["BadExamples", "usable_examples"],
         "ofakit.data.example_dataset": ["ExampleDataset"],
-        "ofakit.data.doctor": ["examine"],
+        "ofakit.data.decoding": ["BadImage", "load_square"],
+        "ofakit.data.data_doctor": ["examine"],
         "ofakit.data.example": ["Example"],
         "ofakit.data.expansion": ["drop_empty", "expand"],
-        "ofakit.data.image_store": ["BadImage", "ImageStore", "load_square"],
+        "ofakit.data.image_store": ["ImageStore"],
         "ofakit.data.readers": ["READERS"],
         "ofakit.data.sampler": ["ResumableBatchSampler"],
         "ofakit.data.splits": ["parse_split"],

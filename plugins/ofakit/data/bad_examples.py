@@ -136,7 +136,7 @@ def usable_examples(
 
 def _reason_in_memory(image: Any) -> str | None:
     """Why an image in memory cannot be decoded; None if it can, or if there is none."""
-    from ofakit.data.image_store import BadImage, load_square
+    from ofakit.data.decoding import BadImage, load_square
 
     try:
         if image is not None:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ofakit.objectives._projection import projected_loss, smoothed_loss
+from ofakit.objectives._projection import projected_loss, smoothed_loss, target_places
 from ofakit.objectives.cross_entropy import token_losses
 
 __all__ = ["decoder_states", "policy_loss", "sequence_log_probs"]
@@ -96,7 +96,7 @@ def sequence_log_probs(
     Returns:
         (B * N, U) log-probabilities, 0 where nothing stands.
     """
-    there = target != pad_token_id
+    there = target_places(target, pad_token_id)
     hidden = decoder_states(model, batch, decoder_input_ids)[there]
     nll = token_losses(hidden, model.output_embedding, target[there], 0.0)[1]
     log_probs = nll.new_zeros(target.shape)

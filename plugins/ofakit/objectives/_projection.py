@@ -1,4 +1,4 @@
-"""Losses of logits that are never held whole: a chunk of tokens is projected, judged and forgotten.
+"""Losses of logits that are never held whole: a chunk of tokens is projected, used and forgotten.
 
 Logits are `hidden @ weight.t()`, (N, V) with N the tokens and V the vocabulary. Their loss and its gradient are
 computed together, chunk by chunk, so that no tensor of that size outlives its chunk.
@@ -15,7 +15,7 @@ from torch import Tensor
 from ofakit.models.ofa.layers import announce_dense_gradient
 from ofakit.models.precision import compute_dtype
 
-__all__ = ["Judge", "chunks_of_rows", "project", "projected_loss", "smoothed_loss"]
+__all__ = ["LossOfLogits", "chunks_of_rows", "project", "projected_loss", "smoothed_loss", "target_places"]
 
 FP16_LIFT = 16.0
 """What slopes are multiplied by in fp16 while they are multiplied with states: the smallest are those of label
@@ -25,17 +25,39 @@ tokens comes after that, in fp32."""
 CHUNK_NUMBERS = {"cpu": 2**23}
 """Logits that are held at once, by device; 2**26 elsewhere."""
 
-Judge = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+LossOfLogits = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 """(logits of a chunk, its rows) -> (loss, a number to log, the gradient of the loss in the logits)."""
 
 
-def projected_loss(hidden: Tensor, weight: Tensor, judge: Judge, count: int, scale: float) -> tuple[Tensor, Tensor]:
+def target_places(target: Tensor, pad_token_id: int) -> tuple[Tensor, Tensor]:
+    """Rows and columns of the tokens to learn, to index states, targets and their like with.
+
+    To be called before the model runs: how many there are is asked of the device, and an accelerator answers when it
+    has done all that it was given. A mask as the index would ask again for every tensor.
+
+    Args:
+        target: `(B, U)` int64.
+        pad_token_id: What it is padded with.
+
+    Returns:
+        `(N,)` int64 each, by rows.
+
+    >>> [place.tolist() for place in target_places(torch.tensor([[5, 2, 1], [2, 1, 1]]), 1)]
+    [[0, 0, 1], [0, 1, 0]]
+    """
+    rows, columns = (target != pad_token_id).nonzero(as_tuple=True)
+    return rows, columns
+
+
+def projected_loss(
+    hidden: Tensor, weight: Tensor, loss_of: LossOfLogits, count: int, scale: float
+) -> tuple[Tensor, Tensor]:
     """The loss of all tokens, summed over chunks, with its gradient.
 
     Args:
         hidden: (N, d) states; N may be a multiple of `count`, the states of one target beside each other.
         weight: (V, d) output embedding.
-        judge: Is given the fp32 logits of a chunk, which it may overwrite, and the rows among `count` that they are
+        loss_of: Is given the fp32 logits of a chunk, which it may overwrite, and the rows among `count` that they are
             of; of several states a target those of the first come first.
         count: Number of targets.
         scale: Factor on both results.
@@ -43,7 +65,7 @@ def projected_loss(hidden: Tensor, weight: Tensor, judge: Judge, count: int, sca
     Returns:
         The loss, differentiable in `hidden` and `weight`, and the sum of the numbers to log, which is not.
     """
-    return _ProjectedLoss.apply(hidden, weight, judge, count, scale, torch.is_grad_enabled())
+    return _ProjectedLoss.apply(hidden, weight, loss_of, count, scale, torch.is_grad_enabled())
 
 
 @overload
@@ -119,7 +141,7 @@ class _ProjectedLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, judge: Judge, count: int, scale: float, wanted: bool
+        ctx: Any, hidden: Tensor, weight: Tensor, loss_of: LossOfLogits, count: int, scale: float, wanted: bool
     ) -> tuple[Tensor, Tensor]:
         want_hidden, want_weight = (wanted and need for need in ctx.needs_input_grad[:2])
         projection = weight.to(compute_dtype(hidden))
@@ -133,7 +155,7 @@ class _ProjectedLoss(torch.autograd.Function):
         total = hidden.new_zeros(2, dtype=torch.promote_types(hidden.dtype, torch.float32))
         for rows in chunks_of_rows(count, weight, passes):
             at = (rows[None] * passes + torch.arange(passes, device=rows.device)[:, None]).flatten()
-            loss, logged, slope = judge(project(states[at], projection), rows)
+            loss, logged, slope = loss_of(project(states[at], projection), rows)
             total += torch.stack([loss, logged])
             slope = slope.mul_(before).to(projection.dtype)
             with torch.autocast(hidden.device.type, enabled=False):

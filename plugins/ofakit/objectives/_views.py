@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from ofakit.objectives._projection import target_places
 from ofakit.objectives.cross_entropy import label_smoothed_cross_entropy
 
 __all__ = ["caption_of", "view_loss"]
@@ -45,9 +46,9 @@ def view_loss(
         label_smoothing: As in cross entropy.
         scale: Factor on both results.
     """
+    target = batch[f"{name}/target"]
+    there = target_places(target, pad_token_id)
     images = model.encoder_inputs(batch) if with_image else {}
     encoded = model.encode(**{**images, "input_ids": batch[f"{name}/input_ids"]})
     hidden = model.decode(decoder_input_ids=batch[f"{name}/decoder_input_ids"], encoder_outputs=encoded)
-    target = batch[f"{name}/target"]
-    there = target != pad_token_id
     return label_smoothed_cross_entropy(hidden[there], model.output_embedding, target[there], label_smoothing, scale)

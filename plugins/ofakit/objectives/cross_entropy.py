@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ofakit.errors import UsageError
 from ofakit.models.precision import compute_dtype
-from ofakit.objectives._projection import chunks_of_rows, project, projected_loss, smoothed_loss
+from ofakit.objectives._projection import chunks_of_rows, project, projected_loss, smoothed_loss, target_places
 from ofakit.objectives.base import Objective
 from ofakit.processes import joined_processes
 
@@ -92,11 +92,9 @@ class CrossEntropy(Objective):
             found = f"the objective pads with {self.pad_token_id}, the model with {model.special_tokens.pad}"
             raise UsageError(f"{found}; make the objective with the model's pad_token_id")
         passes = 2 if self.r_drop_alpha > 0 else 1
-        hidden = _decoder_states(model, batch, passes)
-        target = batch["target"]
-        there = target != self.pad_token_id
-        target = target[there]
-        hidden = hidden.unflatten(0, (passes, -1))[:, there]
+        there = target_places(batch["target"], self.pad_token_id)
+        target = batch["target"][there]
+        hidden = _decoder_states(model, batch, passes).unflatten(0, (passes, -1))[:, there[0], there[1]]
         weight = model.output_embedding
         scale = 1 / (passes * normalizer)
         if self.drop_worst_ratio > 0 and step > self.drop_worst_after:

@@ -36,6 +36,7 @@ from ofakit.hub import load_bundle, save_bundle
 from ofakit.models.generation import generate
 from ofakit.models.modes import evaluation_mode
 from ofakit.objectives._policy import decoder_states, policy_loss, sequence_log_probs
+from ofakit.objectives._projection import target_places
 from ofakit.objectives.base import Objective
 from ofakit.processes import launched_rank
 from ofakit.rewards._weighted import WeightedRewards
@@ -207,7 +208,7 @@ class SCST(Objective):
             The loss and the logs `loss`, `nll` (a token), and each reward as a pair of its sum and its count.
         """
         target = batch["scst/target"]
-        there = target != self.pad_token_id
+        there = target_places(target, self.pad_token_id)
         with nullcontext() if self.train_mode else evaluation_mode(model):
             hidden = decoder_states(model, batch, batch["scst/decoder_input_ids"])[there]
         advantage, rewards = batch["scst/rewarded"]()

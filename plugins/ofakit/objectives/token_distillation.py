@@ -25,7 +25,7 @@ from torch import Tensor
 
 from ofakit.errors import UsageError
 from ofakit.models.precision import compute_dtype
-from ofakit.objectives._projection import project, projected_loss
+from ofakit.objectives._projection import project, projected_loss, target_places
 from ofakit.objectives._teacher import find_teacher, load_teacher, refuse_other_inputs, refuse_other_vocabulary
 from ofakit.objectives.base import Objective
 
@@ -91,7 +91,7 @@ class TokenDistillation(Objective):
             The loss, and the logs `loss` and `agreement`: the share of the tokens at which both models' first choice
             is the same.
         """
-        there = batch["target"] != self.pad_token_id
+        there = target_places(batch["target"], self.pad_token_id)
         hidden = _decoder_states(model, batch)[there]
         with torch.no_grad():
             pixels = {name: value for name, value in batch.items() if name != "patch_features"}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ofakit.errors import UsageError
-from ofakit.scores.ptb.tokenizer import ptb_tokenize
+from ofakit.scores.ptb.ptb_tokenizer import ptb_tokenize
 from ofakit.scores.style import StyleClassifier
 from ofakit.text.styles import same_style
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ofakit.scores.fluency import TrigramModel, style_perplexity
     from ofakit.scores.measures import measure
     from ofakit.scores.meteor_spice import MissingScoreError, meteor, spice
-    from ofakit.scores.ptb.tokenizer import ptb_tokenize
+    from ofakit.scores.ptb.ptb_tokenizer import ptb_tokenize
     from ofakit.scores.rouge import rouge_l
     from ofakit.scores.score import Score
     from ofakit.scores.style import StyleClassifier, style_accuracy
@@ -58,7 +58,7 @@ __all__ = [
 __getattr__ = exports(
     __name__,
     {
-        "ofakit.scores.ptb.tokenizer": ["ptb_tokenize"],
+        "ofakit.scores.ptb.ptb_tokenizer": ["ptb_tokenize"],
         "ofakit.scores.score": ["Score"],
         "ofakit.scores.bleu": ["bleu"],
         "ofakit.scores.rouge": ["rouge_l"],

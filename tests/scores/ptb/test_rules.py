@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from ofakit.scores.ptb import tokenizer
+from ofakit.scores.ptb import ptb_tokenizer
 from ofakit.scores.ptb.automaton import Automaton
 from ofakit.scores.ptb.rules import NAMES, RULES
 
@@ -38,7 +38,7 @@ def test_no_rule_is_dead(lexer):
 
 
 def test_every_action_is_one_the_tokenizer_takes():
-    assert {rule.action for rule in RULES} == {*tokenizer._ACTIONS, *OWN_STEPS}
+    assert {rule.action for rule in RULES} == {*ptb_tokenizer._ACTIONS, *OWN_STEPS}
 
 
 def test_every_character_is_read(lexer):

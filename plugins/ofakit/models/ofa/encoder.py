@@ -178,18 +178,19 @@ class Encoder(nn.Module):
             UsageError: A text or image is too large for the position tables, or the model takes no images.
         """
         padding = input_ids.eq(self.config.pad_token_id)
+        missing = _missing_images(patch_images if patch_features is None else patch_features, patch_masks, image_index)
+        # Asked before the backbone runs: an accelerator answers when it has done all that it was given.
+        has_padding = bool(padding.any() if missing is None else padding.any() | missing.any())
         grid: tuple[int, int] | None = None
         patches = None
         if patch_features is None and patch_images is not None:
             patch_features = self.visual_features(patch_images)
-        if patch_features is not None:
+        if patch_features is not None and missing is not None:
             grid = patch_features.shape[-2], patch_features.shape[-1]
             patches = patch_features.flatten(2).transpose(1, 2)
-            missing = _missing_patches(patches, patch_masks)
             if image_index is not None:
-                patches, missing = patches.index_select(0, image_index), missing.index_select(0, image_index)
-            padding = torch.cat([missing, padding], dim=1)
-        has_padding = bool(padding.any())
+                patches = patches.index_select(0, image_index)
+            padding = torch.cat([missing.expand(-1, patches.shape[1]), padding], dim=1)
         token_positions = text_positions(self.embed_positions, input_ids.shape[1])
         x = self._embed_tokens(input_ids, token_positions)
         positions = self.pos_ln(token_positions)
@@ -271,9 +272,11 @@ class Encoder(nn.Module):
         return functools.cache(bias_of) if self.config.share_attn_bias else bias_of
 
 
-def _missing_patches(patches: Tensor, masks: Tensor | None) -> Tensor:
-    """`(B, patches)` bool, True where an image is missing."""
-    missing = torch.zeros(len(patches), 1, dtype=torch.bool, device=patches.device)
+def _missing_images(images: Tensor | None, masks: Tensor | None, index: Tensor | None) -> Tensor | None:
+    """`(B, 1)` bool, True where the image of a text is missing; none where there are no images."""
+    if images is None:
+        return None
+    missing = torch.zeros(len(images), 1, dtype=torch.bool, device=images.device)
     if masks is not None:
         missing = ~masks.view(-1, 1)
-    return missing.expand(-1, patches.shape[1])
+    return missing if index is None else missing.index_select(0, index)

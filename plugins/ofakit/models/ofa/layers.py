@@ -100,9 +100,11 @@ class _LookUp(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor | None, None]:
         weight, ids = ctx.weight, ctx.saved_tensors[0].flatten()
         rows = grad.flatten(0, -2)
-        if ctx.padding is not None:
+        if ctx.padding is not None and ids.device.type == "cpu":
             kept = ids != ctx.padding
             ids, rows = ids[kept], rows[kept]
+        elif ctx.padding is not None:  # an accelerator would be waited for to count the rows that stay
+            rows = rows.masked_fill((ids == ctx.padding)[:, None], 0)
         if weight.dense_gradient_in == _backward_pass():
             weight.late_rows.append((ids, rows))
             return None, None, None

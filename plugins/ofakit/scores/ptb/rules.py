@@ -3,7 +3,7 @@
 They follow the specification of Stanford's PTBTokenizer 3.4.1 (stanfordnlp/CoreNLP, tag v3.4.1,
 `edu.stanford.nlp.process.PTBLexer`), which that evaluation calls, and were checked against it on generated texts. Rules
 whose only effect is a token that the evaluation removes again, such as the second period of an abbreviation that ends a
-sentence, are left out. `ofakit.scores.ptb.tokenizer` says what the actions do.
+sentence, are left out. `ofakit.scores.ptb.ptb_tokenizer` says what the actions do.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from ofakit.data import Example
-from ofakit.data.doctor import describe, examine
+from ofakit.data.data_doctor import describe, examine
 from PIL import Image
 
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from ofakit.data.decoding import BadImage, load_square
 from ofakit.data.example import Example
 from ofakit.data.expansion import is_empty
-from ofakit.data.image_store import BadImage, load_square
 from ofakit.data.style_names import first_spellings, same_style
 
 __all__ = ["describe", "examine"]

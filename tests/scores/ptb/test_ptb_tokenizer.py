@@ -18,8 +18,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ofakit.errors import UsageError
-from ofakit.scores.ptb import tokenizer
-from ofakit.scores.ptb.tokenizer import ptb_tokenize
+from ofakit.scores.ptb import ptb_tokenizer
+from ofakit.scores.ptb.ptb_tokenizer import ptb_tokenize
 
 CASES = [json.loads(line) for line in (Path(__file__).parent / "ptb_cases.jsonl").read_text("utf-8").splitlines()]
 PUNCTUATION = {"''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"}
@@ -111,7 +111,7 @@ TEXTS = st.one_of(
 @example("1 \n1/2")
 @given(TEXTS)
 def test_reading_chunk_by_chunk_equals_reading_the_whole(text):
-    assert ptb_tokenize([text]) == [tokenizer._read(text.replace("\n", " ") + "\n")[0]]
+    assert ptb_tokenize([text]) == [ptb_tokenizer._read(text.replace("\n", " ") + "\n")[0]]
 
 
 @settings(max_examples=200, deadline=None)
@@ -141,11 +141,11 @@ def test_a_line_break_is_a_space(character):
 
 
 def test_the_memory_of_chunks_is_bounded(monkeypatch):
-    monkeypatch.setattr(tokenizer, "_MEMORY", 50)
-    tokenizer._CHUNKS.clear()
+    monkeypatch.setattr(ptb_tokenizer, "_MEMORY", 50)
+    ptb_tokenizer._CHUNKS.clear()
     texts = [f"word{number} another{number}" for number in range(400)]
     assert ptb_tokenize(texts) == texts
-    assert len(tokenizer._CHUNKS) <= 50
+    assert len(ptb_tokenizer._CHUNKS) <= 50
 
 
 def test_ten_thousand_captions_need_little_memory():
