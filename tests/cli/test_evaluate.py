@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from ofakit.cli import evaluate
 from ofakit.scores import document_frequency
 
 from .conftest import last_line
+
+TOOL = Path(__file__).resolve().parents[2] / "tools" / "evaluate.py"
 
 
 @pytest.fixture
@@ -28,6 +35,21 @@ def test_a_model_is_scored_as_its_run_scored_it(run, capsys):
     result = last_line(capsys.readouterr().out)
     assert (result.pop("checkpoint"), result.pop("split")) == (str(run / "best"), "test")
     assert result == json.loads((run / "eval" / "test.json").read_text())
+
+
+def test_two_processes_share_the_work_and_only_the_first_prints(run):
+    alone = json.loads((run / "eval" / "test.json").read_text())
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    command = [sys.executable, TOOL, "--conf", run / "conf.json", "--device", "cpu"]
+    runs = [
+        subprocess.Popen(command, env={**os.environ, **world, "RANK": rank}, stdout=subprocess.PIPE, text=True)
+        for rank in ("0", "1")
+    ]
+    first, second = (process.communicate(timeout=300)[0] for process in runs)
+    assert [process.returncode for process in runs] == [0, 0] and second == ""
+    assert {name: value for name, value in last_line(first).items() if name in alone} == alone
 
 
 def test_another_model_is_scored_on_another_split(run, tmp_path, capsys):

@@ -19,7 +19,7 @@ def test_page_in_docs_is_up_to_date():
     [
         "| `data.reader` | required |  |",
         "| `train.max_epochs` | `3` | at least 1 |",
-        "| `generation.do_sample` | `False` |  |",
+        "| `generation.do_sample` | `False` | draw instead of searching |",
         "| `model.language` | `en` | `en` or `zh` |",
     ],
 )

@@ -42,14 +42,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_tool(parser, run, argv)
 
 
-def run(args: argparse.Namespace) -> dict[str, Any]:
+def run(args: argparse.Namespace) -> dict[str, Any] | None:
     """Score two files, or a model.
 
     Args:
         args: The parsed arguments.
 
     Returns:
-        The scores by name; for a model also `checkpoint`, the directory that was scored, and `split`.
+        The scores by name; for a model also `checkpoint`, the directory that was scored, and `split`. None in processes
+        other than the first.
 
     Raises:
         UsageError: Neither two files nor a configuration was given, or both.
@@ -81,11 +82,13 @@ def _score_files(args: argparse.Namespace) -> dict[str, Any]:
     )
 
 
-def _score_model(args: argparse.Namespace) -> dict[str, Any]:
+def _score_model(args: argparse.Namespace) -> dict[str, Any] | None:
     from ofakit.config import load_config
+    from ofakit.processes import launched_rank
     from ofakit.trainers import Trainer
 
     config = load_config(args.conf, args.overrides)
     checkpoint = model_to_score(config, args.checkpoint)
     trainer = Trainer(model=checkpoint, experiment=config, device=args.device)
-    return {"checkpoint": checkpoint, "split": args.split, **trainer.evaluate(split=args.split)}
+    scores = trainer.evaluate(split=args.split)
+    return {"checkpoint": checkpoint, "split": args.split, **scores} if launched_rank() == 0 else None
