@@ -4,7 +4,7 @@ A room such as `ofakit.data.readers` is a package; each of its files defines one
 `__all__`. The file's name is the `type` of a configuration, so a new member is one new file and nothing else
 (`base.py`, which says what a member is, and files that begin with `_` are none):
 
-    {"type": "flickrstyle", "split_file": "train.jsonl"}   ->   ofakit/data/readers/flickrstyle.py
+    {"type": "flickrstyle", "train": "train.jsonl"}   ->   ofakit/data/readers/flickrstyle.py
 
 A member from outside the package is added with `register`.
 """

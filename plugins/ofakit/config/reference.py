@@ -13,12 +13,12 @@ __all__ = ["reference_page"]
 
 HEAD = """# Configuration
 
-One JSON file is one experiment. `"extends": "base.json"` lays the file over another one (paths are relative to the
-file); `--set a.b=c` overrides a key from the command line, the value being JSON or else text. An unknown key is an
-error that names the nearest valid one. An object with a `type` names a file of a room (a reader, an objective, a
-hook), and its other keys are that member's arguments.
+One JSON file describes one experiment. `"extends": "base.json"` builds on another file, whose keys it overrides (paths
+are relative to the file); `--set a.b=c` overrides a key from the command line, where the value is JSON or else text. An
+unknown key is an error that names the nearest valid one. An object with a `type` names one file of the package, such as
+a reader, an objective or a reward, and its other keys are the arguments of what that file defines.
 
-Only `data.reader` is required. This page is made from the schema by `python -m ofakit.config.reference`.
+Only `data.reader` is required. This page is generated from the schema by `python -m ofakit.config.reference`.
 """
 
 

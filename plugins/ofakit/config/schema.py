@@ -45,8 +45,8 @@ class TokenizerSection(Section):
     train_vocab_size: int | None = Field(
         None, ge=300, description="train a byte-level BPE of this many entries on the training captions instead"
     )
-    num_codes: int = Field(8192, ge=1, description="<code_i> tokens after a trained vocabulary")
-    num_bins: int = Field(1000, ge=0, description="<bin_i> tokens after a trained vocabulary")
+    num_codes: int = Field(8192, ge=1, description="<code_i> tokens added to a trained vocabulary")
+    num_bins: int = Field(1000, ge=0, description="<bin_i> tokens added to a trained vocabulary")
 
 
 class ModelSection(Section):
@@ -57,20 +57,20 @@ class ModelSection(Section):
         None, description="start from this model directory, fairseq .pt file or hub id; null: random weights"
     )
     size: Literal["tiny", "medium", "base", "large", "huge"] = Field("tiny", description="released size, if no path")
-    config: dict[str, Any] = Field(default_factory=dict, description="OFA configuration keys that override")
+    config: dict[str, Any] = Field(default_factory=dict, description="keys of the OFA configuration to override")
     language: Literal["en", "zh"] = "en"
     tokenizer: TokenizerSection = Field(default_factory=TokenizerSection)
     allow_partial: bool = Field(False, description="accept a checkpoint with missing or unexpected weights")
 
 
 class StyleSection(Section):
-    """How a style is told to the model."""
+    """How the model is told the style."""
 
     mode: Literal["code", "new", "plain", "none"] = Field(
-        "code", description="existing <code_i>, a new token a style, the style's name, or no styles at all"
+        "code", description="an existing <code_i>, a new token per style, the style's name, or no styles at all"
     )
     names: list[str] | str | None = Field(
-        None, description="style names in order, or a file with one a line; null: those of the training examples"
+        None, description="style names in order, or a file with one per line; null: those of the training examples"
     )
     strict: bool = Field(False, description="a style outside the list is an error, not the unknown-style token")
 
@@ -81,7 +81,7 @@ class DataSection(Section):
     root: str | None = Field(None, description="folder that the reader's paths are relative to")
     reader: Component
     train: str = Field("train", description="split or slice to train on, such as train[-50000:]")
-    val: str | None = Field("val", description="split or slice for evaluation while training")
+    val: str | None = Field("val", description="split or slice for evaluation during training")
     test: str | None = Field("test", description="split or slice for the final evaluation")
     image_store: str | None = Field(
         None, description="folder of decoded images; null: <work_dir>/image_store. Experiments may share one"
@@ -96,18 +96,18 @@ class PreprocessorSection(Section):
 
     prompt: str | None = Field(
         None,
-        description="source text; {} is where the style goes. null: OFA's prompt, with the style where there is one",
+        description="source text; {} is where the style goes. null: OFA's prompt, with the style if there is one",
     )
-    patch_image_size: int = Field(224, ge=16, multiple_of=16, description="pixels a side that the model sees")
+    patch_image_size: int = Field(224, ge=16, multiple_of=16, description="side in pixels, as the model sees it")
     max_image_size: int | None = Field(
-        None, description="pixels a side before the random crop of training; null: no crop"
+        None, description="side in pixels before the random crop of training; null: no crop"
     )
     mean_std: Literal["half", "imagenet"] = Field("half", description="image normalisation")
     horizontal_flip: bool = Field(False, description="flip training images at random")
     max_src_length: int = Field(80, ge=4, description="tokens of the source, bos and eos included")
     max_tgt_length: int = Field(30, ge=2, description="tokens of the caption, eos included")
     lowercase: bool = Field(True, description="lower-case captions")
-    strip_punctuation: bool = Field(True, description="take punctuation out of captions, as OFA does")
+    strip_punctuation: bool = Field(True, description="remove punctuation from captions, as OFA does")
     leading_space: bool = Field(True, description="encode captions with a leading space, as OFA does")
 
     @property
@@ -129,7 +129,7 @@ class DataloaderSection(Section):
     """Batches of one process."""
 
     batch_size_per_gpu: int = Field(8, ge=1, description="examples of one process in one forward pass")
-    workers_per_gpu: int = Field(0, ge=0, description="loading processes beside each training process")
+    workers_per_gpu: int = Field(0, ge=0, description="loading processes for each training process")
 
 
 class EvaluationDataloaderSection(DataloaderSection):
@@ -165,9 +165,9 @@ class TrainSection(Section):
     max_epochs: int = Field(3, ge=1)
     max_steps: int | None = Field(None, ge=1, description="stop after this many steps")
     dataloader: DataloaderSection = Field(default_factory=DataloaderSection)
-    gradient_accumulation: int = Field(1, ge=1, description="batches a step")
+    gradient_accumulation: int = Field(1, ge=1, description="batches per step")
     clip_norm: float | None = Field(1.0, gt=0, description="largest gradient norm; null: no clipping")
-    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="type that matrix products compute in")
+    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="type in which matrix products are computed")
     freeze: list[str] = Field(
         default_factory=list,
         description="parts of the model that do not learn; OFA's are `visual`, the backbone and its batch-norm "
@@ -176,7 +176,7 @@ class TrainSection(Section):
     )
     optimizer: OptimizerSection = Field(default_factory=OptimizerSection)
     lr_scheduler: SchedulerSection = Field(default_factory=SchedulerSection)
-    hooks: list[Component] = Field(default_factory=list, description="ModelScope hooks, by ModelScope's keys")
+    hooks: list[Component] = Field(default_factory=list, description="ModelScope hooks, with ModelScope's keys")
     max_bad_steps: int = Field(10, ge=1, description="steps in a row with NaN or infinite loss before the run stops")
 
     @model_validator(mode="after")
@@ -206,10 +206,10 @@ class EvaluationSection(Section):
     dataloader: EvaluationDataloaderSection = Field(default_factory=EvaluationDataloaderSection)
     metrics: list[Component] = Field(
         default_factory=list,
-        description="beside the usual scores, each with a `type`: a file of ofakit/metrics or a name in METRICS",
+        description="besides the usual scores, each with a `type`: a file of ofakit/metrics or a name in METRICS",
     )
     shuffled_images: bool = Field(True, description="also score every caption against another image's references")
-    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="type that generation computes in")
+    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="type in which generation is computed")
 
 
 class StageSection(Section):
@@ -237,7 +237,7 @@ class ExperimentConfig(Section):
     train: TrainSection = Field(default_factory=TrainSection)
     stages: list[StageSection] = Field(
         default_factory=list,
-        description="trainings in turn, each with `name`, and `objectives` and keys of `train` that differ in it",
+        description="trainings one after the other: a `name` and the `objectives` and keys of `train` that differ",
     )
     generation: GenerationSection = Field(default_factory=GenerationSection)
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)

@@ -161,7 +161,7 @@ class SCST(Objective):
             step: Updates done before; other samples are drawn in each.
 
         Returns:
-            Entries to lay over the batch: `scst/target` and `scst/decoder_input_ids` (B * N, U), the captions of a
+            Entries to lay over the batch: `scst/target` and `scst/decoder_input_ids` (B * N, U), the captions of an
             image beside each other; `scst/rewarded`, a function that waits for and gives their advantages (B * N,) and
             the rewards by name, (B * N,) each; and with a divergence `scst/reference` (B * N, U).
         """
