@@ -109,6 +109,14 @@ def test_only_the_first_process_writes(config, tmp_path, monkeypatch):
     assert not list(tmp_path.rglob("result.json"))
 
 
+def test_another_process_may_come_before_the_earlier_run_is_moved_aside(config, monkeypatch):
+    train_stages(config(), Training())
+    monkeypatch.setenv("RANK", "1")
+    training = Training()
+    train_stages(config(), training)
+    assert [name for name, *_ in training.seen] == ["1_warm", "2_cool"]
+
+
 def test_a_wrong_key_is_found_before_anything_is_trained_or_moved(config, tmp_path):
     train_stages(config(), Training())
     training = Training()
