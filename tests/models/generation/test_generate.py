@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import pytest
 import torch
@@ -40,6 +41,22 @@ class TestNotANumber:
         wanted = generate(model, examples(0, 1, 2), **settings)
         assert found[1] == []
         assert [found[0], found[2]] == [wanted[0], wanted[2]]
+
+    @pytest.mark.parametrize(
+        ("dtype", "cure"), [(torch.float32, "NaN in the weights"), (torch.float16, "bf16 or fp32")]
+    )
+    def test_silence_is_told_once_with_its_cure(self, dtype: torch.dtype, cure: str, monkeypatch, caplog):
+        monkeypatch.setattr(sys.modules[generate.__module__], "_warned", set())
+        model = TableModel(14, seed=4)
+        model.table[1] = math.nan
+        model.table, model.output_embedding = model.table.to(dtype), model.output_embedding.to(dtype)
+        generate(model, examples(0, 2), max_length=5)
+        assert not caplog.records
+        generate(model, examples(0, 1, 1), max_length=5)
+        generate(model, examples(1), max_length=5)
+        (record,) = caplog.records
+        assert record.getMessage().startswith("nothing was generated for 2 of 3 examples")
+        assert cure in record.getMessage()
 
 
 class TestUsage:

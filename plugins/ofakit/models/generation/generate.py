@@ -9,6 +9,7 @@ Beam search has the semantics of ModelScope 1.40.2's generator
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,8 @@ from ofakit.models.modes import evaluation_mode
 from ofakit.models.precision import compute_dtype
 
 __all__ = ["Hypothesis", "generate", "score_sequences"]
+
+logger = logging.getLogger(__name__)
 
 
 def generate(
@@ -70,7 +73,7 @@ def generate(
     Returns:
         For every example its hypotheses, best first: `tokens` without bos and with eos, `score` the sum of their
         log-probabilities over `len(tokens) ** length_penalty`. There are fewer than `num_return_sequences`, possibly
-        none, where the settings leave no more or the model gives NaN.
+        none, where the settings leave no more or the model gives NaN; none at all is warned of, once.
 
     Raises:
         UsageError: A setting is out of its range, `max_length` is beyond the model's positions, or `inputs` lacks what
@@ -94,14 +97,34 @@ def generate(
         return []
     with evaluation_mode(model, gradients=False):
         embedding, special = model.output_embedding, model.special_tokens
-        vocabulary = Vocabulary(
-            embedding, special, compute_dtype(embedding), allowed_tokens, temperature, model.project
-        )
+        dtype = compute_dtype(embedding)
+        vocabulary = Vocabulary(embedding, special, dtype, allowed_tokens, temperature, model.project)
         encoded = model.encode(**encoder_inputs)
         decoder = model.start(encoded, num_return_sequences if do_sample else num_beams, max_length + 1)
         if do_sample:
-            return Sampling(vocabulary, settings, seeds, embedding.device).run(decoder)
-        return BeamSearch(vocabulary, settings, examples, embedding.device).run(decoder)
+            found = Sampling(vocabulary, settings, seeds, embedding.device).run(decoder)
+        else:
+            found = BeamSearch(vocabulary, settings, examples, embedding.device).run(decoder)
+    silent = sum(not hypotheses for hypotheses in found)
+    if silent:
+        _warn_of_silence(silent, examples, dtype)
+    return found
+
+
+_warned: set[torch.dtype] = set()
+"""Types of arithmetic in which examples were left without a hypothesis."""
+
+
+def _warn_of_silence(silent: int, examples: int, dtype: torch.dtype) -> None:
+    """Say that examples have no hypothesis, and what may help; once for each type of arithmetic."""
+    if dtype in _warned:
+        return
+    _warned.add(dtype)
+    cure = "look for NaN in the weights, or lower min_length and no_repeat_ngram_size"
+    if dtype == torch.float16:
+        cure = "fp16 ends at 65,504: choose precision bf16 or fp32"
+    why = "the model gave NaN, or the settings leave no sequence"
+    logger.warning("nothing was generated for %d of %d examples: %s; %s (said once)", silent, examples, why, cure)
 
 
 def score_sequences(
