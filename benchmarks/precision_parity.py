@@ -3,8 +3,8 @@
     python benchmarks/precision_parity.py [--device cuda] [--size base] [--batch 16] [--precisions bf16 fp16]
 
 Weights and images are random. The batch norms first take their statistics from the images, as those of any trained
-model have: with the initial ones, which change nothing, every block of the backbone enlarges what it gets, and after 21
-blocks of base it is beyond 65,504, where fp16 ends. `--fresh` leaves them so and shows that.
+model have: with the initial ones, which change nothing, every block of the backbone enlarges what it gets, and in the
+29th of the 30 blocks of base it is beyond 65,504, where fp16 ends. `--fresh` leaves them so and shows that.
 
 Everything is relative but the scores, which are mean log-probabilities of a token; TF32 is off. The gradient of the
 visual backbone stands apart and has no bound: rounding opens or closes ReLUs whose input is near zero, and with random

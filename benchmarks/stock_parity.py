@@ -7,7 +7,10 @@ the stock code in the Python of its environment, this project's in the Python th
 the largest differences and, last, one JSON line; exit code 1 when a bound is passed.
 
 Gradient norms of the visual backbone have a bound of their own: a ReLU whose input is within rounding of zero opens
-on one side and not on the other. The stock code differs from itself by about as much between one and two threads.
+on one side and not on the other, and a random backbone has many of them (fp32 lies 2e-3 from double precision in the
+case `tiny`, 9e-3 in `tiny_384`). How far that goes in a case is measured with it: `rounding` is how much these norms of
+our side change when weights of the backbone move by one unit in their last place, every second one at random. They may
+differ from the stock code's by twice that, or by the bound where that is more.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ import torch
 from vs_stock_worker import prepare_device
 
 BOUNDS = {"logits": 1e-4, "states": 1e-4, "loss": 1e-4, "gradients": 1e-4, "visual_gradients": 2e-3}
-"""Logits and states absolute, the others relative."""
+"""Logits and states absolute, the others relative; where rounding moves visual gradients more, they may differ more."""
 
 CASES = {
     "tiny": {"size": "tiny"},
@@ -80,31 +83,66 @@ def side(name: str, folder: Path, device: str) -> None:
     with torch.no_grad():
         out = model.eval()(**batch)
     found = {"logits": out.logits.cpu(), "states": out.encoder_last_hidden_state.cpu()}
-    model.train()
+    found["loss"], found["norms"] = gradient_norms(model.train(), batch, target)
+    if name == "ours":
+        move_backbone(model)
+        found["moved_norms"] = gradient_norms(model, batch, target)[1]
+    torch.save(found, folder / f"{name}.pt")
+
+
+def gradient_norms(
+    model: torch.nn.Module, batch: dict[str, torch.Tensor], target: torch.Tensor
+) -> tuple[float, dict[str, float]]:
+    """The label-smoothed loss in training mode, and the norm of its gradient in every parameter that has one."""
+    model.zero_grad()
     log_p = model(**batch).logits.log_softmax(-1)[target != 1]
     epsilon = 0.1 / (log_p.shape[-1] - 1)
     nll = -log_p.gather(-1, target[target != 1][:, None])[:, 0]
     loss = ((0.9 - epsilon) * nll - epsilon * log_p.sum(-1)).mean()
     loss.backward()
-    norms = {n: p.grad.norm().item() for n, p in model.named_parameters() if p.grad is not None}
-    torch.save({**found, "loss": loss.item(), "norms": norms}, folder / f"{name}.pt")
+    return loss.item(), {n: p.grad.norm().item() for n, p in model.named_parameters() if p.grad is not None}
+
+
+@torch.no_grad()
+def move_backbone(model: torch.nn.Module) -> None:
+    """Move about half of the backbone's weights by one unit in the last place."""
+    draw = torch.Generator().manual_seed(0)
+    for weight in model.encoder.embed_images.parameters():
+        chosen = torch.rand(weight.shape, generator=draw).to(weight.device) < 0.5
+        weight.copy_(torch.where(chosen, torch.nextafter(weight, torch.full_like(weight, torch.inf)), weight))
+
+
+def relative(norms: dict[str, float], reference: dict[str, float]) -> dict[str, float]:
+    """Differences of gradient norms; those under a millionth of the largest do not count."""
+    floor = 1e-6 * max(reference.values())
+    return {n: abs(norms[n] - norm) / norm for n, norm in reference.items() if norm > floor}
+
+
+def largest(apart: dict[str, float], visual: bool) -> float:
+    """The largest difference among the backbone's parameters, or among all others."""
+    return max((value for name, value in apart.items() if ("embed_images" in name) == visual), default=0.0)
 
 
 def compare(folder: Path) -> dict[str, float]:
-    """The largest differences between what the two sides wrote; norms under a millionth of the largest do not count."""
+    """The largest differences between what the two sides wrote, and between ours and ours with moved weights."""
     ours, stock = (torch.load(folder / f"{name}.pt", weights_only=True) for name in ("ours", "stock"))
     if ours["norms"].keys() != stock["norms"].keys():
         raise SystemExit(f"gradients of different parameters: {sorted(ours['norms'].keys() ^ stock['norms'].keys())}")
-    floor = 1e-6 * max(stock["norms"].values())
-    apart = {n: abs(ours["norms"][n] - norm) / norm for n, norm in stock["norms"].items() if norm > floor}
-    visual = [value for name, value in apart.items() if "embed_images" in name]
+    apart = relative(ours["norms"], stock["norms"])
     return {
         "logits": (ours["logits"] - stock["logits"]).abs().max().item(),
         "states": (ours["states"] - stock["states"]).abs().max().item(),
         "loss": abs(ours["loss"] - stock["loss"]) / abs(stock["loss"]),
-        "gradients": max(value for name, value in apart.items() if "embed_images" not in name),
-        "visual_gradients": max(visual, default=0.0),
+        "gradients": largest(apart, visual=False),
+        "visual_gradients": largest(apart, visual=True),
+        "rounding": largest(relative(ours["moved_norms"], ours["norms"]), visual=True),
     }
+
+
+def passed_bounds(row: dict[str, float]) -> list[str]:
+    """The names of a case's numbers that are beyond their bounds."""
+    bounds = {**BOUNDS, "visual_gradients": max(BOUNDS["visual_gradients"], 2 * row["rounding"])}
+    return [name for name, bound in bounds.items() if not row[name] <= bound]
 
 
 def main() -> None:
@@ -131,7 +169,7 @@ def main() -> None:
                     raise SystemExit(f"{case}, {who} failed:\n{done.stderr[-3000:]}")
             result[case] = compare(folder)
         print(f"{case:14}", "  ".join(f"{key} {value:.1e}" for key, value in result[case].items()), flush=True)
-    passed = [f"{case}.{k}" for case, row in result.items() for k, v in row.items() if not v <= BOUNDS[k]]
+    passed = [f"{case}.{name}" for case, row in result.items() for name in passed_bounds(row)]
     print(json.dumps({"bounds": BOUNDS, "beyond": passed, **result}))
     raise SystemExit(1 if passed else 0)
 
