@@ -193,6 +193,35 @@ def test_too_many_bad_steps_in_a_row_stop_the_run(shared):
         updater([batch], 2)
 
 
+class Number:
+    """A number to log that tells when it is read."""
+
+    def __init__(self, told):
+        self.told = told
+
+    def __float__(self):
+        self.told.append("read")
+        return 1.0
+
+
+class Telling(CrossEntropy):
+    """Tells when it is called, and logs a number that tells when it is read."""
+
+    def __call__(self, model, batch, normalizer, step):
+        self.told.append("pass")
+        loss, logs = super().__call__(model, batch, normalizer, step)
+        return loss, {**logs, "number": Number(self.told)}
+
+
+def test_numbers_are_read_when_all_micro_batches_are_done(shared):
+    objective = Telling()
+    objective.told = []
+    batch = golden_batch(shared, "image_text")
+    logs = updater_of(golden_model(shared, "image_text").train(), objective)([batch, batch], 0)
+    assert objective.told == ["pass", "pass", "read", "read"]
+    assert logs["number"] == 2
+
+
 class Steep(CrossEntropy):
     """Adds a loss of 0 whose gradient in one weight, in half precision, is `slope` at chosen steps."""
 

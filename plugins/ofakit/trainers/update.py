@@ -9,7 +9,9 @@ only where the loss is no longer scaled up.
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -175,6 +177,7 @@ class Updater:
         self.max_bad_steps = max_bad_steps
         self.bad_steps_in_a_row = 0
         self.bad_steps = 0
+        self.buffers: dict[str, torch.Tensor] = {}
         self.scaler = torch.amp.GradScaler(processes.device.type, enabled=module.precision == "fp16")
         self.module = self._shared(module)
 
@@ -204,7 +207,7 @@ class Updater:
         """
         batches = [self._completed(batch, step) for batch in batches]
         normalizers = self._normalizers(batches)
-        buffers = {name: value.clone() for name, value in self.model.named_buffers() if value.is_floating_point()}
+        self._keep_buffers()
         lr = self.optimizer.param_groups[0]["lr"]
         logs = self._backward(batches, normalizers, step)
         norm = self._gradient_norm()
@@ -212,7 +215,7 @@ class Updater:
             self.bad_steps_in_a_row = 0
             self.scaler.step(self.optimizer)
         else:
-            self._skip(buffers, logs["loss"], step)
+            self._skip(logs["loss"], step)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         self.scheduler.step()
@@ -267,13 +270,21 @@ class Updater:
         limit = self.clip_norm if self.clip_norm is not None else math.inf
         return float(torch.nn.utils.clip_grad_norm_(weights, limit))
 
-    def _skip(self, buffers: Mapping[str, torch.Tensor], loss: float, step: int) -> None:
+    def _keep_buffers(self) -> None:
+        """Copy the model's buffers, such as the statistics of batch norms; one by one they would be 200 launches."""
+        now = {name: value for name, value in self.model.named_buffers() if value.is_floating_point()}
+        if self.buffers.keys() != now.keys():
+            self.buffers = {name: torch.empty_like(value) for name, value in now.items()}
+        if now:
+            torch._foreach_copy_(list(self.buffers.values()), list(now.values()))
+
+    def _skip(self, loss: float, step: int) -> None:
         """Leave the model as it was before the step, and count."""
         too_large = math.isfinite(loss) and self.scaler.get_scale() > 1
         with torch.no_grad():
             for name, value in self.model.named_buffers():
-                if name in buffers:
-                    value.copy_(buffers[name])
+                if name in self.buffers:
+                    value.copy_(self.buffers[name])
         self.bad_steps += 1
         self.bad_steps_in_a_row += not too_large
         if self.bad_steps_in_a_row >= self.max_bad_steps:
@@ -285,10 +296,13 @@ class Updater:
 
 
 class _Sums:
-    """Numbers that are added up over the micro-batches of a step, and means of pairs."""
+    """Numbers that are added up over the micro-batches of a step, and means of pairs.
+
+    They are read when all are there: reading one waits for the device, which would then wait for the next micro-batch.
+    """
 
     def __init__(self) -> None:
-        self.sums: dict[str, float] = {}
+        self.values: dict[str, list[Any]] = {}
         self.counts: dict[str, float] = {}
 
     def add(self, logs: Mapping[str, Any]) -> None:
@@ -299,7 +313,7 @@ class _Sums:
         """
         for name, value in logs.items():
             value, count = value if isinstance(value, tuple) else (value, 0)
-            self.sums[name] = self.sums.get(name, 0.0) + float(value)
+            self.values.setdefault(name, []).append(value)
             self.counts[name] = self.counts.get(name, 0.0) + count
 
     def over(self, processes: Processes) -> _Sums:
@@ -308,13 +322,18 @@ class _Sums:
         Args:
             processes: Those that train together; each has the same names.
         """
-        names = sorted(self.sums)
-        totals = processes.total([self.sums[name] for name in names] + [self.counts[name] for name in names])
+        names = sorted(self.values)
+        totals = processes.total([self._sum(name) for name in names] + [self.counts[name] for name in names])
         joined = _Sums()
-        joined.sums = dict(zip(names, totals[: len(names)], strict=True))
+        joined.values = {name: [total] for name, total in zip(names, totals[: len(names)], strict=True)}
         joined.counts = dict(zip(names, totals[len(names) :], strict=True))
         return joined
 
     def means(self) -> dict[str, float]:
         """The sums, those of pairs divided by their counts."""
-        return {name: value / self.counts[name] if self.counts[name] else value for name, value in self.sums.items()}
+        sums = {name: self._sum(name) for name in self.values}
+        return {name: value / self.counts[name] if self.counts[name] else value for name, value in sums.items()}
+
+    def _sum(self, name: str) -> float:
+        """The numbers of one name, added in their order; `sum` rounds in another way from Python 3.12 on."""
+        return functools.reduce(operator.add, map(float, self.values[name]), 0.0)
