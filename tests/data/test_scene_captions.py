@@ -4,12 +4,7 @@ import itertools
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from ofakit.data.scene_captions import (
-    COLORS,
-    PLACES,
-    RELATIONS,
-    SHAPES,
     STYLES,
     Scene,
     describes,
@@ -18,23 +13,7 @@ from ofakit.data.scene_captions import (
 )
 from ofakit.errors import UsageError
 
-GROUPS = st.builds(
-    Scene,
-    color=st.sampled_from(COLORS),
-    shape=st.sampled_from(SHAPES),
-    count=st.sampled_from(["one", "two", "three", "four"]),
-    size=st.sampled_from(["small", "large"]),
-    place=st.sampled_from(list(PLACES)),
-)
-PAIRS = st.builds(
-    Scene,
-    color=st.sampled_from(COLORS),
-    shape=st.sampled_from(SHAPES),
-    relation=st.sampled_from(list(RELATIONS)),
-    other_color=st.sampled_from(COLORS),
-    other_shape=st.sampled_from(SHAPES),
-)
-SCENES = GROUPS | PAIRS
+from tests.data.scene_strategies import SCENES
 
 
 @given(SCENES)

@@ -154,7 +154,7 @@ def _store(args: argparse.Namespace) -> dict[str, Any]:
     if config is not None:
         sizes = config.preprocessor
         folder = folder or config.data.image_store or str(Path(config.work_dir) / "image_store")
-        size = size or sizes.max_image_size or sizes.patch_image_size
+        size = size or sizes.stored_size
     if folder is None or size is None:
         raise UsageError("give --store DIR and --size PIXELS, or --conf FILE that holds them")
     paths = {e.image_path for examples in splits.values() for e in examples if e.image_path is not None}

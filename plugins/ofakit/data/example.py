@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ofakit.data.style_names import same_style
+
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
@@ -48,3 +50,8 @@ class Example:
         """What tells images apart: the path, or else the identity of the object in memory."""
         path = self.image_path
         return id(self.image) if path is None else path
+
+    @property
+    def style_key(self) -> str | None:
+        """What the spellings of its style have in common; None without a style."""
+        return same_style(self.style) if self.style else None

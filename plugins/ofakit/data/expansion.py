@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ofakit.data.example import Example
-from ofakit.data.style_names import same_style
 
 if TYPE_CHECKING:
     from ofakit.data.bad_examples import BadExamples
@@ -100,7 +99,7 @@ def one_per_image(examples: Iterable[Example]) -> list[Example]:
     """
     joined: dict[tuple[Any, str | None], Example] = {}
     for example in examples:
-        key = (example.image_key, same_style(example.style) if example.style else None)
+        key = (example.image_key, example.style_key)
         references = example.references or (() if example.text is None else (example.text,))
         first = joined.setdefault(key, replace(example, text=None, references=()))
         united = tuple(dict.fromkeys([*first.references, *references]))

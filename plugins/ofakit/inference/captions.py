@@ -62,8 +62,11 @@ def write_captions(
     wanted = how.get("num_return_sequences", 1)
     if reranker is not None:
         how["num_return_sequences"] = max(how["num_beams"], wanted)
-    decode = bundle.tokenizer.decode
-    found = [[Caption(decode(h.tokens).strip(), float(h.score)) for h in of] for of in generate(model, inputs, **how)]
+    texts = bundle.codec().texts
+    found = [
+        [Caption(text, float(h.score)) for text, h in zip(texts([h.tokens for h in of]), of, strict=True)]
+        for of in generate(model, inputs, **how)
+    ]
     if reranker is None:
         return found
     sure = reranker(model, inputs, styles, [[caption.text for caption in of] for of in found])

@@ -26,7 +26,6 @@ from ofakit.inference.reranking import reranker_of
 from ofakit.objectives._teacher import load_teacher
 from ofakit.preprocessors import CaptionPreprocessor, Collate
 from ofakit.processes import joined_processes
-from ofakit.text.styles import same_style
 
 __all__ = ["FILE", "teacher_captions"]
 
@@ -163,4 +162,4 @@ def _keep(file: Path, about: Mapping[str, Any], images: Sequence[Any], captions:
 
 def _key(example: Any) -> tuple[Any, str | None]:
     """What tells images and styles apart."""
-    return example.image_key, same_style(example.style) if example.style else None
+    return example.image_key, example.style_key

@@ -22,7 +22,7 @@ from ofakit.objectives._projection import chunks_of_rows, project, projected_los
 from ofakit.objectives.base import Objective
 from ofakit.processes import joined_processes
 
-__all__ = ["CrossEntropy", "label_smoothed_cross_entropy", "r_drop_loss", "token_losses"]
+__all__ = ["CrossEntropy", "label_smoothed_cross_entropy", "r_drop_loss", "target_states", "token_losses"]
 
 
 class CrossEntropy(Objective):
@@ -94,7 +94,7 @@ class CrossEntropy(Objective):
         passes = 2 if self.r_drop_alpha > 0 else 1
         there = target_places(batch["target"], self.pad_token_id)
         target = batch["target"][there]
-        hidden = _decoder_states(model, batch, passes).unflatten(0, (passes, -1))[:, there[0], there[1]]
+        hidden = target_states(model, batch, passes).unflatten(0, (passes, -1))[:, there[0], there[1]]
         weight = model.output_embedding
         scale = 1 / (passes * normalizer)
         if self.drop_worst_ratio > 0 and step > self.drop_worst_after:
@@ -206,7 +206,17 @@ def best_tokens(losses: Tensor, drop_ratio: float) -> tuple[Tensor, float]:
     return mine, max(count, 1) / max(len(joined), 1)
 
 
-def _decoder_states(model: Any, batch: Mapping[str, Tensor], passes: int) -> Tensor:
+def target_states(model: Any, batch: Mapping[str, Tensor], passes: int = 1) -> Tensor:
+    """The decoder's states along the targets of a batch.
+
+    Args:
+        model: A model that generates.
+        batch: What it encodes, of B examples, and `decoder_input_ids` (B, U).
+        passes: How often each example is run, with dropout of its own.
+
+    Returns:
+        (passes * B, U, d), normalised.
+    """
     inputs = {"decoder_input_ids": batch["decoder_input_ids"], **model.encoder_inputs(batch)}
     if passes > 1:
         inputs = {name: torch.cat([value] * passes) for name, value in inputs.items()}

@@ -82,7 +82,7 @@ class ITM(Objective):
         captions: dict[str | None, list[tuple[Any, str]]] = defaultdict(list)
         for example in examples:
             texts = example.references if example.text is None else (example.text,)
-            captions[_style_key(example)] += [(example.image_key, text) for text in texts]
+            captions[example.style_key] += [(example.image_key, text) for text in texts]
         self.captions = dict(captions)
         names = {same_style(example.style): example.style for example in examples if example.style}
         self.styles = sorted(names.values()) if bundle.styles is not None else []
@@ -111,7 +111,7 @@ class ITM(Objective):
 
     def _of_another_image(self, example: Any, rng: np.random.Generator) -> str | None:
         """A caption in the same style of another image; None where there is no other."""
-        pool, own = self.captions[_style_key(example)], example.image_key
+        pool, own = self.captions[example.style_key], example.image_key
         for place in rng.permutation(len(pool))[:100] if len(pool) < 100 else rng.integers(len(pool), size=100):
             image, text = pool[int(place)]
             if image != own and text not in example.references:
@@ -146,7 +146,3 @@ class ITM(Objective):
         loss = F.cross_entropy(logits, answer, reduction="sum") / normalizer
         right = (logits.argmax(-1) == answer).sum() / normalizer
         return loss, {"loss": loss.detach(), "accuracy": right}
-
-
-def _style_key(example: Any) -> str | None:
-    return same_style(example.style) if example.style else None

@@ -28,6 +28,7 @@ from ofakit.models.precision import compute_dtype
 from ofakit.objectives._projection import project, projected_loss, target_places
 from ofakit.objectives._teacher import find_teacher, load_teacher, refuse_other_inputs, refuse_other_vocabulary
 from ofakit.objectives.base import Objective
+from ofakit.objectives.cross_entropy import target_states
 
 __all__ = ["TokenDistillation", "distillation_loss"]
 
@@ -92,10 +93,10 @@ class TokenDistillation(Objective):
             is the same.
         """
         there = target_places(batch["target"], self.pad_token_id)
-        hidden = _decoder_states(model, batch)[there]
+        hidden = target_states(model, batch)[there]
         with torch.no_grad():
             pixels = {name: value for name, value in batch.items() if name != "patch_features"}
-            taught = _decoder_states(self.teacher, pixels)[there]
+            taught = target_states(self.teacher, pixels)[there]
         loss, agreement = distillation_loss(
             hidden,
             model.output_embedding,
@@ -144,9 +145,3 @@ def distillation_loss(
         return temperature**2 * divergence, agreement.to(logits.dtype), log_p.exp_().sub_(q).mul_(temperature)
 
     return projected_loss(hidden, weight, gradient, len(hidden), scale)
-
-
-def _decoder_states(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
-    """(B, U, d) normalised states along the captions of a batch."""
-    encoded = model.encode(**model.encoder_inputs(batch))
-    return model.decode(decoder_input_ids=batch["decoder_input_ids"], encoder_outputs=encoded)

@@ -7,20 +7,8 @@ that is called first, with the references and styles of the training examples.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from ofakit.registry import Registry
-
-    REWARDS: Registry
+from ofakit.registry import Registry
 
 __all__ = ["REWARDS"]
 
-
-def __getattr__(name: str) -> Any:
-    if name != "REWARDS":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ofakit.registry import Registry
-
-    globals()[name] = Registry("reward", __name__)
-    return globals()[name]
+REWARDS = Registry("reward", __name__)

@@ -8,13 +8,10 @@ A task has two names, that of its file (`captioning`) and ModelScope's (`image-c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.registry import Registry
-
-if TYPE_CHECKING:
-    TASKS: TaskRegistry
 
 __all__ = ["TASKS"]
 
@@ -40,8 +37,4 @@ class TaskRegistry(Registry):
         return of_modelscope[name]
 
 
-def __getattr__(name: str) -> Any:
-    if name != "TASKS":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = TaskRegistry("task", __name__)
-    return globals()[name]
+TASKS = TaskRegistry("task", __name__)
