@@ -16,6 +16,7 @@ PACKAGE, TESTS = ROOT / "plugins" / "ofakit", ROOT / "tests"
 
 TESTED_ELSEWHERE = {
     "models/generation/protocol.py": "protocols alone; the models of tests/models/generation keep them",
+    "config/component.py": "a declaration; tests/config/test_schema.py",
     "models/model_type.py": "what a kind of model must have; tests/models/types looks at each kind",
 }
 """Files without a test file of their name, and why."""

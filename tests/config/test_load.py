@@ -128,7 +128,7 @@ def test_where_values_came_from_makes_no_other_configuration(tmp_path):
     ("keys", "said"),
     [
         ({"train": {"batchsize": 8}}, "did you mean 'train.dataloader.batch_size_per_gpu'[?] Available: clip_norm"),
-        ({"lr": 1}, "unknown key 'lr'.*did you mean 'train.optimizer.lr'[?] Available: data"),
+        ({"lr": 1}, "unknown key 'lr'.*did you mean 'train.optimizer.lr'[?] Available: corpus, data"),
         ({"train": {"work_dirs": "a"}}, "did you mean 'work_dir' at the top of the file[?]"),
         ({"evaluation": {"batch_size_per_gpu": 1}}, "did you mean 'train.dataloader.batch_size_per_gpu'"),
         ({"train": {"dataloader": {"batchsize": 8}}}, "did you mean 'batch_size_per_gpu'"),

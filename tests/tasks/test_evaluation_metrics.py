@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ofakit.config.schema import Component
+from ofakit.config.component import Component
 from ofakit.errors import UsageError
 from ofakit.tasks._caption_evaluation import Prediction, build_metrics, score_predictions
 from ofakit.trainers import Trainer

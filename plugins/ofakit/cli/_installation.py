@@ -29,7 +29,7 @@ CORE = {
     "numpy": "numpy", "torch": "torch", "torchvision": "torchvision", "transformers": "transformers",
     "modelscope": "modelscope", "timm": "timm", "tokenizers": "tokenizers", "safetensors": "safetensors",
     "pydantic": "pydantic", "Pillow": "PIL", "numba": "numba", "scikit-learn": "sklearn", "tqdm": "tqdm",
-    "tensorboard": "tensorboard",
+    "tensorboard": "tensorboard", "faiss-cpu": "faiss", "bm25s": "bm25s",
 }  # fmt: skip
 """What every run needs: a distribution and the module of it that is imported; the most basic come first."""
 
@@ -71,7 +71,12 @@ OPTIONAL = {
     "METEOR and SPICE": (["pycocoevalcap"], "pip install pycocoevalcap"),
     "sweeps with the search tpe": (["optuna"], 'pip install "ofakit[sweeps]"'),
     "sweeps with --engine ray": (["ray"], 'pip install "ofakit[ray]"'),
-    "make test": (["pytest", "pytest-cov", "pytest-xdist", "hypothesis", "optuna"], 'pip install "ofakit[dev]"'),
+    "indexes in Milvus": (["pymilvus", "milvus-lite"], 'pip install "ofakit[milvus]"'),
+    "runs as ranx has them": (["ranx"], 'pip install "ofakit[ranx]"'),
+    "make test": (
+        ["pytest", "pytest-cov", "pytest-xdist", "hypothesis", "optuna", "sentence-transformers"],
+        'pip install "ofakit[dev]"',
+    ),
     "make lint": (["ruff", "mypy"], 'pip install "ofakit[dev]"'),
     "hooks before a commit": (["pre-commit"], 'pip install "ofakit[dev]"'),
 }

@@ -45,8 +45,8 @@ def _default(field: Any) -> str:
     if field.is_required():
         return "required"
     value = field.default if field.default is not PydanticUndefined else field.default_factory()
-    if isinstance(value, list) and value and isinstance(value[0], BaseModel):
-        value = [item.model_dump() for item in value]
+    if isinstance(value, dict):
+        value = {key: item.model_dump() if isinstance(item, BaseModel) else item for key, item in value.items()}
     return f"`{value}`".replace("|", "\\|") if value not in ("", [], {}) else ""
 
 

@@ -17,8 +17,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
+from ofakit.config.component import Component
 from ofakit.config.generation import GenerationSettings
 from ofakit.config.origin import Origin
+from ofakit.config.retrieval import RetrievalSection
 from ofakit.errors import UsageError
 
 __all__ = ["ExperimentConfig"]
@@ -28,14 +30,6 @@ class Section(BaseModel):
     """A part of the configuration; an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid")
-
-
-class Component(BaseModel):
-    """A member of a room, named by `type`; its other keys are checked against that member's arguments."""
-
-    model_config = ConfigDict(extra="allow")
-
-    type: str
 
 
 class TokenizerSection(Section):
@@ -241,6 +235,13 @@ class ExperimentConfig(Section):
     )
     generation: GenerationSection = Field(default_factory=GenerationSection)
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
+    retrieval: RetrievalSection = Field(
+        default_factory=RetrievalSection, description="how a base is searched; of multimodal-retrieval alone"
+    )
+    corpus: str | None = Field(None, description="for the tool `search`: passages, JSON lines, not the reader's")
+    queries: str | None = Field(None, description="for the tool `search`: queries as JSON lines, instead of a split")
+    qrels: str | None = Field(None, description="for the tool `search`: TREC qrels of the queries")
+    run: str | None = Field(None, description="for the tool `search`: where the TREC run is written")
     _origin: Origin = PrivateAttr(default_factory=Origin)
 
     @property

@@ -16,7 +16,7 @@ import numpy as np
 from modelscope.metrics.base import Metric
 from modelscope.metrics.builder import build_metric
 
-from ofakit.config.schema import Component
+from ofakit.config.component import Component
 from ofakit.data import Example
 from ofakit.data.style_names import first_spellings, same_style
 from ofakit.errors import UsageError, did_you_mean

@@ -25,7 +25,7 @@ from modelscope.utils.config import Config
 from modelscope.utils.constant import ModeKeys, TrainerStages
 
 from ofakit.config import ExperimentConfig
-from ofakit.config.schema import Component
+from ofakit.config.component import Component
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.files import replace_folder, write_text
 from ofakit.hooks.building import build_hooks

@@ -1,0 +1,72 @@
+"""How a base is searched and how rankings are joined: the sections below `retrieval`.
+
+    {"retrieval": {"searchers": {"bm25": {"type": "bm25"}, "dense": {"type": "dense", "query": ["text", "image"]}},
+                   "fusion": {"normalization": "zscore"}, "depth": 100}}
+
+A searcher's `type` is a file of `ofakit/retrieval/searchers`; its other keys are checked against that file's arguments.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ofakit.config.component import Component
+
+__all__ = ["FusionSection", "IndexSection", "RetrievalSection"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class IndexSection(_Section):
+    """How vectors are indexed."""
+
+    engine: Literal["exact", "faiss", "milvus"] = Field(
+        "exact", description="a file of ofakit/retrieval/indexes: exact search in numpy, FAISS, or Milvus"
+    )
+    factory: str = Field("Flat", description="FAISS factory string, such as HNSW32 or IVF1024,SQfp16; Milvus's type")
+    metric: Literal["ip", "cosine", "l2"] = Field(
+        "ip", description="inner product, cosine, or negated squared distance; higher is better in each"
+    )
+    dtype: Literal["float32", "float16"] = Field("float32", description="type in which vectors are kept")
+    nprobe: int = Field(16, ge=1, description="lists that an IVF index looks into")
+    address: str | None = Field(None, description="of a Milvus server; null: a file beside the index")
+
+
+class FusionSection(_Section):
+    """How the runs of several searchers become one, called `fused`."""
+
+    of: list[str] | None = Field(None, min_length=2, description="searchers to join; null: all of them")
+    method: Literal["weighted_sum", "rrf", "none"] = Field(
+        "weighted_sum", description="sum of normalised scores, reciprocal rank fusion, or no fusion"
+    )
+    normalization: Literal["zscore", "zscore_per_query", "min_max", "rank", "none"] = Field(
+        "zscore", description="zscore: over all queries, as ViQuAE has it"
+    )
+    missing: Literal["minimum", "zero"] = Field(
+        "minimum",
+        description="score of a passage that a run lacks: the lowest of its query, before normalising, or zero after",
+    )
+    weights: dict[str, float] | None = Field(None, description="by searcher; null: those that are best on val")
+    fitted_by: str = Field("mrr@100", description="the score by which weights are chosen on val")
+
+
+class RetrievalSection(_Section):
+    """What searches the base, and what is measured."""
+
+    searchers: dict[str, Component] = Field(
+        default_factory=lambda: {"bm25": Component(type="bm25"), "dense": Component(type="dense")},
+        description="by the name under which their scores are given",
+    )
+    fusion: FusionSection = Field(default_factory=FusionSection)
+    index: IndexSection = Field(default_factory=IndexSection)
+    depth: int = Field(100, ge=1, description="passages of each ranking")
+    title_separator: str | None = Field(
+        " ", description="stands between a passage's title and its text; null: the text alone is searched"
+    )
+    metrics: list[str] = Field(
+        default=["map", "mrr@100", "p@1", "p@20", "hit@20", "ndcg@10"], description="scores of ofakit/scores/ranking.py"
+    )
