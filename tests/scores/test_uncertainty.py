@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ofakit.errors import UsageError
 from ofakit.scores import bleu, bootstrap_intervals, measure, meteor, paired_tests
-from ofakit.scores.measures import Measure
+from ofakit.scores.score import Measure
 from ofakit.scores.meteor_spice import meteor_from_statistics
 
 WORDS = ["a", "dog", "cat", "runs", "sits", "on", "the", "grass", "red", "ball", "two", "men"]

@@ -40,8 +40,10 @@ class FusionSection(_Section):
     """How the runs of several searchers become one, called `fused`."""
 
     of: list[str] | None = Field(None, min_length=2, description="searchers to join; null: all of them")
-    method: Literal["weighted_sum", "rrf", "none"] = Field(
-        "weighted_sum", description="sum of normalised scores, reciprocal rank fusion, or no fusion"
+    method: Literal["weighted_sum", "mnz", "rrf", "none"] = Field(
+        "weighted_sum",
+        description="sum of normalised scores; mnz: times the number of runs that found the passage; reciprocal rank "
+        "fusion; or no fusion",
     )
     normalization: Literal["zscore", "zscore_per_query", "min_max", "rank", "none"] = Field(
         "zscore", description="zscore: over all queries, as ViQuAE has it"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ofakit.errors import UsageError
-from ofakit.scores.measures import Measure
+from ofakit.scores.score import Measure
 
 __all__ = ["Difference", "Interval", "bootstrap_intervals", "paired_tests"]
 
