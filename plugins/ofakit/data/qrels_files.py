@@ -27,8 +27,8 @@ def read_qrels(path: Path, what: str = "judgements") -> dict[str, dict[str, floa
         file.
 
     Raises:
-        UsageError: The file is missing or not UTF-8, a line is none of both, or a passage is judged twice with different gains; the
-            message names the line.
+        UsageError: The file is missing or not UTF-8, a line is none of both, or a passage is judged twice with
+            different gains; the message names the line.
     """
     found: dict[str, dict[str, float]] = {}
     lines: dict[tuple[str, str], int] = {}
