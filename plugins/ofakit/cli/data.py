@@ -113,24 +113,43 @@ def _add_source_arguments(parser: argparse.ArgumentParser, default_split: str) -
 
 
 def _doctor(args: argparse.Namespace) -> dict[str, Any]:
-    from ofakit.data.data_doctor import describe, examine
     from ofakit.files import write_text
 
     target = None if args.list is None else output_file(args.list, "--list")
-    config, splits = _examples(args)
-    styles = _known_styles(config)
-    report = examine(
-        splits,
-        known_style=None if styles is None else styles.__contains__,
-        decode=not args.no_images,
-        workers=args.workers or os.cpu_count() or 1,
-        progress=_progress("images"),
-    )
-    print(describe(report), file=sys.stderr)
+    config, reader, splits = _source(args)
+    looking = {
+        "decode": not args.no_images,
+        "workers": args.workers or os.cpu_count() or 1,
+        "progress": _progress("images"),
+    }
+    read = {split: reader.read(split) for split in splits}
+    is_base = hasattr(reader, "passages")
+    report, text, summary = _look_at_base(reader, read, looking) if is_base else _look_at(config, read, looking)
+    print(text, file=sys.stderr)
     if target is not None:
         write_text(target, json.dumps(report, ensure_ascii=False, indent=1) + "\n")
-    summary = {name: _counted(split) for name, split in report["splits"].items()}
-    return {"problems": report["problems"], "shared_images": report["shared_images"], "splits": summary}
+    return summary
+
+
+def _look_at(config: Any, splits: dict[str, list[Example]], looking: dict[str, Any]) -> tuple[Any, str, dict[str, Any]]:
+    """The doctor's report on captions, the same as text, and its counts."""
+    from ofakit.data.data_doctor import describe, examine
+
+    styles = _known_styles(config)
+    report = examine(splits, known_style=None if styles is None else styles.__contains__, **looking)
+    counts = {name: _counted(split) for name, split in report["splits"].items()}
+    summary = {"problems": report["problems"], "shared_images": report["shared_images"], "splits": counts}
+    return report, describe(report), summary
+
+
+def _look_at_base(reader: Any, splits: dict[str, Any], looking: dict[str, Any]) -> tuple[Any, str, dict[str, Any]]:
+    """The doctor's report on a knowledge base, the same as text, and its counts."""
+    from ofakit.data.base_doctor import describe_base, examine_base
+
+    report = examine_base(reader.passages(), splits, **looking)
+    counts = {name: _counted(split) for name, split in report["splits"].items()}
+    shared = {name: report[name] for name in ("problems", "shared_images", "shared_articles", "images_in_base")}
+    return report, describe_base(report), {**shared, "passages": _counted(report["passages"]), "splits": counts}
 
 
 def _scenes(args: argparse.Namespace) -> dict[str, Any]:
@@ -184,8 +203,8 @@ def _style_words(args: argparse.Namespace) -> dict[str, Any]:
     return {**result, "output": args.output}
 
 
-def _examples(args: argparse.Namespace, only_training: bool = False) -> tuple[Any, dict[str, list[Example]]]:
-    """The configuration, if one was given, and the examples of each split."""
+def _source(args: argparse.Namespace, only_training: bool = False) -> tuple[Any, Any, list[str]]:
+    """The configuration, if one was given, the reader, and the splits to look at."""
     from ofakit.data import READERS
 
     if (args.conf is None) == (args.reader is None):
@@ -198,15 +217,18 @@ def _examples(args: argparse.Namespace, only_training: bool = False) -> tuple[An
         except json.JSONDecodeError as error:
             raise UsageError(f'--reader expects a JSON object such as {{"type": "jsonl"}}: {error}') from None
         found = reader.splits()
-        wanted = ["train"] if only_training and "train" in found else found
-        return None, {split: reader.read(split) for split in args.split or wanted}
+        return None, reader, args.split or (["train"] if only_training and "train" in found else found)
     from ofakit.config import load_config
 
     config = load_config(args.conf, args.overrides)
-    reader = reader_of(config)
     evaluated = () if only_training else (config.data.val, config.data.test)
-    wanted = args.split or [split for split in (config.data.train, *evaluated) if split]
-    return config, {split: reader.read(split) for split in wanted}
+    return config, reader_of(config), args.split or [split for split in (config.data.train, *evaluated) if split]
+
+
+def _examples(args: argparse.Namespace, only_training: bool = False) -> tuple[Any, dict[str, list[Example]]]:
+    """The configuration, if one was given, and the examples of each split."""
+    config, reader, splits = _source(args, only_training)
+    return config, {split: reader.read(split) for split in splits}
 
 
 def _known_styles(config: Any) -> Any:
