@@ -1,0 +1,1 @@
+"""What stands on an encoder and turns its states into what is compared: vectors, or matrices of token vectors."""
