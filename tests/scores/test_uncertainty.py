@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from ofakit.errors import UsageError
 from ofakit.scores import bleu, bootstrap_intervals, measure, meteor, paired_tests
-from ofakit.scores.score import Measure
 from ofakit.scores.meteor_spice import meteor_from_statistics
+from ofakit.scores.score import Measure
 
 WORDS = ["a", "dog", "cat", "runs", "sits", "on", "the", "grass", "red", "ball", "two", "men"]
 
