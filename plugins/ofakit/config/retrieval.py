@@ -65,6 +65,10 @@ class RetrievalSection(_Section):
     )
     fusion: FusionSection = Field(default_factory=FusionSection)
     index: IndexSection = Field(default_factory=IndexSection)
+    positives: int = Field(1, ge=1, description="passages that answer a training question that come with it, at most")
+    hard_negatives: int = Field(
+        0, ge=0, description="passages of `data.negatives` that come with a training question, at most"
+    )
     depth: int = Field(100, ge=1, description="passages of each ranking")
     title_separator: str | None = Field(
         " ", description="stands between a passage's title and its text; null: the text alone is searched"

@@ -158,7 +158,7 @@ class Loading:
                 return list(examples)
             folder = self.experiment.data.image_store or str(Path(self.experiment.work_dir) / "image_store")
             self.store = ImageStore(folder, size)
-        paths = list(dict.fromkeys(e.image_path for e in examples if e.image_path is not None))
+        paths = list(dict.fromkeys(path for example in examples for path in example.image_paths))
         share = paths[self.processes.rank :: self.processes.world_size]
         with tqdm(total=len(share), desc="decoding", leave=False, disable=None) as bar:
             self.store.add_many(share, os.cpu_count() or 1, lambda done, _: bar.update(done - bar.n))
