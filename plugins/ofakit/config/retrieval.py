@@ -70,6 +70,9 @@ class RetrievalSection(_Section):
         0, ge=0, description="passages of `data.negatives` that come with a training question, at most"
     )
     depth: int = Field(100, ge=1, description="passages of each ranking")
+    candidates: int | None = Field(
+        None, ge=1, description="passages that each searcher gives to the fusion; null: `depth`"
+    )
     title_separator: str | None = Field(
         " ", description="stands between a passage's title and its text; null: the text alone is searched"
     )

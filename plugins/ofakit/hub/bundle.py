@@ -47,6 +47,11 @@ class ModelBundle(ABC):
         cls.task = task
         _KINDS[task] = cls
 
+    @property
+    def pad_token_id(self) -> int | None:
+        """What targets are padded with; None for a model that writes none."""
+        return getattr(self.tokenizer, "pad_token_id", None)
+
     @abstractmethod
     def configuration(self) -> dict[str, Any]:
         """ModelScope's configuration.json, with what the task keeps in its section `ofakit`."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ofakit.config.retrieval import RetrievalSection
+from ofakit.data.json_files import read_json
 from ofakit.errors import UsageError
 from ofakit.hub.bundle import ModelBundle
 from ofakit.models.base import Model
@@ -34,6 +36,21 @@ class RetrievalBundle(ModelBundle, task=EMBEDDING):
     def __post_init__(self) -> None:
         if isinstance(self.model, Model) and not isinstance(self.model, Retriever):
             raise UsageError(f"a model of the type {self.model_type!r} is no retriever; give model.type retriever")
+
+    def take_weights(self, path: Path, allow_partial: bool = False) -> None:
+        """The weights of a snapshot or of a model directory, and of the latter also what was fitted.
+
+        Args:
+            path: The snapshot or directory.
+            allow_partial: Accept missing or unexpected weights.
+
+        Raises:
+            UsageError: The vocabulary is another, or the weights do not fit.
+        """
+        super().take_weights(path, allow_partial)
+        file = path / "configuration.json"
+        if file.exists():
+            self.fitted = dict(read_json(file, "configuration").get("ofakit", {}).get("fitted", {}))
 
     def configuration(self) -> dict[str, Any]:
         """ModelScope's configuration.json: its own keys for its own code, ours in `ofakit`."""

@@ -26,12 +26,23 @@ class SideInputs:
         reading: What the side's encoder reads.
         prompt: What stands in front of every text.
         title_separator: What stands between a passage's title and its text; None leaves the title out.
+        crop_from: Pixels a side that images have before a random cut; None cuts nothing off.
+        horizontal_flip: Mirror every second image where cuts are random.
     """
 
-    def __init__(self, reading: Reading, prompt: str = "", title_separator: str | None = " ") -> None:
+    def __init__(
+        self,
+        reading: Reading,
+        prompt: str = "",
+        title_separator: str | None = " ",
+        crop_from: int | None = None,
+        horizontal_flip: bool = False,
+    ) -> None:
         self.reading = reading
         self.prompt = prompt
         self.title_separator = title_separator
+        self.crop_from = crop_from
+        self.horizontal_flip = horizontal_flip
 
     def text(self, item: Query | Passage) -> str:
         """What is read of an item; the empty text where it has none.
@@ -49,8 +60,8 @@ class SideInputs:
 
         Args:
             item: A query or a passage.
-            pixels: Its image, decoded already, (S, S, 3) uint8, S at least the side that the encoder reads.
-            rng: Cuts at random; None cuts the centre.
+            pixels: Its image, decoded already, (S, S, 3) uint8.
+            rng: Cuts and mirrors at random; None does neither.
 
         Returns:
             `input_ids` (T,) int64 where the encoder reads texts; `image` (3, H, W) uint8, zeros for none, and
@@ -110,6 +121,6 @@ class SideInputs:
         size = self.reading.image_size or 0
         if item.image is None:
             return {"image": torch.zeros(3, size, size, dtype=torch.uint8), "image_mask": torch.tensor(False)}
-        if pixels is None:
-            pixels = load_square(item.image, size)
-        return {"image": crop_and_flip(pixels, size, rng), "image_mask": torch.tensor(True)}
+        before = size if rng is None or self.crop_from is None else max(size, self.crop_from)
+        pixels = load_square(item.image if pixels is None else pixels, before)
+        return {"image": crop_and_flip(pixels, size, rng, self.horizontal_flip), "image_mask": torch.tensor(True)}

@@ -198,7 +198,7 @@ class Trainer(HookedTrainer):
 
     def _build_objectives(self) -> tuple[dict[str, Objective], list[float]]:
         """What is trained, by its type, and the weight of each."""
-        context = {"pad_token_id": self.bundle.tokenizer.pad_token_id, "bundle": self.bundle}
+        context = {"pad_token_id": self.bundle.pad_token_id, "bundle": self.bundle}
         objectives: dict[str, Objective] = {}
         weights = []
         for number, component in enumerate(self.experiment.objectives or ()):

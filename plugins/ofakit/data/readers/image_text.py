@@ -41,6 +41,8 @@ class ImageText:
         UsageError: The configuration of the reader is wrong.
     """
 
+    passages_by_split = True
+
     def __init__(
         self,
         reader: Mapping[str, Any],
