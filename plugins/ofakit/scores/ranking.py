@@ -78,10 +78,12 @@ class RankingScore(NamedTuple):
     Attributes:
         compute: Judged rankings → (queries,) float64.
         needs_all_relevant: Whether it is right only where every relevant passage is known.
+        depth: How many passages of each ranking count; None: all.
     """
 
     compute: Callable[..., np.ndarray]
     needs_all_relevant: bool
+    depth: int | None = None
 
 
 def judge(rankings: Sequence[Sequence[str]], gains: Sequence[Mapping[str, float]]) -> Judged:
@@ -354,7 +356,7 @@ def parse_score(name: str) -> RankingScore:
         return score
     if not number.isdecimal() or int(number) < 1:
         raise UsageError(f"{name!r}: expected how many passages count, from 1 up, behind the @, such as {base}@10")
-    return RankingScore(partial(score.compute, k=int(number)), score.needs_all_relevant)
+    return RankingScore(partial(score.compute, k=int(number)), score.needs_all_relevant, int(number))
 
 
 def _persistence(name: str) -> float:
