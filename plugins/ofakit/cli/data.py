@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ofakit.cli import data_passages, document_frequency
+from ofakit.cli import data_passages, data_viquae, document_frequency
 from ofakit.cli._common import add_config_arguments, output_file, positive, reader_of, run_tool, tool_parser
 from ofakit.errors import UsageError
 
@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _add_document_frequency(commands)
     _add_style_words(commands)
     _add_passages(commands)
+    _add_viquae_search(commands)
     return run_tool(parser, lambda args: args.run(args), argv)
 
 
@@ -105,6 +106,12 @@ def _add_passages(commands: Any) -> None:
     parser = commands.add_parser("passages", help="cut articles into passages of whole sentences")
     data_passages.add_arguments(parser)
     parser.set_defaults(run=data_passages.run)
+
+
+def _add_viquae_search(commands: Any) -> None:
+    parser = commands.add_parser("viquae-search", help="convert a search configuration of meerqat, ViQuAE's own code")
+    data_viquae.add_arguments(parser)
+    parser.set_defaults(run=data_viquae.run)
 
 
 def _add_data_arguments(parser: argparse.ArgumentParser) -> None:

@@ -233,10 +233,10 @@ class Viquae(SplitFiles):
                 matches = AnswerMatcher(answers_in(row, where), self.strict)
                 for title in provenance_in(row):
                     asked.setdefault(title, []).append((gains, matches))
-        for own, title, text, _ in self._texts():
-            titles = [title] if titles_of is None else titles_of.get(own, ())
-            for gains, matches in (pair for name in titles for pair in asked.get(str(name), ())):
-                if matches(text if title is None else f"{title}{SEPARATOR}{text}"):
+        for own, head, text, _ in self._texts():
+            titles = ([] if head is None else [head]) if titles_of is None else titles_of.get(own, [])
+            for gains, matches in (pair for title in titles for pair in asked.get(title, ())):
+                if matches(text if head is None else f"{head}{SEPARATOR}{text}"):
                     gains[own] = 1.0
         if kept is not None:
             write_text(kept, json.dumps(found))
