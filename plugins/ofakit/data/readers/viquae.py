@@ -44,7 +44,7 @@ from ofakit.data.text_table import TextTable
 from ofakit.errors import UsageError
 from ofakit.files import write_text
 
-__all__ = ["Viquae"]
+__all__ = ["Viquae", "row_id"]
 
 SEPARATOR = " [SEP] "
 BASES = ("non_humans", "humans_with_faces", "humans_without_faces")
@@ -150,7 +150,7 @@ class Viquae(SplitFiles):
             UsageError: A column is missing, or a cell is of the wrong type.
         """
         where = str(self.files[split])
-        own = _id(row, where)
+        own = row_id(row, where)
         name = text_in(row.get("image"), "a file name", where)
         text = text_in(require(row, "input", where), "a question", where)
         image = str(self.images / name) if name else None
@@ -173,6 +173,14 @@ class Viquae(SplitFiles):
             name = None if title is None else images.get(title)
             yield Passage(own, text, title, str(self.images / name) if name else None, article)
 
+    def article_files(self) -> list[Path]:
+        """The files of the articles, in order.
+
+        Raises:
+            UsageError: One is missing.
+        """
+        return [file for base in self.bases for file in row_files(self._base(base), f"articles of {base!r}")]
+
     def _texts(self) -> Iterator[tuple[str, str | None, str, str | None]]:
         """Id, title, text and article of each passage."""
         columns = ("passage", "index", "id", "title", "text", "article")
@@ -186,13 +194,13 @@ class Viquae(SplitFiles):
             else:
                 title = text_in(row.get("title"), "a title", where)
                 article = id_in(row.get("article"), where)
-                yield _id(row, where), title, str(require(row, "text", where)), title if article is None else article
+                yield row_id(row, where), title, str(require(row, "text", where)), title if article is None else article
 
     def _images_of_titles(self) -> TextTable:
         """Names of the articles' images."""
         if self.articles_folder is None:
             return TextTable()
-        files = [file for base in self.bases for file in row_files(self._base(base), f"articles of {base!r}")]
+        files = self.article_files()
         kept = self._kept("images", files, ".npz")
         if kept is not None and kept.is_file():
             return TextTable.load(kept)
@@ -229,7 +237,7 @@ class Viquae(SplitFiles):
         for split in splits:
             for row in self.rows(split):
                 where = str(self.files[split])
-                gains = found[split].setdefault(_id(row, where), {})
+                gains = found[split].setdefault(row_id(row, where), {})
                 matches = AnswerMatcher(answers_in(row, where), self.strict)
                 for title in provenance_in(row):
                     asked.setdefault(title, []).append((gains, matches))
@@ -270,7 +278,16 @@ def _titles_and_images(files: Sequence[Path]) -> Iterator[tuple[str, str]]:
                 yield str(require(row, "wikipedia_title", where)), name
 
 
-def _id(row: Mapping[str, Any], where: str) -> str:
+def row_id(row: Mapping[str, Any], where: str) -> str:
+    """The id of a question or passage.
+
+    Args:
+        row: A row of a file.
+        where: The file, for the message.
+
+    Raises:
+        UsageError: There is none.
+    """
     own = id_in(require(row, "id", where), where)
     if own is None:
         raise UsageError(f"expected an id in {where}, found null")
