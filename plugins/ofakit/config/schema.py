@@ -77,6 +77,10 @@ class DataSection(Section):
     train: str = Field("train", description="split or slice to train on, such as train[-50000:]")
     val: str | None = Field("val", description="split or slice for evaluation during training")
     test: str | None = Field("test", description="split or slice for the final evaluation")
+    negatives: str | None = Field(None, description="hard negatives of training questions, from the tool `mine`")
+    teacher_scores: str | None = Field(
+        None, description="a teacher's scores of passages for training questions, for distillation"
+    )
     image_store: str | None = Field(
         None, description="folder of decoded images; null: <work_dir>/image_store. Experiments may share one"
     )

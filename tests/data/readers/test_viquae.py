@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+from pathlib import Path
 
 import pytest
+from ofakit.config import load_config
 from ofakit.data import READERS
 from ofakit.data.knowledge_base import KnowledgeBase
 from ofakit.errors import UsageError
@@ -187,3 +189,27 @@ def test_two_questions_of_one_id(root):
     write_lines(root / "viquae_dataset" / "test.jsonl", QUESTIONS["test"] * 2)
     with pytest.raises(UsageError, match="two questions have the id 's0': row 1 of split 'test' and row 3"):
         build(root).read("test")
+
+
+CONFIGURATIONS = sorted((Path(__file__).resolve().parents[3] / "configs" / "retrieval" / "viquae").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.stem)
+def test_configurations_load_and_read_the_miniature(root, tmp_path, path):
+    spec = load_config(path).data.reader.model_dump()
+    if path.stem == "triviaqa":
+        (root / "viquae_dataset").rename(root / "triviaqa_for_viquae")
+        spec |= {"passages": "viquae_passages"}
+    reader = READERS.build(spec | ({"cache": str(tmp_path / "cache")} if "cache" in spec else {}), root=root)
+    assert len(list(reader.passages())) == (3 if path.stem == "clip" else 5)
+    assert [len(reader.read(split)) for split in ("train", "val")] == [1, 1]
+
+
+def test_what_the_published_trainings_were_set_to():
+    triviaqa, viquae = (load_config(path) for path in CONFIGURATIONS if path.stem in ("triviaqa", "viquae"))
+    for config, warmup in ((triviaqa, 1237), (viquae, 30)):
+        train = config.train
+        assert (train.optimizer.lr, train.optimizer.weight_decay, train.clip_norm) == (2e-5, 0.0, 2.0)
+        assert train.dataloader.batch_size_per_gpu * train.gradient_accumulation == 128
+        assert (train.lr_scheduler.name, train.lr_scheduler.warmup_steps) == ("linear", warmup)
+        assert (config.retrieval.positives, config.retrieval.hard_negatives) == (1, 1)
