@@ -1,4 +1,4 @@
-"""`tools/data.py`: check data, draw scenes, decode images in advance, count n-grams, list the words of styles."""
+"""`tools/data.py`: check data, draw scenes, decode images in advance, count n-grams, list words, cut articles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ofakit.cli import document_frequency
+from ofakit.cli import data_passages, data_viquae, document_frequency
 from ofakit.cli._common import add_config_arguments, output_file, positive, reader_of, run_tool, tool_parser
 from ofakit.errors import UsageError
 
@@ -24,6 +24,7 @@ EXAMPLES = """examples:
   python tools/data.py scenes --root work_dir/scenes --images 2000 --seed 7
   python tools/data.py store --conf configs/caption/flickrstyle.json --set data.root=DIR
   python tools/data.py style-words --conf configs/caption/flickrstyle.json --set data.root=DIR --top 10
+  python tools/data.py passages --articles articles.jsonl --out passages.jsonl --max-words 100
 
 What the doctor finds is reported on stderr. The last line of stdout is one JSON object."""
 
@@ -44,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     _add_store(commands)
     _add_document_frequency(commands)
     _add_style_words(commands)
+    _add_passages(commands)
+    _add_viquae_search(commands)
     return run_tool(parser, lambda args: args.run(args), argv)
 
 
@@ -97,6 +100,18 @@ def _add_style_words(commands: Any) -> None:
     parser.add_argument("--min-count", type=int, default=1, metavar="N", help="leave out rarer words; default: 1")
     parser.add_argument("--output", metavar="FILE", help="also write the words and scores to this JSON file")
     parser.set_defaults(run=_style_words)
+
+
+def _add_passages(commands: Any) -> None:
+    parser = commands.add_parser("passages", help="cut articles into passages of whole sentences")
+    data_passages.add_arguments(parser)
+    parser.set_defaults(run=data_passages.run)
+
+
+def _add_viquae_search(commands: Any) -> None:
+    parser = commands.add_parser("viquae-search", help="convert a search configuration of meerqat, ViQuAE's own code")
+    data_viquae.add_arguments(parser)
+    parser.set_defaults(run=data_viquae.run)
 
 
 def _add_data_arguments(parser: argparse.ArgumentParser) -> None:

@@ -143,8 +143,16 @@ def test_judgements_of_other_questions_are_counted_and_refused_where_none_fits(t
 @pytest.mark.parametrize(
     ("file", "rows", "message"),
     [
-        ("passages", [*PASSAGES, PASSAGES[0]], "lines 1 and 3 of .*passages.jsonl: two passages have the id 'a-0'"),
-        ("articles", [*ARTICLES, *ARTICLES], "lines 1 and 2 of .*articles.jsonl: two articles have the id 'a'"),
+        (
+            "passages",
+            [*PASSAGES, PASSAGES[0]],
+            "two passages have the id 'a-0': the 1. and the 3., in .*passages",
+        ),
+        (
+            "articles",
+            [*ARTICLES, *ARTICLES],
+            "two articles have the id 'a': the 1. and the 2., in .*articles",
+        ),
         ("passages", [{"id": "b-0", "entity": "b", "text": "x"}], "line 1: no article 'b' among the 1 of"),
         ("passages", [{"text": "x"}], "expected the column 'id' or '_id' in .*line 1"),
         ("passages", [{"id": "x", "body": "x"}], "expected the column 'text' in .*line 1"),

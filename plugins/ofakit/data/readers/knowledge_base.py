@@ -32,13 +32,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ofakit.data.json_files import id_in, iter_jsonl, text_in
+from ofakit.data.columns import Columns
+from ofakit.data.json_files import id_in, text_in
 from ofakit.data.passage import Passage
 from ofakit.data.qrels_files import read_qrels
 from ofakit.data.query import Query
-from ofakit.data.readers._columns import Columns
 from ofakit.data.readers._relevant import gains_in, report_unanswerable, texts_in, unique_by_id
 from ofakit.data.readers._splits import SplitFiles
+from ofakit.data.row_files import iter_rows
 from ofakit.errors import UsageError, did_you_mean
 
 __all__ = ["KnowledgeBaseReader"]
@@ -73,7 +74,7 @@ class KnowledgeBaseReader(SplitFiles):
     """Read passages, and questions with what is relevant to them.
 
     Args:
-        passages: File of the passages; one that ends with .gz is read as it is.
+        passages: JSON lines of the passages, packed or not, or Parquet or Arrow, or a folder of such files.
         root: Folder of the data set; the other paths are relative to it.
         articles: File of what the passages of an article share, its title and image; None where there is none.
         train: Questions of the training split.
@@ -209,11 +210,10 @@ class KnowledgeBaseReader(SplitFiles):
         """
         articles = self._articles()
         columns, where = self.passage_columns, str(self.passages_file)
-        lines: dict[str, int] = {}
-        for number, row in iter_jsonl(self.passages_file, "passages"):
-            place = f"{where}, line {number}"
+        seen: dict[str, int] = {}
+        for number, (place, row) in enumerate(iter_rows(self.passages_file, "passages"), start=1):
             own = _required_id(row, columns, place)
-            _refuse_second("passages", own, lines.setdefault(own, number), number, where)
+            _refuse_second("passages", own, seen.setdefault(own, number), number, place)
             yield self._passage(own, row, articles, place)
         columns.refuse_missing(where)
 
@@ -233,11 +233,10 @@ class KnowledgeBaseReader(SplitFiles):
         """Title and image of each article, by id."""
         if self.articles_file is None:
             return {}
-        columns, found, lines = self.article_columns, {}, dict[str, int]()
-        for number, row in iter_jsonl(self.articles_file, "articles"):
-            place = f"{self.articles_file}, line {number}"
+        columns, found, seen = self.article_columns, dict[str, Article](), dict[str, int]()
+        for number, (place, row) in enumerate(iter_rows(self.articles_file, "articles"), start=1):
             own = _required_id(row, columns, place)
-            _refuse_second("articles", own, lines.setdefault(own, number), number, str(self.articles_file))
+            _refuse_second("articles", own, seen.setdefault(own, number), number, place)
             found[own] = Article(text_in(columns.get(row, "title"), "a title", place), self._image(row, columns, place))
         columns.refuse_missing(str(self.articles_file))
         return found
@@ -293,6 +292,6 @@ def _folds(row: Mapping[str, Any], column: str) -> Iterable[Any]:
     return folds
 
 
-def _refuse_second(what: str, own: str, first: int, number: int, where: str) -> None:
+def _refuse_second(what: str, own: str, first: int, number: int, place: str) -> None:
     if first != number:
-        raise UsageError(f"lines {first} and {number} of {where}: two {what} have the id {own!r}")
+        raise UsageError(f"two {what} have the id {own!r}: the {first}. and the {number}., in {place}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ofakit.data.readers._columns import Columns
+from ofakit.data.columns import Columns
 from ofakit.errors import UsageError
 
 USUAL = {"id": ("id", "_id"), "text": ("text", "question")}
