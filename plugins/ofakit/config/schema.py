@@ -130,6 +130,16 @@ class DataloaderSection(Section):
     workers_per_gpu: int = Field(0, ge=0, description="loading processes for each training process")
 
 
+class TrainDataloaderSection(DataloaderSection):
+    """Batches of one process, and how groups of examples are mixed."""
+
+    mixing: Literal["balanced", "proportional"] | None = Field(
+        None,
+        description="make each step of one group of examples, such as those with an image. balanced: each group as "
+        "often; proportional: by their size; null: groups are not told apart",
+    )
+
+
 class EvaluationDataloaderSection(DataloaderSection):
     """Batches of one process, without gradients."""
 
@@ -155,6 +165,12 @@ class OptimizerSection(Section):
     eps: float = Field(1e-8, gt=0)
     weight_decay: float = Field(0.01, ge=0)
     visual_lr_scale: float = Field(1.0, ge=0, description="learning rate of the visual backbone relative to the rest")
+    scale_lr: float | None = Field(
+        None,
+        gt=0,
+        description="peak learning rate of what belongs to a loss, such as a temperature, which has no weight decay; "
+        "null: lr",
+    )
 
 
 class TrainSection(Section):
@@ -162,7 +178,7 @@ class TrainSection(Section):
 
     max_epochs: int = Field(3, ge=1)
     max_steps: int | None = Field(None, ge=1, description="stop after this many steps")
-    dataloader: DataloaderSection = Field(default_factory=DataloaderSection)
+    dataloader: TrainDataloaderSection = Field(default_factory=TrainDataloaderSection)
     gradient_accumulation: int = Field(1, ge=1, description="batches per step")
     clip_norm: float | None = Field(1.0, gt=0, description="largest gradient norm; null: no clipping")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="type in which matrix products are computed")
