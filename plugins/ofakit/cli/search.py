@@ -23,8 +23,8 @@ EXAMPLES = """examples:
   python tools/search.py --conf work_dir/run/conf.json --split test --set run=fused.trec
   python tools/search.py --conf work_dir/run/conf.json --set queries=questions.jsonl --set run=out.trec --runs runs
 
-Corpus and queries are JSON lines with id and text. The last line of stdout is one JSON object: the scores of the joined
-run, or of the only one, and those of each searcher under its name; without qrels, how many queries were searched for."""
+Corpus and queries are JSON lines with id and text. The last line of stdout is one JSON object: the scores of the
+joined run, or of the only one, and those of each searcher under its name; without qrels, what was searched."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
