@@ -9,6 +9,7 @@ follows in its former order with scores just below, so that nothing is lost.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
@@ -16,9 +17,11 @@ from tqdm import tqdm
 from ofakit.data.knowledge_base import KnowledgeBase
 from ofakit.data.query import Query
 from ofakit.errors import UsageError
-from ofakit.processes import Processes
 from ofakit.retrieval.pair_scorers import PairScorer
 from ofakit.retrieval.run import Run
+
+if TYPE_CHECKING:
+    from ofakit.processes import Processes
 
 __all__ = ["rerank"]
 

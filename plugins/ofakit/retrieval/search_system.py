@@ -16,7 +16,7 @@ from typing import Any
 from ofakit.config.retrieval import FusionSection, RetrievalSection
 from ofakit.data.knowledge_base import KnowledgeBase
 from ofakit.data.query import Query
-from ofakit.errors import UsageError
+from ofakit.errors import UsageError, did_you_mean
 from ofakit.retrieval.fusion import fuse
 from ofakit.retrieval.fusion_weights import fit_weights
 from ofakit.retrieval.qrels import Qrels
@@ -58,22 +58,39 @@ class SearchSystem:
                 if name == FUSED:
                     raise UsageError(f"a searcher cannot be called {FUSED!r}: that is the name of the joined run")
                 self.searchers[name] = SEARCHERS.build(component.model_dump())
-        if not self.searchers:
-            raise UsageError("retrieval.searchers: expected at least one, found none")
+                self._refuse_order(name)
+        if not self._finding:
+            raise UsageError("retrieval.searchers: expected at least one that searches by itself, found none")
         self.fitted: dict[str, Any] = dict(fitted or {})
         self._prepared: dict[str, KnowledgeBase] = {}
         for name, searcher in self.searchers.items():
             searcher.take(self.fitted.get(name, {}))
 
     @property
+    def _finding(self) -> list[str]:
+        """The searchers that search by themselves."""
+        return [name for name, searcher in self.searchers.items() if searcher.of is None]
+
+    @property
+    def _ordering(self) -> list[str]:
+        """Those that put another run in order."""
+        return [name for name, searcher in self.searchers.items() if searcher.of is not None]
+
+    def _refuse_order(self, name: str) -> None:
+        """Refuse a searcher that orders what there is not before it."""
+        of, before = self.searchers[name].of, list(self.searchers)[:-1]
+        if of is not None and of not in (*before, FUSED):
+            raise UsageError(f"no searcher {of!r} before {name!r}: {did_you_mean(of, [*before, FUSED])}", "of")
+
+    @property
     def fuses(self) -> bool:
         """Whether there is a joined run."""
-        return self.section.fusion.method != "none" and len(self.searchers) > 1
+        return self.section.fusion.method != "none" and len(self._finding) > 1
 
     @property
     def main(self) -> str:
-        """The name of the run that counts: the joined one, or the last."""
-        return FUSED if self.fuses else list(self.searchers)[-1]
+        """The name of the run that counts: the last one that is put in order, the joined one, or the last."""
+        return [*self._finding[-1:], *([FUSED] if self.fuses else []), *self._ordering[-1:]][-1]
 
     def prepare(self, base: KnowledgeBase, context: SearchContext) -> None:
         """Let every searcher take a base; one that does not change with the model takes the same base only once.
@@ -107,7 +124,7 @@ class SearchSystem:
         runs = self._found(queries)
         if self.fuses and self.section.fusion.method == "weighted_sum" and self.section.fusion.weights is None:
             self.fitted[FUSED] = fit_weights(runs, qrels, self.section.fusion)
-        return self._with_fused(runs)
+        return self._with_order(self._with_fused(runs), queries)
 
     @property
     def needs_fitting(self) -> bool:
@@ -125,13 +142,24 @@ class SearchSystem:
             A run by searcher, cut to `depth`, and the joined one where there are several searchers and its weights are
             known.
         """
-        return self._with_fused(self._found(queries))
+        return self._with_order(self._with_fused(self._found(queries)), queries)
 
     def _found(self, queries: Sequence[Query]) -> dict[str, Run]:
         depth = max(self.section.depth, self.section.candidates or 0)
         found = {}
-        for name, searcher in self.searchers.items():
-            found[name] = searcher.search(queries, depth)
+        for name in self._finding:
+            found[name] = self.searchers[name].search(queries, depth)
+            found[name].name = name
+        return found
+
+    def _with_order(self, runs: Mapping[str, Run], queries: Sequence[Query]) -> dict[str, Run]:
+        """The runs, and those that searchers make of them by putting them in another order."""
+        found = dict(runs)
+        for name in self._ordering:
+            of = str(self.searchers[name].of)
+            if of not in found:
+                raise UsageError(f"{name!r} orders the run {of!r}, which there is not: {did_you_mean(of, found)}", "of")
+            found[name] = self.searchers[name].rerank(queries, found[of])
             found[name].name = name
         return found
 

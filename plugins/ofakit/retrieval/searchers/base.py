@@ -47,9 +47,11 @@ class Searcher(ABC):
 
     Attributes:
         learns: Whether what it gives changes with the weights of the experiment's model.
+        of: The run whose passages it puts in order, by `rerank`; None searches by itself.
     """
 
     learns: ClassVar[bool] = False
+    of: str | None = None
 
     @abstractmethod
     def prepare(self, base: KnowledgeBase, context: SearchContext) -> None:
@@ -74,6 +76,15 @@ class Searcher(ABC):
         Returns:
             A ranking for each query; one with nothing to search by has an empty ranking.
         """
+
+    def rerank(self, queries: Sequence[Query], run: Run) -> Run:
+        """Put the passages of another run in order; only of a searcher that has `of`.
+
+        Args:
+            queries: What was asked.
+            run: The run that `of` names.
+        """
+        raise NotImplementedError(f"{type(self).__name__} searches by itself")
 
     def fit(self, queries: Sequence[Query], qrels: Qrels, metric: str) -> Mapping[str, Any]:
         """Choose on validation queries what its configuration leaves open; called after `prepare`.
