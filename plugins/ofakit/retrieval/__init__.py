@@ -2,12 +2,45 @@
 
 from ofakit.retrieval import load_index
 scores, ids = load_index("work_dir/base.index").search(vectors, k=100)
+
+from ofakit.retrieval import Qrels, Run, evaluate
+evaluate(Run.read("bm25.trec"), Qrels.read("qrels.trec"), ["mrr@100", "p@1"])
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ofakit.lazy import exports
 
-__all__: list[str] = []
+if TYPE_CHECKING:
+    from ofakit.retrieval.evaluation import check_same_queries, evaluate, score_run
+    from ofakit.retrieval.fusion import fuse
+    from ofakit.retrieval.fusion_weights import fit_weights
+    from ofakit.retrieval.indexes.bm25 import BM25Index, BM25Settings
+    from ofakit.retrieval.qrels import Qrels
+    from ofakit.retrieval.run import Run
 
-__getattr__ = exports(__name__, {})
+__all__ = [
+    "BM25Index",
+    "BM25Settings",
+    "Qrels",
+    "Run",
+    "check_same_queries",
+    "evaluate",
+    "fit_weights",
+    "fuse",
+    "score_run",
+]
+
+__getattr__ = exports(
+    __name__,
+    {
+        "ofakit.retrieval.evaluation": ["check_same_queries", "evaluate", "score_run"],
+        "ofakit.retrieval.fusion": ["fuse"],
+        "ofakit.retrieval.fusion_weights": ["fit_weights"],
+        "ofakit.retrieval.indexes.bm25": ["BM25Index", "BM25Settings"],
+        "ofakit.retrieval.qrels": ["Qrels"],
+        "ofakit.retrieval.run": ["Run"],
+    },
+)

@@ -1,4 +1,5 @@
-"""k1 and b of BM25 chosen on val, over the grid of ViQuAE: k1 from 0 to 3 and b from 0 to 1, in steps of 0.1.
+"""k1 and b of BM25 chosen on val, over the grid of ViQuAE: k1 from 0 to 3 and b from 0 to 1, in steps of 0.1. (The
+variants bm25l and bm25+ have no k1 of 0.)
 
     settings, score = tune_bm25(ids, tokens, queries, texts, qrels, BM25Settings(), "mrr@100")
 
@@ -30,7 +31,6 @@ __all__ = ["Counts", "count_words", "tune_bm25", "weights_of"]
 
 _STEP = 0.1
 _K1, _B = range(31), range(11)
-_COARSE = list(product(_K1[::5], _B[::2]))
 _DEPTH = 1000
 """How many passages are looked at for a score that names no depth."""
 
@@ -94,8 +94,9 @@ def tune_bm25(
             tried[point] = round(evaluate(run, qrels, [metric])[metric], 12), -distance
         return tried[point]
 
-    best = max(_COARSE, key=value)
-    while (better := max(_neighbours(best), key=value)) != best:
+    lowest = 1 if settings.variant in ("bm25l", "bm25+") else 0
+    best = max(product([max(k1, lowest) for k1 in _K1[::5]], _B[::2]), key=value)
+    while (better := max(_neighbours(best, lowest), key=value)) != best:
         best = better
     return _at(settings, best), tried[best][0]
 
@@ -104,10 +105,11 @@ def _at(settings: BM25Settings, point: tuple[int, int]) -> BM25Settings:
     return replace(settings, k1=round(point[0] * _STEP, 1), b=round(point[1] * _STEP, 1))
 
 
-def _neighbours(point: tuple[int, int]) -> list[tuple[int, int]]:
-    """A point of the grid and the eight around it."""
+def _neighbours(point: tuple[int, int], lowest: int) -> list[tuple[int, int]]:
+    """A point of the grid and the eight around it, without a k1 below the lowest."""
     k1, b = point
-    return [(x, y) for x, y in product((k1 - 1, k1, k1 + 1), (b - 1, b, b + 1)) if x in _K1 and y in _B]
+    around = product((k1 - 1, k1, k1 + 1), (b - 1, b, b + 1))
+    return [(x, y) for x, y in around if x in _K1[lowest:] and y in _B]
 
 
 def count_words(tokens: Tokenized, words: np.ndarray) -> Counts:
@@ -153,7 +155,7 @@ def weights_of(counts: Counts, settings: BM25Settings) -> np.ndarray:
         "bm25l": np.log((total + 1) / (found + 0.5)),
         "bm25+": np.log((total + 1) / found),
     }[settings.variant]
-    length = 1 - b + b * counts.lengths[counts.documents] / counts.lengths.mean()
+    length = 1 - b + b * counts.lengths[counts.documents] / max(counts.lengths.mean(), 1e-9)
     if settings.variant == "bm25l":
         often = counts.frequencies / length + settings.delta
         share = (k1 + 1) * (often / (k1 + often) - settings.delta / (k1 + settings.delta))

@@ -287,7 +287,7 @@ def bpref(judged: Judged) -> np.ndarray:
     """How few of the passages judged irrelevant stand above relevant ones; what nobody judged does not count.
 
     Sum over the relevant passages found of 1 - min(irrelevant above it, R) / min(R, N), over R, for R relevant and N
-    irrelevant ones. Where N is 0 it is 0, as ranx has it; trec_eval has the recall there.
+    irrelevant ones. Where N is 0 it is the recall, as trec_eval has it; ranx has NaN there.
 
     Args:
         judged: The rankings.
@@ -298,7 +298,7 @@ def bpref(judged: Judged) -> np.ndarray:
     relevant = judged.relevant[:, None]
     above = np.minimum((judged.gains <= 0).cumsum(axis=1), relevant)
     fewer = np.minimum(relevant, judged.irrelevant[:, None])
-    parts = np.where(judged.hits() & (fewer > 0), 1.0 - above / np.maximum(fewer, 1), 0.0)
+    parts = judged.hits() * (1.0 - above / np.maximum(fewer, 1))
     return parts.sum(axis=1) / np.maximum(judged.relevant, 1)
 
 

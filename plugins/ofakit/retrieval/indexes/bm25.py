@@ -70,6 +70,8 @@ class BM25Settings:
             raise UsageError(
                 f"BM25: expected k1 >= 0, 0 <= b <= 1 and delta >= 0, found {self.k1}, {self.b} and {self.delta}"
             )
+        if self.k1 == 0 and self.variant in ("bm25l", "bm25+"):
+            raise UsageError(f"BM25: the variant {self.variant} needs k1 above 0, found 0")
 
 
 class BM25Index:
@@ -127,7 +129,7 @@ class BM25Index:
             raise UsageError(f"expected one id for each text, found {len(ids)} ids and {len(texts)} texts{again}")
         tokens = tokens or tokenize(texts, settings, progress)
         model = bm25s.BM25(k1=settings.k1, b=settings.b, delta=settings.delta, method=settings.variant)
-        if len(ids):
+        if any(tokens.ids):
             model.index(tokens, show_progress=progress)
         else:
             model.vocab_dict, model.nonoccurrence_array = {}, None
