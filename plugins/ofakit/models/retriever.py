@@ -75,6 +75,10 @@ class Retriever(Model):
         settings: What it is made of.
         readings: What the sides read.
 
+    Attributes:
+        logit_scale: Log of the factor on similarities, for losses that learn it.
+        joint_weights: Of monomodal and cross-modal similarity, for the loss that learns them.
+
     Raises:
         UsageError: An encoder cannot be made, or a part to tie is not in both.
     """
@@ -87,6 +91,7 @@ class Retriever(Model):
             passage = make_encoder(settings.passage_encoder, readings["passage"])
         self.encoders = nn.ModuleDict({"query": query, "passage": passage})
         self.logit_scale = nn.Parameter(torch.tensor(float(settings.logit_scale)))
+        self.joint_weights = nn.Parameter(torch.ones(2))
         self.settings = settings.model_copy(
             update={
                 "encoder": _resolved(settings.encoder, query),

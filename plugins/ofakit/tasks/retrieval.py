@@ -28,9 +28,11 @@ from ofakit.models.types import MODELS
 from ofakit.objectives.base import Objective
 from ofakit.preprocessors.retrieval import CollateRetrieval, RetrievalPreprocessor
 from ofakit.preprocessors.sides import SideInputs
+from ofakit.retrieval.negatives import read_negatives
 from ofakit.retrieval.qrels import Qrels
 from ofakit.retrieval.search_system import SearchSystem
 from ofakit.retrieval.searchers.base import SearchContext
+from ofakit.retrieval.teacher_scores import read_teacher_scores
 from ofakit.tasks._retrieval_evaluation import RankingEvaluation, score_runs
 from ofakit.tasks.base import EvaluationLoading, Task
 
@@ -134,8 +136,6 @@ class Retrieval(Task[RetrievalBundle]):
             objectives: Not looked at.
             bad: Counts and lists what is left out.
         """
-        from ofakit.retrieval.negatives import read_negatives
-
         file = self.config.data.negatives
         return training_questions(examples, self.base("train"), bad, None if file is None else read_negatives(file))
 
@@ -146,8 +146,6 @@ class Retrieval(Task[RetrievalBundle]):
             bundle: The model.
             mode: "train"; an evaluation encodes by itself.
         """
-        from ofakit.retrieval.teacher_scores import read_teacher_scores
-
         section, scores = self.config.retrieval, self.config.data.teacher_scores
         teacher = None if scores is None else read_teacher_scores(scores)
         base = self.base("train" if "train" in self.examples else "test")
