@@ -109,7 +109,8 @@ class CollateRetrieval:
 
         Returns:
             `query` and `passage`, dicts of tensors, of B questions and their N passages; `query_index` (B,),
-            `passage_index` and `owner` (N,), `positive` (N,) bool, perhaps `teacher` (N,); `index` (B,).
+            `passage_index` and `owner` (N,), `positive` (N,) bool, perhaps `teacher` (N,); `index` (B,). What
+            objectives added keeps its name with a `/`, stacked.
         """
         owners = [torch.full((len(s["passages"]),), s["query_index"], dtype=torch.int64) for s in samples]
         batch: dict[str, Any] = {
@@ -120,6 +121,8 @@ class CollateRetrieval:
             "owner": torch.cat(owners),
             "positive": torch.cat([sample["positive"] for sample in samples]),
         }
+        for key in sorted(key for key in samples[0] if "/" in key):
+            batch[key] = torch.stack([sample[key] for sample in samples])
         if "teacher" in samples[0]:
             batch["teacher"] = torch.cat([sample["teacher"] for sample in samples])
         if "index" in samples[0]:

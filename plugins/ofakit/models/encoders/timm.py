@@ -5,7 +5,7 @@
     {"type": "timm", "name": "resnet10t", "image_size": 64, "pooling": "grid", "grid": [2, 3], "projection": 128}
 
 `average` is the backbone's own pooling, which keeps nothing of where things are; `grid` keeps the mean of each cell of
-a grid, one behind the other, where the arrangement tells images apart.
+a grid, one behind the other, where the arrangement tells images apart; `attended_grid` first finds where the thing is.
 
 Source: https://github.com/huggingface/pytorch-image-models.
 """
@@ -24,6 +24,7 @@ from torch.nn import functional as F
 
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.models.encoders.base import Encoder, EncoderSettings
+from ofakit.models.heads.attended_grid import AttendedGrid
 from ofakit.models.heads.projection import Head
 from ofakit.models.pixels import MEAN_STD, PixelNorm
 from ofakit.models.reading import Reading
@@ -41,8 +42,9 @@ class TimmSettings(EncoderSettings):
     options: dict[str, Any] = Field(default_factory=dict, description="further arguments of timm.create_model")
     image_size: int = Field(224, ge=16, description="pixels a side")
     mean_std: Literal["own", "half", "imagenet"] = Field("own", description="normalisation; own: that of timm")
-    pooling: Literal["average", "grid"] = "average"
+    pooling: Literal["average", "grid", "attended_grid"] = "average"
     grid: tuple[int, int] = Field((2, 2), description="rows and columns of the grid")
+    channels: int = Field(64, ge=1, description="of each point of an attended grid")
 
 
 class TimmEncoder(Encoder):
@@ -63,6 +65,9 @@ class TimmEncoder(Encoder):
         super().__init__()
         self.backbone: Any = _backbone(settings)
         self.pixels = PixelNorm(*_mean_std(settings, self.backbone))
+        self.pool: AttendedGrid | None = None
+        if settings.pooling == "attended_grid":
+            self.pool = AttendedGrid(int(self.backbone.num_features), settings.grid, settings.channels)
         self.settings = settings.model_copy(update={"pretrained": False, "weights": None})
         self.head = Head(self._width(), settings.projection, settings.normalize)
 
@@ -94,7 +99,9 @@ class TimmEncoder(Encoder):
             modalities: `image`.
         """
         features = self.backbone.forward_features(self.pixels(inputs["images"]))
-        if self.settings.pooling == "grid":
+        if self.pool is not None:
+            pooled = self.pool(features)
+        elif self.settings.pooling == "grid":
             pooled = _cells(features, self.settings.grid)
         else:
             pooled = self.backbone.forward_head(features, pre_logits=True)
@@ -102,7 +109,8 @@ class TimmEncoder(Encoder):
 
     def parts(self) -> dict[str, Sequence[nn.Module]]:
         """`visual`, the backbone."""
-        return {"visual": [self.backbone], "projection": [self.head]}
+        own = [self.head] if self.pool is None else [self.pool, self.head]
+        return {"visual": [self.backbone], "projection": own}
 
     @torch.no_grad()
     def _width(self) -> int:

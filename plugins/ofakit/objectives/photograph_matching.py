@@ -1,0 +1,130 @@
+"""Photographs of flat things, made anew in every step, shall find the reference image that they show.
+
+    {"type": "photograph_matching", "recolor": 0.7, "mirror": 0.3, "composite": {"width": [0.4, 1.0]}}
+
+For knowledge bases of flags, logos, covers, banknotes: the images of the passages that answer the training questions
+are the references, the questions' own images the backgrounds. With each training question comes one pair of a
+photograph and its reference, both in the same new colours where they are recoloured, so that a few references teach the
+matching of any (`ofakit/preprocessors/photograph_pairs.py`). The loss is CLIP's or another of `contrastive`; references
+that are the same are not each other's negatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ofakit.data.decoding import load_square
+from ofakit.errors import UsageError, did_you_mean
+from ofakit.objectives.contrastive import Contrastive
+from ofakit.preprocessors.composite import Composite
+from ofakit.preprocessors.photograph_pairs import Emblem, PhotographPairs
+
+__all__ = ["PhotographMatching"]
+
+ROOM = 1.35
+"""Backgrounds are kept this much larger than photographs, so that there is something to cut."""
+
+
+class PhotographMatching(Contrastive):
+    """The contrastive loss of made photographs and their references.
+
+    Args:
+        recolor: Share of pairs in new colours.
+        mirror: Share of recoloured pairs turned left to right, and of those turned upside down.
+        composite: Keys of `Composite`: how photographs are made.
+        loss: `dpr`, `clip` or `infonce`, as of `contrastive`.
+        temperature: As of `contrastive`.
+        learn_temperature: As of `contrastive`.
+
+    Raises:
+        UsageError: A key of `composite` is unknown, or a number is out of its range.
+    """
+
+    def __init__(
+        self,
+        recolor: float = 0.7,
+        mirror: float = 0.3,
+        composite: dict[str, Any] | None = None,
+        loss: Literal["dpr", "clip", "infonce"] = "clip",
+        temperature: float | None = None,
+        learn_temperature: bool | None = None,
+    ) -> None:
+        super().__init__(loss, ("image",), ("image",), temperature, learn_temperature)
+        self.kind = "photograph_matching"
+        known = [field.name for field in fields(Composite)]
+        for key in composite or {}:
+            if key not in known:
+                raise UsageError(f"unknown key 'composite.{key}': {did_you_mean(key, known)}", "composite")
+        self.pairs = PhotographPairs(recolor=recolor, mirror=mirror, composite=Composite(**(composite or {})))
+        self.emblems: list[Emblem] = []
+        self.backgrounds: list[np.ndarray] = []
+
+    def prepare(self, examples: Sequence[Any], bundle: Any, work_dir: Path) -> None:
+        """Take references and backgrounds from the training questions.
+
+        Args:
+            examples: Training questions with images, answered by passages with images.
+            bundle: Its model reads images on both sides.
+            work_dir: Not used.
+
+        Raises:
+            UsageError: There are no images, or the model reads none.
+        """
+        sizes = [bundle.tokenizer[side].image_size for side in ("query", "passage")]
+        if None in sizes:
+            raise UsageError("photograph_matching: expected encoders that read images on both sides")
+        self.pairs.size, self.pairs.reference_size = sizes
+        own = {example.query.image_path for example in examples}
+        references = dict.fromkeys(path for e in examples for path in e.image_paths if path not in own)
+        backgrounds = dict.fromkeys(path for path in own if path is not None)
+        if not references or not backgrounds:
+            raise UsageError("photograph_matching: expected training questions and passages with images, found none")
+        self.emblems = [self.pairs.prepare(Image.open(path)) for path in references]
+        side = round(ROOM * self.pairs.size)
+        self.backgrounds = [load_square(path, side) for path in sorted(backgrounds)]
+
+    def view(self, example: Any, rng: np.random.Generator) -> dict[str, Tensor]:
+        """A pair, of a reference that is drawn.
+
+        Args:
+            example: Not looked at.
+            rng: Draws everything.
+
+        Returns:
+            `photograph` and `reference` (3, side, side) uint8; `number` () int64, the same for the same reference in
+            its own colours.
+        """
+        which = int(rng.integers(len(self.emblems)))
+        background = self.backgrounds[int(rng.integers(len(self.backgrounds)))]
+        photograph, reference, recolored = self.pairs(self.emblems[which], background, rng)
+        number = int(rng.integers(2**30, 2**31)) if recolored else which
+        images = {"photograph": photograph, "reference": reference}
+        tensors = {name: torch.from_numpy(pixels.copy()).permute(2, 0, 1) for name, pixels in images.items()}
+        return {**tensors, "number": torch.tensor(number)}
+
+    def represent(self, model: Any, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """The vectors of photographs and references.
+
+        Args:
+            model: A model with `embed`.
+            batch: With the entries of `view`.
+        """
+        photographs, references, number = (
+            batch[f"{self.kind}/{name}"] for name in ("photograph", "reference", "number")
+        )
+        there = torch.ones(len(photographs), dtype=torch.bool, device=photographs.device)
+        vectors = {
+            "queries": model.embed("query", {"images": photographs, "image_mask": there}, self.query),
+            "passages": model.embed("passage", {"images": references, "image_mask": there}, self.passage),
+        }
+        own = batch["query_index"]
+        numbers = {"query_index": own, "owner": own, "passage_index": number, "positive": there}
+        return {**vectors, **numbers, **self.further(model, batch)}
