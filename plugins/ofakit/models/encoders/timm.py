@@ -67,7 +67,8 @@ class TimmEncoder(Encoder):
         self.pixels = PixelNorm(*_mean_std(settings, self.backbone))
         self.pool: AttendedGrid | None = None
         if settings.pooling == "attended_grid":
-            self.pool = AttendedGrid(int(self.backbone.num_features), settings.grid, settings.channels)
+            channels: Any = self.backbone.num_features
+            self.pool = AttendedGrid(channels, settings.grid, settings.channels)
         self.settings = settings.model_copy(update={"pretrained": False, "weights": None})
         self.head = Head(self._width(), settings.projection, settings.normalize)
 
