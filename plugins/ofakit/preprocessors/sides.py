@@ -122,5 +122,6 @@ class SideInputs:
         if item.image is None:
             return {"image": torch.zeros(3, size, size, dtype=torch.uint8), "image_mask": torch.tensor(False)}
         before = size if rng is None or self.crop_from is None else max(size, self.crop_from)
-        pixels = load_square(item.image if pixels is None else pixels, before)
+        if pixels is None or pixels.shape[0] != before:
+            pixels = load_square(item.image if pixels is None else pixels, before)
         return {"image": crop_and_flip(pixels, size, rng, self.horizontal_flip), "image_mask": torch.tensor(True)}
