@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from ofakit.data.decoding import BadImage
+from ofakit.data.decoding import BadImage, load_square
 from ofakit.data.passage import Passage
 from ofakit.data.query import Query
 from ofakit.models.reading import Reading, train_byte_pairs
@@ -41,7 +41,9 @@ def test_images_are_cut_and_a_missing_one_is_masked():
     assert batch["image_mask"].tolist() == [True, False] and not batch["images"][1].any()
     assert "input_ids" not in batch
     decoded = inputs.sample(Query("1", image="nowhere.png"), pixels=IMAGE)
-    assert torch.equal(decoded["image"], torch.from_numpy(IMAGE[4:36, 4:36].copy()).permute(2, 0, 1))
+    assert torch.equal(decoded["image"], torch.from_numpy(load_square(IMAGE, 32).copy()).permute(2, 0, 1))
+    same = SideInputs(Reading(None, 40)).sample(Query("1", image="nowhere.png"), pixels=IMAGE)
+    assert torch.equal(same["image"], torch.from_numpy(IMAGE.copy()).permute(2, 0, 1))
 
 
 def test_random_cuts_follow_from_the_generator():
@@ -49,7 +51,11 @@ def test_random_cuts_follow_from_the_generator():
     cuts = [
         inputs.sample(Query("1", image=IMAGE), IMAGE, np.random.default_rng(seed))["image"] for seed in (1, 1, 2, 3)
     ]
-    assert torch.equal(cuts[0], cuts[1]) and any(not torch.equal(cuts[0], cut) for cut in cuts[2:])
+    assert (
+        torch.equal(cuts[0], cuts[1])
+        and torch.equal(inputs.sample(query, IMAGE)["image"], whole)
+        and any(not torch.equal(cuts[0], cut) for cut in cuts[2:])
+    )
 
 
 def test_a_broken_image_is_named_and_workers_can_have_it_all():
