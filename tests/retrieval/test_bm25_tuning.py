@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ofakit.errors import UsageError
 from ofakit.retrieval import BM25Index, BM25Settings, Qrels, evaluate
 from ofakit.retrieval.bm25_tuning import count_words, tune_bm25, weights_of
-from ofakit.retrieval.indexes.bm25 import tokenize
+from ofakit.retrieval.bm25_words import tokenize
 
 from tests.golden_rankings import qrels_of, texts
 

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
     Raises:
         UsageError: Neither two files nor a configuration was given, or both.
     """
-    if args.runs or args.qrels:
+    if args.runs or args.qrels or args.metrics or args.pooled or args.leave_out_unjudged:
         return _score_run(args)
     if args.predictions or args.references:
         if not (args.predictions and args.references):

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 from ofakit.lazy import exports
 
 if TYPE_CHECKING:
+    from ofakit.retrieval.bm25_index import BM25Index
+    from ofakit.retrieval.bm25_settings import BM25Settings
     from ofakit.retrieval.evaluation import check_same_queries, evaluate, score_run
     from ofakit.retrieval.fusion import fuse
     from ofakit.retrieval.fusion_weights import fit_weights
-    from ofakit.retrieval.indexes.bm25 import BM25Index, BM25Settings
     from ofakit.retrieval.qrels import Qrels
     from ofakit.retrieval.run import Run
 
@@ -39,7 +40,8 @@ __getattr__ = exports(
         "ofakit.retrieval.evaluation": ["check_same_queries", "evaluate", "score_run"],
         "ofakit.retrieval.fusion": ["fuse"],
         "ofakit.retrieval.fusion_weights": ["fit_weights"],
-        "ofakit.retrieval.indexes.bm25": ["BM25Index", "BM25Settings"],
+        "ofakit.retrieval.bm25_index": ["BM25Index"],
+        "ofakit.retrieval.bm25_settings": ["BM25Settings"],
         "ofakit.retrieval.qrels": ["Qrels"],
         "ofakit.retrieval.run": ["Run"],
     },

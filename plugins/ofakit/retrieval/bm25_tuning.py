@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ofakit.retrieval._postings import Postings, search_postings
+from ofakit.retrieval.bm25_settings import BM25Settings
+from ofakit.retrieval.bm25_words import known_words
 from ofakit.retrieval.evaluation import evaluate
-from ofakit.retrieval.indexes._postings import Postings, search_postings
-from ofakit.retrieval.indexes.bm25 import BM25Settings, known_words
 from ofakit.retrieval.qrels import Qrels
 from ofakit.retrieval.run import Run
 from ofakit.scores.ranking import parse_score

@@ -19,8 +19,10 @@ from typing import Any
 from ofakit.data.knowledge_base import KnowledgeBase
 from ofakit.data.query import Query
 from ofakit.errors import UsageError
+from ofakit.retrieval.bm25_index import BM25Index, fingerprint_of
+from ofakit.retrieval.bm25_settings import BM25Settings, Variant
 from ofakit.retrieval.bm25_tuning import tune_bm25
-from ofakit.retrieval.indexes.bm25 import BM25Index, BM25Settings, Variant, fingerprint_of, tokenize
+from ofakit.retrieval.bm25_words import tokenize
 from ofakit.retrieval.qrels import Qrels
 from ofakit.retrieval.run import Run
 from ofakit.retrieval.searchers.base import SearchContext, Searcher

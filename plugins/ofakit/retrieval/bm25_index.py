@@ -4,74 +4,39 @@
     index.save("work_dir/bm25")
     scores, ids = BM25Index.load("work_dir/bm25").search(["a question"], k=100)
 
-Robertson & Zaragoza 2009, https://doi.org/10.1561/1500000019; the variants are those of Kamphuis et al. 2020,
-https://doi.org/10.1007/978-3-030-45442-5_4. Words are those of scikit-learn's CountVectorizer, in lower case and two
-characters or longer, without stop words, and stemmed if a language is given.
-
 The files of the directory are those that `bm25s.BM25.save` writes, so that bm25s reads them too, beside `ids.json` and
-`index.json`. Weights are memory-mapped when they are read. A passage without a word of the query is never returned.
+`index.json`, which has what other index directories say of themselves:
+
+    {"format": "ofakit-index", "version": 1, "metric": "bm25", "count": 3662, "fingerprint": "9f…",
+     "settings": {"k1": 0.9, "b": 0.4, …}, "files": {"ids.json": {"bytes": …, "sha256": "…"}, …}}
+
+Weights are memory-mapped when they are read. A passage without a word of the query is never returned.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from ofakit.errors import UsageError, did_you_mean
+from ofakit.errors import UsageError
 from ofakit.files import replace_folder, settle
-from ofakit.retrieval.indexes._postings import Postings, search_postings
+from ofakit.retrieval._postings import Postings, search_postings
+from ofakit.retrieval.bm25_settings import BM25Settings
+from ofakit.retrieval.bm25_words import known_words, tokenize
 from ofakit.retrieval.run import Run
 
 if TYPE_CHECKING:
     import bm25s
 
 
-__all__ = ["BM25Index", "BM25Settings", "Variant", "fingerprint_of", "tokenize"]
-
-Variant = Literal["lucene", "robertson", "atire", "bm25l", "bm25+"]
-
-
-@dataclass(frozen=True)
-class BM25Settings:
-    """How passages are scored.
-
-    Args:
-        k1: How much more a word counts that occurs often in a passage; 0 counts each word once.
-        b: How much longer passages are held down, from 0, not at all, to 1.
-        delta: What a word adds at least, in the variants bm25l and bm25+.
-        variant: Which formula: lucene, robertson, atire, bm25l or bm25+.
-        stopwords: Words that do not count: a language that bm25s has a list of, such as "en", a list, or None.
-        stemmer: A language of PyStemmer, such as "english", or None.
-
-    Raises:
-        UsageError: A number is out of its range, or the variant is none.
-    """
-
-    k1: float = 1.5
-    b: float = 0.75
-    delta: float = 0.5
-    variant: Variant = "lucene"
-    stopwords: str | list[str] | None = "en"
-    stemmer: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.variant not in get_args(Variant):
-            raise UsageError(
-                f"unknown variant of BM25 {self.variant!r}: {did_you_mean(self.variant, get_args(Variant))}"
-            )
-        if self.k1 < 0 or not 0 <= self.b <= 1 or self.delta < 0:
-            raise UsageError(
-                f"BM25: expected k1 >= 0, 0 <= b <= 1 and delta >= 0, found {self.k1}, {self.b} and {self.delta}"
-            )
-        if self.k1 == 0 and self.variant in ("bm25l", "bm25+"):
-            raise UsageError(f"BM25: the variant {self.variant} needs k1 above 0, found 0")
+__all__ = ["BM25Index", "fingerprint_of"]
 
 
 class BM25Index:
@@ -154,29 +119,31 @@ class BM25Index:
             self._model.save(new, show_progress=False)
             (new / "ids.json").write_text(json.dumps(self.ids, ensure_ascii=False), encoding="utf-8")
             described = {
-                "engine": "bm25",
+                "format": "ofakit-index",
+                "version": 1,
                 "metric": "bm25",
                 "count": len(self),
-                "settings": asdict(self.settings),
                 "fingerprint": self.fingerprint,
-                "sizes": _sizes(new),
+                "settings": asdict(self.settings),
+                "files": {path.name: _file_record(path) for path in sorted(new.iterdir())},
             }
-            (new / "index.json").write_text(json.dumps(described, indent=2, ensure_ascii=False), encoding="utf-8")
+            (new / "index.json").write_text(json.dumps(described, indent=1, ensure_ascii=False), encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: str | Path) -> BM25Index:
+    def load(cls, folder: str | Path, *, verify: bool = False) -> BM25Index:
         """Read an index directory; weights stay on disk until they are needed.
 
         Args:
             folder: What `save` wrote.
+            verify: Read all files and compare their checksums, not their sizes alone.
 
         Raises:
-            UsageError: It is no index of BM25, or a file of it is missing or not of the size that was written.
+            UsageError: It is no index of BM25, or a file of it is missing or not the one that was written.
         """
         import bm25s
 
         folder = Path(folder)
-        described = described_index(folder)
+        described = _described(folder, verify)
         ids = json.loads((folder / "ids.json").read_text(encoding="utf-8"))
         model = bm25s.BM25.load(folder, mmap=True, show_progress=False)
         return cls(ids, model, BM25Settings(**described["settings"]), described["fingerprint"])
@@ -240,61 +207,6 @@ class BM25Index:
         )
 
 
-def known_words(texts: Sequence[str | None], numbers: dict[str, int], settings: BM25Settings) -> list[np.ndarray]:
-    """The numbers of the words of each text.
-
-    Args:
-        texts: What is asked for.
-        numbers: Of words. The empty word, which bm25s gives to a text without any, is none.
-        settings: How texts become words.
-
-    Returns:
-        For each text int64, shape (words,).
-    """
-    split = tokenize(texts, settings, words=True)
-    return [np.array([numbers[w] for w in words if w and w in numbers], dtype=np.int64) for words in split]
-
-
-def tokenize(texts: Sequence[str | None], settings: BM25Settings, progress: bool = False, words: bool = False) -> Any:
-    """Cut texts into words.
-
-    Args:
-        texts: Texts; None is one without words.
-        settings: Stop words and stemmer.
-        progress: Whether to show progress bars on stderr.
-        words: Give lists of words, and not a `bm25s.tokenization.Tokenized`.
-
-    Raises:
-        UsageError: There is no such stop list or stemmer.
-    """
-    import bm25s
-
-    try:
-        return bm25s.tokenize(
-            [text or "" for text in texts],
-            stopwords=[] if settings.stopwords is None else settings.stopwords,
-            stemmer=_stemmer(settings.stemmer),
-            return_ids=not words,
-            show_progress=progress,
-        )
-    except ValueError as error:
-        raise UsageError(f"BM25: stopwords {settings.stopwords!r}: {error}", "stopwords") from error
-
-
-def _stemmer(language: str | None) -> Callable[[list[str]], list[str]] | None:
-    if language is None:
-        return None
-    try:
-        import Stemmer
-    except ImportError as error:
-        raise UsageError("BM25: a stemmer needs PyStemmer; pip install PyStemmer", "stemmer") from error
-    if language not in Stemmer.algorithms():
-        raise UsageError(
-            f"BM25: unknown stemmer {language!r}: {did_you_mean(language, Stemmer.algorithms())}", "stemmer"
-        )
-    return Stemmer.Stemmer(language).stemWords
-
-
 def fingerprint_of(ids: Iterable[str], texts: Iterable[str | None]) -> str:
     """A number that other ids or texts do not have.
 
@@ -310,31 +222,39 @@ def fingerprint_of(ids: Iterable[str], texts: Iterable[str | None]) -> str:
     return digest.hexdigest()
 
 
-def described_index(folder: Path) -> dict[str, Any]:
-    """What `index.json` says of an index directory, after a check that its files are whole.
-
-    Args:
-        folder: The directory.
-
-    Raises:
-        UsageError: It is no index of BM25, or a file of it is missing or not of the size that was written.
-    """
+def _described(folder: Path, verify: bool) -> dict[str, Any]:
+    """What `index.json` says of an index directory, after a check that its files are those that were written."""
     settle(folder)
     path = folder / "index.json"
     try:
         described = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{folder}: expected an index directory with index.json, found: {error}") from error
-    if not isinstance(described, dict) or described.get("engine") != "bm25":
-        raise UsageError(f"{path}: expected an index of BM25, found {described!r:.80}")
-    found = _sizes(folder)
-    for name, size in described["sizes"].items():
-        if found.get(name) != size:
-            raise UsageError(
-                f"{folder / name}: expected {size} bytes, found {found.get(name, 'no file')}; index the passages again"
-            )
+    if not isinstance(described, dict) or (described.get("metric"), described.get("version")) != ("bm25", 1):
+        raise UsageError(f"{path}: expected an index of BM25 of version 1, found {described!r:.80}")
+    for name, expected in described["files"].items():
+        file = folder / name
+        found = _file_record(file, verify) if file.is_file() else {"bytes": "no file"}
+        for key, value in found.items():
+            if value != expected[key]:
+                raise UsageError(
+                    f"{file}: expected {key} {expected[key]}, found {value}. The index was damaged or copied in part: "
+                    "copy it again, or index the passages again"
+                )
     return described
 
 
-def _sizes(folder: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.name != "index.json"}
+def _file_record(path: Path, whole: bool = True) -> dict[str, Any]:
+    """The size of a file and, where it is read as a whole, its checksum."""
+    size = {"bytes": path.stat().st_size}
+    if not whole:
+        return size
+    with open(path, "rb") as file:
+        return {**size, "sha256": _sha256(file)}
+
+
+def _sha256(file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while block := file.read(2**20):
+        digest.update(block)
+    return digest.hexdigest()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ofakit.retrieval.indexes._postings import Postings, search_postings
+from ofakit.retrieval._postings import Postings, search_postings
 
 
 def postings_of(weights: np.ndarray) -> Postings:

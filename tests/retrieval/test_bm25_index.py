@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ofakit.errors import UsageError
 from ofakit.retrieval import BM25Index, BM25Settings, Run
-from ofakit.retrieval.indexes.bm25 import described_index, fingerprint_of, tokenize
+from ofakit.retrieval.bm25_index import fingerprint_of
+from ofakit.retrieval.bm25_words import tokenize
 
 from tests.golden_rankings import COLLECTIONS, run_file, texts
 
@@ -71,7 +69,7 @@ def test_what_is_saved_is_loaded_from_disk(tmp_path, variant):
     assert again.search(["dogs and cats", "red"], 3) == index.search(["dogs and cats", "red"], 3)
     assert type(again._model.scores["data"]).__name__ == "memmap"
     described = json.loads((tmp_path / "x" / "bm25" / "index.json").read_text())
-    assert (described["metric"], described["engine"], described["count"]) == ("bm25", "bm25", 5)
+    assert (described["metric"], described["format"], described["count"]) == ("bm25", "ofakit-index", 5)
 
 
 def test_bm25s_reads_the_directory(tmp_path):
@@ -139,29 +137,11 @@ def test_a_planted_passage_is_first_for_its_own_text(shared):
     assert [row[0] for row in ids] == list(some)
 
 
-def test_stems_are_those_of_pystemmer(monkeypatch):
-    stemmer = SimpleNamespace(stemWords=lambda words: [word.rstrip("s") for word in words])
-    fake = SimpleNamespace(algorithms=lambda: ["english"], Stemmer=lambda language: stemmer)
-    monkeypatch.setitem(sys.modules, "Stemmer", fake)
-    assert BM25Index.build(IDS, TEXTS, BM25Settings(stemmer="english")).search(["dog"], 5)[1] == [["d", "a"]]
-    assert BM25Index.build(IDS, TEXTS).search(["dog"], 5)[1] == [[]]
-    with pytest.raises(UsageError, match="unknown stemmer 'englich': did you mean 'english'"):
-        BM25Index.build(IDS, TEXTS, BM25Settings(stemmer="englich"))
-    monkeypatch.setitem(sys.modules, "Stemmer", None)
-    with pytest.raises(UsageError, match="pip install PyStemmer"):
-        BM25Index.build(IDS, TEXTS, BM25Settings(stemmer="english"))
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: BM25Settings(variant="bm25"), "unknown variant of BM25 'bm25': did you mean 'bm25"),
-        (lambda: BM25Settings(k1=-1), "expected k1 >= 0, 0 <= b <= 1 and delta >= 0, found -1, 0.75 and 0.5"),
-        (lambda: BM25Settings(b=1.5), "found 1.5, 1.5 and 0.5"),
-        (lambda: BM25Settings(k1=0, variant="bm25l"), "the variant bm25l needs k1 above 0, found 0"),
         (lambda: BM25Index.build(["a"], ["x", "y"]), "one id for each text, found 1 ids and 2 texts"),
         (lambda: BM25Index.build(["a", "b", "a"], ["x"] * 3), "found 3 ids and 3 texts, 'a' twice"),
-        (lambda: BM25Index.build(["a"], ["x"], BM25Settings(stopwords="klingon")), "stopwords 'klingon'"),
         (lambda: BM25Index.build(["a"], ["x"]).search(["x"], 0), "expected to search for 1 passage or more, found 0"),
     ],
 )
@@ -175,21 +155,26 @@ def test_a_directory_that_is_not_whole_is_refused(tmp_path):
     with pytest.raises(UsageError, match="expected an index directory with index.json"):
         BM25Index.load(folder)
     BM25Index.build(IDS, TEXTS).save(folder)
-    sizes = json.loads((folder / "index.json").read_text())["sizes"]
-    assert set(sizes) == {path.name for path in folder.iterdir()} - {"index.json"}
-    for name in sizes:
+    files = json.loads((folder / "index.json").read_text())["files"]
+    assert set(files) == {path.name for path in folder.iterdir()} - {"index.json"}
+    for name, record in files.items():
         content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        with pytest.raises(UsageError, match=f"{name}: expected sha256 {record['sha256']}, found"):
+            BM25Index.load(folder, verify=True)
         os.truncate(folder / name, len(content) - 1)
-        with pytest.raises(UsageError, match=f"{name}: expected {len(content)} bytes, found {len(content) - 1}"):
+        with pytest.raises(UsageError, match=f"{name}: expected bytes {len(content)}, found {len(content) - 1}"):
             BM25Index.load(folder)
         (folder / name).unlink()
-        with pytest.raises(UsageError, match=f"{name}: expected .* found no file; index the passages again"):
+        with pytest.raises(UsageError, match=f"{name}: expected bytes .* found no file.*index the passages again"):
             BM25Index.load(folder)
         (folder / name).write_bytes(content)
+    BM25Index.load(folder, verify=True)
     described = json.loads((folder / "index.json").read_text())
-    (folder / "index.json").write_text(json.dumps({**described, "engine": "faiss"}))
-    with pytest.raises(UsageError, match="expected an index of BM25, found"):
-        described_index(folder)
+    for other in ({**described, "metric": "ip"}, {**described, "version": 2}, []):
+        (folder / "index.json").write_text(json.dumps(other))
+        with pytest.raises(UsageError, match="expected an index of BM25 of version 1, found"):
+            BM25Index.load(folder)
 
 
 def test_fingerprints_tell_passages_apart():
@@ -198,7 +183,3 @@ def test_fingerprints_tell_passages_apart():
     others = [(IDS[::-1], TEXTS), (IDS, TEXTS[::-1]), (IDS[:4], TEXTS[:4]), (["ab", *IDS[1:]], TEXTS)]
     assert len({known, *(fingerprint_of(*other) for other in others)}) == 5
     assert fingerprint_of(["a"], ["bc"]) != fingerprint_of(["ab"], ["c"])
-
-
-def test_settings_that_differ_are_not_equal():
-    assert replace(BM25Settings(), k1=1.5) == BM25Settings() != BM25Settings(k1=1.4)
