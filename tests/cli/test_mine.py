@@ -6,10 +6,13 @@ import json
 
 import pytest
 from ofakit.cli.mine import main
+from ofakit.hub import save_bundle
 from ofakit.retrieval.negatives import read_mined
 from ofakit.retrieval.teacher_scores import read_teacher_scores
 
 from tests.inference.cross_encoders import save_cross_encoder
+from tests.inference.test_embedder import bundle_of
+from tests.models.encoders.kinds import KINDS
 
 PASSAGES = [
     {"id": "p0", "text": "a b c", "title": "z", "type": "letter", "article": "A"},
@@ -116,9 +119,29 @@ def test_a_configuration_says_where_questions_and_passages_are(files, capsys):
     assert "leave out --corpus and --queries" in mine(files, capsys, *arguments)
 
 
+def test_searchers_of_the_configuration_search(files, capsys):
+    reader = {"type": "knowledge_base", "passages": "corpus.jsonl", "train": "queries.jsonl"}
+    searchers = {"words": {"type": "bm25", "stopwords": None}, "dense": {"type": "dense"}}
+    values = {"task": "multimodal-retrieval", "data": {"root": str(files), "reader": reader}}
+    values |= {"retrieval": {"searchers": searchers}, "work_dir": str(files / "work")}
+    (files / "conf.json").write_text(json.dumps(values))
+    for name, rows in (("corpus.jsonl", PASSAGES), ("queries.jsonl", QUESTIONS)):  # BM25 counts no single letters
+        longer = [{**row, "text": " ".join(2 * word for word in row["text"].split())} for row in rows]
+        (files / name).write_text("\n".join(map(json.dumps, longer)))
+    retriever = save_bundle(bundle_of(encoder=KINDS["bag"]), files / "retriever")
+    arguments = ["--conf", files / "conf.json", "--keep-answers", "--searcher"]
+    found, _ = mine(files, capsys, *arguments, "words", data=False)
+    assert found["q1"].negatives == ("p1",) and sorted(found["q2"].negatives) == ["p0", "p1"]
+    found, counts = mine(files, capsys, *arguments, "dense", "--checkpoint", retriever, "--ranks", "1-4", data=False)
+    assert len(found["q1"].negatives) == 3 and counts["without_ranking"] == 0
+    assert "no model to score" in mine(files, capsys, *arguments, "dense", data=False)
+    assert "there is no 'word': did you mean 'words'" in mine(files, capsys, *arguments, "word", data=False)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--searcher", "bm25"], "--searcher: expected --conf"),
         ([], "a ranking to take hard negatives from"),
         (["--run", "other.trec"], "ranks passages for none of the 3 questions; it has elsewhere"),
         (["--run", "missing.trec"], "missing.trec"),

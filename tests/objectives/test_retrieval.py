@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -10,6 +14,7 @@ from ofakit.errors import UsageError
 from ofakit.objectives import OBJECTIVES
 from ofakit.objectives._retrieval import RetrievalObjective, learnt_scale
 from ofakit.trainers.gradient_cache import joined_loss
+from torch.utils import backend_registration
 
 from tests.objectives.small_retriever import (
     QUESTIONS,
@@ -20,7 +25,7 @@ from tests.objectives.small_retriever import (
     training_examples,
     whole_batch,
 )
-from tests.two_processes import ONE, plain_updater, run_two, update_gradients
+from tests.two_processes import ONE, ROOT, plain_updater, run_two, update_gradients
 
 BOTH = {"query": ["text", "image"], "passage": ["text", "image"]}
 LOSSES = {
@@ -170,6 +175,42 @@ def test_numbers_of_any_size_stay_finite(name):
     loss, _, gradients = gradients_at_once(name, whole_batch(), model)
     assert loss >= 0 and loss < float("inf")
     assert all(gradient.isfinite().all() for gradient in gradients.values())
+
+
+ELSEWHERE = """
+import json
+from tests import pretended_device
+from tests.objectives.test_retrieval import *
+from ofakit.preprocessors.batches import move_batch
+from ofakit.processes import Processes
+
+def gradients_on(device, name):
+    model = SmallRetriever().to(device)
+    updater = plain_updater(model, {name: objective_of(name, model)}, [1.0], Processes(0, 1, torch.device(device)))
+    batches = [move_batch(batch, device) for batch in micro_batches(whole_batch(), [5, 7])]
+    found = update_gradients(updater, batches, 0)
+    return torch.cat([gradient.to("cpu").flatten() for gradient in found.values()])
+
+apart = {}
+for name in LOSSES:
+    there, here = gradients_on("sim", name), gradients_on("cpu", name)
+    apart[name] = ((there - here).norm() / here.norm()).item()
+print(json.dumps(apart))
+"""
+
+
+@pytest.mark.skipif(
+    not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"),
+    reason="this PyTorch has no devices that are written in Python",
+)
+def test_nothing_mixes_devices():
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "OMP_NUM_THREADS": "1"}
+    run = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    apart = json.loads(run.stdout.splitlines()[-1])
+    assert apart.keys() == LOSSES.keys() and max(apart.values()) < 1e-5
 
 
 class TestGroups:

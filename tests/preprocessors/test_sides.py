@@ -47,15 +47,11 @@ def test_images_are_cut_and_a_missing_one_is_masked():
 
 
 def test_random_cuts_follow_from_the_generator():
-    inputs = SideInputs(Reading(None, 32))
-    cuts = [
-        inputs.sample(Query("1", image=IMAGE), IMAGE, np.random.default_rng(seed))["image"] for seed in (1, 1, 2, 3)
-    ]
-    assert (
-        torch.equal(cuts[0], cuts[1])
-        and torch.equal(inputs.sample(query, IMAGE)["image"], whole)
-        and any(not torch.equal(cuts[0], cut) for cut in cuts[2:])
-    )
+    inputs, query = SideInputs(Reading(None, 32), crop_from=40), Query("1", image=IMAGE)
+    cuts = [inputs.sample(query, IMAGE, np.random.default_rng(seed))["image"] for seed in (1, 1, 2, 3)]
+    assert torch.equal(cuts[0], cuts[1]) and any(not torch.equal(cuts[0], cut) for cut in cuts[2:])
+    whole = torch.from_numpy(load_square(IMAGE, 32).copy()).permute(2, 0, 1)
+    assert torch.equal(inputs.sample(query, IMAGE)["image"], whole), "without a generator nothing is cut off"
 
 
 def test_a_broken_image_is_named_and_workers_can_have_it_all():

@@ -6,12 +6,13 @@ import argparse
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ofakit.cli._common import add_config_arguments, output_file, reader_of, run_tool, tool_parser
-from ofakit.errors import UsageError
+from ofakit.cli._common import add_config_arguments, model_to_score, output_file, reader_of, run_tool, tool_parser
+from ofakit.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
+    from ofakit.config import ExperimentConfig
     from ofakit.data.knowledge_base import KnowledgeBase
     from ofakit.data.passage import Passage
     from ofakit.data.query import Query
@@ -22,7 +23,7 @@ __all__ = ["add_arguments", "main", "run"]
 
 EXAMPLES = """examples:
   python tools/mine.py --corpus corpus.jsonl --queries train.jsonl --qrels train.trec --run bm25.trec --out FILE
-  python tools/mine.py --conf conf.json --run bm25.trec --run dense.trec --model CROSS_ENCODER --max-score -2 --out FILE
+  python tools/mine.py --conf conf.json --searcher bm25 --searcher dense --model CROSS_ENCODER --max-score -2 --out FILE
   python tools/mine.py --conf conf.json --number 0 --random 4 --random-group article --out FILE
 
 Corpus and queries are JSON lines with id and text, and perhaps title, image, article, answers. The same command goes on
@@ -56,6 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--run", metavar="FILE", action="append", default=[], dest="runs", help="TREC run of the questions (repeatable)"
     )
+    parser.add_argument(
+        "--searcher", metavar="NAME", action="append", default=[], dest="searchers",
+        help="search with this one of retrieval.searchers of --conf (repeatable)",
+    )  # fmt: skip
+    parser.add_argument("--checkpoint", metavar="DIR", help="retriever of searchers (default: the best of the run)")
     parser.add_argument("--out", metavar="FILE", required=True, help="the negatives, JSON lines")
     parser.add_argument("--number", type=int, default=8, metavar="N", help="hard negatives of a question (default: 8)")
     parser.add_argument("--ranks", default="1-100", metavar="A-B", help="where they are looked for (default: 1-100)")
@@ -93,13 +99,23 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
 
     out, settings = output_file(args.out, "--out"), _settings(args)
     processes = _processes(args)
-    queries, base, columns = _data(args)
-    miner = NegativeMiner(base, _runs(args, queries), settings, _scorer(args), _groups(args, columns))
-    counts = mine_to_file(miner, queries, out, _fingerprint(args, queries, base), processes)
+    data = _data(args)
+    rankings = {**_runs(args, data.queries), **_searched(args, data, processes)}
+    miner = NegativeMiner(data.base, rankings, settings, _scorer(args), _groups(args, data.reader))
+    counts = mine_to_file(miner, data.queries, out, _fingerprint(args, data), processes)
     if processes is not None and not processes.is_main:
         return None
     usual = {"questions": 0, "negatives": 0, "short": 0, "without_positive": 0, "without_ranking": 0}
     return {**usual, **dict(sorted(counts.items())), "file": str(out)}
+
+
+class _Data(NamedTuple):
+    """What is mined from, and the configuration that says so, if one does."""
+
+    queries: Sequence[Query]
+    base: KnowledgeBase
+    reader: Any
+    config: ExperimentConfig | None
 
 
 def _settings(args: argparse.Namespace) -> Any:
@@ -124,29 +140,37 @@ def _processes(args: argparse.Namespace) -> Processes | None:
     return join_processes(args.device)
 
 
-def _data(args: argparse.Namespace) -> tuple[Sequence[Query], KnowledgeBase, Callable[[str], dict[str, str]]]:
-    """The questions, the base, and what gives a column of the passages by id."""
+def _data(args: argparse.Namespace) -> _Data:
+    """The questions and the base."""
     from ofakit.data.knowledge_base import KnowledgeBase
+
+    reader, split, config = _of_files(args) if args.conf is None else _of_configuration(args)
+    return _Data(reader.read(split), KnowledgeBase(list(reader.passages(split))), reader, config)
+
+
+def _of_files(args: argparse.Namespace) -> tuple[Any, str, None]:
     from ofakit.data.readers.knowledge_base import KnowledgeBaseReader
 
-    if args.conf is None:
-        for name in ("corpus", "queries"):
-            if getattr(args, name) is None:
-                raise UsageError(f"expected --corpus and --queries, or --conf; --{name} is missing")
-        qrels = {"train": args.qrels} if args.qrels else None
-        reader: Any = KnowledgeBaseReader(args.corpus, train=args.queries, qrels=qrels)
-        split = "train"
-    else:
-        from ofakit.config import load_config
+    for name in ("corpus", "queries"):
+        if getattr(args, name) is None:
+            raise UsageError(f"expected --corpus and --queries, or --conf; --{name} is missing")
+    if args.searchers:
+        raise UsageError("--searcher: expected --conf, whose retrieval.searchers it names")
+    qrels = {"train": args.qrels} if args.qrels else None
+    return KnowledgeBaseReader(args.corpus, train=args.queries, qrels=qrels), "train", None
 
-        refused = [f"--{name}" for name in ("corpus", "queries", "qrels") if getattr(args, name) is not None]
-        if refused:
-            raise UsageError(f"--conf says where questions and passages are; leave out {' and '.join(refused)}")
-        config = load_config(args.conf, args.overrides)
-        reader, split = reader_of(config), config.data.train
-        if not hasattr(reader, "passages"):
-            raise UsageError("expected a reader of questions and passages as data.reader, such as knowledge_base")
-    return reader.read(split), KnowledgeBase(list(reader.passages(split))), lambda column: _column(reader, column)
+
+def _of_configuration(args: argparse.Namespace) -> tuple[Any, str, ExperimentConfig]:
+    from ofakit.config import load_config
+
+    refused = [f"--{name}" for name in ("corpus", "queries", "qrels") if getattr(args, name) is not None]
+    if refused:
+        raise UsageError(f"--conf says where questions and passages are; leave out {' and '.join(refused)}")
+    config = load_config(args.conf, args.overrides)
+    reader = reader_of(config)
+    if not hasattr(reader, "passages"):
+        raise UsageError("expected a reader of questions and passages as data.reader, such as knowledge_base")
+    return reader, config.data.train, config
 
 
 def _column(reader: Any, column: str) -> dict[str, str]:
@@ -181,6 +205,29 @@ def _runs(args: argparse.Namespace, queries: Sequence[Query]) -> dict[str, Run]:
     return runs
 
 
+def _searched(args: argparse.Namespace, data: _Data, processes: Processes | None) -> dict[str, Run]:
+    """The rankings of the configuration's searchers, by name."""
+    if data.config is None or not args.searchers:
+        return {}
+    from ofakit.retrieval.searchers import SEARCHERS
+    from ofakit.retrieval.searchers.base import SearchContext
+
+    section, runs = data.config.retrieval, {}
+    bundle: Any = None
+    for name in args.searchers:
+        if name not in section.searchers:
+            raise UsageError(f"--searcher: there is no {name!r}: {did_you_mean(name, section.searchers)}")
+        searcher = SEARCHERS.build(section.searchers[name].model_dump())
+        if searcher.learns and bundle is None:
+            from ofakit.hub import load_retriever
+
+            bundle = load_retriever(model_to_score(data.config, args.checkpoint) or str(data.config.model.path))
+        searcher.take({} if bundle is None else bundle.fitted.get(name, {}))
+        searcher.prepare(data.base, SearchContext(section, bundle, processes))
+        runs[name] = searcher.search(data.queries, int(args.ranks.partition("-")[2]))
+    return runs
+
+
 def _scorer(args: argparse.Namespace) -> Any:
     if args.model is None:
         if args.probabilities:
@@ -191,29 +238,34 @@ def _scorer(args: argparse.Namespace) -> Any:
     return load_pair_scorer(args.model, args.probabilities, device=args.device)
 
 
-def _groups(args: argparse.Namespace, column: Callable[[str], dict[str, str]]) -> Callable[[Passage], str] | None:
+def _groups(args: argparse.Namespace, reader: Any) -> Callable[[Passage], str] | None:
     """Names the group of a passage."""
     if args.random_group is None or args.random == 0:
         return None
     if args.random_group == "article":
         return lambda passage: passage.article_id
-    groups = column(args.random_group)
+    groups = _column(reader, args.random_group)
     return lambda passage: groups[passage.id]
 
 
-def _fingerprint(args: argparse.Namespace, queries: Sequence[Query], base: KnowledgeBase) -> str:
-    """What the negatives depend on, as a hash: the arguments, questions, passages, and the files of runs and model."""
+def _fingerprint(args: argparse.Namespace, data: _Data) -> str:
+    """What the negatives depend on, as a hash: the arguments, questions, passages, and the files of runs and models."""
     import hashlib
     import json
 
     values = {key: value for key, value in vars(args).items() if key not in ("out", "device")}
     digest = hashlib.blake2b(json.dumps(values, sort_keys=True, default=str).encode(), digest_size=16)
-    for query in queries:
+    if data.config is not None:
+        digest.update(data.config.model_dump_json().encode())
+    for query in data.queries:
         digest.update(repr((query.id, query.text, query.image_path, query.relevant_ids, query.answers)).encode())
-    for passage in base:
+    for passage in data.base:
         digest.update(repr((passage.id, passage.text, passage.title, passage.image_path, passage.article)).encode())
-    model = [path for path in sorted(Path(args.model).glob("*")) if path.is_file()] if args.model else []
-    for path in [*map(Path, args.runs), *model]:
+    folders = [args.model]
+    if data.config is not None and args.searchers:
+        folders.append(args.checkpoint or f"{data.config.work_dir}/best")
+    models = [path for folder in folders if folder for path in sorted(Path(folder).glob("*")) if path.is_file()]
+    for path in [*map(Path, args.runs), *models]:
         status = path.stat()
         digest.update(repr((str(path), status.st_size, status.st_mtime_ns)).encode())
     return digest.hexdigest()

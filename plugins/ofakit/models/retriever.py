@@ -46,6 +46,9 @@ class RetrieverSettings(BaseModel):
     tie: list[str] = Field(default_factory=list, description="parts that both encoders share")
     prompts: dict[Side, str] = Field(default_factory=dict, description="what stands in front of a text, by side")
     logit_scale: float = Field(math.log(1 / 0.07), description="log of the factor on similarities, where it is learnt")
+    joint_weights: tuple[float, float] = Field(
+        (0.5, 0.5), description="of the two similarities that the objective joint_contrastive adds up and learns"
+    )
 
     def of_side(self, side: Side) -> Component:
         """The encoder of a side.
@@ -91,7 +94,7 @@ class Retriever(Model):
             passage = make_encoder(settings.passage_encoder, readings["passage"])
         self.encoders = nn.ModuleDict({"query": query, "passage": passage})
         self.logit_scale = nn.Parameter(torch.tensor(float(settings.logit_scale)))
-        self.joint_weights = nn.Parameter(torch.ones(2))
+        self.joint_weights = nn.Parameter(torch.tensor(settings.joint_weights))
         self.settings = settings.model_copy(
             update={
                 "encoder": _resolved(settings.encoder, query),

@@ -165,7 +165,7 @@ class NegativeMiner:
         groups: Callable[[Passage], str] | None = None,
     ) -> None:
         if settings.number and not rankings:
-            raise UsageError("expected a ranking to take hard negatives from, found none; ask for random ones alone")
+            raise UsageError("expected a ranking to take hard negatives from, found none; or ask for random ones alone")
         self.base, self.rankings, self.settings, self.scorer = base, rankings, settings, scorer
         self.members: dict[str, list[int]] = {}
         self.group_of = groups
