@@ -63,7 +63,7 @@ class TimmEncoder(Encoder):
 
     def __init__(self, settings: TimmSettings, reading: Reading) -> None:
         super().__init__()
-        self.backbone: Any = _backbone(settings)
+        self.backbone: Any = _backbone(settings).to(memory_format=torch.channels_last)
         self.pixels = PixelNorm(*_mean_std(settings, self.backbone))
         self.pool: AttendedGrid | None = None
         if settings.pooling == "attended_grid":
@@ -99,7 +99,8 @@ class TimmEncoder(Encoder):
             inputs: `images` `(n, 3, H, W)` uint8 and `image_mask` `(n,)` bool.
             modalities: `image`.
         """
-        features = self.backbone.forward_features(self.pixels(inputs["images"]))
+        images = self.pixels(inputs["images"]).contiguous(memory_format=torch.channels_last)
+        features = self.backbone.forward_features(images)
         if self.pool is not None:
             pooled = self.pool(features)
         elif self.settings.pooling == "grid":
