@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ofakit.errors import OfakitError
 
-__all__ = ["SaveError", "replace_file", "replace_folder", "saving", "settle", "write_text"]
+__all__ = ["SaveError", "put_folder", "replace_file", "replace_folder", "saving", "settle", "write_text"]
 
 NEW, OLD = ".new", ".old"
 REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS)
@@ -123,7 +123,7 @@ def replace_folder(final: Path) -> Iterator[Path]:
     Raises:
         SaveError: The disk is full or permission is missing; the old folder is intact.
     """
-    beside, aside = final.with_name(f".{final.name}{NEW}"), final.with_name(f".{final.name}{OLD}")
+    beside = final.with_name(f".{final.name}{NEW}")
     with saving(final):
         settle(final)
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -135,11 +135,33 @@ def replace_folder(final: Path) -> Iterator[Path]:
         except BaseException:
             shutil.rmtree(beside, ignore_errors=True)
             raise
-        if final.exists():
-            os.rename(final, aside)
-        os.rename(beside, final)
-        _sync(final.parent)
-        shutil.rmtree(aside, ignore_errors=True)
+        _rename(beside, final)
+
+
+def put_folder(new: Path, final: Path) -> None:
+    """Give a filled folder its final name; one that took several runs to fill, where `replace_folder` would start anew.
+
+    Args:
+        new: The folder, on the disk of its final name.
+        final: The name; a folder that has it is replaced.
+
+    Raises:
+        SaveError: The disk is full or permission is missing; the old folder is intact.
+    """
+    with saving(final):
+        settle(final)
+        _sync_tree(new)
+        _rename(new, final)
+
+
+def _rename(new: Path, final: Path) -> None:
+    """Rename a folder that is on disk as a whole; the one in its place steps aside first."""
+    aside = final.with_name(f".{final.name}{OLD}")
+    if final.exists():
+        os.rename(final, aside)
+    os.rename(new, final)
+    _sync(final.parent)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def settle(final: Path) -> None:

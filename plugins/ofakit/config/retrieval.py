@@ -27,12 +27,19 @@ class IndexSection(_Section):
     engine: Literal["exact", "faiss", "milvus"] = Field(
         "exact", description="a file of ofakit/retrieval/indexes: exact search in numpy, FAISS, or Milvus"
     )
-    factory: str = Field("Flat", description="FAISS factory string, such as HNSW32 or IVF1024,SQfp16; Milvus's type")
+    factory: str = Field(
+        "Flat",
+        description="FAISS factory string, such as HNSW32 or IVF1024,SQfp16; for Milvus a type of index, such as HNSW",
+    )
     metric: Literal["ip", "cosine", "l2"] = Field(
         "ip", description="inner product, cosine, or negated squared distance; higher is better in each"
     )
     dtype: Literal["float32", "float16"] = Field("float32", description="type in which vectors are kept")
     nprobe: int = Field(16, ge=1, description="lists that an IVF index looks into")
+    ef_search: int = Field(64, ge=1, description="candidates that an HNSW index keeps while it searches")
+    ef_construction: int = Field(100, ge=1, description="candidates that an HNSW index keeps while it is built")
+    train_size: int = Field(200_000, ge=1, description="vectors that an IVF, PQ or SQ index is trained on")
+    seed: int = Field(0, ge=0, description="draws those vectors")
     address: str | None = Field(None, description="of a Milvus server; null: a file beside the index")
 
 

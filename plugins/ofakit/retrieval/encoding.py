@@ -1,0 +1,235 @@
+"""Encode a base into an index directory: in any number of processes, killed and resumed as often as may be, the result
+is the same to the bit.
+
+    encode(embedder, PassageFile("passages.jsonl"), "base.index", dtype="float16")
+
+The base is divided into blocks of 4,096 items. A block is cut into batches by the number of tokens, so its vectors
+depend on nothing outside it; processes take turns at the blocks and write each at its place in one preallocated file.
+A block counts once its vectors are on disk and a record of it stands beside them. All of this happens in a folder
+`.base.index.partial`, which gets its final name when the last block is done; until then an index that was there before
+stays as it is. The same command goes on where it was interrupted, if encoder, items and settings are the same.
+
+Memory is bound by two blocks: the one that is computed and the next one, which is read and tokenized meanwhile.
+
+A shard (`shard=(i, n)`) is the i-th of n runs of blocks as an index directory of its own, so machines need share
+nothing; `merge_indexes` lists shards without copying them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from ofakit.data.decoding import BadImage
+from ofakit.data.passage import Passage
+from ofakit.data.query import Query
+from ofakit.errors import UsageError
+from ofakit.files import write_text
+from ofakit.retrieval.encoding_job import (
+    BAD_IMAGE,
+    EMPTY,
+    EncodingJob,
+    check_bad,
+    finish,
+    is_whole,
+    prepare,
+    shard_range,
+)
+from ofakit.retrieval.index_building import refuse_infinite
+from ofakit.retrieval.index_record import RECORD, VECTORS, IndexRecord
+from ofakit.retrieval.token_batches import token_batches
+from ofakit.retrieval.vector_files import DTYPES, VectorFile
+
+if TYPE_CHECKING:
+    from ofakit.processes import Processes
+
+__all__ = ["Embedder", "Encoded", "encode"]
+
+Item = Passage | Query
+
+
+class Embedder(Protocol):
+    """What makes vectors; `ofakit.inference.Embedder` is one."""
+
+    dimension: int
+    fingerprint: str
+    """Of weights and settings."""
+    description: Mapping[str, Any]
+    """Type of the encoder, pooling, normalisation, side and modalities, for `index.json`."""
+
+    def lengths(self, items: Sequence[Item]) -> list[int]:
+        """Tokens of each item after truncation; 1 for an image."""
+
+    def embed(self, items: Sequence[Item]) -> np.ndarray:
+        """Vectors (n, d) float32; raises `BadImage` where an image cannot be read."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What was done.
+
+    Attributes:
+        folder: The index directory.
+        count: Vectors in it.
+        dimension: Of each.
+        errors: Items that were left out; they are listed in `errors.jsonl`.
+        computed: Items that this run has computed; the others were there already.
+        seconds: Wall-clock time of this run.
+    """
+
+    folder: Path
+    count: int
+    dimension: int
+    errors: int
+    computed: int
+    seconds: float
+
+
+def encode(
+    embedder: Embedder,
+    items: Sequence[Item],
+    folder: str | Path,
+    *,
+    metric: str = "ip",
+    dtype: str = "float32",
+    max_tokens: int = 1024,
+    max_items: int = 128,
+    block: int = 4096,
+    shard: tuple[int, int] | None = None,
+    processes: Processes | None = None,
+    max_bad_fraction: float = 0.01,
+    progress: Callable[[int, int], None] | None = None,
+) -> Encoded:
+    """Encode items into an index directory.
+
+    Args:
+        embedder: Makes the vectors.
+        items: Passages or queries; a sequence that reads slices when they are asked for, such as `PassageFile`, need
+            not fit into memory.
+        folder: The index directory. One that is there is replaced once the new one is whole.
+        metric: By which vectors are going to be compared: "ip", "cosine" or "l2".
+        dtype: "float32" or "float16".
+        max_tokens: The most of a batch, padding included. About 1,000 suit a CPU, whose caches then hold what passes
+            between layers; a GPU takes some 16,000.
+        max_items: The most items of a batch.
+        block: Items that are lost, at most, when a process is killed; their order of length is known at once.
+        shard: Which of how many shards to encode, from 0.
+        processes: Those that share the work, on one machine; None for this one alone.
+        max_bad_fraction: The share of items that may have an image that cannot be read.
+        progress: Called with the items done and all items of this process.
+
+    Returns:
+        What was done.
+
+    Raises:
+        UsageError: An id stands there twice, a vector is not finite, too many images cannot be read, or an argument is
+            out of range.
+        SaveError: The disk is full; the same call goes on when there is room.
+    """
+    began = time.perf_counter()
+    if dtype not in DTYPES or block < 1:
+        raise UsageError(f"expected dtype float32 or float16 and a block of 1 or more, found {dtype!r} and {block}")
+    first, last = shard_range(len(items), block, shard)
+    job = EncodingJob(
+        embedder.description, embedder.fingerprint, embedder.dimension, items, first, last, Path(folder), metric, dtype,
+        max_tokens, max_items, block, shard, max_bad_fraction,
+    )  # fmt: skip
+    rank, world = (processes.rank, processes.world_size) if processes else (0, 1)
+    plan = prepare(job) if rank == 0 else ""
+    if processes is not None:
+        plan = processes.gather(plan)[0]
+    computed = 0
+    if not is_whole(job, plan):
+        computed = _compute(job, embedder, rank, world, progress or (lambda done, total: None))
+        if processes is not None:
+            computed = int(processes.total([computed])[0])
+        if rank == 0:
+            finish(job, plan)
+    if processes is not None:
+        processes.wait()
+    record = IndexRecord.read(job.folder)
+    seconds = time.perf_counter() - began
+    return Encoded(job.folder, record.count, record.dimension, job.count - record.count, computed, seconds)
+
+
+def _compute(job: EncodingJob, embedder: Embedder, rank: int, world: int, progress: Callable[[int, int], None]) -> int:
+    """Compute the blocks of this process that are not done; returns the number of their items."""
+    if (job.work / RECORD).exists():
+        return 0
+    mine = [number for number in job.blocks if number % world == rank and not job.record(number).exists()]
+    total, done, bad = sum(len(job.place(number)) for number in mine), 0, 0
+    with VectorFile(job.work / VECTORS) as file, ThreadPoolExecutor(1) as ahead:
+        following = ahead.submit(_measured, job, embedder, mine[0]) if mine else None
+        for number, next_number in itertools.zip_longest(mine, mine[1:]):
+            items, lengths = following.result()  # type: ignore[union-attr]
+            following = None if next_number is None else ahead.submit(_measured, job, embedder, next_number)
+            rows, errors = _embed_block(job, embedder, items, lengths, _shifted(progress, done, total))
+            file.write(job.place(number).start, rows)
+            file.sync()
+            write_text(job.record(number), json.dumps(errors, ensure_ascii=False))
+            done, bad = done + len(items), bad + sum(error["kind"] == BAD_IMAGE for error in errors)
+            check_bad(job, bad, errors)
+    return done
+
+
+def _shifted(progress: Callable[[int, int], None], done: int, total: int) -> Callable[[int], None]:
+    """Progress within a block as progress of the whole."""
+    return lambda further: progress(done + further, total)
+
+
+def _measured(job: EncodingJob, embedder: Embedder, number: int) -> tuple[Sequence[Item], list[int]]:
+    """The items of a block and their lengths; 0 for an item with nothing to encode."""
+    items = job.read(number)
+    kinds = job.encoder.get("modalities", ("text", "image"))
+    usable = [row for row, item in enumerate(items) if _has_content(item, kinds)]
+    lengths = [0] * len(items)
+    for row, length in zip(usable, embedder.lengths([items[row] for row in usable]), strict=True):
+        lengths[row] = max(1, length)
+    return items, lengths
+
+
+def _has_content(item: Item, modalities: Collection[str]) -> bool:
+    """Whether there is anything in an item that the encoder looks at."""
+    text = (item.text or "").strip() or (getattr(item, "title", None) or "").strip()
+    return bool("text" in modalities and text) or ("image" in modalities and item.image is not None)
+
+
+def _embed_block(
+    job: EncodingJob, embedder: Embedder, items: Sequence[Item], lengths: Sequence[int], progress: Callable[[int], None]
+) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """The vectors of a block, zero where there is none, and why there is none."""
+    rows = np.zeros((len(items), job.dimension), np.float32)
+    usable = [row for row, length in enumerate(lengths) if length]
+    errors = {row: (EMPTY, "neither text nor image") for row, length in enumerate(lengths) if not length}
+    done = len(errors)
+    for batch in token_batches([lengths[row] for row in usable], job.max_tokens, job.max_items):
+        places = [usable[n] for n in batch]
+        found, bad = _embed(embedder, [items[row] for row in places])
+        refuse_infinite(found, job.dtype, [items[row].id for row in places])
+        rows[places] = found
+        errors |= {places[n]: (BAD_IMAGE, reason) for n, reason in bad.items()}
+        done += len(places)
+        progress(done)
+    return rows, [
+        {"row": row, "id": items[row].id, "image": items[row].image_path, "kind": kind, "reason": reason}
+        for row, (kind, reason) in sorted(errors.items())
+    ]
+
+
+def _embed(embedder: Embedder, items: Sequence[Item]) -> tuple[np.ndarray, dict[int, str]]:
+    """Vectors of a batch; where one of its images is bad each item by itself, so that the others get theirs."""
+    try:
+        return embedder.embed(items), {}
+    except BadImage as error:
+        if len(items) == 1:
+            return np.zeros((1, embedder.dimension), np.float32), {0: error.reason}
+    alone = [_embed(embedder, [item]) for item in items]
+    return np.concatenate([rows for rows, _ in alone]), {n: bad[0] for n, (_, bad) in enumerate(alone) if bad}
