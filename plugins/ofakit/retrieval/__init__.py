@@ -32,6 +32,7 @@ __all__ = [
     "BM25Settings",
     "Embedder",
     "Encoded",
+    "INDEXES",
     "IndexDirectory",
     "PassageFile",
     "Qrels",

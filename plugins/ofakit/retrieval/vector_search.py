@@ -1,13 +1,16 @@
-"""Vectors of a base in memory and exact search in them: what an evaluation of a training run does.
+"""Vectors of a base, searched exactly in memory or through an engine: what an evaluation of a training run does.
 
 Items are encoded in the order of their length, so that little is padded; processes share them, and each gets all. What
-has to last, or outgrows memory, is encoded into an index directory instead (`ofakit.retrieval.encoding`).
+has to last, or outgrows memory, is encoded into an index directory instead (`ofakit.retrieval.encoding`), and so is
+what an engine shall search.
 """
 
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,9 +18,11 @@ from tqdm import tqdm
 
 from ofakit.errors import UsageError
 from ofakit.inference.embedder import Embedder
+from ofakit.retrieval.index_building import build_engine, write_index
+from ofakit.retrieval.index_directory import IndexDirectory, load_index
 from ofakit.retrieval.searchers.base import SearchContext
 
-__all__ = ["Embedded", "VectorSearch", "embed_all"]
+__all__ = ["Embedded", "IndexedVectors", "VectorSearch", "embed_all", "search_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +84,63 @@ class VectorSearch:
         if self.squares is None:
             return products
         return 2 * products - self.squares - (asked.astype(np.float64) ** 2).sum(1, keepdims=True)
+
+
+class IndexedVectors:
+    """Search through the engine of an index directory.
+
+    Args:
+        index: The directory, opened.
+        kept: What has to live as long, such as the temporary folder that it stands in.
+    """
+
+    def __init__(self, index: IndexDirectory, kept: Any = None) -> None:
+        self.index = index
+        self.kept = kept
+
+    def search(self, asked: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """The most similar vectors.
+
+        Args:
+            asked: (m, d) float32.
+            k: How many at most.
+
+        Returns:
+            Scores, and rows, int64, each (m, min(k, n)), best first; -1 where an approximate engine finds fewer.
+        """
+        scores, rows = self.index.search_positions(asked, k)
+        return scores.astype(np.float64), rows
+
+
+def search_of(
+    embedder: Embedder, items: Sequence[Any], context: SearchContext, metric: str
+) -> tuple[np.ndarray, VectorSearch | IndexedVectors]:
+    """Encode items for the engine that `retrieval.index` names.
+
+    Args:
+        embedder: Of passages.
+        items: What gets a vector each.
+        context: Says batches, processes, engine, and the folder of indexes; None there takes a temporary one.
+        metric: `ip`, `cosine` or `l2`.
+
+    Returns:
+        Which items have a vector, (n,) int64, and what searches them by their place among these.
+
+    Raises:
+        UsageError: A vector is not finite, or the engine refuses its settings.
+    """
+    embedded, section = embed_all(embedder, items, context), context.section.index
+    if section.engine == "exact":
+        return embedded.places, VectorSearch(embedded.vectors, metric)
+    temporary = tempfile.TemporaryDirectory(prefix="ofakit-") if context.folder is None else None
+    folder = Path(temporary.name if temporary else str(context.folder)) / f"{embedder.side}-{embedder.fingerprint}"
+    if context.processes is None or context.processes.is_main or temporary is not None:
+        ids = [items[place].id for place in embedded.places]
+        write_index(folder, embedded.vectors, ids, fingerprint=embedder.fingerprint, metric=metric, dtype=section.dtype)
+        build_engine(folder, section.model_copy(update={"metric": metric}))
+    if context.processes is not None:
+        context.processes.wait()
+    return embedded.places, IndexedVectors(load_index(folder), temporary)
 
 
 def embed_all(embedder: Embedder, items: Sequence[Any], context: SearchContext) -> Embedded:

@@ -10,6 +10,8 @@ from ofakit.data.passage import Passage
 from ofakit.data.query import Query
 from ofakit.errors import UsageError
 from ofakit.hub import RetrievalBundle, save_bundle
+from ofakit.inference.embedder import Embedder
+from ofakit.retrieval.index_building import write_index
 from ofakit.retrieval.searchers import SEARCHERS
 from ofakit.retrieval.searchers.base import SearchContext
 from ofakit.retrieval.searchers.dense import Dense
@@ -83,6 +85,31 @@ def test_the_metric_is_the_configurations_unless_it_has_its_own(bundle):
     found = prepared(bundle, section, query=["text"], passage=["text"]).search(queries, 1)["q"]
     assert found["c0"] == pytest.approx(0, abs=1e-5)
     assert isinstance(prepared(bundle), Dense)
+
+
+@pytest.mark.parametrize("unit", ["passage", "article"])
+def test_an_engine_finds_what_exact_search_finds(bundle, unit):
+    queries = [Query("q", image=IMAGES[1]), Query("r", image=IMAGES[0]), Query("none")]
+    keys = {"query": ["image"], "passage": ["image"], "unit": unit}
+    exact = prepared(bundle, **keys).search(queries, 3)
+    through = prepared(bundle, RetrievalSection(index=IndexSection(engine="faiss")), **keys).search(queries, 3)
+    for query in ("q", "r", "none"):
+        assert through.ranking(query) == exact.ranking(query)
+        assert through[query] == pytest.approx(exact[query], abs=1e-5)
+
+
+def test_passages_that_were_encoded_before_are_searched(bundle, tmp_path):
+    embedder = Embedder(bundle, "passage", ["text"], device="cpu")
+    order = [BASE[3], BASE[0], BASE[2]]
+    vectors = embedder.embed(order)
+    write_index(tmp_path / "base", vectors, [p.id for p in order], fingerprint=embedder.fingerprint, metric="cosine")
+    keys = {"query": ["text"], "passage": ["text"], "metric": "cosine"}
+    run = prepared(bundle, index=str(tmp_path / "base"), **keys).search([Query("q", "a blue flag")], 9)
+    assert run.ranking("q")[0] == "b0" and set(run["q"]) == {"c0", "a0", "b0"}
+    with pytest.raises(UsageError, match="is of another encoder: expected the fingerprint .* metric: expected 'l2'"):
+        prepared(bundle, index=str(tmp_path / "base"), **{**keys, "metric": "l2"})
+    with pytest.raises(UsageError, match="is of another encoder: expected the fingerprint"):
+        prepared(bundle, index=str(tmp_path / "base"), query=["image"], passage=["image"], metric="cosine")
 
 
 def test_what_cannot_be_searched_is_refused(bundle):

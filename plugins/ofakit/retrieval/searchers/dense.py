@@ -4,9 +4,11 @@
     {"type": "dense", "query": ["text"], "passage": ["text"]}
     {"type": "dense", "query": ["image"], "passage": ["image"], "unit": "article"}
     {"type": "dense", "encoder": "DIR_OR_HUB_ID", "metric": "cosine"}     another retriever than the experiment's
+    {"type": "dense", "index": "base.index"}                              passages that `ofakit encode` has encoded
 
-With `unit` article each article has one vector, of the first of its passages that has what is searched by, and a hit
-becomes its passages in order. A query without text or image is not searched for by it.
+Vectors are searched exactly and in memory, or through the engine that `retrieval.index` names. With `unit` article each
+article has one vector, of the first of its passages that has what is searched by, and a hit becomes its passages in
+order. A query without text or image is not searched for by it.
 """
 
 from __future__ import annotations
@@ -22,9 +24,10 @@ from ofakit.errors import UsageError
 from ofakit.hub.retriever_directory import load_retriever
 from ofakit.inference.embedder import Embedder
 from ofakit.retrieval.articles import expand_articles, representatives
+from ofakit.retrieval.index_directory import load_index
 from ofakit.retrieval.run import Run
 from ofakit.retrieval.searchers.base import SearchContext, Searcher
-from ofakit.retrieval.vector_search import VectorSearch, embed_all
+from ofakit.retrieval.vector_search import IndexedVectors, VectorSearch, embed_all, search_of
 
 __all__ = ["Dense"]
 
@@ -38,6 +41,7 @@ class Dense(Searcher):
         unit: What has a vector: each `passage`, or each `article`.
         encoder: A retriever of its own, by directory or hub id; None: the experiment's.
         metric: Inner product, cosine, or negated squared distance; None: as `retrieval.index` has it.
+        index: A directory of encoded passages; None: they are encoded when a base is taken.
 
     Raises:
         UsageError: The encoder cannot be read.
@@ -50,15 +54,17 @@ class Dense(Searcher):
         unit: Literal["passage", "article"] = "passage",
         encoder: str | None = None,
         metric: Literal["ip", "cosine", "l2"] | None = None,
+        index: str | None = None,
     ) -> None:
         self.asked: dict[str, list | None] = {"query": query, "passage": passage}
         self.unit = unit
         self.metric = metric
+        self.directory = index
         self.bundle = None if encoder is None else load_retriever(encoder)
         self.learns = encoder is None  # type: ignore[misc]
         self.base: KnowledgeBase
-        self.units: list[str] = []
-        self.index: VectorSearch
+        self.places = np.zeros(0, np.int64)
+        self.index: VectorSearch | IndexedVectors
         self.queries: Embedder
         self.context = SearchContext()
 
@@ -86,12 +92,17 @@ class Dense(Searcher):
                 f"{' and '.join(passages.modalities)}, found {self.queries.dimension} and {passages.dimension}"
             )
         self.base, self.context = base, context
-        self.units, items = representatives(base, passages.modalities) if self.unit == "article" else _all(base)
+        metric = self.metric or context.section.index.metric
+        if self.directory is not None:
+            index = load_index(self.directory).expect(passages.fingerprint, metric)
+            self.places = np.fromiter((base.position(own) for own in index.ids), np.int64, len(index))
+            self.index = IndexedVectors(index)
+            return
+        items = representatives(base, passages.modalities)[1] if self.unit == "article" else list(base)
         if not items:
             raise UsageError(f"no passage of the base has {' and '.join(passages.modalities)} to search by", "passage")
-        embedded = embed_all(passages, items, context)
-        self.places = embedded.places
-        self.index = VectorSearch(embedded.vectors, self.metric or context.section.index.metric)
+        kept, self.index = search_of(passages, items, context, metric)
+        self.places = np.array([base.position(items[row].id) for row in kept], dtype=np.int64)
 
     def search(self, queries: Sequence[Query], k: int) -> Run:
         """Rank passages.
@@ -103,23 +114,22 @@ class Dense(Searcher):
         asking = [row for row, query in enumerate(queries) if _can_ask(query, self.queries.modalities)]
         asked = embed_all(self.queries, [queries[row] for row in asking], self.context)
         scores, rows = self.index.search(asked.vectors, k)
-        places = self.places[rows]
-        if self.unit == "article":
-            found = [
-                expand_articles(self.base, [self.units[place] for place in own], values, k)
-                for own, values in zip(places, scores, strict=True)
-            ]
-        else:
-            found = list(zip(places, scores, strict=True))
+        found = [self._ranked(own[own >= 0], values[own >= 0], k) for own, values in zip(rows, scores, strict=True)]
         owners = np.repeat(np.array(asking, np.int64)[asked.places], [len(own) for own, _ in found])
-        ids = [passage.id for passage in self.base]
         where = np.concatenate([own for own, _ in found] or [np.zeros(0, np.int64)])
         values = np.concatenate([own for _, own in found] or [np.zeros(0)])
+        ids = [passage.id for passage in self.base]
         return Run.from_rows([query.id for query in queries], owners, ids, where, values)
 
-
-def _all(base: KnowledgeBase) -> tuple[list[str], list]:
-    return [], list(base)
+    def _ranked(self, rows: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Positions in the base and scores, from rows of the index: those found, or the passages of their articles."""
+        places = self.places[rows]
+        if self.unit == "passage":
+            return places, scores
+        best: dict[str, float] = {}
+        for place, score in zip(places, scores, strict=True):
+            best.setdefault(self.base[place].article_id, float(score))
+        return expand_articles(self.base, list(best), list(best.values()), k)
 
 
 def _can_ask(query: Query, modalities: Sequence[str]) -> bool:
