@@ -7,7 +7,6 @@ never returned to fill up k.
 
 from __future__ import annotations
 
-import heapq
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -48,9 +47,9 @@ def search_postings(
         k: How many documents are wanted.
 
     Returns:
-        Rows in any order: the number of the query, that of the document (int64), and the score (float32, above 0), each
-        of shape (rows,). For each query there are all documents that score at least as high as the k-th best, so that
-        whoever breaks ties has them all.
+        Rows, those of a query together and best first: the number of the query and that of the document, int64, and the
+        score, float32 and above 0, each of shape (rows,). For each query there are all documents that score at least as
+        high as the k-th best, so that whoever breaks ties has them all.
     """
     k = max(1, min(k, postings.total))
     threads = max(1, min(_threads(), len(queries) // _LEAST_PER_THREAD))
@@ -100,19 +99,35 @@ def _best(
     for word in words:
         for entry in range(bounds[word], bounds[word + 1]):
             sums[documents[entry]] += weights[entry]
-    best, least, count = [np.float32(0)] * k, np.float32(0), 0
+    best, least, count = np.zeros(k, dtype=np.float32), np.float32(0), 0
     for document in range(len(sums)):
         value = sums[document]
         if value >= least and value > 0:
             passed[count] = document
             count += 1
             if value > least:
-                heapq.heapreplace(best, value)
+                _replace_least(best, value)
                 least = best[0]
-    found, scores, kept = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.float32), 0
+    kept = 0
     for document in passed[:count]:
         if sums[document] >= least:
-            found[kept], scores[kept] = document, sums[document]
+            passed[kept] = document
             kept += 1
+    scores = sums[passed[:kept]]
     sums[:] = 0
-    return found[:kept].copy(), scores[:kept].copy()
+    order = np.argsort(-scores, kind="mergesort")
+    return passed[:kept][order], scores[order]
+
+
+@njit(cache=True, nogil=True)
+def _replace_least(heap: np.ndarray, value: np.float32) -> None:
+    """Put a value in the place of the least, which a heap has first."""
+    place, child = 0, 1
+    while child < len(heap):
+        if child + 1 < len(heap) and heap[child + 1] < heap[child]:
+            child += 1
+        if heap[child] >= value:
+            break
+        heap[place] = heap[child]
+        place, child = child, 2 * child + 1
+    heap[place] = value

@@ -12,6 +12,7 @@ the order, not the ranks. A query for which nothing was found has no line, and s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -199,8 +200,11 @@ class Run(Mapping[str, dict[str, float]]):
             raise UsageError(f"expected to keep 1 passage of a ranking or more, found {k}")
         lengths = np.diff(self.bounds)
         kept = np.arange(len(self.scores)) - np.repeat(self.bounds[:-1], lengths) < k
-        rows = np.repeat(np.arange(len(self)), lengths)
-        return self.from_rows(self.queries, rows[kept], self.passages, self.places[kept], self.scores[kept], self.name)
+        short = copy(self)
+        short.__dict__.pop("_rows", None)
+        short.places, short.scores = self.places[kept], self.scores[kept]
+        short.bounds = np.concatenate(([0], np.cumsum(np.minimum(lengths, k))))
+        return short
 
     def to_ranx(self) -> Any:
         """The same as a `ranx.Run`; queries without a passage are left out, as in a file.
@@ -253,7 +257,8 @@ def _encoded(passages: Sequence[str]) -> tuple[list[str], np.ndarray]:
 
 def _order(rows: np.ndarray, scores: np.ndarray, places: np.ndarray, passages: Sequence[str]) -> np.ndarray:
     """Query by query, the highest score first, equal ones by id."""
-    order = np.lexsort((-scores, rows))
+    sorted_already = ((np.diff(rows) > 0) | (np.diff(rows) == 0) & (np.diff(scores) <= 0)).all()
+    order = np.arange(len(rows)) if sorted_already else np.lexsort((-scores, rows))
     same = (np.diff(rows[order]) == 0) & (np.diff(scores[order]) == 0)
     tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
     if len(tied):
