@@ -84,7 +84,7 @@ class CrossEncoder:
                 f"{self.directory} gives {question[:40]!r} with {passage[:40]!r} the score {scores[bad[0]]}; expected "
                 "a finite one. Its weights are damaged, or need another precision"
             )
-        return 1 / (1 + np.exp(-scores)) if probabilities else scores
+        return 0.5 * (1 + np.tanh(0.5 * scores)) if probabilities else scores
 
     def _score_window(self, pairs: Sequence[tuple[str, str]], scores: np.ndarray) -> None:
         encoded = self.tokenizer(

@@ -9,6 +9,7 @@ The backbone sees each image of a batch once.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ class ImageTextMatcher:
     def _score_batch(self, pairs: Sequence[tuple[Any, str]], scores: np.ndarray) -> None:
         places: dict[Any, list[int]] = {}
         for place, (image, _) in enumerate(pairs):
-            places.setdefault(str(image) if isinstance(image, str) else id(image), []).append(place)
+            places.setdefault(str(image) if isinstance(image, str | Path) else id(image), []).append(place)
         samples, kept = [], []
         for rows in places.values():
             try:
