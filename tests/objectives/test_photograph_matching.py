@@ -12,7 +12,7 @@ from ofakit.data.query import Query
 from ofakit.errors import UsageError
 from ofakit.models.reading import Reading
 from ofakit.objectives import OBJECTIVES
-from ofakit.objectives.photograph_matching import PhotographMatching
+from ofakit.objectives.photograph_matching import PhotographMatching, least_like
 from PIL import Image
 
 
@@ -82,6 +82,13 @@ def test_equal_references_are_no_negatives_and_recoloured_ones_are_apart(example
     assert objective(model, same, 1, 0)[0].item() == 0, "there is nothing to tell apart"
     recoloured, _ = prepared(examples, recolor=1.0)
     assert len(set(batch_of(recoloured, 32)["photograph_matching/number"].tolist())) == 32
+
+
+def test_backgrounds_are_cut_where_the_photograph_shows_something_else():
+    image = np.full((50, 50, 3), (250, 10, 10), np.uint8)
+    image[30:, :25] = (30, 90, 40)
+    cut = least_like(image, np.array([(255, 0, 0)], np.uint8), 20)
+    assert cut.shape == (20, 20, 3) and (cut == (30, 90, 40)).all()
 
 
 def test_what_cannot_be_made_is_refused(examples):

@@ -3,10 +3,10 @@
     {"type": "photograph_matching", "recolor": 0.7, "mirror": 0.3, "composite": {"width": [0.4, 1.0]}}
 
 For knowledge bases of flags, logos, covers, banknotes: the images of the passages that answer the training questions
-are the references, the questions' own images the backgrounds. With each training question comes one pair of a
-photograph and its reference, both in the same new colours where they are recoloured, so that a few references teach the
-matching of any (`ofakit/preprocessors/photograph_pairs.py`). The loss is CLIP's or another of `contrastive`; references
-that are the same are not each other's negatives.
+are the references. The backgrounds are cut out of the questions' own images, where these are least like what they show.
+With each training question comes one pair of a photograph and its reference, both in the same new colours where they
+are recoloured, so that a few references teach the matching of any (`ofakit/preprocessors/photograph_pairs.py`). The
+loss is CLIP's or another of `contrastive`; references that are the same are not each other's negatives.
 """
 
 from __future__ import annotations
@@ -29,8 +29,12 @@ from ofakit.preprocessors.photograph_pairs import Emblem, PhotographPairs
 
 __all__ = ["PhotographMatching"]
 
-ROOM = 1.35
-"""Backgrounds are kept this much larger than photographs, so that there is something to cut."""
+SHARE = 0.34
+"""Of an image's side: how large a background is that is cut out of it."""
+STEPS = 6
+"""Places along each side where one may be cut out."""
+LIKE = 60.0
+"""Colours nearer than this (Euclidean, RGB 0..255) may be of the same thing in another light."""
 
 
 class PhotographMatching(Contrastive):
@@ -83,13 +87,20 @@ class PhotographMatching(Contrastive):
             raise UsageError("photograph_matching: expected encoders that read images on both sides")
         self.pairs.size, self.pairs.reference_size = sizes
         own = {example.query.image_path for example in examples}
-        references = dict.fromkeys(path for e in examples for path in e.image_paths if path not in own)
-        backgrounds = dict.fromkeys(path for path in own if path is not None)
-        if not references or not backgrounds:
+        references: dict[str, Emblem] = {}
+        backgrounds: dict[str, np.ndarray] = {}
+        for example in examples:
+            shown = [path for path in example.image_paths if path not in own]
+            for path in shown:
+                if path not in references:
+                    references[path] = self.pairs.prepare(Image.open(path))
+            photograph = example.query.image_path
+            if shown and photograph is not None and photograph not in backgrounds:
+                image = load_square(photograph, round(self.pairs.size / SHARE))
+                backgrounds[photograph] = least_like(image, references[shown[0]].regions.palette, self.pairs.size)
+        if not backgrounds:
             raise UsageError("photograph_matching: expected training questions and passages with images, found none")
-        self.emblems = [self.pairs.prepare(Image.open(path)) for path in references]
-        side = round(ROOM * self.pairs.size)
-        self.backgrounds = [load_square(path, side) for path in sorted(backgrounds)]
+        self.emblems, self.backgrounds = list(references.values()), list(backgrounds.values())
 
     def view(self, example: Any, rng: np.random.Generator) -> dict[str, Tensor]:
         """A pair, of a reference that is drawn.
@@ -128,3 +139,27 @@ class PhotographMatching(Contrastive):
         own = batch["query_index"]
         numbers = {"query_index": own, "owner": own, "passage_index": number, "positive": there}
         return {**vectors, **numbers, **self.further(model, batch)}
+
+
+def least_like(image: np.ndarray, palette: np.ndarray, size: int) -> np.ndarray:
+    """The square cut of an image that has the smallest share of some colours.
+
+    Args:
+        image: (H, W, 3) uint8, at least `size` a side.
+        palette: (n, 3) uint8.
+        size: Pixels a side of the cut.
+
+    Returns:
+        (size, size, 3) uint8.
+
+    >>> half = np.zeros((4, 4, 3), np.uint8)
+    >>> half[:, 2:] = 255
+    >>> least_like(half, np.array([[255, 255, 255]]), 2).max()
+    np.uint8(0)
+    """
+    distances = np.linalg.norm(image[:, :, None].astype(np.float32) - palette.astype(np.float32), axis=-1)
+    alike = distances.min(-1) < LIKE
+    tops, lefts = (np.unique(np.linspace(0, side - size, STEPS).round().astype(int)) for side in image.shape[:2])
+    shares = {(y, x): alike[y : y + size, x : x + size].mean() for y in tops for x in lefts}
+    top, left = min(shares, key=lambda place: shares[place])
+    return image[top : top + size, left : left + size].copy()
