@@ -34,6 +34,9 @@ def test_it_is_saved_and_read_and_survives_pickling(tmp_path):
     read = HuggingFaceTexts.load(tmp_path, 16)
     assert read.encode(TEXTS) == texts.encode(TEXTS) == pickle.loads(pickle.dumps(texts)).encode(TEXTS)
     assert read.fingerprint() == texts.fingerprint() and len(read) == len(texts)
+    unused = HuggingFaceTexts.load(tmp_path, 16)
+    unused.tokenizer.backend_tokenizer.no_truncation()
+    assert unused.fingerprint() == texts.fingerprint()
     assert read.pad_token_id == 0 and not (tmp_path / "none").exists()
 
 

@@ -97,7 +97,5 @@ def test_what_cannot_be_searched_with_is_refused():
         system_of(fused="abc")
     with pytest.raises(UsageError, match="unknown searcher 'bm52': did you mean 'bm25'"):
         SearchSystem(RetrievalSection(searchers={"x": {"type": "bm52"}}))
-    with pytest.raises(
-        UsageError, match="retrieval.searchers: expected at least one that searches by itself, found none"
-    ):
+    with pytest.raises(UsageError, match="retrieval.searchers: expected at least one that searches by itself"):
         SearchSystem(RetrievalSection(searchers={}))

@@ -46,7 +46,7 @@ class TokenizerSection(Section):
 class ModelSection(Section):
     """The network and where its weights come from."""
 
-    type: str = Field("ofa", description="a file of ofakit/models/types")
+    type: str | None = Field(None, description="a file of ofakit/models/types; null: as the task has it")
     path: str | None = Field(
         None, description="start from this model directory, fairseq .pt file or hub id; null: random weights"
     )

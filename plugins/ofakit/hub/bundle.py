@@ -81,13 +81,12 @@ class ModelBundle(ABC):
             UsageError: The vocabulary is another, or the weights do not fit.
         """
         kind = MODELS.build({"type": self.model_type})
-        if (path / "config.json").exists():
-            theirs, ours = kind.read_tokenizer(path), self.tokenizer
-            if ours.first_difference(theirs) is not None:
-                raise UsageError(
-                    f"expected a checkpoint with this run's vocabulary of {len(ours)} tokens, found another, of "
-                    f"{len(theirs)} tokens, in {path}; start from that model with its own: --set model.path={path}"
-                )
+        theirs = kind.read_tokenizer(path) if (path / "config.json").exists() else self.tokenizer
+        if self.tokenizer.first_difference(theirs) is not None:
+            raise UsageError(
+                f"expected a checkpoint with this run's vocabulary, found another in {path}; start from that model "
+                f"with its own: --set model.path={path}"
+            )
         kind.load_weights(self.model, path, allow_partial=allow_partial)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,9 +121,10 @@ class HuggingFaceTexts:
         self.tokenizer.save_pretrained(str(folder))
 
     def fingerprint(self) -> str:
-        """The vocabulary and what stands around a text, as a hash."""
-        state = self.tokenizer.backend_tokenizer.to_str()
-        return hashlib.blake2b(f"{state}{self.max_length}".encode(), digest_size=8).hexdigest()
+        """The vocabulary and what stands around a text, as a hash; not how the last texts were cut and padded."""
+        state = json.loads(self.tokenizer.backend_tokenizer.to_str())
+        state |= {"truncation": None, "padding": None, "max_length": self.max_length}
+        return hashlib.blake2b(json.dumps(state).encode(), digest_size=8).hexdigest()
 
 
 def train_byte_pairs(texts: Iterable[str], size: int, max_length: int) -> HuggingFaceTexts:

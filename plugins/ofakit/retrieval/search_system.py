@@ -61,8 +61,17 @@ class SearchSystem:
                 self._refuse_order(name)
         if not self._finding:
             raise UsageError("retrieval.searchers: expected at least one that searches by itself, found none")
-        self.fitted: dict[str, Any] = dict(fitted or {})
+        self.fitted: dict[str, Any] = {}
         self._prepared: dict[str, KnowledgeBase] = {}
+        self.take(fitted or {})
+
+    def take(self, fitted: Mapping[str, Any]) -> None:
+        """Search with what was chosen before.
+
+        Args:
+            fitted: By searcher, and the weights of the fusion as `fused`.
+        """
+        self.fitted = dict(fitted)
         for name, searcher in self.searchers.items():
             searcher.take(self.fitted.get(name, {}))
 
@@ -90,7 +99,8 @@ class SearchSystem:
     @property
     def main(self) -> str:
         """The name of the run that counts: the last one that is put in order, the joined one, or the last."""
-        return [*self._finding[-1:], *([FUSED] if self.fuses else []), *self._ordering[-1:]][-1]
+        fused = [FUSED] if self.fuses and not self.needs_fitting else []
+        return [*self._finding[-1:], *fused, *self._ordering[-1:]][-1]
 
     def prepare(self, base: KnowledgeBase, context: SearchContext) -> None:
         """Let every searcher take a base; one that does not change with the model takes the same base only once.

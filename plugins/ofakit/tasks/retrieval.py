@@ -50,13 +50,12 @@ class Retrieval(Task[RetrievalBundle]):
     """
 
     name = "multimodal-retrieval"
+    usual_model = "retriever"
     usual_objectives = ({"type": "contrastive"},)
     usual_score = "mrr@100"
 
     def __init__(self, config: ExperimentConfig) -> None:
         super().__init__(config)
-        if "type" not in config.model.model_fields_set:
-            config.model.type = "retriever"
         self.system = SearchSystem(config.retrieval, naming=config.naming_the_file)
         self._bases: dict[str | None, KnowledgeBase] = {}
 
@@ -111,11 +110,12 @@ class Retrieval(Task[RetrievalBundle]):
             said = {**bundle.retrieval.model_dump(), **config.retrieval.model_dump(exclude_unset=True)}
             bundle.retrieval = RetrievalSection(**said)
             return bundle
-        kind = MODELS.build({"type": section.type})
+        model_type = section.type or self.usual_model
+        kind = MODELS.build({"type": model_type})
         with config.naming_the_file("model", "config"):
             tokenizer = kind.tokenizer(section, self._texts())
             model = kind.build(section, tokenizer)
-        return RetrievalBundle(model, tokenizer, config.retrieval, model_type=section.type)
+        return RetrievalBundle(model, tokenizer, config.retrieval, model_type=model_type)
 
     def adopt(self, bundle: RetrievalBundle) -> None:
         """Search as the bundle does, with what was fitted with it.
@@ -180,6 +180,7 @@ class Retrieval(Task[RetrievalBundle]):
                 this is done first where it has not been.
             loading: Says which process this is.
         """
+        self.system.take(bundle.fitted)
         name = next((name for name, own in self.examples.items() if own is examples), "test")
         val = self.examples.get("val")
         if name != "val" and self.system.needs_fitting and val:

@@ -90,6 +90,7 @@ class Loading:
         objectives = objectives or {}
         chosen = self.task.training_examples(examples, objectives, bad)
         self.training_examples = self._with_images(chosen, bad)
+        bad.write()
         for kind, count in bad.counts.items():
             self.logger.warning(f"{count} training examples left out: {kind} (bad_examples.jsonl lists them)")
         if examples and not self.training_examples:
