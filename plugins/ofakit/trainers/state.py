@@ -29,6 +29,7 @@ __all__ = [
     "load_weights",
     "random_state",
     "read_state",
+    "restore_optimizer",
     "restore_random_state",
     "save_state",
     "snapshot_folder",
@@ -119,6 +120,21 @@ def load_weights(folder: Path, model: torch.nn.Module) -> None:
             f"{some_of(differing)}"
         )
     model.load_state_dict(weights, strict=False)  # further names of shared tensors are not in the file
+
+
+def restore_optimizer(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
+    """Give an optimizer back its state, each moment in the memory layout of its weight, which files do not keep.
+
+    Args:
+        optimizer: Gets it.
+        state: What `read_state` found under `optimizer`.
+    """
+    optimizer.load_state_dict(dict(state))
+    for weight, own in optimizer.state.items():
+        for name, value in own.items():
+            if isinstance(value, torch.Tensor) and value.shape == weight.shape and value.stride() != weight.stride():
+                own[name] = torch.empty_strided(weight.shape, weight.stride(), dtype=value.dtype, device=value.device)
+                own[name].copy_(value)
 
 
 @contextmanager

@@ -48,6 +48,7 @@ from ofakit.trainers.state import (
     load_weights,
     random_state,
     read_state,
+    restore_optimizer,
     restore_random_state,
     save_state,
     snapshot_folder,
@@ -348,7 +349,7 @@ class Trainer(HookedTrainer):
         state = read_state(path)
         refuse_changes(path, state.get("fixed"), fixed_values(self.experiment.train, self.processes.world_size))
         load_weights(path, self.model)
-        self.optimizer.load_state_dict(state["optimizer"])
+        restore_optimizer(self.optimizer, state["optimizer"])
         self.loading.sampler.load_state_dict(state["sampler"])
         self.set_counters(state)
         self.lr_scheduler.load_state_dict(state["scheduler"])
