@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 from ofakit.scores import bootstrap_intervals, measure, paired_tests, ptb_tokenize
-from ofakit.scores.measures import Measure
+from ofakit.scores.score import Measure
 from scipy.stats import t
 
 ROOT = Path(__file__).resolve().parents[1]

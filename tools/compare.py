@@ -1,4 +1,4 @@
-"""Compare the predictions of two or more systems, with a paired significance test and tables."""
+"""Compare the captions or rankings of two or more systems, with a paired significance test and tables."""
 
 from ofakit.cli.compare import main
 

@@ -1,4 +1,4 @@
-"""Score a trained model on a split, or predictions of any system against references."""
+"""Score a trained model on a split, or captions or rankings of any system."""
 
 from ofakit.cli.evaluate import main
 

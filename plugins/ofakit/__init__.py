@@ -1,4 +1,4 @@
-"""ofakit teaches OFA to caption images in a chosen style, from one JSON file.
+"""ofakit teaches OFA and other vision-language models to caption in a chosen style and to retrieve.
 
 Importing it is light: no torch, no ModelScope. `import ofakit.modelscope` registers its classes with ModelScope.
 """

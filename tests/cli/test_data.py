@@ -48,6 +48,19 @@ def test_doctor_on_a_reader(scenes, tmp_path, capsys):
     assert len(listed["splits"]["train"]["without_caption"]) == 8
 
 
+def test_doctor_on_a_knowledge_base(tmp_path, capsys):
+    spec = {"type": "scene_kb", "root": str(tmp_path), "train": 3, "val": 1, "test": 2, "size": 16}
+    report = tmp_path / "report.json"
+    assert main(["doctor", "--reader", json.dumps(spec), "--list", str(report)]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out.splitlines()[-1])
+    assert found["problems"] == 0 and found["shared_articles"] == {}
+    assert (found["passages"]["passages"], found["passages"]["near_duplicates"]) == (36, 0)
+    assert found["splits"]["test"]["questions"] == 12
+    assert "base: 36 passages, 6 articles, 6 images" in err
+    assert json.loads(report.read_text())["passages"]["empty_passages"] == []
+
+
 def test_doctor_and_store_on_a_configuration(tmp_path, scenes, capsys):
     conf = configuration(tmp_path, scenes, names=["poetic"])
     Path(scenes, "images", "train_00003.png").unlink()

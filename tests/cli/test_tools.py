@@ -42,7 +42,7 @@ def test_help_loads_nothing_that_takes_long(name, command):
 def test_an_unknown_or_shortened_option_is_bad_usage(name, command, option, capsys):
     required = {
         "caption": ["--model", "DIR"], "compare": ["a.json", "b.json"], "finetune": ["--conf", "FILE"],
-        "sweep": ["--conf", "FILE"], "checkpoint inspect": ["PATH"],
+        "mine": ["--out", "FILE"], "sweep": ["--conf", "FILE"], "checkpoint inspect": ["PATH"],
         "checkpoint convert": ["PATH", "OUT", "--to", "plain"],
         "checkpoint extract": ["FILE", "MEMBER"], "checkpoint average": ["PATH", "--out", "DIR"],
         "data document-frequency": ["--output", "FILE"],
@@ -71,6 +71,10 @@ def arguments(run, tmp_path, monkeypatch):
     rows = [{"id": n, "caption": "a dog", "captions": ["a dog", "the dog"]} for n in range(3)]
     for name in ("one.jsonl", "two.jsonl"):
         (tmp_path / name).write_text("\n".join(map(json.dumps, rows)))
+    passages = [{"id": f"p{n}", "text": f"passage {n}"} for n in range(3)]
+    questions = [{"id": "q", "text": "which ?", "relevant": ["p0"]}]
+    for name, some in (("corpus.jsonl", passages), ("queries.jsonl", questions)):
+        (tmp_path / name).write_text("\n".join(map(json.dumps, some)))
     one, two, conf = str(tmp_path / "one.jsonl"), str(tmp_path / "two.jsonl"), str(run / "conf.json")
     (tmp_path / "base.json").write_text("{}")
     sweep = {"base": "base.json", "work_dir": str(tmp_path / "sweep"), "parameters": {"gain": [1.0]}}
@@ -83,8 +87,12 @@ def arguments(run, tmp_path, monkeypatch):
         "data": ["style-words", "--conf", conf, "--top", "2"],
         "evaluate": ["--predictions", one, "--references", two, "--bootstrap", "10"],
         "finetune": ["eval", "--conf", conf],
+        "mine": [
+            "--corpus", str(tmp_path / "corpus.jsonl"), "--queries", str(tmp_path / "queries.jsonl"), "--number", "0",
+            "--random", "1", "--out", str(tmp_path / "negatives.jsonl"),
+        ],
         "sweep": ["--conf", str(tmp_path / "sweep.json")],
-    }
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", TOOLS)

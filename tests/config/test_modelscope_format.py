@@ -71,7 +71,7 @@ def test_what_the_stock_trainer_keeps_elsewhere_is_moved():
     values = from_configuration({**STOCK, "train": train, "dataset": {"column_map": {"text": "caption", "id": "id"}}})
     config = parse_config(values)
     assert (config.work_dir, config.seed, config.train.max_epochs, config.train.precision) == ("out", 5, 2, "fp16")
-    assert config.train.dataloader.model_dump() == {"batch_size_per_gpu": 4, "workers_per_gpu": 0}
+    assert config.train.dataloader.model_dump() == {"batch_size_per_gpu": 4, "workers_per_gpu": 0, "mixing": None}
     # The optimizer hook's own keys win over the options of the optimizer.
     assert (config.train.clip_norm, config.train.gradient_accumulation) == (2.0, 3)
     assert (config.train.optimizer.lr, config.train.lr_scheduler.warmup_proportion) == (5e-5, 0.01)

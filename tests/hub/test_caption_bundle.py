@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 from ofakit.config.schema import GenerationSection, PreprocessorSection
+from ofakit.errors import UsageError
 from ofakit.hub.caption_bundle import CaptionBundle, stock_model_section
+from ofakit.models.base import Model
 from pydantic import ValidationError
 
 
@@ -17,6 +19,14 @@ def test_the_configuration_comes_back_as_it_was(bundle):
     assert (found.preprocessor, found.generation) == (bundle.preprocessor, bundle.generation)
     assert found.styles.to_dict() == bundle.styles.to_dict()
     assert (found.model, found.tokenizer) == (bundle.model, bundle.tokenizer)
+
+
+def test_a_model_that_writes_no_sequences_is_refused(bundle):
+    class Vectors(Model):
+        parts = save_pretrained = None
+
+    with pytest.raises(UsageError, match="a model of the type 'retriever' writes no captions; choose another"):
+        replace(bundle, model=Vectors(), model_type="retriever")
 
 
 def test_a_model_without_styles_has_none(bundle):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from ofakit.errors import UsageError
-from ofakit.models.base import Model
+from ofakit.models.base import Seq2SeqModel
 from ofakit.models.generation import generate, score_sequences
 from ofakit.models.generation.protocol import SpecialTokens
 from torch import Tensor, nn
@@ -47,7 +47,7 @@ class GRUSteps:
         self.states = self.states.view(-1, self.rows, self.states.shape[-1])[examples].flatten(0, 1)
 
 
-class GRUModel(Model):
+class GRUModel(Seq2SeqModel):
     """A recurrent encoder of numbers and a recurrent decoder of tokens, with dropout between it and the projection."""
 
     special_tokens = SpecialTokens(BOS, PAD, EOS)

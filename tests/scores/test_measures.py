@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from ofakit.errors import UsageError
 from ofakit.scores import bleu, cider, cider_d, document_frequency, measure, rouge_l
-from ofakit.scores.measures import MEASURES, Measure
+from ofakit.scores.measures import MEASURES
+from ofakit.scores.score import Measure
 
 CANDIDATES = ["a dog runs", "two red cars", "the cat", "a dog sits on the grass", ""]
 REFERENCES = [["a dog runs off", "the dog runs"], ["red cars"], ["a cat"], ["a dog sits on grass", "a dog"], ["a sea"]]

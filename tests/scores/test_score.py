@@ -1,4 +1,4 @@
-"""The check that candidates and references match."""
+"""The check that candidates and references match, and measures that are means."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ofakit.errors import UsageError
 from ofakit.scores import Score
-from ofakit.scores.score import check_pairs
+from ofakit.scores.score import check_pairs, mean_of
 
 
 class OwnString(str):
@@ -50,3 +50,11 @@ def test_the_first_item_that_is_wrong_is_named(candidates, references, message):
 def test_a_score_is_a_corpus_and_its_items():
     corpus, per_item = Score(0.5, np.array([0.0, 1.0]))
     assert (corpus, per_item.tolist()) == (0.5, [0.0, 1.0])
+
+
+def test_the_mean_of_items_is_a_measure_of_them():
+    values = np.random.default_rng(0).random(1000)
+    found = mean_of(values)
+    assert found.corpus == pytest.approx(values.mean(), abs=1e-15)
+    assert found.per_item.tolist() == values.tolist()
+    assert found.combine(found.statistics[:10].sum(axis=0)[None]).tolist() == pytest.approx([values[:10].mean()])

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from ofakit.errors import UsageError
 from ofakit.scores import bleu, bootstrap_intervals, measure, meteor, paired_tests
-from ofakit.scores.measures import Measure
 from ofakit.scores.meteor_spice import meteor_from_statistics
+from ofakit.scores.score import Measure, mean_of
+
+from tests.golden_rankings import COLLECTIONS, golden
 
 WORDS = ["a", "dog", "cat", "runs", "sits", "on", "the", "grass", "red", "ball", "two", "men"]
 
@@ -147,3 +149,21 @@ def test_bad_arguments_are_named(call, message):
     six, _ = measure(*corpus(6, 8), java=False)
     with pytest.raises(UsageError, match=message):
         call(five, six)
+
+
+@pytest.mark.parametrize("collection", COLLECTIONS)
+def test_p_of_rankings_is_that_of_200000_swaps(shared, collection):
+    """The recorded truth is of 200,000 sign flips of the per-query values that ranx gives, and ours of 10,000."""
+    expected = golden(shared)[collection]
+    truth = expected["significance"]["fisher_200000_numpy"]
+    values = {which: expected["per_query"][which] for which in "ab"}
+    names = [name for name in truth if np.isfinite(list(values["a"][name].values())).all()]
+    first, second = ({n: mean_of(np.array(list(values[which][n].values()))) for n in names} for which in "ab")
+    found = paired_tests(first, second)
+    assert len(names) >= 15
+    for name in names:
+        assert found[name].p == pytest.approx(truth[name], abs=0.01), name
+    assert paired_tests(first, second) == found, "the same p every time"
+    assert {name: one.p for name, one in paired_tests(second, first).items()} == pytest.approx(
+        {name: one.p for name, one in found.items()}, abs=0.01
+    )

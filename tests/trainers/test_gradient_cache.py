@@ -287,3 +287,22 @@ def test_running_statistics_move_once_a_step():
     updater = plain_updater(model, {"in_batch": Statistics(model.norm)}, [1.0], ONE)
     updater(batches_of(CUTS["micro"]), 0)
     assert int(model.norm.num_batches_tracked) == 8
+
+
+def test_one_piece_on_one_process_needs_one_pass():
+    passes = []
+
+    class Counted(InBatch):
+        def represent(self, model, batch):
+            passes.append(torch.is_grad_enabled())
+            return super().represent(model, batch)
+
+    model = model_of()
+    model.norm = torch.nn.BatchNorm1d(16)
+    for counts, expected in (([32], [True]), ([16, 16], [False, False, True, True])):
+        passes.clear()
+        plain_updater(model, {"in_batch": Counted()}, [1.0], ONE)(batches_of(counts), 0)
+        assert passes == expected
+    updater = plain_updater(model, {"in_batch": Statistics(model.norm)}, [1.0], ONE)
+    updater(batches_of([32]), 0)
+    assert int(model.norm.num_batches_tracked) == 1

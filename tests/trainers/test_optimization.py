@@ -6,6 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from ofakit.config.schema import OptimizerSection
+from ofakit.models.ofa import OFAConfig, OFAModel
+from ofakit.trainers.optimization import build_optimizer
 
 from .conftest import trained
 
@@ -27,3 +31,23 @@ def test_optimizer_and_schedule_are_those_of_the_configuration(experiment):
     lines = (Path(trainer.work_dir) / "metrics.jsonl").read_text().splitlines()
     decay = [(1e-3 - 1e-4) * (1 - step / 3) ** 2 + 1e-4 for step in range(3)]
     assert [json.loads(line)["lr"] for line in lines] == pytest.approx([0, 0.5e-3, *decay])
+
+
+SMALL = {
+    "vocab_size": 40, "d_model": 8, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2, "encoder_ffn_dim": 8, "decoder_ffn_dim": 8, "use_image_feature": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("scale_lr", "wanted"), [(0.02, 0.02), (None, 1e-3)])
+def test_what_belongs_to_a_loss_has_a_learning_rate_of_its_own_and_no_decay(scale_lr, wanted):
+    model = OFAModel(OFAConfig(**SMALL))
+    model.logit_scale, model.frozen_scale = (torch.nn.Parameter(torch.zeros(())) for _ in range(2))
+    model.frozen_scale.requires_grad_(False)
+    section = OptimizerSection(lr=1e-3, weight_decay=0.3, scale_lr=scale_lr)
+    names = ["logit_scale", "logit_scale", "frozen_scale", "joint_weights"]
+    rest, scales = build_optimizer(model, section, names).param_groups
+    assert [id(weight) for weight in scales["params"]] == [id(model.logit_scale)]
+    assert (scales["lr"], scales["weight_decay"], rest["lr"], rest["weight_decay"]) == (wanted, 0.0, 1e-3, 0.3)
+    learnt = sum(weight.requires_grad for weight in model.parameters())
+    assert len(rest["params"]) == learnt - 1

@@ -34,6 +34,7 @@ def test_what_may_change_between_runs_is_not_among_them():
         ({"precision": "bf16"}, "train.precision = fp32, found bf16 now"),
         ({"freeze": ["visual"]}, r"train.freeze = \[\], found \['visual'\] now"),
         ({"gradient_accumulation": 4}, "train.gradient_accumulation = 1, found 4 now"),
+        ({"dataloader": {"mixing": "balanced"}}, "train.dataloader.mixing = None, found balanced now"),
         ({"optimizer": {"eps": 0.5}}, "train.optimizer.eps = 1e-08, found 0.5 now"),
     ],
 )

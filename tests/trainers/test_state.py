@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 from ofakit.errors import UsageError
-from ofakit.trainers.state import load_weights, read_state, save_state
+from ofakit.trainers.state import load_weights, read_state, restore_optimizer, save_state
 
 SAVE = """
 import sys, torch
@@ -77,3 +77,27 @@ def test_a_file_that_was_cut_is_called_damaged(snapshot, name, keep):
 def test_weights_of_another_model_are_refused(snapshot):
     with pytest.raises(UsageError, match="another model"):
         load_weights(snapshot[0], torch.nn.Linear(3, 4))
+
+
+def test_moments_come_back_in_the_layout_of_their_weights(tmp_path):
+    """A fused optimizer goes through memory, whatever the strides say."""
+    torch.manual_seed(0)
+    inputs, ours = torch.randn(3, 2, 5, 5), torch.nn.Conv2d(2, 4, 3).to(memory_format=torch.channels_last)
+    theirs = torch.nn.Conv2d(2, 4, 3).to(memory_format=torch.channels_last)
+
+    def step(model, optimizer):
+        optimizer.zero_grad()
+        model(inputs).square().sum().backward()
+        optimizer.step()
+
+    first = torch.optim.AdamW(ours.parameters(), fused=True)
+    step(ours, first)
+    save_state(tmp_path, ours, first, {})
+    second = torch.optim.AdamW(theirs.parameters(), fused=True)
+    load_weights(tmp_path, theirs)
+    restore_optimizer(second, read_state(tmp_path)["optimizer"])
+    assert second.state[theirs.weight]["exp_avg"].stride() == theirs.weight.stride()
+    for _ in range(3):
+        step(ours, first)
+        step(theirs, second)
+    assert torch.equal(ours.weight, theirs.weight)

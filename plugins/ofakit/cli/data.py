@@ -1,4 +1,4 @@
-"""`tools/data.py`: check data, draw scenes, decode images in advance, count n-grams, list the words of styles."""
+"""`tools/data.py`: check data, draw scenes, decode images in advance, count n-grams, list words, cut articles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ofakit.cli import document_frequency
+from ofakit.cli import data_passages, data_viquae, document_frequency
 from ofakit.cli._common import add_config_arguments, output_file, positive, reader_of, run_tool, tool_parser
 from ofakit.errors import UsageError
 
@@ -24,6 +24,7 @@ EXAMPLES = """examples:
   python tools/data.py scenes --root work_dir/scenes --images 2000 --seed 7
   python tools/data.py store --conf configs/caption/flickrstyle.json --set data.root=DIR
   python tools/data.py style-words --conf configs/caption/flickrstyle.json --set data.root=DIR --top 10
+  python tools/data.py passages --articles articles.jsonl --out passages.jsonl --max-words 100
 
 What the doctor finds is reported on stderr. The last line of stdout is one JSON object."""
 
@@ -44,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     _add_store(commands)
     _add_document_frequency(commands)
     _add_style_words(commands)
+    _add_passages(commands)
+    _add_viquae_search(commands)
     return run_tool(parser, lambda args: args.run(args), argv)
 
 
@@ -99,6 +102,18 @@ def _add_style_words(commands: Any) -> None:
     parser.set_defaults(run=_style_words)
 
 
+def _add_passages(commands: Any) -> None:
+    parser = commands.add_parser("passages", help="cut articles into passages of whole sentences")
+    data_passages.add_arguments(parser)
+    parser.set_defaults(run=data_passages.run)
+
+
+def _add_viquae_search(commands: Any) -> None:
+    parser = commands.add_parser("viquae-search", help="convert a search configuration of meerqat, ViQuAE's own code")
+    data_viquae.add_arguments(parser)
+    parser.set_defaults(run=data_viquae.run)
+
+
 def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
     _add_source_arguments(parser, "those of the configuration, or all splits of the reader")
     parser.add_argument("--workers", type=positive, metavar="N", help="threads that decode; default: one per core")
@@ -113,24 +128,43 @@ def _add_source_arguments(parser: argparse.ArgumentParser, default_split: str) -
 
 
 def _doctor(args: argparse.Namespace) -> dict[str, Any]:
-    from ofakit.data.data_doctor import describe, examine
     from ofakit.files import write_text
 
     target = None if args.list is None else output_file(args.list, "--list")
-    config, splits = _examples(args)
-    styles = _known_styles(config)
-    report = examine(
-        splits,
-        known_style=None if styles is None else styles.__contains__,
-        decode=not args.no_images,
-        workers=args.workers or os.cpu_count() or 1,
-        progress=_progress("images"),
-    )
-    print(describe(report), file=sys.stderr)
+    config, reader, splits = _source(args)
+    looking = {
+        "decode": not args.no_images,
+        "workers": args.workers or os.cpu_count() or 1,
+        "progress": _progress("images"),
+    }
+    read = {split: reader.read(split) for split in splits}
+    is_base = hasattr(reader, "passages")
+    report, text, summary = _look_at_base(reader, read, looking) if is_base else _look_at(config, read, looking)
+    print(text, file=sys.stderr)
     if target is not None:
         write_text(target, json.dumps(report, ensure_ascii=False, indent=1) + "\n")
-    summary = {name: _counted(split) for name, split in report["splits"].items()}
-    return {"problems": report["problems"], "shared_images": report["shared_images"], "splits": summary}
+    return summary
+
+
+def _look_at(config: Any, splits: dict[str, list[Example]], looking: dict[str, Any]) -> tuple[Any, str, dict[str, Any]]:
+    """The doctor's report on captions, the same as text, and its counts."""
+    from ofakit.data.data_doctor import describe, examine
+
+    styles = _known_styles(config)
+    report = examine(splits, known_style=None if styles is None else styles.__contains__, **looking)
+    counts = {name: _counted(split) for name, split in report["splits"].items()}
+    summary = {"problems": report["problems"], "shared_images": report["shared_images"], "splits": counts}
+    return report, describe(report), summary
+
+
+def _look_at_base(reader: Any, splits: dict[str, Any], looking: dict[str, Any]) -> tuple[Any, str, dict[str, Any]]:
+    """The doctor's report on a knowledge base, the same as text, and its counts."""
+    from ofakit.data.base_doctor import describe_base, examine_base
+
+    report = examine_base(reader.passages(), splits, **looking)
+    counts = {name: _counted(split) for name, split in report["splits"].items()}
+    shared = {name: report[name] for name in ("problems", "shared_images", "shared_articles", "images_in_base")}
+    return report, describe_base(report), {**shared, "passages": _counted(report["passages"]), "splits": counts}
 
 
 def _scenes(args: argparse.Namespace) -> dict[str, Any]:
@@ -184,8 +218,8 @@ def _style_words(args: argparse.Namespace) -> dict[str, Any]:
     return {**result, "output": args.output}
 
 
-def _examples(args: argparse.Namespace, only_training: bool = False) -> tuple[Any, dict[str, list[Example]]]:
-    """The configuration, if one was given, and the examples of each split."""
+def _source(args: argparse.Namespace, only_training: bool = False) -> tuple[Any, Any, list[str]]:
+    """The configuration, if one was given, the reader, and the splits to look at."""
     from ofakit.data import READERS
 
     if (args.conf is None) == (args.reader is None):
@@ -198,15 +232,18 @@ def _examples(args: argparse.Namespace, only_training: bool = False) -> tuple[An
         except json.JSONDecodeError as error:
             raise UsageError(f'--reader expects a JSON object such as {{"type": "jsonl"}}: {error}') from None
         found = reader.splits()
-        wanted = ["train"] if only_training and "train" in found else found
-        return None, {split: reader.read(split) for split in args.split or wanted}
+        return None, reader, args.split or (["train"] if only_training and "train" in found else found)
     from ofakit.config import load_config
 
     config = load_config(args.conf, args.overrides)
-    reader = reader_of(config)
     evaluated = () if only_training else (config.data.val, config.data.test)
-    wanted = args.split or [split for split in (config.data.train, *evaluated) if split]
-    return config, {split: reader.read(split) for split in wanted}
+    return config, reader_of(config), args.split or [split for split in (config.data.train, *evaluated) if split]
+
+
+def _examples(args: argparse.Namespace, only_training: bool = False) -> tuple[Any, dict[str, list[Example]]]:
+    """The configuration, if one was given, and the examples of each split."""
+    config, reader, splits = _source(args, only_training)
+    return config, {split: reader.read(split) for split in splits}
 
 
 def _known_styles(config: Any) -> Any:

@@ -1,4 +1,4 @@
-"""`tools/evaluate.py`: score a trained model on a split, or predictions of any system against references."""
+"""`tools/evaluate.py`: score a trained model on a split, or captions or rankings of any system."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ofakit.cli._common import add_config_arguments, model_to_score, run_tool, tool_parser
+from ofakit.cli._scored_runs import add_run_arguments
 from ofakit.errors import UsageError
 
 __all__ = ["main"]
@@ -14,9 +15,13 @@ __all__ = ["main"]
 EXAMPLES = """examples:
   python tools/evaluate.py --conf work_dir/run/conf.json --checkpoint work_dir/run/best --split test
   python tools/evaluate.py --predictions results.json --references annotations.json
+  python tools/evaluate.py --run bm25.trec --qrels test.trec --metric mrr@100 p@1
 
 Predictions are COCO results JSON or JSONL with id and caption; references COCO annotations JSON or JSONL with id and
-captions. The last line of stdout is one JSON object with the scores."""
+captions; runs and qrels are those of TREC. The last line of stdout is one JSON object with the scores."""
+
+
+_FILES = "--predictions FILE --references FILE, or --run FILE --qrels FILE"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,13 +33,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    parser = tool_parser("Score captions.", EXAMPLES)
+    parser = tool_parser("Score captions or rankings.", EXAMPLES)
     add_config_arguments(parser, required=False)
     parser.add_argument("--checkpoint", metavar="DIR", help="model directory; default: the run's best/, or output/")
     parser.add_argument("--split", choices=("train", "val", "test"), default="test", help="default: test")
     parser.add_argument("--predictions", metavar="FILE", help="captions of any system to score")
     parser.add_argument("--references", metavar="FILE", help="what they are scored against")
     parser.add_argument("--document-frequency", metavar="FILE", help="for CIDEr-D: tools/data.py document-frequency")
+    add_run_arguments(parser.add_argument_group("rankings of any system"))
     parser.add_argument(
         "--bootstrap", type=int, default=1000, metavar="N", help="resamples for intervals; default: 1000"
     )
@@ -43,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any] | None:
-    """Score two files, or a model.
+    """Score the files of a system, or a model.
 
     Args:
         args: The parsed arguments.
@@ -55,20 +61,30 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
     Raises:
         UsageError: Neither two files nor a configuration was given, or both.
     """
+    if args.runs or args.qrels or args.metrics or args.pooled or args.leave_out_unjudged:
+        return _score_run(args)
     if args.predictions or args.references:
         if not (args.predictions and args.references):
             raise UsageError("--predictions and --references go together")
         if args.conf is not None:
-            raise UsageError("give either --conf FILE to score a model, or --predictions FILE --references FILE")
+            raise UsageError(f"give either --conf FILE to score a model, or {_FILES}")
         return _score_files(args)
     if args.conf is None:
-        raise UsageError("give --conf FILE to score a model, or --predictions FILE --references FILE")
+        raise UsageError(f"give --conf FILE to score a model, or {_FILES}")
     if args.document_frequency:
         raise UsageError(
             "--document-frequency goes with --predictions; for a model put it into the configuration: "
             '{"evaluation": {"metrics": [{"type": "caption", "document_frequency": FILE}]}}'
         )
     return _score_model(args)
+
+
+def _score_run(args: argparse.Namespace) -> dict[str, Any]:
+    from ofakit.cli.evaluate_run import evaluate_run
+
+    if args.conf is not None or args.predictions or args.references:
+        raise UsageError(f"give either --conf FILE to score a model, or {_FILES}")
+    return evaluate_run(args)
 
 
 def _score_files(args: argparse.Namespace) -> dict[str, Any]:

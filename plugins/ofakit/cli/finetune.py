@@ -18,6 +18,7 @@ __all__ = ["main"]
 EXAMPLES = """examples:
   python tools/finetune.py --conf configs/quickstart.json
   python tools/finetune.py --conf configs/caption/flickrstyle.json --set data.root=DIR
+  python tools/finetune.py --conf configs/retrieval/quickstart.json
   python tools/finetune.py --conf work_dir/run/conf.json --resume
   python tools/finetune.py eval --conf work_dir/run/conf.json --checkpoint work_dir/run/best
   torchrun --nproc_per_node 2 tools/finetune.py --conf configs/quickstart.json
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    parser = tool_parser("Fine-tune OFA to caption, from one JSON file.", EXAMPLES)
+    parser = tool_parser("Train a captioner or a retriever, from one JSON file.", EXAMPLES)
     parser.add_argument("mode", nargs="?", choices=("train", "eval"), default="train", help="default: train")
     add_config_arguments(parser)
     parser.add_argument("--checkpoint", metavar="DIR", help="model directory or snapshot to take the weights from")

@@ -76,7 +76,7 @@ def _parser(name: str, available: dict[str, str]) -> argparse.ArgumentParser:
     lines = "\n".join(f"  {verb:{width}}  {summary}" for verb, summary in available.items())
     parser = argparse.ArgumentParser(
         prog=name, usage="%(prog)s [-h] [--version] VERB ...",
-        description="Fine-tune OFA to caption images in a chosen style.",
+        description="Caption images in a chosen style, and retrieve passages with images.",
         epilog=EPILOG.format(verbs=lines), formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"ofakit {__version__}")

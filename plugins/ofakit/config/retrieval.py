@@ -47,8 +47,10 @@ class FusionSection(_Section):
     """How the runs of several searchers become one, called `fused`."""
 
     of: list[str] | None = Field(None, min_length=2, description="searchers to join; null: all of them")
-    method: Literal["weighted_sum", "rrf", "none"] = Field(
-        "weighted_sum", description="sum of normalised scores, reciprocal rank fusion, or no fusion"
+    method: Literal["weighted_sum", "mnz", "rrf", "none"] = Field(
+        "weighted_sum",
+        description="sum of normalised scores; mnz: times the number of runs that found the passage; reciprocal rank "
+        "fusion; or no fusion",
     )
     normalization: Literal["zscore", "zscore_per_query", "min_max", "rank", "none"] = Field(
         "zscore", description="zscore: over all queries, as ViQuAE has it"
@@ -70,7 +72,14 @@ class RetrievalSection(_Section):
     )
     fusion: FusionSection = Field(default_factory=FusionSection)
     index: IndexSection = Field(default_factory=IndexSection)
+    positives: int = Field(1, ge=1, description="passages that answer a training question that come with it, at most")
+    hard_negatives: int = Field(
+        0, ge=0, description="passages of `data.negatives` that come with a training question, at most"
+    )
     depth: int = Field(100, ge=1, description="passages of each ranking")
+    candidates: int | None = Field(
+        None, ge=1, description="passages that each searcher gives to the fusion; null: `depth`"
+    )
     title_separator: str | None = Field(
         " ", description="stands between a passage's title and its text; null: the text alone is searched"
     )

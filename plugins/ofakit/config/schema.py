@@ -46,7 +46,7 @@ class TokenizerSection(Section):
 class ModelSection(Section):
     """The network and where its weights come from."""
 
-    type: str = Field("ofa", description="a file of ofakit/models/types")
+    type: str | None = Field(None, description="a file of ofakit/models/types; null: as the task has it")
     path: str | None = Field(
         None, description="start from this model directory, fairseq .pt file or hub id; null: random weights"
     )
@@ -77,6 +77,10 @@ class DataSection(Section):
     train: str = Field("train", description="split or slice to train on, such as train[-50000:]")
     val: str | None = Field("val", description="split or slice for evaluation during training")
     test: str | None = Field("test", description="split or slice for the final evaluation")
+    negatives: str | None = Field(None, description="hard negatives of training questions, from the tool `mine`")
+    teacher_scores: str | None = Field(
+        None, description="a teacher's scores of passages for training questions, for distillation"
+    )
     image_store: str | None = Field(
         None, description="folder of decoded images; null: <work_dir>/image_store. Experiments may share one"
     )
@@ -126,6 +130,16 @@ class DataloaderSection(Section):
     workers_per_gpu: int = Field(0, ge=0, description="loading processes for each training process")
 
 
+class TrainDataloaderSection(DataloaderSection):
+    """Batches of one process, and how groups of examples are mixed."""
+
+    mixing: Literal["balanced", "proportional"] | None = Field(
+        None,
+        description="make each step of one group of examples, such as those with an image. balanced: each group as "
+        "often; proportional: by their size; null: groups are not told apart",
+    )
+
+
 class EvaluationDataloaderSection(DataloaderSection):
     """Batches of one process, without gradients."""
 
@@ -151,6 +165,12 @@ class OptimizerSection(Section):
     eps: float = Field(1e-8, gt=0)
     weight_decay: float = Field(0.01, ge=0)
     visual_lr_scale: float = Field(1.0, ge=0, description="learning rate of the visual backbone relative to the rest")
+    scale_lr: float | None = Field(
+        None,
+        gt=0,
+        description="peak learning rate of what belongs to a loss, such as a temperature, which has no weight decay; "
+        "null: lr",
+    )
 
 
 class TrainSection(Section):
@@ -158,7 +178,7 @@ class TrainSection(Section):
 
     max_epochs: int = Field(3, ge=1)
     max_steps: int | None = Field(None, ge=1, description="stop after this many steps")
-    dataloader: DataloaderSection = Field(default_factory=DataloaderSection)
+    dataloader: TrainDataloaderSection = Field(default_factory=TrainDataloaderSection)
     gradient_accumulation: int = Field(1, ge=1, description="batches per step")
     clip_norm: float | None = Field(1.0, gt=0, description="largest gradient norm; null: no clipping")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="type in which matrix products are computed")

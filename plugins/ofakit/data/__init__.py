@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ofakit.data.example import Example
     from ofakit.data.example_dataset import ExampleDataset
     from ofakit.data.expansion import drop_empty, expand
+    from ofakit.data.grouped_sampler import GroupedBatchSampler
     from ofakit.data.image_store import ImageStore
     from ofakit.data.readers import READERS
     from ofakit.data.sampler import ResumableBatchSampler
@@ -25,6 +26,7 @@ __all__ = [
     "BadImage",
     "ExampleDataset",
     "Example",
+    "GroupedBatchSampler",
     "ImageStore",
     "ResumableBatchSampler",
     "drop_empty",
@@ -46,6 +48,7 @@ __getattr__ = exports(
         "ofakit.data.data_doctor": ["examine"],
         "ofakit.data.example": ["Example"],
         "ofakit.data.expansion": ["drop_empty", "expand"],
+        "ofakit.data.grouped_sampler": ["GroupedBatchSampler"],
         "ofakit.data.image_store": ["ImageStore"],
         "ofakit.data.readers": ["READERS"],
         "ofakit.data.sampler": ["ResumableBatchSampler"],

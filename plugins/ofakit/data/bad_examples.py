@@ -11,11 +11,10 @@ import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ofakit.data.example import Example
 from ofakit.errors import UsageError
 from ofakit.files import saving
 
@@ -50,16 +49,16 @@ class BadExamples:
         """How many there are of each kind."""
         return dict(Counter(str(row["kind"]) for row in self.rows))
 
-    def add(self, example: Example, kind: str, reason: str) -> None:
+    def add(self, example: Any, kind: str, reason: str) -> None:
         """Count and list an example.
 
         Args:
-            example: What is left out.
-            kind: "bad image", "empty caption" or "empty reference".
+            example: What is left out; it has an `id`, and perhaps `image_path` and `style`.
+            kind: Such as "bad image" or "empty caption".
             reason: Why.
         """
-        row = {"id": example.id, "image": example.image_path, "style": example.style, "kind": kind, "reason": reason}
-        self.rows.append(row)
+        image, style = (getattr(example, name, None) for name in ("image_path", "style"))
+        self.rows.append({"id": example.id, "image": image, "style": style, "kind": kind, "reason": reason})
 
     def check(self, total: int) -> None:
         """Refuse to go on with too many bad images.
@@ -96,12 +95,12 @@ class BadExamples:
 
 
 def usable_examples(
-    examples: Sequence[Example],
+    examples: Sequence[Any],
     store: ImageStore,
     bad: BadExamples,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
-) -> list[Example]:
+) -> list[Any]:
     """Fill the image store and leave out the examples whose image is missing or unreadable.
 
     Args:
@@ -117,12 +116,11 @@ def usable_examples(
     Raises:
         UsageError: Too many images are bad, or the disk has no room for the store.
     """
-    paths = [example.image_path for example in examples if example.image_path is not None]
+    paths = list(dict.fromkeys(path for example in examples for path in example.image_paths))
     reasons = store.add_many(paths, workers, progress)
     usable = []
     for example in examples:
-        path = example.image_path
-        reason = _reason_in_memory(example.image) if path is None else reasons.get(path)
+        reason = _reason(example, reasons)
         if reason is None:
             usable.append(example)
         else:
@@ -132,6 +130,16 @@ def usable_examples(
     if len(usable) < len(examples):
         log.warning("left out %d of %d examples: bad images", len(examples) - len(usable), len(examples))
     return usable
+
+
+def _reason(example: Any, reasons: Mapping[str, str]) -> str | None:
+    """Why an example cannot be used; None if it can."""
+    if not example.image_paths:
+        return _reason_in_memory(getattr(example, "image", None))
+    path = next((path for path in example.image_paths if path in reasons), None)
+    if path is None:
+        return None
+    return reasons[path] if path == example.image_path else f"{path}: {reasons[path]}"
 
 
 def _reason_in_memory(image: Any) -> str | None:

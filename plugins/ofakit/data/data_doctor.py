@@ -6,21 +6,16 @@ print(describe(report))
 
 from __future__ import annotations
 
-import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ofakit.data.decoding import BadImage, load_square
+from ofakit.data.doctor_parts import bad_images, counted, histogram, listed_in, shared_by_pairs, word_counts
 from ofakit.data.example import Example
 from ofakit.data.expansion import is_empty
 from ofakit.data.style_names import first_spellings, same_style
 
 __all__ = ["describe", "examine"]
-
-WORDS_A_BIN = 5
-SHOWN = 5
 
 
 def examine(
@@ -47,7 +42,8 @@ def examine(
         `shared_images`: how many images two splits have in common. `empty_splits`: those without examples.
         `problems`: how many there are in all.
     """
-    reasons = _bad_images(splits, workers, progress) if decode else {}
+    images = {e.image_key: e.image for examples in splits.values() for e in examples if e.image is not None}
+    reasons = bad_images(images, workers, progress) if decode else {}
     report: dict[str, Any] = {
         "splits": {name: _examine_split(examples, known_style, reasons) for name, examples in splits.items()},
         "shared_images": _shared_images(splits),
@@ -73,37 +69,14 @@ def describe(report: Mapping[str, Any]) -> str:
     """
     lines = []
     for name, split in report["splits"].items():
-        counts = [_counted(split[f"{noun}s"], noun) for noun in ("example", "image", "caption")]
+        counts = [counted(split[f"{noun}s"], noun) for noun in ("example", "image", "caption")]
         lines.append(f"{name}: {', '.join(counts)}")
         lines += [f"  {line}" for line in _problem_lines(split)]
-        lines += _histogram("styles", split["styles"]) + _histogram("words per caption", split["caption_words"]["bins"])
+        lines += histogram("styles", split["styles"]) + histogram("words per caption", split["caption_words"]["bins"])
     lines += [f"{name}: the split is empty" for name in report["empty_splits"]]
-    lines += [f"{pair}: {_counted(count, 'image')} in common" for pair, count in report["shared_images"].items()]
-    lines.append(_counted(report["problems"], "problem") if report["problems"] else "no problems")
+    lines += [f"{pair}: {counted(count, 'image')} in common" for pair, count in report["shared_images"].items()]
+    lines.append(counted(report["problems"], "problem") if report["problems"] else "no problems")
     return "\n".join(lines)
-
-
-def _bad_images(
-    splits: Mapping[str, Sequence[Example]], workers: int, progress: Callable[[int, int], None] | None
-) -> dict[Any, str]:
-    """The reason for each image that cannot be decoded, by path, or by identity for images in memory."""
-    images = {e.image_key: e.image for examples in splits.values() for e in examples if e.image is not None}
-
-    def reason(image: Any) -> str | None:
-        try:
-            load_square(image, 8, draft=True)
-        except BadImage as error:
-            return error.reason
-        return None
-
-    found = {}
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        for done, (key, why) in enumerate(zip(images, pool.map(reason, images.values()), strict=True), start=1):
-            if why is not None:
-                found[key] = why
-            if progress is not None:
-                progress(done, len(images))
-    return found
 
 
 def _examine_split(
@@ -127,7 +100,7 @@ def _examine_split(
         "without_caption": [example.id for example in examples if not _captions(example)],
         **_duplicates(captions),
         "styles": dict(styles.most_common()),
-        "caption_words": _word_counts([text for _, text in captions]),
+        "caption_words": word_counts(Counter(len(text.split()) for _, text in captions)),
     }
 
 
@@ -154,27 +127,9 @@ def _duplicates(captions: Sequence[tuple[Example, str]]) -> dict[str, Any]:
     }
 
 
-def _word_counts(captions: Sequence[str]) -> dict[str, Any]:
-    """The fewest, median, mean and most words per caption, and how many captions fall into each bin of five."""
-    words = [len(text.split()) for text in captions]
-    if not words:
-        return {"min": 0, "median": 0, "mean": 0.0, "max": 0, "bins": {}}
-    bins = Counter((count - 1) // WORDS_A_BIN for count in words if count)
-    named = {f"{k * WORDS_A_BIN + 1}-{(k + 1) * WORDS_A_BIN}": bins[k] for k in sorted(bins)}
-    return {
-        "min": min(words),
-        "median": statistics.median(words),
-        "mean": round(statistics.fmean(words), 2),
-        "max": max(words),
-        "bins": named,
-    }
-
-
 def _shared_images(splits: Mapping[str, Sequence[Example]]) -> dict[str, int]:
     paths = {name: {e.image_path for e in examples} - {None} for name, examples in splits.items()}
-    names = list(paths)
-    pairs = [(one, two) for k, one in enumerate(names) for two in names[k + 1 :]]
-    return {f"{one} and {two}": len(paths[one] & paths[two]) for one, two in pairs if paths[one] & paths[two]}
+    return shared_by_pairs(paths)
 
 
 def _problem_lines(split: Mapping[str, Any]) -> list[str]:
@@ -187,34 +142,11 @@ def _problem_lines(split: Mapping[str, Any]) -> list[str]:
         "example without a caption": split["without_caption"],
         "duplicate caption": [f"{row['id']}: {row['caption']!r}" for row in split["duplicate_captions"]],
     }
-    lines = [
-        f"{_counted(len(found), kind)}: {', '.join(found[:SHOWN])}{', …' if len(found) > SHOWN else ''}"
-        for kind, found in shown.items()
-        if found
-    ]
+    lines = listed_in(shown)
     if split["repeated_captions"]:
         lines.append(
             f"{split['repeated_captions']} captions repeat the caption of another image (not a problem as such)"
         )
     if split["without_image"]:
-        lines.append(f"{_counted(split['without_image'], 'example')} without an image")
-    return lines
-
-
-def _counted(count: int, noun: str) -> str:
-    """A number and its noun, whose first word takes the plural where the noun is `example without a caption`."""
-    first, space, rest = noun.partition(" without ")
-    return f"{count} {first}{'' if count == 1 else 's'}{space}{rest}"
-
-
-def _histogram(title: str, counts: Mapping[str, int], most: int = 20, width: int = 40) -> list[str]:
-    if not counts:
-        return []
-    shown = dict(list(counts.items())[:most])
-    room, largest = max(map(len, shown)), max(shown.values())
-    lines = [f"  {title}:"]
-    for name, count in shown.items():
-        lines.append(f"    {name:>{room}} {'#' * max(1, round(width * count / largest))} {count}")
-    if len(counts) > most:
-        lines.append(f"    and {len(counts) - most} more")
+        lines.append(f"{counted(split['without_image'], 'example')} without an image")
     return lines

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
+    from ofakit.data.image_store import ImageStore
+
 __all__ = ["Example"]
 
 
@@ -44,6 +46,21 @@ class Example:
     def image_path(self) -> str | None:
         """The image's path; None where it is in memory, or there is none."""
         return str(self.image) if isinstance(self.image, str | Path) else None
+
+    @property
+    def image_paths(self) -> tuple[str, ...]:
+        """The paths of all its images."""
+        path = self.image_path
+        return () if path is None else (path,)
+
+    def pixels(self, store: ImageStore) -> np.ndarray | None:
+        """Its image, decoded; None where it is in memory, or there is none.
+
+        Args:
+            store: Has every image of `image_paths`.
+        """
+        path = self.image_path
+        return None if path is None else store[path]
 
     @property
     def image_key(self) -> str | int:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from ofakit.data.example import Example
     from ofakit.data.image_store import ImageStore
 
 __all__ = ["ExampleDataset"]
@@ -23,7 +22,7 @@ class ExampleDataset:
     It raises on a bad image. Leave those out beforehand with `usable_examples`, whose docstring says why.
 
     Args:
-        examples: What `expand` or a reader gave.
+        examples: What `expand` or a reader gave; each says by `pixels(store)` which images its preprocessor gets.
         preprocessor: Called as `preprocessor(example, rng=…, pixels=…)`; gives a dict of tensors.
         store: Gives the images that have a path; None lets the preprocessor decode them each time.
         seed: Of crops and flips, not negative.
@@ -31,7 +30,7 @@ class ExampleDataset:
 
     def __init__(
         self,
-        examples: Sequence[Example],
+        examples: Sequence[Any],
         preprocessor: Callable[..., dict[str, Any]],
         store: ImageStore | None = None,
         seed: int = 0,
@@ -67,7 +66,6 @@ class ExampleDataset:
         """
         epoch, position = key if isinstance(key, tuple) else (self.epoch, key)
         example = self.examples[position]
-        path = example.image_path
-        pixels = None if self.store is None or path is None else self.store[path]
+        pixels = None if self.store is None else example.pixels(self.store)
         rng = np.random.Generator(np.random.PCG64([self.seed, epoch, position]))
         return {**self.preprocessor(example, rng=rng, pixels=pixels), "index": position}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from ofakit.errors import UsageError, did_you_mean
 __all__ = [
     "captions_in",
     "id_in",
+    "iter_jsonl",
     "jsonl_rows",
     "read_json",
     "read_jsonl",
@@ -77,13 +80,37 @@ def read_jsonl(path: Path, what: str) -> list[dict[str, Any]]:
     return jsonl_rows(require_file(path, what).read_bytes(), what, path)
 
 
-def jsonl_rows(content: bytes, what: str, where: str | Path) -> list[dict[str, Any]]:
+def iter_jsonl(path: Path, what: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Read a UTF-8 file of one JSON object per line, one after the other; empty lines are skipped.
+
+    Args:
+        path: The file; one that ends with .gz is read as it is unpacked.
+        what: What it should hold, for the message.
+
+    Yields:
+        The number of a line, from 1, and its object.
+
+    Raises:
+        UsageError: It is missing, broken or not UTF-8, or a line is not a JSON object; the message names the line.
+    """
+    require_file(path, what)
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
+        try:
+            for number, line in enumerate(lines, start=1):
+                for row in jsonl_rows(line, what, path, number):
+                    yield number, row
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise UsageError(f"expected {what} in {path}, found a broken archive: {error}") from error
+
+
+def jsonl_rows(content: bytes, what: str, where: str | Path, first: int = 1) -> list[dict[str, Any]]:
     """The rows of a UTF-8 text with one JSON object per line; empty lines and a byte order mark are skipped.
 
     Args:
         content: The text.
         what: What it should hold, for the message.
         where: Its file, for the message.
+        first: The number of its first line, for the message.
 
     Raises:
         UsageError: It is not UTF-8, or a line is not a JSON object; the message names the line.
@@ -93,7 +120,7 @@ def jsonl_rows(content: bytes, what: str, where: str | Path) -> list[dict[str, A
     except UnicodeDecodeError as error:
         raise UsageError(f"expected {what} as UTF-8 text in {where}, found: {error}. Save it as UTF-8") from error
     rows = []
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(text.split("\n"), start=first):
         if not line.strip():
             continue
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 from ofakit.data.passage import Passage
@@ -25,7 +25,7 @@ class KnowledgeBase(Sequence[Passage]):
     (1, {'a': [0], 'b': [1]})
     """
 
-    def __init__(self, passages: Sequence[Passage]) -> None:
+    def __init__(self, passages: Iterable[Passage]) -> None:
         self.passages = list(passages)
         self._positions: dict[str, int] = {}
         for position, passage in enumerate(self.passages):

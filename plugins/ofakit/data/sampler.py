@@ -125,7 +125,7 @@ class ResumableBatchSampler:
             return np.arange(self.length)
         return np.random.Generator(np.random.PCG64([self.seed, epoch])).permutation(self.length)
 
-    def state_dict(self, epoch: int, batches_done: int) -> dict[str, int]:
+    def state_dict(self, epoch: int, batches_done: int) -> dict[str, int | str]:
         """What a snapshot must hold.
 
         Args:
@@ -152,7 +152,7 @@ class ResumableBatchSampler:
                 )
         self.set_epoch(int(state["epoch"]), int(state["start_batch"]))
 
-    def _identity(self) -> dict[str, int]:
+    def _identity(self) -> dict[str, int | str]:
         return {
             "length": self.length,
             "seed": self.seed,

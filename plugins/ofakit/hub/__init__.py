@@ -11,8 +11,19 @@ if TYPE_CHECKING:
     from ofakit.hub.caption_bundle import CaptionBundle
     from ofakit.hub.directory import load_bundle, resolve_model, save_bundle
     from ofakit.hub.plain import export_plain
+    from ofakit.hub.retrieval_bundle import RetrievalBundle
+    from ofakit.hub.retriever_directory import load_retriever
 
-__all__ = ["CaptionBundle", "ModelBundle", "export_plain", "load_bundle", "resolve_model", "save_bundle"]
+__all__ = [
+    "CaptionBundle",
+    "ModelBundle",
+    "RetrievalBundle",
+    "export_plain",
+    "load_bundle",
+    "load_retriever",
+    "resolve_model",
+    "save_bundle",
+]
 
 __getattr__ = exports(
     __name__,
@@ -21,5 +32,7 @@ __getattr__ = exports(
         "ofakit.hub.caption_bundle": ["CaptionBundle"],
         "ofakit.hub.directory": ["load_bundle", "resolve_model", "save_bundle"],
         "ofakit.hub.plain": ["export_plain"],
+        "ofakit.hub.retrieval_bundle": ["RetrievalBundle"],
+        "ofakit.hub.retriever_directory": ["load_retriever"],
     },
 )

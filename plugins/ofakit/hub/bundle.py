@@ -47,6 +47,11 @@ class ModelBundle(ABC):
         cls.task = task
         _KINDS[task] = cls
 
+    @property
+    def pad_token_id(self) -> int | None:
+        """What targets are padded with; None for a model that writes none."""
+        return getattr(self.tokenizer, "pad_token_id", None)
+
     @abstractmethod
     def configuration(self) -> dict[str, Any]:
         """ModelScope's configuration.json, with what the task keeps in its section `ofakit`."""
@@ -76,13 +81,12 @@ class ModelBundle(ABC):
             UsageError: The vocabulary is another, or the weights do not fit.
         """
         kind = MODELS.build({"type": self.model_type})
-        if (path / "config.json").exists():
-            theirs, ours = kind.read_tokenizer(path), self.tokenizer
-            if ours.first_difference(theirs) is not None:
-                raise UsageError(
-                    f"expected a checkpoint with this run's vocabulary of {len(ours)} tokens, found another, of "
-                    f"{len(theirs)} tokens, in {path}; start from that model with its own: --set model.path={path}"
-                )
+        theirs = kind.read_tokenizer(path) if (path / "config.json").exists() else self.tokenizer
+        if self.tokenizer.first_difference(theirs) is not None:
+            raise UsageError(
+                f"expected a checkpoint with this run's vocabulary, found another in {path}; start from that model "
+                f"with its own: --set model.path={path}"
+            )
         kind.load_weights(self.model, path, allow_partial=allow_partial)
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from ofakit.config.modelscope_format import stock_generation, stock_preprocessor
 from ofakit.config.schema import GenerationSection, PreprocessorSection
+from ofakit.errors import UsageError
 from ofakit.hub.bundle import CAPTIONING, ModelBundle
-from ofakit.models.base import Model
+from ofakit.models.base import Model, Seq2SeqModel
 from ofakit.text import StyleSet
 from ofakit.text.codec import TextCodec
 
@@ -26,9 +27,14 @@ class CaptionBundle(ModelBundle, task=CAPTIONING):
         generation: How captions are searched for.
     """
 
+    model: Seq2SeqModel
     styles: StyleSet | None = None
     preprocessor: PreprocessorSection = field(default_factory=PreprocessorSection)
     generation: GenerationSection = field(default_factory=GenerationSection)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.model, Model) and not isinstance(self.model, Seq2SeqModel):
+            raise UsageError(f"a model of the type {self.model_type!r} writes no captions; choose another model.type")
 
     def codec(self) -> TextCodec:
         """Texts to ids and back as the model was taught them."""
@@ -51,7 +57,7 @@ class CaptionBundle(ModelBundle, task=CAPTIONING):
         }
 
     @classmethod
-    def from_configuration(cls, model: Model, tokenizer: Any, configuration: Mapping[str, Any]) -> CaptionBundle:
+    def from_configuration(cls, model: Any, tokenizer: Any, configuration: Mapping[str, Any]) -> CaptionBundle:
         """The bundle of a directory, ours or a stock one.
 
         Args:

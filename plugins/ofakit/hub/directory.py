@@ -19,6 +19,7 @@ from ofakit.errors import UsageError
 from ofakit.files import replace_folder
 from ofakit.hub.bundle import CAPTIONING, ModelBundle, bundle_kind
 from ofakit.hub.caption_bundle import CaptionBundle
+from ofakit.hub.retrieval_bundle import RetrievalBundle  # noqa: F401 (lets `bundle_kind` know it)
 from ofakit.models.types import MODELS
 
 __all__ = ["CONFIGURATION", "load_bundle", "resolve_model", "save_bundle"]

@@ -9,15 +9,31 @@ from ofakit.lazy import exports
 if TYPE_CHECKING:
     from ofakit.inference.captioner import Captioner, CaptionResult
     from ofakit.inference.captions import Caption, write_captions
+    from ofakit.inference.cross_encoder import CrossEncoder
+    from ofakit.inference.embedder import Embedder
+    from ofakit.inference.image_text_matcher import ImageTextMatcher
     from ofakit.inference.reranking import Reranker, rerank
 
-__all__ = ["Caption", "CaptionResult", "Captioner", "Reranker", "rerank", "write_captions"]
+__all__ = [
+    "Caption",
+    "CaptionResult",
+    "Captioner",
+    "CrossEncoder",
+    "Embedder",
+    "ImageTextMatcher",
+    "Reranker",
+    "rerank",
+    "write_captions",
+]
 
 __getattr__ = exports(
     __name__,
     {
         "ofakit.inference.captioner": ["CaptionResult", "Captioner"],
         "ofakit.inference.captions": ["Caption", "write_captions"],
+        "ofakit.inference.cross_encoder": ["CrossEncoder"],
+        "ofakit.inference.embedder": ["Embedder"],
+        "ofakit.inference.image_text_matcher": ["ImageTextMatcher"],
         "ofakit.inference.reranking": ["Reranker", "rerank"],
     },
 )

@@ -1,8 +1,9 @@
 """What trainer, objectives and inference ask of a model, whatever it is made of.
 
-A model is a module that encodes a batch and, where it `generates`, decodes; it names its parts, so that a configuration
-can freeze them or give them a learning rate of their own, and it knows which tensors of a batch it reads. Its `type` in
-a configuration is a file of `ofakit.models.types`, which says how it is built, read and written.
+A `Model` is a module that names its parts, so that a configuration can freeze them or give them a learning rate of
+their own. One that writes sequences is a `Seq2SeqModel`: it encodes a batch, decodes, and knows which tensors of a
+batch it reads. The `type` of a model in a configuration is a file of `ofakit.models.types`, which says how it is built,
+read and written.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from ofakit.errors import UsageError, did_you_mean
 from ofakit.models.generation.protocol import SpecialTokens, Stepper
 from ofakit.models.precision import dtype_named
 
-__all__ = ["EncoderOutput", "Model"]
+__all__ = ["EncoderOutput", "Model", "Seq2SeqModel"]
 
 
 class EncoderOutput(Protocol):
@@ -41,20 +42,77 @@ class EncoderOutput(Protocol):
 
 
 class Model(nn.Module, ABC):
-    """A model that can be trained and used for inference.
-
-    Attributes:
-        encodes: Whether its encoder's states can stand for a text or an image.
-        generates: Whether sequences can be generated from it.
-    """
-
-    encodes: ClassVar[bool] = True
-    generates: ClassVar[bool] = True
+    """A model that can be trained and used for inference."""
 
     @property
     def device(self) -> torch.device:
         """Where it is."""
         return next(self.parameters()).device
+
+    def with_frozen_features(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The batch with what frozen parts make of it, so that they run once a step; by default as it is.
+
+        Args:
+            batch: On the model's device.
+        """
+        return batch
+
+    @abstractmethod
+    def parts(self) -> dict[str, Sequence[nn.Module]]:
+        """The parts that can be frozen, by name: `visual`, `embeddings`, `encoder`, … They may overlap."""
+
+    def freeze(self, parts: Iterable[str]) -> int:
+        """Stop the parameters of some parts from learning; freezing twice is freezing once.
+
+        Args:
+            parts: Names of `parts`.
+
+        Returns:
+            How many parameters are frozen in the whole model.
+
+        Raises:
+            UsageError: There is no such part; nothing is frozen then.
+        """
+        known, wanted = self.parts(), list(parts)
+        for name in wanted:
+            if name not in known:
+                raise UsageError(f"cannot freeze {name!r}: {did_you_mean(str(name), known)}", "freeze")
+        for module in (module for name in wanted for module in known[name]):
+            module.requires_grad_(False)
+        return sum(parameter.numel() for parameter in self.parameters() if not parameter.requires_grad)
+
+    def parameters_of(self, part: str) -> list[nn.Parameter]:
+        """The parameters of a part; none where the model has no such part.
+
+        Args:
+            part: A name of `parts`.
+        """
+        return [parameter for module in self.parts().get(part, ()) for parameter in module.parameters()]
+
+    def prepare_for_inference(self, precision: str = "fp32") -> Model:
+        """A copy that only computes, and does it faster where the model knows how.
+
+        It is in evaluation mode, cannot be trained or saved, and does not follow later changes of this model.
+
+        Args:
+            precision: `fp32`, `bf16` or `fp16`.
+
+        Raises:
+            UsageError: There is no such precision.
+        """
+        return copy.deepcopy(self).eval().requires_grad_(False).to(dtype_named(precision))
+
+    @abstractmethod
+    def save_pretrained(self, directory: str | Path) -> None:
+        """Write configuration and weights.
+
+        Args:
+            directory: Where to; made if it is not there.
+        """
+
+
+class Seq2SeqModel(Model):
+    """A model that reads a text, an image or both, and writes sequences of tokens."""
 
     @property
     def project(self) -> Callable[[Tensor], Tensor] | None:
@@ -124,71 +182,10 @@ class Model(nn.Module, ABC):
             UsageError: The batch lacks what the encoder needs.
         """
 
-    def with_frozen_features(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The batch with what frozen parts make of it, so that they run once a step; by default as it is.
-
-        Args:
-            batch: On the model's device.
-        """
-        return batch
-
-    @abstractmethod
-    def parts(self) -> dict[str, Sequence[nn.Module]]:
-        """The parts that can be frozen, by name: `visual`, `embeddings`, `encoder`, … They may overlap."""
-
-    def freeze(self, parts: Iterable[str]) -> int:
-        """Stop the parameters of some parts from learning; freezing twice is freezing once.
-
-        Args:
-            parts: Names of `parts`.
-
-        Returns:
-            How many parameters are frozen in the whole model.
-
-        Raises:
-            UsageError: There is no such part; nothing is frozen then.
-        """
-        known, wanted = self.parts(), list(parts)
-        for name in wanted:
-            if name not in known:
-                raise UsageError(f"cannot freeze {name!r}: {did_you_mean(str(name), known)}", "freeze")
-        for module in (module for name in wanted for module in known[name]):
-            module.requires_grad_(False)
-        return sum(parameter.numel() for parameter in self.parameters() if not parameter.requires_grad)
-
-    def parameters_of(self, part: str) -> list[nn.Parameter]:
-        """The parameters of a part; none where the model has no such part.
-
-        Args:
-            part: A name of `parts`.
-        """
-        return [parameter for module in self.parts().get(part, ()) for parameter in module.parameters()]
-
-    def prepare_for_inference(self, precision: str = "fp32") -> Model:
-        """A copy that only computes, and does it faster where the model knows how.
-
-        It is in evaluation mode, cannot be trained or saved, and does not follow later changes of this model.
-
-        Args:
-            precision: `fp32`, `bf16` or `fp16`.
-
-        Raises:
-            UsageError: There is no such precision.
-        """
-        return copy.deepcopy(self).eval().requires_grad_(False).to(dtype_named(precision))
-
     @abstractmethod
     def resize_token_embeddings(self, vocab_size: int) -> None:
         """Grow or shrink the vocabulary; rows that stay keep their numbers, new ones are initialised.
 
         Args:
             vocab_size: The new size.
-        """
-
-    @abstractmethod
-    def save_pretrained(self, directory: str | Path) -> None:
-        """Write configuration and weights.
-
-        Args:
-            directory: Where to; made if it is not there.
         """

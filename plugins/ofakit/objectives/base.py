@@ -34,9 +34,14 @@ class Objective(ABC):
     Attributes:
         one_example_per: What an epoch has one example of, where all objectives of a run agree; a task says which there
             are. None is the task's usual.
+        groups: Which groups of examples it learns from, where the examples of a run are of several; None: all.
+        parameters: Names of parameters of the model that belong to the loss, such as a temperature. They learn at
+            `train.optimizer.scale_lr` and do not decay.
     """
 
     one_example_per: str | None = None
+    groups: Sequence[str] | None = None
+    parameters: Sequence[str] = ()
 
     def prepare(  # noqa: B027 (most objectives need none)
         self, examples: Sequence[Any], bundle: Any, work_dir: Path

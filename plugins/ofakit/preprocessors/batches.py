@@ -16,15 +16,17 @@ def move_batch(batch: Mapping[str, Any], device: torch.device | str, mean_std: s
     """A batch on the device, its images as normalised floats.
 
     Args:
-        batch: As made by a collator, with images or without.
+        batch: As made by a collator, with images or without; dicts in it are moved with what they hold.
         device: Where the model is.
         mean_std: "half" or "imagenet".
     """
-    moved = {
-        name: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
-        for name, value in batch.items()
-        if name != "patch_images"
-    }
+    moved = {name: _moved(value, device) for name, value in batch.items() if name != "patch_images"}
     if "patch_images" in batch:
         moved["patch_images"] = normalize(batch["patch_images"], mean_std, device=device)
     return moved
+
+
+def _moved(value: Any, device: torch.device | str) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _moved(inner, device) for name, inner in value.items()}
+    return value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value

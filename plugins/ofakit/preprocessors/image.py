@@ -10,13 +10,9 @@ import torch
 
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.models.ofa.vision import SMALL_IMAGE
+from ofakit.models.pixels import MEAN_STD
 
 __all__ = ["MEAN_STD", "crop_and_flip", "normalize"]
-
-MEAN_STD = {
-    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-}
 
 
 def crop_and_flip(

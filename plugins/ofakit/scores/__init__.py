@@ -1,4 +1,4 @@
-"""Caption scores as pure functions on tokenized strings. No framework, and Java only for METEOR and SPICE.
+"""Scores as pure functions: of captions, on tokenized strings, and of rankings. Java only for METEOR and SPICE.
 
     from ofakit.scores import ptb_tokenize, bleu, cider
 
@@ -6,6 +6,10 @@
     references = [ptb_tokenize(["A dog is running.", "The dog runs fast!"])]
     bleu1, bleu2, bleu3, bleu4 = bleu(candidates, references)
     cider(candidates, references, document_frequency=...).corpus
+
+    from ofakit.scores import judge, ranking_scores
+
+    ranking_scores(judge([["p3", "p7"]], [{"p7": 1.0}]), ["mrr@100", "p@1"])
 
 Names are imported when they are first used, so that `import ofakit.scores` stays light.
 """
@@ -25,8 +29,9 @@ if TYPE_CHECKING:
     from ofakit.scores.measures import measure
     from ofakit.scores.meteor_spice import MissingScoreError, meteor, spice
     from ofakit.scores.ptb.ptb_tokenizer import ptb_tokenize
+    from ofakit.scores.ranking import judge, ranking_scores
     from ofakit.scores.rouge import rouge_l
-    from ofakit.scores.score import Score
+    from ofakit.scores.score import Score, mean_of
     from ofakit.scores.style import StyleClassifier, style_accuracy
     from ofakit.scores.uncertainty import bootstrap_intervals, paired_tests
 
@@ -42,11 +47,14 @@ __all__ = [
     "cider_d",
     "distinct",
     "document_frequency",
+    "judge",
+    "mean_of",
     "measure",
     "meteor",
     "novel_share",
     "paired_tests",
     "ptb_tokenize",
+    "ranking_scores",
     "rouge_l",
     "self_cider",
     "spice",
@@ -59,7 +67,8 @@ __getattr__ = exports(
     __name__,
     {
         "ofakit.scores.ptb.ptb_tokenizer": ["ptb_tokenize"],
-        "ofakit.scores.score": ["Score"],
+        "ofakit.scores.score": ["Score", "mean_of"],
+        "ofakit.scores.ranking": ["judge", "ranking_scores"],
         "ofakit.scores.bleu": ["bleu"],
         "ofakit.scores.rouge": ["rouge_l"],
         "ofakit.scores.cider": ["cider", "cider_d"],

@@ -1,17 +1,13 @@
 """All caption scores of a set of predictions, in a form that lets resampled corpora be scored too.
 
-    measures, missing = measure(candidates, references)
-    {name: measure.corpus for name, measure in measures.items()}
-
-Every corpus score here is a function of sums over items: of n-gram counts for BLEU, of match counts for METEOR, of the
-items' own scores for the others. A bootstrap sample is then a weighting of the items and costs one matrix product.
+measures, missing = measure(candidates, references)
+{name: measure.corpus for name, measure in measures.items()}
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 
@@ -22,35 +18,11 @@ from ofakit.scores.document_frequencies import END, DocumentFrequency
 from ofakit.scores.meteor_spice import MissingScoreError, meteor_from_statistics, meteor_statistics, spice
 from ofakit.scores.ngrams import ORDER
 from ofakit.scores.rouge import rouge_l
-from ofakit.scores.score import check_pairs
+from ofakit.scores.score import Measure, check_pairs, mean_of
 
-__all__ = ["MEASURES", "Measure", "measure"]
+__all__ = ["MEASURES", "measure"]
 
 MEASURES = ("bleu1", "bleu2", "bleu3", "bleu4", "rouge_l", "cider", "cider_d", "meteor", "spice")
-
-
-class Measure(NamedTuple):
-    """A score as a function of sums over items.
-
-    Attributes:
-        statistics: Float64, shape (items, k): what is summed.
-        combine: Sums, shape (rows, k) → scores, shape (rows,).
-    """
-
-    statistics: np.ndarray
-    combine: Callable[[np.ndarray], np.ndarray]
-
-    @property
-    def corpus(self) -> float:
-        """The corpus score."""
-        # Column by column NumPy adds in pairs, which is as exact as the mean that each score gives by itself.
-        sums = np.ascontiguousarray(self.statistics.T).sum(axis=1)
-        return float(self.combine(sums[None])[0])
-
-    @property
-    def per_item(self) -> np.ndarray:
-        """The score of each item, shape (items,)."""
-        return self.combine(self.statistics)
 
 
 def measure(
@@ -87,9 +59,9 @@ def measure(
         )
     counts = bleu_statistics(candidates, references)
     found = {f"bleu{n + 1}": Measure(counts, partial(_bleu_of_order, n)) for n in range(ORDER)}
-    found["rouge_l"] = _mean_of(rouge_l(candidates, references).per_item)
-    found["cider"] = _mean_of(cider(candidates, references).per_item)
-    found["cider_d"] = _mean_of(cider_d(candidates, references, document_frequency).per_item)
+    found["rouge_l"] = mean_of(rouge_l(candidates, references).per_item)
+    found["cider"] = mean_of(cider(candidates, references).per_item)
+    found["cider_d"] = mean_of(cider_d(candidates, references, document_frequency).per_item)
     missing = {} if java else dict.fromkeys(("meteor", "spice"), "not asked for")
     if java:
         try:
@@ -97,18 +69,10 @@ def measure(
         except MissingScoreError as error:
             missing["meteor"] = str(error)
         try:
-            found["spice"] = _mean_of(spice(candidates, references).per_item)
+            found["spice"] = mean_of(spice(candidates, references).per_item)
         except MissingScoreError as error:
             missing["spice"] = str(error)
     return found, missing
-
-
-def _mean_of(per_item: np.ndarray) -> Measure:
-    return Measure(np.column_stack((per_item, np.ones(len(per_item)))), _mean)
-
-
-def _mean(sums: np.ndarray) -> np.ndarray:
-    return sums[:, 0] / sums[:, 1]
 
 
 def _bleu_of_order(n: int, sums: np.ndarray) -> np.ndarray:

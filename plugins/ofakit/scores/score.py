@@ -1,8 +1,13 @@
-"""What a score returns, and a check that candidates and references match."""
+"""What a score returns, how resampled corpora are scored, and a check that candidates and references match.
+
+Every corpus score here is a function of sums over items: of n-gram counts for BLEU, of match counts for METEOR, of the
+items' own scores for the others and for rankings. A bootstrap sample is then a weighting of the items and costs one
+matrix product.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -10,7 +15,7 @@ import numpy as np
 
 from ofakit.errors import UsageError
 
-__all__ = ["Score", "check_pairs"]
+__all__ = ["Measure", "Score", "check_pairs", "mean_of"]
 
 
 class Score(NamedTuple):
@@ -23,6 +28,46 @@ class Score(NamedTuple):
 
     corpus: float
     per_item: np.ndarray
+
+
+class Measure(NamedTuple):
+    """A score as a function of sums over items.
+
+    Attributes:
+        statistics: Float64, shape (items, k): what is summed.
+        combine: Sums, shape (rows, k) → scores, shape (rows,).
+    """
+
+    statistics: np.ndarray
+    combine: Callable[[np.ndarray], np.ndarray]
+
+    @property
+    def corpus(self) -> float:
+        """The corpus score."""
+        # Column by column NumPy adds in pairs, which is as exact as the mean that each score gives by itself.
+        sums = np.ascontiguousarray(self.statistics.T).sum(axis=1)
+        return float(self.combine(sums[None])[0])
+
+    @property
+    def per_item(self) -> np.ndarray:
+        """The score of each item, shape (items,)."""
+        return self.combine(self.statistics)
+
+
+def mean_of(per_item: np.ndarray) -> Measure:
+    """The measure of a score whose corpus score is the mean over its items.
+
+    Args:
+        per_item: Float, shape (items,).
+
+    >>> mean_of(np.array([1.0, 0.0, 0.5])).corpus
+    0.5
+    """
+    return Measure(np.column_stack((per_item, np.ones(len(per_item)))), _mean)
+
+
+def _mean(sums: np.ndarray) -> np.ndarray:
+    return sums[:, 0] / sums[:, 1]
 
 
 def check_pairs(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> None:

@@ -1,4 +1,6 @@
-"""How certain a corpus score is, and whether two systems differ.
+"""How certain a corpus score is, and whether two systems differ: of captions, or of rankings, query by query.
+
+    paired_tests({"mrr@100": mean_of(first)}, {"mrr@100": mean_of(second)})
 
 Bootstrap: items are drawn with replacement and the corpus score is computed again (Koehn 2004,
 https://aclanthology.org/W04-3250); document frequencies stay those of the whole corpus. Paired test: Fisher's
@@ -13,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ofakit.errors import UsageError
-from ofakit.scores.measures import Measure
+from ofakit.scores.score import Measure
 
 __all__ = ["Difference", "Interval", "bootstrap_intervals", "paired_tests"]
 
@@ -100,6 +102,14 @@ def paired_tests(
     >>> poor, _ = measure(["a dog sat"] * 8, references, java=False)
     >>> paired_tests(poor, good)["rouge_l"].p < 0.02, paired_tests(good, good)["rouge_l"].p
     (True, 1.0)
+
+    Scores of queries are measures by `mean_of`:
+
+    >>> from ofakit.scores.score import mean_of
+    >>> first, second = mean_of(np.linspace(0.0, 0.5, 40)), mean_of(np.linspace(0.1, 0.5, 40))
+    >>> found = paired_tests({"mrr": first}, {"mrr": second})["mrr"]
+    >>> round(found.difference, 2), found.p < 0.001
+    (0.05, True)
     """
     if rounds < 1:
         raise UsageError(f"paired test: expected 1 round or more, found {rounds}")

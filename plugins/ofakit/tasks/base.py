@@ -77,6 +77,7 @@ class Task(ABC, Generic[Bundle]):
 
     Attributes:
         name: ModelScope's name of the task.
+        usual_model: The type of the model where the configuration does not say.
         usual_objectives: What is trained where the configuration does not say.
         usual_score: What the best model is chosen by where the configuration does not say.
 
@@ -88,11 +89,13 @@ class Task(ABC, Generic[Bundle]):
     """
 
     name: ClassVar[str]
+    usual_model: ClassVar[str] = "ofa"
     usual_objectives: ClassVar[Sequence[Mapping[str, Any]]] = ({"type": "cross_entropy"},)
     usual_score: ClassVar[str]
 
     def __init__(self, config: ExperimentConfig) -> None:
         self.config = config
+        config.model.type = config.model.type or self.usual_model
         self.reader: Any = None
         self.examples: dict[str, list[Any]] = {}
 

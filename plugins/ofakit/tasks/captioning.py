@@ -72,12 +72,13 @@ class Captioning(Task[CaptionBundle]):
         if section.path is not None and not Path(section.path).is_file():
             bundle = self._continued(load_bundle(resolve_model(section.path), allow_partial=section.allow_partial))
         else:
-            kind = MODELS.build({"type": section.type})
+            model_type = section.type or self.usual_model
+            kind = MODELS.build({"type": model_type})
             tokenizer = kind.tokenizer(section, self._texts())
             with config.naming_the_file("model", "config"):
                 model = kind.build(section, tokenizer)
             bundle = CaptionBundle(
-                model, tokenizer, None, config.preprocessor, config.generation, model_type=section.type
+                model, tokenizer, None, config.preprocessor, config.generation, model_type=model_type
             )
         if bundle.styles is None:
             bundle.styles = choose_styles(config, examples)

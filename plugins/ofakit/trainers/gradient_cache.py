@@ -31,10 +31,12 @@ class Replay:
     Attributes:
         gradients: Of the loss at the micro-batch's representations, by their names.
         random: The state of the random generators before the first pass.
+        kept: The representations of the first pass with their graph, where there is no need for a second one.
     """
 
     gradients: Mapping[str, Tensor]
     random: Sequence[Tensor]
+    kept: Mapping[str, Tensor] | None = None
 
     def surrogate(self, objective: JoinedObjective, model: nn.Module, batch: Mapping[str, Any]) -> Tensor:
         """A scalar whose gradient is the micro-batch's share of that of the loss; 0 where nothing of it is learnt.
@@ -44,8 +46,10 @@ class Replay:
             model: Its model, in the mode of the first pass.
             batch: The micro-batch.
         """
-        with _generators_at(self.random, model):
-            found = objective.represent(model, batch)
+        found = self.kept
+        if found is None:
+            with _generators_at(self.random, model):
+                found = objective.represent(model, batch)
         parts = [
             (_full_precision(found[name]) * gradient).sum()
             for name, gradient in self.gradients.items()
@@ -77,7 +81,9 @@ def joined_loss(
     precision: str = "fp32",
     weight: float = 1.0,
 ) -> JoinedLoss:
-    """Run the first pass. Neither buffers of the model, such as batch-norm statistics, nor weights change.
+    """Run the first pass. Neither buffers of the model, such as batch-norm statistics, nor weights change by it.
+
+    Where one process holds the whole batch in one piece, its only pass is the first, and buffers move in it.
 
     Args:
         objective: The objective.
@@ -87,15 +93,17 @@ def joined_loss(
         precision: What `represent` computes in; the loss computes in fp32 or more.
         weight: Factor on the gradients.
     """
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    whole = len(batches) == 1 and processes.world_size == 1
+    buffers = [] if whole else [(buffer, buffer.clone()) for buffer in model.buffers()]
     states, found = [], []
-    with torch.no_grad(), autocast(processes.device, precision):
+    with torch.set_grad_enabled(whole), autocast(processes.device, precision):
         for batch in batches:
             states.append(_generators(model))
             found.append(objective.represent(model, batch))
         for buffer, before in buffers:
             buffer.copy_(before)
-    joined = {name: _join([part[name] for part in found], processes) for name in found[0]}
+    detached = [{name: rows.detach() for name, rows in part.items()} for part in found]
+    joined = {name: _join([part[name] for part in detached], processes) for name in found[0]}
     leaves = {name: rows.requires_grad_() for name, (rows, _) in joined.items() if rows.is_floating_point()}
     with torch.enable_grad():
         loss, logs = objective.loss({name: rows for name, (rows, _) in joined.items()})
@@ -109,7 +117,8 @@ def joined_loss(
         if gradient is not None
     }
     replays = [
-        Replay({name: share[place] for name, share in shares.items()}, state) for place, state in enumerate(states)
+        Replay({name: share[place] for name, share in shares.items()}, state, found[place] if whole else None)
+        for place, state in enumerate(states)
     ]
     return JoinedLoss(float(loss.detach()), logs, replays)
 

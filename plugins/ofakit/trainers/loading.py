@@ -13,8 +13,15 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from ofakit.config import ExperimentConfig
-from ofakit.data import BadExamples, ExampleDataset, ImageStore, ResumableBatchSampler, usable_examples
-from ofakit.errors import UsageError
+from ofakit.data import (
+    BadExamples,
+    ExampleDataset,
+    GroupedBatchSampler,
+    ImageStore,
+    ResumableBatchSampler,
+    usable_examples,
+)
+from ofakit.errors import UsageError, did_you_mean
 from ofakit.hub import ModelBundle
 from ofakit.objectives.base import Objective
 from ofakit.preprocessors.views import with_views
@@ -83,6 +90,7 @@ class Loading:
         objectives = objectives or {}
         chosen = self.task.training_examples(examples, objectives, bad)
         self.training_examples = self._with_images(chosen, bad)
+        bad.write()
         for kind, count in bad.counts.items():
             self.logger.warning(f"{count} training examples left out: {kind} (bad_examples.jsonl lists them)")
         if examples and not self.training_examples:
@@ -92,11 +100,21 @@ class Loading:
             )
         preprocessor = with_views(self.preprocessors["train"], objectives)
         dataset = ExampleDataset(self.training_examples, preprocessor, self.store, config.seed)
-        loading = config.train.dataloader
-        self.sampler = ResumableBatchSampler(
-            len(dataset), loading.batch_size_per_gpu, config.seed, self.processes.rank, self.processes.world_size
-        )
-        self.loader = self._loader(dataset, "train", loading.workers_per_gpu, batch_sampler=self.sampler)
+        with config.naming_the_file("train", "dataloader"):
+            self.sampler = self._sampler(objectives)
+        workers = config.train.dataloader.workers_per_gpu
+        self.loader = self._loader(dataset, "train", workers, batch_sampler=self.sampler)
+
+    def _sampler(self, objectives: Mapping[str, Objective]) -> ResumableBatchSampler:
+        """The order of the training examples: all in one, or group by group."""
+        train, seed = self.experiment.train, self.experiment.seed
+        size, mixing = train.dataloader.batch_size_per_gpu, train.dataloader.mixing
+        rank, world_size = self.processes.rank, self.processes.world_size
+        groups = [getattr(example, "group", None) for example in self.training_examples]
+        _refuse_groups(objectives, groups, mixing)
+        if mixing is None:
+            return ResumableBatchSampler(len(groups), size, seed, rank, world_size)
+        return GroupedBatchSampler(groups, size, mixing, train.gradient_accumulation, seed, rank, world_size)
 
     def steps(self, epoch: int, first_step: int) -> Iterator[list[dict[str, Any]]]:
         """The batches of each step of an epoch.
@@ -158,12 +176,33 @@ class Loading:
                 return list(examples)
             folder = self.experiment.data.image_store or str(Path(self.experiment.work_dir) / "image_store")
             self.store = ImageStore(folder, size)
-        paths = list(dict.fromkeys(e.image_path for e in examples if e.image_path is not None))
+        paths = list(dict.fromkeys(path for example in examples for path in example.image_paths))
         share = paths[self.processes.rank :: self.processes.world_size]
         with tqdm(total=len(share), desc="decoding", leave=False, disable=None) as bar:
             self.store.add_many(share, os.cpu_count() or 1, lambda done, _: bar.update(done - bar.n))
         self.processes.wait()
         return usable_examples(examples, self.store, bad)
+
+
+def _refuse_groups(objectives: Mapping[str, Objective], groups: Sequence[str | None], mixing: str | None) -> None:
+    """Refuse objectives that learn from groups which are not there or not told apart, and groups that teach nothing."""
+    there = {group for group in groups if group is not None}
+    for name, objective in objectives.items():
+        if objective.groups is not None and mixing is None:
+            raise UsageError(
+                f"the objective {name!r} learns from groups, {', '.join(objective.groups)}; set mixing to balanced or "
+                "proportional, so that each step is of one group",
+                "mixing",
+            )
+        for group in objective.groups or ():
+            if group not in there:
+                raise UsageError(
+                    f"objective {name!r}: there are no examples of the group {group!r}; {did_you_mean(group, there)}"
+                )
+    learned = [objective.groups for objective in objectives.values()]
+    for group in sorted(there) if learned and None not in learned else ():
+        if not any(group in (names or ()) for names in learned):
+            raise UsageError(f"no objective learns from the group {group!r}; leave out its data, or add an objective")
 
 
 def _chosen(given: Any, mode: str) -> Callable[..., Any] | None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import transformers
@@ -17,19 +18,25 @@ from ofakit.models.base import Model
 __all__ = ["build_optimizer", "build_scheduler"]
 
 
-def build_optimizer(model: Model, section: OptimizerSection) -> AdamW:
+def build_optimizer(model: Model, section: OptimizerSection, of_losses: Iterable[str] = ()) -> AdamW:
     """AdamW over the weights that are not frozen.
 
     Args:
         model: The model; its part `visual` gets `lr * visual_lr_scale`.
         section: `train.optimizer`.
+        of_losses: Names of parameters that belong to losses; they get `scale_lr` and do not decay.
     """
+    named = dict(model.named_parameters())
+    scales = [named[name] for name in dict.fromkeys(of_losses) if name in named and named[name].requires_grad]
     of_backbone = {id(weight) for weight in model.parameters_of("visual")}
+    apart = of_backbone | {id(weight) for weight in scales}
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     visual = [weight for weight in trained if id(weight) in of_backbone]
-    groups: list[dict[str, Any]] = [{"params": [weight for weight in trained if id(weight) not in of_backbone]}]
+    groups: list[dict[str, Any]] = [{"params": [weight for weight in trained if id(weight) not in apart]}]
     if visual:
         groups.append({"params": visual, "lr": section.lr * section.visual_lr_scale})
+    if scales:
+        groups.append({"params": scales, "lr": section.scale_lr or section.lr, "weight_decay": 0.0})
     return AdamW(
         groups, lr=section.lr, betas=section.betas, eps=section.eps, weight_decay=section.weight_decay, fused=True
     )

@@ -27,6 +27,7 @@ def fixed_values(train: TrainSection, world_size: int) -> dict[str, Any]:
         "train.precision": train.precision,
         "train.freeze": sorted(set(train.freeze)),
         "train.gradient_accumulation": train.gradient_accumulation,
+        "train.dataloader.mixing": train.dataloader.mixing,
         **{f"train.optimizer.{key}": value for key, value in optimizer.items()},
         "the number of processes": world_size,
     }

@@ -17,17 +17,19 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, load_model, save_file
+from safetensors.torch import load_file, save_file
 from torch.optim import Optimizer
 
 from ofakit.errors import UsageError
 from ofakit.files import settle
+from ofakit.models.weights import some_of
 
 __all__ = [
     "latest_snapshot",
     "load_weights",
     "random_state",
     "read_state",
+    "restore_optimizer",
     "restore_random_state",
     "save_state",
     "snapshot_folder",
@@ -108,10 +110,31 @@ def load_weights(folder: Path, model: torch.nn.Module) -> None:
         UsageError: The folder is no snapshot, its weights are damaged, or they are of another model.
     """
     with _readable(folder):
-        try:
-            load_model(model, str(folder / WEIGHTS), device=str(next(model.parameters()).device))
-        except RuntimeError as error:
-            raise UsageError(f"{folder} is a snapshot of another model: {error}") from None
+        weights = load_file(folder / WEIGHTS)
+    own = _each_once(model)
+    differing = sorted(own.keys() ^ weights.keys())
+    differing += [name for name, value in own.items() if name in weights and weights[name].shape != value.shape]
+    if differing:
+        raise UsageError(
+            f"{folder} is a snapshot of another model: these weights are in one of them alone, or of another shape: "
+            f"{some_of(differing)}"
+        )
+    model.load_state_dict(weights, strict=False)  # further names of shared tensors are not in the file
+
+
+def restore_optimizer(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
+    """Give an optimizer back its state, each moment in the memory layout of its weight, which files do not keep.
+
+    Args:
+        optimizer: Gets it.
+        state: What `read_state` found under `optimizer`.
+    """
+    optimizer.load_state_dict(dict(state))
+    for weight, own in optimizer.state.items():
+        for name, value in own.items():
+            if isinstance(value, torch.Tensor) and value.shape == weight.shape and value.stride() != weight.stride():
+                own[name] = torch.empty_strided(weight.shape, weight.stride(), dtype=value.dtype, device=value.device)
+                own[name].copy_(value)
 
 
 @contextmanager

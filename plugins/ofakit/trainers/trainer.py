@@ -26,6 +26,7 @@ from modelscope.utils.constant import ModeKeys, TrainerStages
 
 from ofakit.config import ExperimentConfig
 from ofakit.config.component import Component
+from ofakit.config.values import checked_value
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.files import replace_folder, write_text
 from ofakit.hooks.building import build_hooks
@@ -47,6 +48,7 @@ from ofakit.trainers.state import (
     load_weights,
     random_state,
     read_state,
+    restore_optimizer,
     restore_random_state,
     save_state,
     snapshot_folder,
@@ -197,17 +199,20 @@ class Trainer(HookedTrainer):
         self.train_loop(self.loading)
 
     def _build_objectives(self) -> tuple[dict[str, Objective], list[float]]:
-        """What is trained, by its type, and the weight of each."""
-        context = {"pad_token_id": self.bundle.tokenizer.pad_token_id, "bundle": self.bundle}
+        """What is trained, by its name, and the weight of each."""
+        context = {"pad_token_id": self.bundle.pad_token_id, "bundle": self.bundle}
+        components = self.experiment.objectives or ()
         objectives: dict[str, Objective] = {}
         weights = []
-        for number, component in enumerate(self.experiment.objectives or ()):
+        for number, component in enumerate(components):
             spec = component.model_dump()
             with self.experiment.naming_the_file("objectives", number):
+                name = _objective_name(spec, objectives)
                 weights.append(OBJECTIVES.weight(spec))
                 spec.pop("weight", None)
-                objectives[component.type] = OBJECTIVES.build(spec, **context)
-        self.bundle.objectives = tuple(dict.fromkeys([*(self.bundle.objectives or ()), *objectives]))
+                objectives[name] = OBJECTIVES.build(spec, **context)
+        learned = [*(self.bundle.objectives or ()), *(component.type for component in components)]
+        self.bundle.objectives = tuple(dict.fromkeys(learned))
         return objectives, weights
 
     def _prepare_objectives(self, objectives: Mapping[str, Objective], resumed: bool) -> None:
@@ -221,7 +226,8 @@ class Trainer(HookedTrainer):
         train = self.experiment.train
         module = WeightedObjectives(self.model, objectives, weights, train.precision)
         given_optimizer, given_scheduler = self.optimizers
-        self.optimizer = given_optimizer or build_optimizer(self.model, train.optimizer)
+        of_losses = [name for objective in objectives.values() for name in objective.parameters]
+        self.optimizer = given_optimizer or build_optimizer(self.model, train.optimizer, of_losses)
         self.lr_scheduler = given_scheduler or build_scheduler(self.optimizer, train.lr_scheduler, self.max_iters)
         self.updater = Updater(
             module, self.optimizer, self.lr_scheduler, self.processes, train.clip_norm, train.max_bad_steps
@@ -343,7 +349,7 @@ class Trainer(HookedTrainer):
         state = read_state(path)
         refuse_changes(path, state.get("fixed"), fixed_values(self.experiment.train, self.processes.world_size))
         load_weights(path, self.model)
-        self.optimizer.load_state_dict(state["optimizer"])
+        restore_optimizer(self.optimizer, state["optimizer"])
         self.loading.sampler.load_state_dict(state["sampler"])
         self.set_counters(state)
         self.lr_scheduler.load_state_dict(state["scheduler"])
@@ -396,3 +402,22 @@ def _with_arguments(
     if use_fp16:
         experiment.train.precision = "fp16"
     return experiment
+
+
+def _objective_name(spec: dict[str, Any], taken: Mapping[str, Objective]) -> str:
+    """What an objective is logged under: the `name` taken out of its configuration, or else its type."""
+    name = checked_value(spec.pop("name", spec["type"]), str, "name", f"objective {spec['type']!r}")
+    if name in taken:
+        raise UsageError(
+            f'two objectives are called {name!r}; give one a name of its own: {{"type": "{spec["type"]}", "name": …}}',
+            "name",
+        )
+    if name != spec["type"] and OBJECTIVES.get(spec["type"]).has_view():
+        raise UsageError(
+            f"the objective {spec['type']!r} adds to each example what is found under its type; leave out its name, "
+            f"{name!r}",
+            "name",
+        )
+    if not name or "/" in name:
+        raise UsageError(f"expected a name without '/', found {name!r}", "name")
+    return name

@@ -7,7 +7,14 @@ A reader is a class whose constructor takes the other keys of that configuration
     splits() -> list[str]             the splits it knows
     read(split) -> list[Example]      one example per (image, style) with all its references; `split` may be a slice
 
-For data sets with one file per split, `_splits.FileReader` does everything but read a row.
+and the reader of a knowledge base
+
+    splits() -> list[str]
+    read(split) -> list[Query]             what is asked; `split` may be a slice
+    passages(split=None) -> Iterable[Passage]    what the questions of a split are asked of; None for all there is
+
+For data sets with one file per split, `_splits.FileReader` does everything but read a row; `_splits.SplitFiles` is what
+it shares with readers of questions.
 """
 
 from ofakit.registry import Registry

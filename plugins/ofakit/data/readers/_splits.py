@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ofakit.data.example import Example
 from ofakit.data.json_files import read_jsonl
@@ -13,11 +13,64 @@ from ofakit.data.splits import parse_split
 from ofakit.data.style_names import same_style
 from ofakit.errors import UsageError
 
-__all__ = ["FileReader", "identity", "merge"]
+__all__ = ["FileReader", "SplitFiles", "identity", "merge"]
+
+Item = TypeVar("Item")
 
 
-class FileReader:
-    """A reader of one JSON-lines file per split; override `rows` for another format.
+class SplitFiles:
+    """One JSON-lines file per split; override `rows` for another format.
+
+    Args:
+        root: Folder of the data set; the files are relative to it. None is the working directory.
+        files: The file of each split; a split whose file is None is left out.
+    """
+
+    noun = "captions"
+
+    def __init__(self, root: str | Path | None, files: Mapping[str, str | None]) -> None:
+        self.root = Path(root or ".").expanduser()
+        self.files = {split: self.root / file for split, file in files.items() if file}
+
+    def splits(self) -> list[str]:
+        """The splits that have a file."""
+        return list(self.files)
+
+    def rows(self, split: str) -> list[Any]:
+        """Every row of a split's file.
+
+        Args:
+            split: The split.
+        """
+        return read_jsonl(self.files[split], f"{self.noun} of split {split!r}")
+
+    def converted(self, split: str, convert: Callable[[Any, str], Iterable[Item]]) -> list[tuple[str, Item]]:
+        """What the rows of a split hold, in the order of the files.
+
+        Args:
+            split: Such as `train`, `train[-50000:]` or `train[:10%]+val`; slices count the rows of the files.
+            convert: Makes the items of a row, given the row and the name of its split.
+
+        Returns:
+            Pairs of where an item stands, such as "row 3 of split 'val'", and the item.
+
+        Raises:
+            UsageError: The split is unknown, its file is missing, or a row is not what `convert` expects; the message
+                names the row.
+        """
+        items: list[tuple[str, Item]] = []
+        for part in parse_split(split, self.splits()):
+            for number, row in part.take(list(enumerate(self.rows(part.name), start=1))):
+                place = f"row {number} of split {part.name!r}"
+                try:
+                    items += [(place, item) for item in convert(row, part.name)]
+                except UsageError as error:
+                    raise UsageError(f"{place}: {error}") from None
+        return items
+
+
+class FileReader(SplitFiles):
+    """A reader of captions in one JSON-lines file per split; override `rows` for another format.
 
     Args:
         root: Folder of the data set; the other paths are relative to it. None is the working directory.
@@ -26,13 +79,8 @@ class FileReader:
     """
 
     def __init__(self, root: str | Path | None, files: Mapping[str, str | None], images: str | Path) -> None:
-        self.root = Path(root or ".").expanduser()
-        self.files = {split: self.root / file for split, file in files.items() if file}
+        super().__init__(root, files)
         self.images = self.root / images
-
-    def splits(self) -> list[str]:
-        """The splits that have a file."""
-        return list(self.files)
 
     def read(self, split: str) -> list[Example]:
         """Read a split or slices of splits.
@@ -46,22 +94,7 @@ class FileReader:
         Raises:
             UsageError: The split is unknown, its file is missing, or a row is not what the reader expects.
         """
-        examples: list[Example] = []
-        for part in parse_split(split, self.splits()):
-            for number, row in part.take(list(enumerate(self.rows(part.name), start=1))):
-                try:
-                    examples += self.examples(row, part.name)
-                except UsageError as error:
-                    raise UsageError(f"row {number} of split {part.name!r}: {error}") from None
-        return merge(examples)
-
-    def rows(self, split: str) -> list[Any]:
-        """Every row of a split's file.
-
-        Args:
-            split: The split.
-        """
-        return read_jsonl(self.files[split], f"captions of split {split!r}")
+        return merge(example for _, example in self.converted(split, self.examples))
 
     def examples(self, row: Any, split: str) -> Iterable[Example]:
         """The examples of one row.

@@ -11,11 +11,7 @@ Below `root`, every combination of settings has its own folder, so a changed see
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,10 +20,10 @@ import numpy as np
 
 from ofakit.data.example import Example
 from ofakit.data.json_files import require
+from ofakit.data.readers._generated import digest_of, generate_once
 from ofakit.data.readers._splits import FileReader
 from ofakit.data.scene_captions import STYLES, Scene, obeys_style, split_scenes
 from ofakit.errors import UsageError, did_you_mean
-from ofakit.files import saving
 
 __all__ = ["Scenes"]
 
@@ -73,8 +69,8 @@ class Scenes(FileReader):
         self.settings: dict[str, Any] = {"version": VERSION, "images": counts, "size": size, "seed": seed}
         self.settings |= {"pairs": pairs, "styles": list(styles)}
         # Spelled as in the folders that were drawn before 0.1, so that these are found and not drawn again.
-        named = json.dumps({"pictures" if key == "images" else key: value for key, value in self.settings.items()})
-        digest = hashlib.blake2b(named.encode(), digest_size=6).hexdigest()
+        named = {"pictures" if key == "images" else key: value for key, value in self.settings.items()}
+        digest = digest_of(named)
         super().__init__(root, {split: f"{digest}/{split}.jsonl" for split in counts}, f"{digest}/images")
         self.folder = self.root / digest
 
@@ -89,21 +85,7 @@ class Scenes(FileReader):
         Raises:
             SaveError: The disk is full or permission is missing; nothing is left behind.
         """
-        if self.folder.is_dir():
-            return self.folder
-        with saving(self.folder):
-            self.root.mkdir(parents=True, exist_ok=True)
-            beside = Path(tempfile.mkdtemp(dir=self.root, prefix=f".{self.folder.name}."))
-            try:
-                self._write(beside)
-                os.chmod(beside, 0o755)
-                os.rename(beside, self.folder)
-            except OSError:
-                if not self.folder.is_dir():
-                    raise
-            finally:
-                shutil.rmtree(beside, ignore_errors=True)
-        return self.folder
+        return generate_once(self.folder, self._write)
 
     def rows(self, split: str) -> list[dict[str, Any]]:
         """Every row of a split's file, generated first if need be.

@@ -1,7 +1,7 @@
 """What generation asks of a model: an encoder, a decoder that goes step by step, and an output embedding.
 
 A model that has these, whatever else it is, is searched by beams, sampled from, and asked for the log-probabilities of
-given sequences. `ofakit.models.base.Model` declares them for the models of this package.
+given sequences. `ofakit.models.base.Seq2SeqModel` declares them for the models of this package.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     model = OFAModel.from_pretrained("work_dir/run/output")
     logits = model(input_ids=ids, patch_images=images, patch_masks=there, decoder_input_ids=previous).logits
 
-It keeps `ofakit.models.base.Model`, so that it can be trained, frozen by its parts and generated from.
+It keeps `ofakit.models.base.Seq2SeqModel`, so that it can be trained, frozen by its parts and generated from.
 Source: ModelScope 1.40.2, `models/multi_modal/ofa/modeling_ofa.py`.
 """
 
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ofakit.errors import UsageError
-from ofakit.models.base import Model
+from ofakit.models.base import Model, Seq2SeqModel
 from ofakit.models.generation.protocol import SpecialTokens
 from ofakit.models.ofa.checkpoints import load_checkpoint, load_state_dict_file, save_modelscope
 from ofakit.models.ofa.configuration import OFAConfig
@@ -58,7 +58,7 @@ class OFAOutput:
     decoder_hidden_states: tuple[Tensor, ...] | None = None
 
 
-class OFAModel(Model):
+class OFAModel(Seq2SeqModel):
     """OFA: an image and a text in, the scores of the next tokens out.
 
     Args:

@@ -1,0 +1,118 @@
+"""Tables of a comparison, in Markdown and LaTeX; raised letters name the systems that a system beats."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["latex_table", "markdown_table", "title"]
+
+TITLES = {
+    "bleu1": "BLEU-1", "bleu2": "BLEU-2", "bleu3": "BLEU-3", "bleu4": "BLEU-4", "rouge_l": "ROUGE-L",
+    "cider": "CIDEr", "cider_d": "CIDEr-D", "meteor": "METEOR", "spice": "SPICE",
+    "mrr": "MRR", "map": "MAP", "p": "P", "precision": "P", "hit": "Hit", "hit_rate": "Hit", "recall": "Recall",
+    "f1": "F1", "ndcg": "nDCG", "ndcg_burges": "nDCG (Burges)", "r-precision": "R-precision", "rbp": "RBP",
+}  # fmt: skip
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def title(name: str) -> str:
+    """What a score is called in a table.
+
+    Args:
+        name: Such as `cider_d` or `mrr@100`.
+
+    >>> title("cider_d"), title("ndcg@10"), title("rbp.95")
+    ('CIDEr-D', 'nDCG@10', 'RBP.95')
+    """
+    base, rest = re.fullmatch(r"([^@.]*)(.*)", name, flags=re.S).groups()  # type: ignore[union-attr]
+    return TITLES.get(base, base) + rest
+
+
+def markdown_table(result: Mapping[str, Any], p: float = 0.01) -> str:
+    """Scores times 100, half the confidence interval, and the letters of the systems each one beats.
+
+    Args:
+        result: `systems` and `tests` of a comparison, and of how many `items` or `queries` they are.
+        p: A difference is marked when its p is at most this.
+    """
+    measures = _common_measures(result)
+    lines = ["| | system | " + " | ".join(map(title, measures)) + " |"]
+    lines.append("|---|---|" + "---:|" * len(measures))
+    for letter, system in zip(_LETTERS, result["systems"], strict=False):
+        cells = [
+            f"{_scaled(system, name)} ±{_margin(system, name)}{_raised(beaten, '<sup>', '</sup>')}"
+            for name in measures
+            for beaten in [_beaten(result, system["name"], name, p)]
+        ]
+        lines.append(f"| {letter} | {system['name']} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", _legend(result, p)])
+
+
+def latex_table(result: Mapping[str, Any], p: float = 0.01) -> str:
+    """The same as a LaTeX table (package booktabs).
+
+    Args:
+        result: `systems` and `tests` of a comparison, and of how many `items` or `queries` they are.
+        p: A difference is marked when its p is at most this.
+    """
+    measures = _common_measures(result)
+    lines = [rf"\begin{{tabular}}{{ll{'r' * len(measures)}}}", r"\toprule"]
+    lines.append(" & ".join(["", "system", *(_latex_safe(title(name)) for name in measures)]) + r" \\")
+    lines.append(r"\midrule")
+    for letter, system in zip(_LETTERS, result["systems"], strict=False):
+        cells = [
+            f"{_scaled(system, name)}{_raised(_beaten(result, system['name'], name, p), '$^{', '}$')}"
+            for name in measures
+        ]
+        lines.append(" & ".join([letter, _latex_safe(system["name"]), *cells]) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", f"% {_legend(result, p)}"])
+
+
+def _common_measures(result: Mapping[str, Any]) -> list[str]:
+    first, *others = (system["scores"] for system in result["systems"])
+    return [name for name in first if all(name in scores for scores in others)]
+
+
+def _scaled(system: Mapping[str, Any], name: str) -> str:
+    return f"{100 * system['scores'][name]:.1f}"
+
+
+def _margin(system: Mapping[str, Any], name: str) -> str:
+    low, high = system["intervals"][name]
+    return f"{100 * (high - low) / 2:.1f}"
+
+
+def _raised(letters: str, before: str, after: str) -> str:
+    return f"{before}{letters}{after}" if letters else ""
+
+
+def _beaten(result: Mapping[str, Any], system: str, measure: str, p: float) -> str:
+    """Letters of the systems that `system` beats significantly."""
+    letters = dict(zip((one["name"] for one in result["systems"]), _LETTERS, strict=False))
+    found = []
+    for test in result["tests"]:
+        outcome = test["measures"].get(measure)
+        if outcome is None or outcome["p"] > p:
+            continue
+        winner, loser = (
+            (test["second"], test["first"]) if outcome["difference"] > 0 else (test["first"], test["second"])
+        )
+        if winner == system:
+            found.append(letters[loser])
+    return "".join(sorted(found))
+
+
+def _legend(result: Mapping[str, Any], p: float) -> str:
+    of = f"{result['queries']} queries" if "queries" in result else f"{result['items']} items"
+    return (
+        f"Scores times 100 of {of}; ± half of the 95 % bootstrap interval; raised letters: better "
+        f"than these systems, Fisher's randomization test, p ≤ {p:g}."
+    )
+
+
+def _latex_safe(text: str) -> str:
+    for character in r"&%$#_{}":
+        text = text.replace(character, f"\\{character}")
+    return text

@@ -1,0 +1,116 @@
+"""`tools/search.py`: search a base for queries with every searcher of a configuration, and score the rankings."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ofakit.cli._common import add_config_arguments, model_to_score, output_file, run_tool, tool_parser
+from ofakit.errors import UsageError
+
+if TYPE_CHECKING:
+    from ofakit.config import ExperimentConfig
+    from ofakit.hub import RetrievalBundle
+    from ofakit.retrieval.run import Run
+
+__all__ = ["main"]
+
+EXAMPLES = """examples:
+  python tools/search.py --conf configs/retrieval/bm25.json --set corpus=corpus.jsonl --set queries=queries.jsonl \\
+      --set qrels=qrels.trec --set run=bm25.trec
+  python tools/search.py --conf work_dir/run/conf.json --split test --set run=fused.trec
+  python tools/search.py --conf work_dir/run/conf.json --set queries=questions.jsonl --set run=out.trec --runs runs
+
+Corpus and queries are JSON lines with id and text. The last line of stdout is one JSON object: the scores of the
+joined run, or of the only one, and those of each searcher under its name; without qrels, what was searched."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool.
+
+    Args:
+        argv: The arguments; None takes those of the process.
+
+    Returns:
+        The exit code.
+    """
+    parser = tool_parser("Search a base of passages.", EXAMPLES)
+    add_config_arguments(parser)
+    parser.add_argument("--checkpoint", metavar="DIR", help="retriever; default: the run's best/, or output/")
+    parser.add_argument(
+        "--split", choices=("train", "val", "test"), default="test", help="asked where no queries are set"
+    )
+    parser.add_argument("--runs", metavar="DIR", help="also write the run of each searcher, DIR/<searcher>.trec")
+    parser.add_argument("--device", metavar="NAME", help="cpu or gpu; default: a GPU where there is one")
+    return run_tool(parser, run, argv)
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Search.
+
+    Args:
+        args: The parsed arguments.
+
+    Returns:
+        The result for the last line of stdout.
+    """
+    from pathlib import Path
+
+    from ofakit.config import load_config
+    from ofakit.data.search_files import read_corpus, read_queries
+    from ofakit.processes import join_processes
+    from ofakit.retrieval.search_system import SearchSystem
+    from ofakit.retrieval.searchers.base import SearchContext
+
+    config = load_config(args.conf, args.overrides)
+    target = None if config.run is None else output_file(config.run, "run")
+    bundle = _bundle(config, args.checkpoint)
+    fitted = {} if bundle is None else bundle.fitted
+    system = SearchSystem(config.retrieval, fitted, config.naming_the_file)
+    if system.needs_fitting:
+        raise UsageError(
+            "retrieval.fusion.weights: the runs can only be joined with weights; train and evaluate first, which fits "
+            'them on val, or set them, such as {"bm25": 0.5, "dense": 0.5}'
+        )
+    base, queries = read_corpus(config, args.split), read_queries(config, args.split)
+    section = config.evaluation
+    context = SearchContext(
+        bundle=bundle, processes=join_processes(args.device),
+        batch_size=section.dataloader.batch_size_per_gpu, precision=section.precision,
+    )  # fmt: skip
+    started = time.perf_counter()
+    system.prepare(base, context)
+    runs = system.rank(queries)
+    seconds = time.perf_counter() - started
+    if target is not None:
+        runs[system.main].write(target)
+    if args.runs is not None:
+        for name, found in runs.items():
+            found.write(Path(args.runs) / f"{name}.trec")
+    about = {"passages": len(base), "queries": len(queries), "run": config.run, "seconds": round(seconds, 2)}
+    return {**_scores(config, runs, system.main, queries), **about}
+
+
+def _bundle(config: ExperimentConfig, checkpoint: str | None) -> RetrievalBundle | None:
+    """The retriever, if a searcher needs one."""
+    specs = [component.model_dump() for component in config.retrieval.searchers.values()]
+    if checkpoint is None and not any(spec["type"] == "dense" and not spec.get("encoder") for spec in specs):
+        return None
+    from ofakit.hub import load_retriever
+
+    return load_retriever(model_to_score(config, checkpoint) or str(config.model.path))
+
+
+def _scores(config: ExperimentConfig, runs: dict[str, Run], main_run: str, queries: Sequence[Any]) -> dict[str, Any]:
+    """The scores of every run, where it is known what answers the queries."""
+    from ofakit.retrieval.evaluation import score_run
+    from ofakit.retrieval.qrels import Qrels
+
+    if not any(query.relevant for query in queries):
+        return {}
+    qrels = Qrels.of(queries)
+    found = {name: score_run(own, qrels, config.retrieval.metrics) for name, own in runs.items()}
+    others = {name: own.means for name, own in found.items()} if len(found) > 1 else {}
+    return {**found[main_run].means, "without_relevant": len(found[main_run].without_relevant), **others}

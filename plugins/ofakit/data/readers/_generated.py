@@ -1,0 +1,60 @@
+"""Folders of generated data: named by their settings, and written whole or not at all by whichever process is first."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ofakit.files import saving
+
+__all__ = ["digest_of", "generate_once"]
+
+
+def digest_of(settings: Mapping[str, Any]) -> str:
+    """A name for what settings generate; another one for any other settings.
+
+    Args:
+        settings: Fit for JSON, in a fixed order.
+
+    >>> digest_of({"seed": 7})
+    '532e83731439'
+    """
+    return hashlib.blake2b(json.dumps(settings).encode(), digest_size=6).hexdigest()
+
+
+def generate_once(folder: Path, write: Callable[[Path], None]) -> Path:
+    """Generate a folder, unless it is already there.
+
+    The folder gets its name when it is complete; of several processes that generate at once, the first one wins.
+
+    Args:
+        folder: The folder's name; the one above it is created where it is missing.
+        write: Fills the empty folder that it is given.
+
+    Returns:
+        `folder`.
+
+    Raises:
+        SaveError: The disk is full or permission is missing; nothing is left behind.
+    """
+    if folder.is_dir():
+        return folder
+    with saving(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        try:
+            write(beside)
+            os.chmod(beside, 0o755)
+            os.rename(beside, folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+    return folder

@@ -1,0 +1,79 @@
+"""A retriever with what goes with it: what its sides read, how a base is searched, and what was fitted on val."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ofakit.config.retrieval import RetrievalSection
+from ofakit.data.json_files import read_json
+from ofakit.errors import UsageError
+from ofakit.hub.bundle import ModelBundle
+from ofakit.models.base import Model
+from ofakit.models.retriever import Retriever
+
+__all__ = ["EMBEDDING", "RetrievalBundle"]
+
+EMBEDDING = "multi-modal-embedding"
+"""ModelScope's name of what a retriever does."""
+
+
+@dataclass
+class RetrievalBundle(ModelBundle, task=EMBEDDING):
+    """A retriever and what must go with it.
+
+    Attributes:
+        retrieval: How a base is searched.
+        fitted: What was chosen on the validation split, by searcher, and under `fused` the weights of the fusion.
+    """
+
+    model: Retriever
+    retrieval: RetrievalSection = field(default_factory=RetrievalSection)
+    fitted: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.model, Model) and not isinstance(self.model, Retriever):
+            raise UsageError(f"a model of the type {self.model_type!r} is no retriever; give model.type retriever")
+
+    def take_weights(self, path: Path, allow_partial: bool = False) -> None:
+        """The weights of a snapshot or of a model directory, and of the latter also what was fitted.
+
+        Args:
+            path: The snapshot or directory.
+            allow_partial: Accept missing or unexpected weights.
+
+        Raises:
+            UsageError: The vocabulary is another, or the weights do not fit.
+        """
+        super().take_weights(path, allow_partial)
+        file = path / "configuration.json"
+        if file.exists():
+            self.fitted = dict(read_json(file, "configuration").get("ofakit", {}).get("fitted", {}))
+
+    def configuration(self) -> dict[str, Any]:
+        """ModelScope's configuration.json: its own keys for its own code, ours in `ofakit`."""
+        return {
+            "framework": "pytorch",
+            "task": self.task,
+            "model": {"type": f"ofakit-{self.model_type}"},
+            "pipeline": {"type": "ofakit-embedding"},
+            "ofakit": {"retrieval": self.retrieval.model_dump(mode="json"), "fitted": self.fitted},
+        }
+
+    @classmethod
+    def from_configuration(cls, model: Any, tokenizer: Any, configuration: Mapping[str, Any]) -> RetrievalBundle:
+        """The bundle of a directory: ours, or one of another library that has none of our keys.
+
+        Args:
+            model: Read from it.
+            tokenizer: Likewise.
+            configuration: The content of its configuration.json; empty where it has none.
+
+        Raises:
+            pydantic.ValidationError: A section does not fit.
+        """
+        ours = configuration.get("ofakit", {})
+        section = RetrievalSection(**ours.get("retrieval", {}))
+        return cls(model, tokenizer, section, dict(ours.get("fitted", {})), model_type="retriever")

@@ -1,0 +1,37 @@
+"""Read whatever can serve as a retriever: a directory of ours, of sentence-transformers or of Hugging Face."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ofakit.errors import UsageError
+from ofakit.hub.directory import CONFIGURATION, load_bundle
+from ofakit.hub.retrieval_bundle import RetrievalBundle
+from ofakit.models.encoders.hugging_face import local_directory
+from ofakit.models.types.retriever import RetrieverType
+
+__all__ = ["load_retriever"]
+
+
+def load_retriever(path_or_id: str | Path, allow_partial: bool = False) -> RetrievalBundle:
+    """A retriever.
+
+    Args:
+        path_or_id: A directory, or a hub id of Hugging Face.
+        allow_partial: Accept missing or unexpected weights.
+
+    Raises:
+        UsageError: Nothing is there, or it is a model that gives no vectors.
+    """
+    folder = local_directory(str(path_or_id))
+    if not (folder / CONFIGURATION).exists():
+        model, readings = RetrieverType().load(folder, allow_partial=allow_partial)
+        return RetrievalBundle(model, readings, model_type="retriever")
+    bundle: Any = load_bundle(folder, allow_partial=allow_partial)
+    if not isinstance(bundle, RetrievalBundle):
+        raise UsageError(
+            f"{folder} is a model for {bundle.task}, no retriever; start one from it with model.config.encoder = "
+            '{"type": "ofa", "path": …}'
+        )
+    return bundle

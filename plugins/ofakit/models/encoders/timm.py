@@ -1,0 +1,174 @@
+"""Images by any timm backbone, from random weights, a file or a hub.
+
+    {"type": "timm", "name": "resnet18", "pretrained": true, "image_size": 224}
+    {"type": "timm", "name": "tf_efficientnet_lite0", "weights": "FILE.safetensors", "mean_std": "half"}
+    {"type": "timm", "name": "resnet10t", "image_size": 64, "pooling": "grid", "grid": [2, 3], "projection": 128}
+
+`average` is the backbone's own pooling, which keeps nothing of where things are; `grid` keeps the mean of each cell of
+a grid, one behind the other, where the arrangement tells images apart; `attended_grid` first finds where the thing is.
+
+Source: https://github.com/huggingface/pytorch-image-models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import timm
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ofakit.errors import UsageError, did_you_mean
+from ofakit.models.encoders.base import Encoder, EncoderSettings
+from ofakit.models.heads.attended_grid import AttendedGrid
+from ofakit.models.heads.projection import Head
+from ofakit.models.pixels import MEAN_STD, PixelNorm
+from ofakit.models.reading import Reading
+from ofakit.models.weights import read_content, some_of, tensors_of
+
+__all__ = ["TimmEncoder", "TimmSettings"]
+
+
+class TimmSettings(EncoderSettings):
+    """The keys of `timm`."""
+
+    name: str = Field("resnet18", description="a model of timm")
+    pretrained: bool = Field(False, description="start from timm's weights, from the hub")
+    weights: str | None = Field(None, description="start from this file instead")
+    options: dict[str, Any] = Field(default_factory=dict, description="further arguments of timm.create_model")
+    image_size: int = Field(224, ge=16, description="pixels a side")
+    mean_std: Literal["own", "half", "imagenet"] = Field("own", description="normalisation; own: that of timm")
+    pooling: Literal["average", "grid", "attended_grid"] = "average"
+    grid: tuple[int, int] = Field((2, 2), description="rows and columns of the grid")
+    channels: int = Field(64, ge=1, description="of each point of an attended grid")
+
+
+class TimmEncoder(Encoder):
+    """Images through a backbone.
+
+    Args:
+        settings: Its keys.
+        reading: Says the size of images.
+
+    Raises:
+        UsageError: There is no such backbone, or the weights do not fit it.
+    """
+
+    Settings = TimmSettings
+    reads = frozenset({"image"})
+
+    def __init__(self, settings: TimmSettings, reading: Reading) -> None:
+        super().__init__()
+        self.backbone: Any = _backbone(settings).to(memory_format=torch.channels_last)
+        self.pixels = PixelNorm(*_mean_std(settings, self.backbone))
+        self.pool: AttendedGrid | None = None
+        if settings.pooling == "attended_grid":
+            channels: Any = self.backbone.num_features
+            self.pool = AttendedGrid(channels, settings.grid, settings.channels)
+        self.settings = settings.model_copy(update={"pretrained": False, "weights": None})
+        self.head = Head(self._width(), settings.projection, settings.normalize)
+
+    @classmethod
+    def make_reading(cls, settings: TimmSettings, texts: Iterable[str]) -> Reading:
+        """The size of images.
+
+        Args:
+            settings: Its keys.
+            texts: Not looked at.
+        """
+        return Reading(image_size=settings.image_size)
+
+    @classmethod
+    def load_reading(cls, settings: TimmSettings, folder: str | Path) -> Reading:
+        """The size of images.
+
+        Args:
+            settings: Its keys.
+            folder: Not looked at.
+        """
+        return cls.make_reading(settings, ())
+
+    def pooled(self, inputs: Mapping[str, Tensor], modalities: Sequence[str]) -> Tensor:
+        """What the backbone makes of each image; zeros for an image that is not there.
+
+        Args:
+            inputs: `images` `(n, 3, H, W)` uint8 and `image_mask` `(n,)` bool.
+            modalities: `image`.
+        """
+        images = self.pixels(inputs["images"]).contiguous(memory_format=torch.channels_last)
+        features = self.backbone.forward_features(images)
+        if self.pool is not None:
+            pooled = self.pool(features)
+        elif self.settings.pooling == "grid":
+            pooled = _cells(features, self.settings.grid)
+        else:
+            pooled = self.backbone.forward_head(features, pre_logits=True)
+        return pooled * inputs["image_mask"][:, None].to(pooled.dtype)
+
+    def parts(self) -> dict[str, Sequence[nn.Module]]:
+        """`visual`, the backbone."""
+        own = [self.head] if self.pool is None else [self.pool, self.head]
+        return {"visual": [self.backbone], "projection": own}
+
+    @torch.no_grad()
+    def _width(self) -> int:
+        """How wide pooled vectors are, found by trying."""
+        was_training = self.backbone.training
+        self.backbone.eval()
+        side = self.settings.image_size
+        blank = {"images": torch.zeros(1, 3, side, side), "image_mask": torch.ones(1, dtype=torch.bool)}
+        try:
+            width = self.pooled(blank, ("image",)).shape[1]
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).partition("\n")[0]
+            message = f"{self.settings.name} cannot read images of {side} pixels: {reason}"
+            raise UsageError(message, "image_size") from None
+        self.backbone.train(was_training)
+        return width
+
+
+def _cells(features: Tensor, grid: tuple[int, int]) -> Tensor:
+    """The mean of each cell of a grid, one behind the other: `(n, C, h, w)` to `(n, C * rows * columns)`."""
+    if features.dim() != 4 or features.shape[2] < grid[0] or features.shape[3] < grid[1]:
+        shape = " x ".join(map(str, features.shape[1:]))
+        raise UsageError(f"the pooling 'grid' needs a map of at least {grid[0]} x {grid[1]}, found {shape}", "grid")
+    return F.adaptive_avg_pool2d(features, grid).flatten(1)
+
+
+def _backbone(settings: TimmSettings) -> nn.Module:
+    """The network, with the weights that the settings name."""
+    if not timm.is_model(settings.name):
+        near = did_you_mean(settings.name, timm.list_models())
+        raise UsageError(f"timm has no model {settings.name!r}: {near.partition(' Available')[0]}", "name")
+    options = {"num_classes": 0, **settings.options}
+    try:
+        backbone = timm.create_model(settings.name, pretrained=settings.pretrained, **options)
+    except TypeError as error:
+        raise UsageError(f"timm's {settings.name} does not take {settings.options}: {error}", "options") from None
+    if settings.weights is not None:
+        _load(backbone, settings.weights)
+    return backbone
+
+
+def _load(backbone: nn.Module, path: str) -> None:
+    """The weights of a file; those of a classifier are left out."""
+    weights, own = tensors_of(read_content(path), path), backbone.state_dict()
+    missing = sorted(own.keys() - weights.keys())
+    if missing:
+        raise UsageError(f"{path} is not of this backbone: it lacks {some_of(missing)}", "weights")
+    different = [name for name in own if own[name].shape != weights[name].shape]
+    if different:
+        raise UsageError(f"{path} is of a backbone of other sizes: {some_of(different)}", "weights")
+    backbone.load_state_dict({name: weights[name] for name in own})
+
+
+def _mean_std(settings: TimmSettings, backbone: Any) -> tuple[Sequence[float], Sequence[float]]:
+    """What images are normalised by."""
+    if settings.mean_std != "own":
+        return MEAN_STD[settings.mean_std]
+    own, (mean, std) = backbone.pretrained_cfg or {}, MEAN_STD["half"]
+    return own.get("mean", mean), own.get("std", std)

@@ -1,0 +1,1 @@
+"""From hidden states to what is compared: pooling, projection, normalisation, and MaxSim for token matrices."""

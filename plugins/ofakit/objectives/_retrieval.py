@@ -1,0 +1,236 @@
+"""What the objectives of retrieval have in common: questions and passages of a batch become vectors.
+
+    {"type": "contrastive", "query": ["text", "image"], "passage": ["text"], "groups": ["both"]}
+
+`query` and `passage` say what the vectors of each side are of. With `groups` an objective learns from the examples of
+those groups alone; the others of a run learn from the rest (`train.dataloader.mixing`).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ofakit.errors import UsageError, did_you_mean
+from ofakit.objectives._relevance import Relations, known_pairs, relations
+from ofakit.objectives.base import JoinedObjective, Logs
+
+__all__ = [
+    "LARGEST_SCALE",
+    "RetrievalObjective",
+    "checked_modalities",
+    "learnt_scale",
+    "limit_scale",
+    "parameter_rows",
+    "teacher_rows",
+]
+
+LARGEST_SCALE = 100.0
+"""Of similarities; a learnt one would otherwise grow until the softmax overflows. OpenAI's CLIP has the same."""
+
+NUMBERS = ("query_index", "passage_index", "owner", "positive")
+
+
+class RetrievalObjective(JoinedObjective):
+    """A loss of the joined batch over the vectors of its questions and passages.
+
+    Args:
+        kind: The objective's type, for messages.
+        query: What a question's vector is of: `text`, `image`, or both.
+        passage: Likewise, of a passage.
+        groups: Names of the groups of examples that it learns from; None: all.
+
+    Raises:
+        UsageError: A modality is unknown, or there is none.
+    """
+
+    def __init__(self, kind: str, query: Sequence[str], passage: Sequence[str], groups: Sequence[str] | None) -> None:
+        self.kind = kind
+        self.query, self.passage = checked_modalities(query, "query"), checked_modalities(passage, "passage")
+        self.groups = groups
+        self.known = torch.zeros(0, dtype=torch.int64)
+        self.in_groups: Tensor | None = None
+
+    def prepare(self, examples: Sequence[Any], bundle: Any, work_dir: Path) -> None:
+        """Gather what is known to answer each training question.
+
+        Args:
+            examples: The training examples, with `query_index`, `relevant_indices` and, where there are several tasks,
+                `group`.
+            bundle: Its model has `embed`.
+            work_dir: Not used.
+
+        Raises:
+            UsageError: The examples or the model are not of retrieval.
+        """
+        if not hasattr(bundle.model, "embed"):
+            raise UsageError(
+                f"{self.kind}: expected a model that makes vectors, found {type(bundle.model).__name__}; set "
+                "model.type to retriever"
+            )
+        self.known = known_pairs(examples, self.kind)
+        if self.groups is not None:
+            self.in_groups = torch.zeros(1 + max((e.query_index for e in examples), default=0), dtype=torch.bool)
+            for example in examples:
+                self.in_groups[example.query_index] = example.group in self.groups
+
+    def represent(self, model: Any, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """The vectors of a micro-batch, and what says which passage answers which question.
+
+        Args:
+            model: A model with `embed`.
+            batch: Of retrieval.
+
+        Returns:
+            `queries` (B, d), `passages` (N, d), `query_index` (B,), `passage_index`, `owner` and `positive` (N,), and
+            what the objective needs besides; nothing for a batch of other groups.
+
+        Raises:
+            UsageError: The batch mixes its groups with others.
+        """
+        if not self.learns_from(batch):
+            return {}
+        vectors = {
+            "queries": model.embed("query", batch["query"], self.query),
+            "passages": model.embed("passage", batch["passage"], self.passage),
+        }
+        return {**vectors, **{name: batch[name] for name in NUMBERS}, **self.further(model, batch)}
+
+    def further(self, model: Any, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """What else the loss needs of a micro-batch; by default nothing.
+
+        Args:
+            model: A model with `embed`.
+            batch: Of retrieval.
+        """
+        return {}
+
+    def learns_from(self, batch: Mapping[str, Any]) -> bool:
+        """Whether a batch is of this objective's groups.
+
+        Args:
+            batch: Of retrieval.
+
+        Raises:
+            UsageError: Some of it is, and some is not.
+        """
+        if self.in_groups is None:
+            return True
+        found = self.in_groups[batch["query_index"].to("cpu")]
+        if found.any() != found.all():
+            raise UsageError(
+                f"{self.kind}: a batch mixes examples of {', '.join(self.groups or ())} with others; set "
+                "train.dataloader.mixing, which makes batches of one group each"
+            )
+        return bool(found.all())
+
+    def loss(self, representations: Mapping[str, Tensor]) -> tuple[Tensor, Logs]:
+        """The loss of the joined batch.
+
+        Args:
+            representations: From `represent`, joined.
+
+        Returns:
+            The loss, and the logs; 0 and none for batches of other groups.
+        """
+        if not representations:
+            return torch.zeros(()), {}
+        self.known = self.known.to(representations["query_index"].device)
+        return self.loss_of(representations, relations(representations, self.known))
+
+    @abstractmethod
+    def loss_of(self, joined: Mapping[str, Tensor], related: Relations) -> tuple[Tensor, Logs]:
+        """The loss of a joined batch of this objective's groups.
+
+        Args:
+            joined: From `represent`, joined.
+            related: What its passages are to its questions.
+        """
+
+
+def checked_modalities(names: Sequence[str], key: str) -> list[str]:
+    """The modalities of one side.
+
+    Args:
+        names: As configured.
+        key: The configuration's key, for the message.
+
+    Raises:
+        UsageError: There is none, or an unknown one.
+    """
+    for name in names:
+        if name not in ("text", "image"):
+            raise UsageError(f"unknown modality {name!r} of {key}: {did_you_mean(str(name), ('text', 'image'))}", key)
+    if not names:
+        raise UsageError(f"expected text, image or both for {key}, found none", key)
+    return list(names)
+
+
+def parameter_rows(model: Any, name: str, kind: str) -> Tensor:
+    """A parameter of the model as one row, so that it gets its gradient with the vectors of each micro-batch.
+
+    Args:
+        model: The model.
+        name: The parameter's.
+        kind: The objective's type, for the message.
+
+    Returns:
+        (1, size), or (1,) for a scalar.
+
+    Raises:
+        UsageError: The model has no such parameter.
+    """
+    parameter = getattr(model, name, None)
+    if parameter is None:
+        raise UsageError(
+            f"{kind}: expected a model with the parameter {name}, which this loss learns, found "
+            f"{type(model).__name__} without; set model.type to retriever, or do not learn it"
+        )
+    return parameter[None]
+
+
+def teacher_rows(batch: Mapping[str, Any], kind: str) -> Tensor:
+    """A teacher's scores of the passages of a batch.
+
+    Args:
+        batch: With `teacher` (N,), NaN where the teacher has no score.
+        kind: The objective's type, for the message.
+
+    Raises:
+        UsageError: It has none.
+    """
+    if "teacher" not in batch:
+        raise UsageError(
+            f"{kind}: expected a teacher's scores of the passages, found none; name their file with data.teacher_scores"
+        )
+    return batch["teacher"]
+
+
+def learnt_scale(rows: Tensor) -> Tensor:
+    """exp(t), at most 100, of a learnt logarithm t; at the limit and beyond it keeps a gradient to come back by.
+
+    Args:
+        rows: t of every micro-batch, (batches,), all the same.
+
+    >>> round(learnt_scale(torch.tensor([2.6593, 2.6593])).item(), 2), round(learnt_scale(torch.tensor([9.0])).item())
+    (14.29, 100)
+    """
+    logarithm = rows.mean()
+    beyond = (logarithm.detach() - math.log(LARGEST_SCALE)).clamp(min=0)
+    return (logarithm - beyond).exp()
+
+
+@torch.no_grad()
+def limit_scale(model: Any) -> None:
+    """Set a scale that has grown beyond its limit back to it.
+
+    Args:
+        model: With the parameter `logit_scale`.
+    """
+    model.logit_scale.clamp_(max=math.log(LARGEST_SCALE))

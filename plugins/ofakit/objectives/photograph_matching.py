@@ -1,0 +1,165 @@
+"""Photographs of flat things, made anew in every step, shall find the reference image that they show.
+
+    {"type": "photograph_matching", "recolor": 0.7, "mirror": 0.3, "composite": {"width": [0.4, 1.0]}}
+
+For knowledge bases of flags, logos, covers, banknotes: the images of the passages that answer the training questions
+are the references. The backgrounds are cut out of the questions' own images, where these are least like what they show.
+With each training question comes one pair of a photograph and its reference, both in the same new colours where they
+are recoloured, so that a few references teach the matching of any (`ofakit/preprocessors/photograph_pairs.py`). The
+loss is CLIP's or another of `contrastive`; references that are the same are not each other's negatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ofakit.data.decoding import load_square
+from ofakit.errors import UsageError, did_you_mean
+from ofakit.objectives.contrastive import Contrastive
+from ofakit.preprocessors.composite import Composite
+from ofakit.preprocessors.photograph_pairs import Emblem, PhotographPairs
+
+__all__ = ["PhotographMatching"]
+
+SHARE = 0.34
+"""Of an image's side: how large a background is that is cut out of it."""
+STEPS = 6
+"""Places along each side where one may be cut out."""
+LIKE = 60.0
+"""Colours nearer than this (Euclidean, RGB 0..255) may be of the same thing in another light."""
+
+
+class PhotographMatching(Contrastive):
+    """The contrastive loss of made photographs and their references.
+
+    Args:
+        recolor: Share of pairs in new colours.
+        mirror: Share of recoloured pairs turned left to right, and of those turned upside down.
+        composite: Keys of `Composite`: how photographs are made.
+        loss: `dpr`, `clip` or `infonce`, as of `contrastive`.
+        temperature: As of `contrastive`.
+        learn_temperature: As of `contrastive`.
+
+    Raises:
+        UsageError: A key of `composite` is unknown, or a number is out of its range.
+    """
+
+    def __init__(
+        self,
+        recolor: float = 0.7,
+        mirror: float = 0.3,
+        composite: dict[str, Any] | None = None,
+        loss: Literal["dpr", "clip", "infonce"] = "clip",
+        temperature: float | None = None,
+        learn_temperature: bool | None = None,
+    ) -> None:
+        super().__init__(loss, ("image",), ("image",), temperature, learn_temperature)
+        self.kind = "photograph_matching"
+        known = [field.name for field in fields(Composite)]
+        for key in composite or {}:
+            if key not in known:
+                raise UsageError(f"unknown key 'composite.{key}': {did_you_mean(key, known)}", "composite")
+        self.pairs = PhotographPairs(recolor=recolor, mirror=mirror, composite=Composite(**(composite or {})))
+        self.emblems: list[Emblem] = []
+        self.backgrounds: list[np.ndarray] = []
+
+    def prepare(self, examples: Sequence[Any], bundle: Any, work_dir: Path) -> None:
+        """Take references and backgrounds from the training questions.
+
+        Args:
+            examples: Training questions with images, answered by passages with images.
+            bundle: Its model reads images on both sides.
+            work_dir: Not used.
+
+        Raises:
+            UsageError: There are no images, or the model reads none.
+        """
+        sizes = [bundle.tokenizer[side].image_size for side in ("query", "passage")]
+        if None in sizes:
+            raise UsageError("photograph_matching: expected encoders that read images on both sides")
+        self.pairs.size, self.pairs.reference_size = sizes
+        own = {example.query.image_path for example in examples}
+        references: dict[str, Emblem] = {}
+        backgrounds: dict[str, np.ndarray] = {}
+        for example in examples:
+            shown = [path for path in example.image_paths if path not in own]
+            for path in shown:
+                if path not in references:
+                    references[path] = self.pairs.prepare(Image.open(path))
+            photograph = example.query.image_path
+            if shown and photograph is not None and photograph not in backgrounds:
+                image = load_square(photograph, round(self.pairs.size / SHARE))
+                backgrounds[photograph] = least_like(image, references[shown[0]].regions.palette, self.pairs.size)
+        if not backgrounds:
+            raise UsageError("photograph_matching: expected training questions and passages with images, found none")
+        self.emblems, self.backgrounds = list(references.values()), list(backgrounds.values())
+
+    def view(self, example: Any, rng: np.random.Generator) -> dict[str, Tensor]:
+        """A pair, of a reference that is drawn.
+
+        Args:
+            example: Not looked at.
+            rng: Draws everything.
+
+        Returns:
+            `photograph` and `reference` (3, side, side) uint8; `number` () int64, the same for the same reference in
+            its own colours.
+        """
+        which = int(rng.integers(len(self.emblems)))
+        background = self.backgrounds[int(rng.integers(len(self.backgrounds)))]
+        photograph, reference, recolored = self.pairs(self.emblems[which], background, rng)
+        number = int(rng.integers(2**30, 2**31)) if recolored else which
+        images = {"photograph": photograph, "reference": reference}
+        tensors = {name: torch.from_numpy(pixels.copy()).permute(2, 0, 1) for name, pixels in images.items()}
+        return {**tensors, "number": torch.tensor(number)}
+
+    def represent(self, model: Any, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """The vectors of photographs and references.
+
+        Args:
+            model: A model with `embed`.
+            batch: With the entries of `view`.
+        """
+        photographs, references, number = (
+            batch[f"{self.kind}/{name}"] for name in ("photograph", "reference", "number")
+        )
+        there = torch.ones(len(photographs), dtype=torch.bool, device=photographs.device)
+        vectors = {
+            "queries": model.embed("query", {"images": photographs, "image_mask": there}, self.query),
+            "passages": model.embed("passage", {"images": references, "image_mask": there}, self.passage),
+        }
+        own = batch["query_index"]
+        numbers = {"query_index": own, "owner": own, "passage_index": number, "positive": there}
+        return {**vectors, **numbers, **self.further(model, batch)}
+
+
+def least_like(image: np.ndarray, palette: np.ndarray, size: int) -> np.ndarray:
+    """The square cut of an image that has the smallest share of some colours.
+
+    Args:
+        image: (H, W, 3) uint8, at least `size` a side.
+        palette: (n, 3) uint8.
+        size: Pixels a side of the cut.
+
+    Returns:
+        (size, size, 3) uint8.
+
+    >>> half = np.zeros((4, 4, 3), np.uint8)
+    >>> half[:, 2:] = 255
+    >>> least_like(half, np.array([[255, 255, 255]]), 2).max()
+    np.uint8(0)
+    """
+    distances = np.linalg.norm(image[:, :, None].astype(np.float32) - palette.astype(np.float32), axis=-1)
+    alike = distances.min(-1) < LIKE
+    tops, lefts = (np.unique(np.linspace(0, side - size, STEPS).round().astype(int)) for side in image.shape[:2])
+    shares = {(y, x): alike[y : y + size, x : x + size].mean() for y in tops for x in lefts}
+    top, left = min(shares, key=lambda place: shares[place])
+    return image[top : top + size, left : left + size].copy()

@@ -1,0 +1,85 @@
+"""Runs are scored, written as TREC files, and listed question by question."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ofakit.data.query import Query
+from ofakit.files import write_text
+from ofakit.retrieval.evaluation import score_run
+from ofakit.retrieval.qrels import Qrels
+from ofakit.retrieval.run import Run
+from ofakit.tasks.base import Evaluation
+
+__all__ = ["RankingEvaluation", "score_runs"]
+
+logger = logging.getLogger(__name__)
+
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class RankingEvaluation(Evaluation):
+    """What an evaluation of rankings found.
+
+    Attributes:
+        runs: By system.
+        main: The system whose scores stand at the top.
+    """
+
+    runs: Mapping[str, Run] = field(default_factory=dict)
+    main: str = ""
+
+    def write(self, folder: Path, split: str) -> None:
+        """Write `<split>.json`, `<split>.run.trec`, and `<split>.<system>.run.trec` for each system.
+
+        Args:
+            folder: The folder `eval` of a run.
+            split: The split's name.
+        """
+        for name, run in self.runs.items():
+            run.write(folder / f"{split}.{name}.run.trec")
+        self.runs[self.main].write(folder / f"{split}.run.trec")
+        lines = (json.dumps(dict(row), ensure_ascii=False) for row in self.rows)
+        write_text(folder / f"{split}.predictions.jsonl", "".join(line + "\n" for line in lines))
+        write_text(folder / f"{split}.json", json.dumps(dict(self.scores), indent=1, ensure_ascii=False) + "\n")
+
+
+def score_runs(
+    runs: Mapping[str, Run], main: str, queries: Sequence[Query], qrels: Qrels, metrics: Sequence[str]
+) -> RankingEvaluation:
+    """Score the runs of several systems on the same queries.
+
+    Args:
+        runs: By system.
+        main: The system whose scores stand at the top.
+        queries: What was asked.
+        qrels: What answers it.
+        metrics: Names of `ofakit.scores.ranking`.
+
+    Returns:
+        Its `scores` are those of the main system, `queries`, how many there are, `without_relevant`, how many nothing
+        is known to answer, and by system the scores of each.
+    """
+    found = {name: score_run(run, qrels, metrics) for name, run in runs.items()}
+    for remark in found[main].remarks():
+        logger.warning(remark)
+    counts = {"queries": len(qrels), "without_relevant": len(found[main].without_relevant)}
+    scores: dict[str, Any] = {**found[main].means, **counts, **{name: own.means for name, own in found.items()}}
+    return RankingEvaluation(scores, _rows(runs[main], queries, qrels), runs=runs, main=main)
+
+
+def _rows(run: Run, queries: Sequence[Query], qrels: Qrels) -> list[dict[str, Any]]:
+    """What was found for each query, and where the first relevant passage stands."""
+    rows = []
+    for query in queries:
+        ranking, relevant = run.ranking(query.id), set(qrels.relevant(query.id))
+        first = next((place for place, passage in enumerate(ranking, start=1) if passage in relevant), None)
+        about = {"id": query.id, "question": query.text, "image": query.image_path}
+        rows.append({**about, "relevant": sorted(relevant), "first": first, "found": ranking[:_SHOWN]})
+    return rows

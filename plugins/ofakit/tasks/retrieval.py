@@ -1,0 +1,220 @@
+"""Retrieval: questions with images, passages with images, and which passages answer which question.
+
+    {"task": "multimodal-retrieval", "data": {"reader": {"type": "knowledge_base", …}, "root": "DIR"},
+     "model": {"config": {"encoder": {"type": "ofa", "size": "tiny", …}}},
+     "objectives": [{"type": "contrastive", "query": ["text", "image"], "passage": ["text", "image"]}],
+     "retrieval": {"searchers": {"bm25": {"type": "bm25"}, "dense": {"type": "dense"}}}}
+
+An epoch has one example per training question, with passages that are drawn anew. Evaluation searches the base with
+every searcher and with their fusion; what is left open is chosen on the validation split, and kept with the model.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ofakit.config.retrieval import RetrievalSection
+from ofakit.config.schema import ExperimentConfig
+from ofakit.data import BadExamples
+from ofakit.data.knowledge_base import KnowledgeBase
+from ofakit.data.query import Query
+from ofakit.data.reading import build_reader
+from ofakit.data.training_question import TrainingQuestion, training_questions
+from ofakit.errors import UsageError
+from ofakit.hub import RetrievalBundle, load_retriever
+from ofakit.models.types import MODELS
+from ofakit.objectives.base import Objective
+from ofakit.preprocessors.retrieval import CollateRetrieval, RetrievalPreprocessor
+from ofakit.preprocessors.sides import SideInputs
+from ofakit.retrieval.negatives import read_negatives
+from ofakit.retrieval.qrels import Qrels
+from ofakit.retrieval.search_system import SearchSystem
+from ofakit.retrieval.searchers.base import SearchContext
+from ofakit.retrieval.teacher_scores import read_teacher_scores
+from ofakit.tasks._retrieval_evaluation import RankingEvaluation, score_runs
+from ofakit.tasks.base import EvaluationLoading, Task
+
+__all__ = ["Retrieval"]
+
+
+class Retrieval(Task[RetrievalBundle]):
+    """Find the passages that answer a question.
+
+    Args:
+        config: The experiment.
+
+    Raises:
+        UsageError: `retrieval.searchers` names what there is not.
+    """
+
+    name = "multimodal-retrieval"
+    usual_model = "retriever"
+    usual_objectives = ({"type": "contrastive"},)
+    usual_score = "mrr@100"
+
+    def __init__(self, config: ExperimentConfig) -> None:
+        super().__init__(config)
+        self.system = SearchSystem(config.retrieval, naming=config.naming_the_file)
+        self._bases: dict[str | None, KnowledgeBase] = {}
+
+    def read(self, given: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """The questions of every split.
+
+        Args:
+            given: Lists of `Query` in memory by split, instead of the reader's.
+
+        Raises:
+            UsageError: The reader is not one of a knowledge base.
+        """
+        data = self.config.data
+        self.reader = build_reader(self.config)
+        if not hasattr(self.reader, "passages"):
+            raise UsageError(
+                f"data.reader {data.reader.type!r} has no passages to search; take knowledge_base, or image_text "
+                "around a reader of captions"
+            )
+        for name, split in (("train", data.train), ("val", data.val), ("test", data.test)):
+            if given.get(name) is not None:
+                self.examples[name] = list(given[name])
+            elif split is not None and split.partition("[")[0].partition("+")[0] in self.reader.splits():
+                self.examples[name] = self.reader.read(split)
+        return self.examples
+
+    def base(self, name: str) -> KnowledgeBase:
+        """The passages that the questions of a split are asked of.
+
+        Args:
+            name: "train", "val" or "test".
+        """
+        by_split = getattr(self.reader, "passages_by_split", False)
+        split = getattr(self.config.data, name) if by_split else None
+        if split not in self._bases:
+            self._bases[split] = KnowledgeBase(list(self.reader.passages(split)))
+        return self._bases[split]
+
+    def build_bundle(self, path: str | None = None) -> RetrievalBundle:
+        """The retriever to start from, with what its sides read.
+
+        Args:
+            path: A model directory or hub id instead of the configuration's.
+
+        Raises:
+            UsageError: The checkpoint or a tokenizer is missing or does not fit.
+        """
+        config = self.config
+        section = config.model if path is None else config.model.model_copy(update={"path": path})
+        if section.path is not None and not section.path.endswith((".bin", ".safetensors", ".pt")):
+            bundle = load_retriever(section.path, allow_partial=section.allow_partial)
+            said = {**bundle.retrieval.model_dump(), **config.retrieval.model_dump(exclude_unset=True)}
+            bundle.retrieval = RetrievalSection(**said)
+            return bundle
+        model_type = section.type or self.usual_model
+        kind = MODELS.build({"type": model_type})
+        with config.naming_the_file("model", "config"):
+            tokenizer = kind.tokenizer(section, self._texts())
+            model = kind.build(section, tokenizer)
+        return RetrievalBundle(model, tokenizer, config.retrieval, model_type=model_type)
+
+    def adopt(self, bundle: RetrievalBundle) -> None:
+        """Search as the bundle does, with what was fitted with it.
+
+        Args:
+            bundle: The model that is trained or evaluated.
+        """
+        self.config.retrieval = bundle.retrieval
+        self.system = SearchSystem(bundle.retrieval, bundle.fitted, self.config.naming_the_file)
+
+    def training_examples(
+        self, examples: Sequence[Query], objectives: Mapping[str, Objective], bad: BadExamples
+    ) -> list[TrainingQuestion]:
+        """The questions that a passage of the base answers.
+
+        Args:
+            examples: The training split.
+            objectives: Not looked at.
+            bad: Counts and lists what is left out.
+        """
+        file = self.config.data.negatives
+        return training_questions(examples, self.base("train"), bad, None if file is None else read_negatives(file))
+
+    def preprocessor(self, bundle: RetrievalBundle, mode: str) -> Callable[..., dict[str, Any]]:
+        """From a training question to what both sides read of it.
+
+        Args:
+            bundle: The model.
+            mode: "train"; an evaluation encodes by itself.
+        """
+        section, scores = self.config.retrieval, self.config.data.teacher_scores
+        teacher = None if scores is None else read_teacher_scores(scores)
+        base = self.base("train" if "train" in self.examples else "test")
+        query, passage = self._sides(bundle)
+        return RetrievalPreprocessor(query, passage, base, section.positives, section.hard_negatives, teacher)
+
+    def collator(self, bundle: RetrievalBundle) -> Callable[..., dict[str, Any]]:
+        """From those of several questions to a batch.
+
+        Args:
+            bundle: The model.
+        """
+        return CollateRetrieval(*self._sides(bundle))
+
+    def image_size(self, bundle: RetrievalBundle) -> int | None:
+        """Pixels a side that images are kept decoded in; None where neither side reads images.
+
+        Args:
+            bundle: The model.
+        """
+        sizes = [reading.image_size for reading in bundle.tokenizer.values() if reading.image_size is not None]
+        return max([*sizes, self.config.preprocessor.max_image_size or 0]) if sizes else None
+
+    def evaluate(
+        self, bundle: RetrievalBundle, examples: Sequence[Query], loading: EvaluationLoading
+    ) -> RankingEvaluation | None:
+        """Search for every question, and score the rankings.
+
+        Args:
+            bundle: The model.
+            examples: A split. On the validation split what the configuration leaves open is chosen; of another split
+                this is done first where it has not been.
+            loading: Says which process this is.
+        """
+        self.system.take(bundle.fitted)
+        name = next((name for name, own in self.examples.items() if own is examples), "test")
+        val = self.examples.get("val")
+        if name != "val" and self.system.needs_fitting and val:
+            self.evaluate(bundle, val, loading)
+        section = self.config.evaluation
+        context = SearchContext(
+            bundle=bundle,
+            processes=loading.processes,
+            batch_size=section.dataloader.batch_size_per_gpu,
+            precision=section.precision,
+        )
+        self.system.prepare(self.base(name), context)
+        qrels = Qrels.of(examples)
+        runs = self.system.fit(examples, qrels) if name == "val" else self.system.rank(examples)
+        bundle.fitted = self.system.fitted
+        if not loading.processes.is_main:
+            return None
+        return score_runs(runs, self.system.main, examples, qrels, self.config.retrieval.metrics)
+
+    def _sides(self, bundle: RetrievalBundle) -> tuple[SideInputs, SideInputs]:
+        """How questions and passages are read in training."""
+        prompts, section = bundle.model.settings.prompts, self.config.preprocessor
+
+        def inputs(side: Any) -> SideInputs:
+            return SideInputs(
+                bundle.tokenizer[side], prompts.get(side, ""), self.config.retrieval.title_separator,
+                section.max_image_size, section.horizontal_flip,
+            )  # fmt: skip
+
+        return inputs("query"), inputs("passage")
+
+    def _texts(self) -> list[str]:
+        """What vocabularies are trained on: the base and the training questions."""
+        train = self.examples.get("train", [])
+        name = "train" if train else "test"
+        passages = (passage.titled(self.config.retrieval.title_separator) for passage in self.base(name))
+        return [text for text in itertools.chain(passages, (query.text or "" for query in train)) if text]

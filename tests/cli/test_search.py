@@ -1,0 +1,100 @@
+"""The tool that searches: its files, its last line, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from ofakit.cli import search
+from ofakit.retrieval.run import Run
+from ofakit.trainers import Trainer
+
+from tests.cli.conftest import last_line
+from tests.tasks.small_retrieval import QUESTIONS, base_config
+from tests.trainers.conftest import trained
+
+BM25 = Path(__file__).resolve().parents[2] / "configs" / "retrieval" / "bm25.json"
+CORPUS = [{"id": "p0", "text": "a red flag"}, {"id": "p1", "text": "a blue flag"}, {"id": "p2", "text": "a star"}]
+ASKED = [{"id": "q0", "text": "blue"}, {"id": "q1", "text": "star"}, {"id": "q2", "text": "zzz"}]
+
+
+@pytest.fixture
+def files(tmp_path):
+    for name, rows in (("corpus", CORPUS), ("queries", ASKED)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "qrels.trec").write_text("q0 0 p1 1\nq1 0 p2 1\nq2 0 p0 1\n")
+    return tmp_path
+
+
+def searched(capsys, conf, *arguments, **settings):
+    given = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    code = search.main(["--conf", str(conf), *map(str, arguments), *given])
+    printed = capsys.readouterr()
+    return last_line(printed.out) if code == 0 else printed.err
+
+
+def of_files(folder, **more):
+    return {name: folder / f"{name}.jsonl" for name in ("corpus", "queries")} | more
+
+
+def test_files_are_searched_and_scored(files, capsys):
+    out = files / "new" / "bm25.trec"
+    found = searched(capsys, BM25, **of_files(files, qrels=files / "qrels.trec", run=out))
+    assert found["mrr@100"] == found["p@1"] == pytest.approx(2 / 3)
+    assert {"map", "mrr@100", "p@1", "p@20", "hit@20", "ndcg@10"} <= found.keys()
+    assert (found["passages"], found["queries"], found["without_relevant"]) == (3, 3, 0)
+    run = Run.read(out)
+    assert run.ranking("q0")[0] == "p1" and run.ranking("q1") == ["p2"] and run.name == "bm25"
+
+
+def test_without_judgements_it_says_what_was_searched(files, capsys):
+    found = searched(capsys, BM25, **of_files(files))
+    assert found.keys() == {"passages", "queries", "run", "seconds"} and found["run"] is None
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The configuration of a retriever that was trained and evaluated."""
+    hooks = [{"type": "EvaluationHook", "interval": 1}, {"type": "BestSnapshotHook"}]
+    config = base_config(tmp_path_factory.mktemp("search"), train={"hooks": hooks, "max_epochs": 1})
+    trained(config)
+    return Path(config.work_dir) / "conf.json"
+
+
+def test_a_trained_retriever_ranks_as_its_evaluation_did(run, capsys, tmp_path):
+    runs = tmp_path / "runs"
+    found = searched(capsys, run, "--split", "test", "--runs", runs, "--device", "cpu", run=tmp_path / "fused.trec")
+    again = Trainer(model=str(run.parent / "best"), experiment=base_config(tmp_path, train={"hooks": []}), device="cpu")
+    scores = again.evaluate(split="test")
+    for name in ("bm25", "dense", "fused"):
+        assert found[name] == pytest.approx(scores[name])
+    assert {path.name for path in runs.iterdir()} == {"bm25.trec", "dense.trec", "fused.trec"}
+    assert (tmp_path / "fused.trec").read_bytes() == (runs / "fused.trec").read_bytes()
+
+
+def test_other_questions_are_asked_of_the_same_base(run, capsys, tmp_path):
+    asked = [{"id": "new", "question": "its capital", "image": "red.png"}, {"id": "odd", "question": ""}]
+    (tmp_path / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
+    found = searched(capsys, run, queries=tmp_path / "asked.jsonl", run=tmp_path / "out.trec")
+    assert (found["queries"], found["passages"]) == (2, 5) and "mrr@100" not in found
+    ranked = Run.read(tmp_path / "out.trec")
+    assert len(ranked.ranking("new")) == 5 and "odd" not in ranked
+
+
+def test_a_broken_image_leaves_the_other_questions_their_rankings(run, capsys, tmp_path):
+    asked = [{**row, "image": "gone.png"} if row["id"] == "q0" else row for row in QUESTIONS]
+    (tmp_path / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
+    searched(capsys, run, "--runs", tmp_path / "runs", queries=tmp_path / "asked.jsonl")
+    dense = Run.read(tmp_path / "runs" / "dense.trec")
+    assert "q0" not in dense and len(dense.ranking("q1")) == 5
+    assert "q0" in Run.read(tmp_path / "runs" / "fused.trec")
+
+
+def test_bad_usage_is_told(files, capsys, run, tmp_path):
+    assert "no file" in searched(capsys, BM25, **of_files(files, qrels=files / "qrel.trec"))
+    assert "--set corpus=FILE" in searched(capsys, BM25)
+    joined = {"retrieval.searchers": '{"a": {"type": "bm25"}, "b": {"type": "bm25", "k1": 0.5}}'}
+    assert "train and evaluate first, which fits" in searched(capsys, BM25, **of_files(files), **joined)
+    assert "no model to score" in searched(capsys, run, work_dir=tmp_path / "nowhere")
+    assert "it is a folder" in searched(capsys, BM25, **of_files(files, run=files))

@@ -1,0 +1,104 @@
+"""Made photographs find their references."""
+
+from __future__ import annotations
+
+import pickle
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from ofakit.data.query import Query
+from ofakit.errors import UsageError
+from ofakit.models.reading import Reading
+from ofakit.objectives import OBJECTIVES
+from ofakit.objectives.photograph_matching import PhotographMatching, least_like
+from PIL import Image
+
+
+class Colours(torch.nn.Module):
+    """Embeds an image as the mean colour of its middle."""
+
+    def __init__(self):
+        super().__init__()
+        self.logit_scale = torch.nn.Parameter(torch.tensor(3.0))
+
+    def embed(self, side, inputs, modalities):
+        assert modalities == ["image"] and inputs["image_mask"].all()
+        height = inputs["images"].shape[2]
+        middle = inputs["images"][:, :, height // 3 : -height // 3, height // 3 : -height // 3]
+        return middle.float().mean((2, 3)) - 127.5
+
+
+@pytest.fixture
+def examples(tmp_path):
+    """Four flags of one colour each, and questions with photographs of noise."""
+    found = []
+    for number, colour in enumerate([(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0)]):
+        flag, photograph = tmp_path / f"flag{number}.png", tmp_path / f"photo{number}.png"
+        Image.new("RGB", (60, 40), colour).save(flag)
+        Image.fromarray(np.random.default_rng(number).integers(0, 256, (60, 60, 3)).astype(np.uint8)).save(photograph)
+        query = Query(str(number), "which", str(photograph), {"p": 1})
+        found.append(SimpleNamespace(query=query, image_paths=(str(photograph), str(flag))))
+    return found
+
+
+def prepared(examples, **keys):
+    objective = OBJECTIVES.build({"type": "photograph_matching", **keys})
+    bundle = SimpleNamespace(tokenizer={"query": Reading(None, 48), "passage": Reading(None, 24)}, model=Colours())
+    objective.prepare(examples, bundle, None)
+    objective.begin(bundle, None, False)
+    return objective, bundle.model
+
+
+def batch_of(objective, count=8, seed=0):
+    views = [objective.view(None, np.random.default_rng([seed, number])) for number in range(count)]
+    batch = {f"photograph_matching/{key}": torch.stack([view[key] for view in views]) for key in views[0]}
+    return {**batch, "query_index": torch.arange(count)}
+
+
+def test_pairs_have_the_sizes_that_the_sides_read_and_follow_from_their_generator(examples):
+    objective, _ = prepared(examples)
+    assert (len(objective.emblems), len(objective.backgrounds)) == (4, 4)
+    first, again = batch_of(objective), batch_of(pickle.loads(pickle.dumps(objective)))
+    assert first["photograph_matching/photograph"].shape == (8, 3, 48, 48)
+    assert first["photograph_matching/reference"].shape == (8, 3, 24, 24)
+    assert all(torch.equal(first[key], again[key]) for key in first)
+
+
+def test_what_shows_the_reference_is_found(examples):
+    objective, model = prepared(examples, recolor=0.0)
+    loss, logs = objective(model, batch_of(objective, 16), 1, 0)
+    assert logs["accuracy"][1] == 16 and logs["accuracy"][0] >= 14 and loss < 1
+    loss.backward()
+    assert model.logit_scale.grad is not None
+
+
+def test_equal_references_are_no_negatives_and_recoloured_ones_are_apart(examples):
+    objective, model = prepared(examples, recolor=0.0)
+    numbers = batch_of(objective, 32)["photograph_matching/number"]
+    assert len(set(numbers.tolist())) == 4
+    same = {key: value[numbers == numbers[0]] for key, value in batch_of(objective, 32).items()}
+    assert objective(model, same, 1, 0)[0].item() == 0, "there is nothing to tell apart"
+    recoloured, _ = prepared(examples, recolor=1.0)
+    assert len(set(batch_of(recoloured, 32)["photograph_matching/number"].tolist())) == 32
+
+
+def test_backgrounds_are_cut_where_the_photograph_shows_something_else():
+    image = np.full((50, 50, 3), (250, 10, 10), np.uint8)
+    image[30:, :25] = (30, 90, 40)
+    cut = least_like(image, np.array([(255, 0, 0)], np.uint8), 20)
+    assert cut.shape == (20, 20, 3) and (cut == (30, 90, 40)).all()
+
+
+def test_what_cannot_be_made_is_refused(examples):
+    with pytest.raises(UsageError, match="unknown key 'composite.widht': did you mean 'width'"):
+        PhotographMatching(composite={"widht": [0.1, 0.2]})
+    objective = PhotographMatching()
+    reads = {"query": Reading(None, 48), "passage": Reading(None, None)}
+    with pytest.raises(UsageError, match="expected encoders that read images on both sides"):
+        objective.prepare(examples, SimpleNamespace(tokenizer=reads), None)
+    reads["passage"] = Reading(None, 24)
+    blind = [SimpleNamespace(query=Query("1", "what"), image_paths=())]
+    with pytest.raises(UsageError, match="with images, found none"):
+        objective.prepare(blind, SimpleNamespace(tokenizer=reads), None)

@@ -1,0 +1,107 @@
+"""Qrels: from queries and files and back, grown by runs, joined; queries without a relevant passage stay."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ofakit.data.query import Query
+from ofakit.errors import UsageError
+from ofakit.retrieval import Qrels, Run
+
+from tests.golden_rankings import qrels_file
+
+ids = st.text("ab01é", min_size=1, max_size=3)
+gains = st.dictionaries(ids, st.dictionaries(ids, st.sampled_from([-1.0, 0.0, 0.25, 1.0, 4.0]), max_size=4), max_size=4)
+
+
+@settings(deadline=None, max_examples=50)
+@given(gains)
+def test_what_is_written_is_read_again_with_every_query(tmp_path_factory, known):
+    path = tmp_path_factory.mktemp("qrels") / "a.trec"
+    Qrels(known).write(path)
+    assert dict(Qrels.read(path)) == known and list(Qrels.read(path)) == list(known)
+
+
+def test_lines_are_those_of_trec(tmp_path):
+    Qrels({"q1": {"a": 1, "b": 0.5}, "q2": {}}).write(tmp_path / "a.trec")
+    assert (tmp_path / "a.trec").read_text() == "q1 0 a 1\nq1 0 b 0.5\nq2 0 - 0\n"
+
+
+def test_queries_say_what_is_relevant_to_them():
+    queries = [Query("q1", "x", relevant={"a": 2.0, "b": 0.0}), Query("q2", "y")]
+    qrels = Qrels.of(queries)
+    assert dict(qrels) == {"q1": {"a": 2.0, "b": 0.0}, "q2": {}} and qrels.mode == "provenance"
+    assert (qrels.relevant("q1"), qrels.relevant("q2"), qrels.relevant("q3")) == (["a"], [], [])
+    assert qrels.without_relevant == ["q2"]
+    assert repr(qrels) == "Qrels(2 queries, 2 gains, provenance)"
+
+
+def test_graded_qrels_are_read(shared):
+    qrels = Qrels.read(qrels_file(shared, "cranfield_test"))
+    assert (len(qrels), sum(map(len, qrels.values()))) == (60, 485)
+    assert {gain for known in qrels.values() for gain in known.values()} == {0.0, 1.0, 2.0, 3.0, 4.0}
+
+
+def test_pooling_adds_what_runs_found_and_is_asked_once():
+    asked = []
+
+    def relevance(query, passage):
+        asked.append((query, passage))
+        return float(passage in "xz")
+
+    runs = [Run({"q1": {"x": 2.0, "y": 1.0}, "other": {"x": 1.0}}), Run({"q1": {"x": 5.0, "z": 4.0, "a": 1.0}})]
+    qrels = Qrels({"q1": {"a": 1.0}, "q2": {}})
+    pooled = qrels.pooled(runs, relevance)
+    assert dict(pooled) == {"q1": {"a": 1.0, "x": 1.0, "z": 1.0}, "q2": {}} and pooled.mode == "pooled"
+    assert asked == [("q1", "x"), ("q1", "y"), ("q1", "z")]
+    assert dict(qrels) == {"q1": {"a": 1.0}, "q2": {}} and qrels.mode == "provenance"
+
+
+def test_the_union_does_not_depend_on_the_order():
+    first, second = Qrels({"q1": {"a": 1.0, "b": 0.0}}, "pooled"), Qrels({"q1": {"b": 2.0}, "q2": {}})
+    assert dict(first.union(second)) == dict(second.union(first)) == {"q1": {"a": 1.0, "b": 2.0}, "q2": {}}
+    assert first.union(second).mode == second.union(first).mode == "pooled"
+    assert second.union(second).mode == "provenance"
+
+
+def test_qrels_pooled_from_each_run_have_the_union_of_qrels_pooled_from_all():
+    qrels, relevance = Qrels({"q": {}}), lambda query, passage: float(passage < "c")
+    runs = [Run({"q": {"a": 1.0, "d": 0.5}}), Run({"q": {"b": 1.0}})]
+    one, two = (qrels.pooled([run], relevance) for run in runs)
+    assert dict(one.union(two)) == dict(qrels.pooled(runs, relevance)) == {"q": {"a": 1.0, "b": 1.0}}
+
+
+def test_a_repeated_judgement_is_refused_with_both_lines(tmp_path):
+    (tmp_path / "a.trec").write_text("q1 0 a 1\nq2 0 a 1\nq1 0 a 1\n")
+    with pytest.raises(UsageError, match=r"a\.trec: lines 1 and 3: query 'q1' has passage 'a' twice; keep one"):
+        Qrels.read(tmp_path / "a.trec")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("q1 0 a\n", "line 1: expected 4 columns, `query 0 passage gain`, found 3"),
+        ("q1 0 a 1\nq1 0 b yes\n", "line 2: query 'q1', passage 'b': expected a finite number as gain, found 'yes'"),
+        ("q1 0 b nan\n", "expected a finite number as gain, found 'nan'"),
+    ],
+)
+def test_lines_that_are_none_are_refused(tmp_path, text, message):
+    (tmp_path / "a.trec").write_text(text)
+    with pytest.raises(UsageError, match=message):
+        Qrels.read(tmp_path / "a.trec")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Qrels({"q": {"a": float("nan")}}), "query 'q', passage 'a': expected a finite gain, found nan"),
+        (lambda: Qrels({}, "guessed"), "expected the mode of qrels to be 'provenance' or 'pooled', found 'guessed'"),
+        (lambda: Qrels.of([Query("q"), Query("r"), Query("q")]), "queries 1 and 3 share the id 'q'"),
+        (lambda: Qrels({"q": {"a b": 1}}).write("x"), "x: expected ids without white space"),
+        (lambda: Qrels({"q": {"a": 0.5}}).to_ranx(), "ranx takes whole gains only, found 0.5"),
+    ],
+)
+def test_bad_usage_is_refused(make, message):
+    with pytest.raises(UsageError, match=message):
+        make()
