@@ -60,10 +60,11 @@ class Dense(Searcher):
         self.units: list[str] = []
         self.index: VectorSearch
         self.queries: Embedder
+        self.encoded: tuple[KnowledgeBase, str] | None = None
         self.context = SearchContext()
 
     def prepare(self, base: KnowledgeBase, context: SearchContext) -> None:
-        """Encode a base.
+        """Encode a base, unless it is encoded already with the same weights.
 
         Args:
             base: The passages.
@@ -85,13 +86,17 @@ class Dense(Searcher):
                 f"expected vectors of one width for queries of {' and '.join(self.queries.modalities)} and passages of "
                 f"{' and '.join(passages.modalities)}, found {self.queries.dimension} and {passages.dimension}"
             )
-        self.base, self.context = base, context
+        self.context = context
+        if self.encoded == (base, passages.fingerprint):
+            return
+        self.base, self.encoded = base, None
         self.units, items = representatives(base, passages.modalities) if self.unit == "article" else _all(base)
         if not items:
             raise UsageError(f"no passage of the base has {' and '.join(passages.modalities)} to search by", "passage")
         embedded = embed_all(passages, items, context)
         self.places = embedded.places
         self.index = VectorSearch(embedded.vectors, self.metric or context.section.index.metric)
+        self.encoded = (base, passages.fingerprint)
 
     def search(self, queries: Sequence[Query], k: int) -> Run:
         """Rank passages.
