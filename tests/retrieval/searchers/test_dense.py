@@ -12,6 +12,7 @@ from ofakit.data.query import Query
 from ofakit.errors import UsageError
 from ofakit.hub import RetrievalBundle, save_bundle
 from ofakit.inference.embedder import Embedder
+from ofakit.retrieval import vector_search
 from ofakit.retrieval.index_building import write_index
 from ofakit.retrieval.searchers import SEARCHERS
 from ofakit.retrieval.searchers.base import SearchContext
