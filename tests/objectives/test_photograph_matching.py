@@ -12,7 +12,7 @@ from ofakit.data.query import Query
 from ofakit.errors import UsageError
 from ofakit.models.reading import Reading
 from ofakit.objectives import OBJECTIVES
-from ofakit.objectives.photograph_matching import PhotographMatching, least_like
+from ofakit.objectives.photograph_matching import PhotographMatching, least_like, reflected
 from PIL import Image
 
 
@@ -67,7 +67,7 @@ def test_pairs_have_the_sizes_that_the_sides_read_and_follow_from_their_generato
 
 
 def test_what_shows_the_reference_is_found(examples):
-    objective, model = prepared(examples, recolor=0.0)
+    objective, model = prepared(examples, recolor=0.0, composite={"width": [0.8, 1.0]})
     loss, logs = objective(model, batch_of(objective, 16), 1, 0)
     assert logs["accuracy"][1] == 16 and logs["accuracy"][0] >= 14 and loss < 1
     loss.backward()
@@ -89,6 +89,12 @@ def test_backgrounds_are_cut_where_the_photograph_shows_something_else():
     image[30:, :25] = (30, 90, 40)
     cut = least_like(image, np.array([(255, 0, 0)], np.uint8), 20)
     assert cut.shape == (20, 20, 3) and (cut == (30, 90, 40)).all()
+
+
+def test_a_piece_is_repeated_in_mirrors():
+    piece = np.arange(3, dtype=np.uint8)[:, None, None].repeat(3, 1).repeat(3, 2)
+    found = reflected(piece, 8)
+    assert found.shape == (8, 8, 3) and found[:, 0, 0].tolist() == [1, 0, 0, 1, 2, 2, 1, 0]
 
 
 def test_what_cannot_be_made_is_refused(examples):

@@ -29,8 +29,10 @@ from ofakit.preprocessors.photograph_pairs import Emblem, PhotographPairs
 
 __all__ = ["PhotographMatching"]
 
+ROOM = 1.35
+"""Backgrounds are this much larger than photographs, so that there is something to cut."""
 SHARE = 0.34
-"""Of an image's side: how large a background is that is cut out of it."""
+"""Of an image's side: how large the piece is whose reflections make a background, as sharp as the image is."""
 STEPS = 6
 """Places along each side where one may be cut out."""
 LIKE = 60.0
@@ -96,8 +98,9 @@ class PhotographMatching(Contrastive):
                     references[path] = self.pairs.prepare(Image.open(path))
             photograph = example.query.image_path
             if shown and photograph is not None and photograph not in backgrounds:
-                image = load_square(photograph, round(self.pairs.size / SHARE))
-                backgrounds[photograph] = least_like(image, references[shown[0]].regions.palette, self.pairs.size)
+                image = load_square(photograph, round(ROOM * self.pairs.size))
+                piece = least_like(image, references[shown[0]].regions.palette, round(SHARE * len(image)))
+                backgrounds[photograph] = reflected(piece, len(image))
         if not backgrounds:
             raise UsageError("photograph_matching: expected training questions and passages with images, found none")
         self.emblems, self.backgrounds = list(references.values()), list(backgrounds.values())
@@ -139,6 +142,21 @@ class PhotographMatching(Contrastive):
         own = batch["query_index"]
         numbers = {"query_index": own, "owner": own, "passage_index": number, "positive": there}
         return {**vectors, **numbers, **self.further(model, batch)}
+
+
+def reflected(piece: np.ndarray, size: int) -> np.ndarray:
+    """A piece of an image, repeated in mirrors to all sides.
+
+    Args:
+        piece: (h, h, 3) uint8.
+        size: Pixels a side of the result, at least h.
+
+    Returns:
+        (size, size, 3) uint8, the piece in its middle.
+    """
+    before = (size - len(piece)) // 2
+    margin = (before, size - len(piece) - before)
+    return np.pad(piece, (margin, margin, (0, 0)), mode="symmetric")
 
 
 def least_like(image: np.ndarray, palette: np.ndarray, size: int) -> np.ndarray:
