@@ -14,6 +14,7 @@ from ofakit.errors import UsageError
 from ofakit.objectives import OBJECTIVES
 from ofakit.objectives._retrieval import RetrievalObjective, learnt_scale
 from ofakit.trainers.gradient_cache import joined_loss
+from ofakit.trainers.update import _RunOnce
 from torch.utils import backend_registration
 
 from tests.objectives.small_retriever import (
@@ -40,7 +41,7 @@ LOSSES = {
         "hardness_of": "in_batch_negatives",
     },
     "margin_mse": {"type": "margin_mse", **BOTH},
-    "kl": {"type": "kl_distillation", "temperature": 2.0, "min_max": True},
+    "kl": {"type": "kl_distillation", "temperature": 2.0, "min_max": True, **BOTH},
     "joint": {"type": "joint_contrastive"},
 }
 each_loss = pytest.mark.parametrize("name", LOSSES)
@@ -68,8 +69,12 @@ def gradients_by_updates(name, batches, processes=ONE):
 
 
 def test_every_objective_of_retrieval_is_looked_at():
-    kinds = {kind for kind in OBJECTIVES.names() if issubclass(OBJECTIVES.get(kind), RetrievalObjective)}
-    assert {spec["type"] for spec in LOSSES.values()} == kinds
+    """But for those that look at something else than questions and passages of the batch."""
+    members = {kind: OBJECTIVES.get(kind) for kind in OBJECTIVES.names()}
+    usual = RetrievalObjective.represent
+    assert {spec["type"] for spec in LOSSES.values()} == {
+        kind for kind, member in members.items() if getattr(member, "represent", None) is usual
+    }
 
 
 @each_loss
@@ -175,6 +180,37 @@ def test_numbers_of_any_size_stay_finite(name):
     loss, _, gradients = gradients_at_once(name, whole_batch(), model)
     assert loss >= 0 and loss < float("inf")
     assert all(gradient.isfinite().all() for gradient in gradients.values())
+
+
+@pytest.mark.parametrize("counts", [[QUESTIONS], [7, 5]])
+def test_several_objectives_share_what_the_model_makes_of_a_batch(counts):
+    """With dropout: each has the masks of its first pass, which are those of the one that asked first."""
+    names, shares = ["dpr", "kl", "margin_mse", "joint"], [1.0, 0.5, 0.25, 2.0]
+    batches = micro_batches(whole_batch(), counts)
+
+    def gradients(updated, weights):
+        model, seen = SmallRetriever(0.4).double().train(), []
+        handles = [side.register_forward_hook(lambda *_: seen.append(1)) for side in model.sides.values()]
+        updater = plain_updater(model, {name: objective_of(name, model) for name in updated}, weights, ONE)
+        torch.manual_seed(5)
+        found = update_gradients(updater, batches, 0)
+        [handle.remove() for handle in handles]
+        return found, len(seen)
+
+    together, passes = gradients(names, shares)
+    # dpr, kl and margin_mse have two vectors in common; joint has three of its own
+    assert passes == (2 + 3) * len(counts) * (1 if len(counts) == 1 else 2)
+    model = SmallRetriever(0.4).double().train()
+    objectives = [objective_of(name, model) for name in names]
+    torch.manual_seed(5)
+    views = [_RunOnce(model) for _ in batches]
+    total = 0
+    for objective, share in zip(objectives, shares, strict=True):
+        parts = [objective.represent(view, batch) for view, batch in zip(views, batches, strict=True)]
+        total += share * objective.loss({key: torch.cat([part[key] for part in parts]) for key in parts[0]})[0]
+    total.backward()
+    wanted = {name: parameter.grad for name, parameter in model.named_parameters()}
+    assert all((together[name] - wanted[name]).norm() < 1e-12 * (1 + wanted[name].norm()) for name in wanted)
 
 
 ELSEWHERE = """

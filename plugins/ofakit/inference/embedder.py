@@ -75,7 +75,7 @@ class Embedder:
         self.model = cast(Retriever, bundle.model.prepare_for_inference()).to(self.device)
         self.inputs = side_inputs(bundle, side, self.modalities)
         self.dimension = bundle.model.dimension(side, self.modalities)
-        self.description = _description(bundle, side, self.modalities)
+        self.description: Mapping[str, Any] = _description(bundle, side, self.modalities)
         said = f"{bundle.model.fingerprint()}{sorted(self.description.items())!r}"
         self.fingerprint = hashlib.blake2b(said.encode(), digest_size=12).hexdigest()
 

@@ -51,7 +51,12 @@ class RankingEvaluation(Evaluation):
 
 
 def score_runs(
-    runs: Mapping[str, Run], main: str, queries: Sequence[Query], qrels: Qrels, metrics: Sequence[str]
+    runs: Mapping[str, Run],
+    main: str,
+    queries: Sequence[Query],
+    qrels: Qrels,
+    metrics: Sequence[str],
+    fitted: Mapping[str, Any] | None = None,
 ) -> RankingEvaluation:
     """Score the runs of several systems on the same queries.
 
@@ -61,16 +66,19 @@ def score_runs(
         queries: What was asked.
         qrels: What answers it.
         metrics: Names of `ofakit.scores.ranking`.
+        fitted: What was chosen on the validation split, by searcher, and the weights of the fusion.
 
     Returns:
         Its `scores` are those of the main system, `queries`, how many there are, `without_relevant`, how many nothing
-        is known to answer, and by system the scores of each.
+        is known to answer, by system the scores of each, and `fitted` where something was chosen.
     """
     found = {name: score_run(run, qrels, metrics) for name, run in runs.items()}
     for remark in found[main].remarks():
         logger.warning(remark)
     counts = {"queries": len(qrels), "without_relevant": len(found[main].without_relevant)}
     scores: dict[str, Any] = {**found[main].means, **counts, **{name: own.means for name, own in found.items()}}
+    if fitted:
+        scores["fitted"] = dict(fitted)
     return RankingEvaluation(scores, _rows(runs[main], queries, qrels), runs=runs, main=main)
 
 

@@ -198,7 +198,7 @@ class Retrieval(Task[RetrievalBundle]):
         bundle.fitted = self.system.fitted
         if not loading.processes.is_main:
             return None
-        return score_runs(runs, self.system.main, examples, qrels, self.config.retrieval.metrics)
+        return score_runs(runs, self.system.main, examples, qrels, self.config.retrieval.metrics, self.system.fitted)
 
     def _sides(self, bundle: RetrievalBundle) -> tuple[SideInputs, SideInputs]:
         """How questions and passages are read in training."""

@@ -38,12 +38,12 @@ class Replay:
     random: Sequence[Tensor]
     kept: Mapping[str, Tensor] | None = None
 
-    def surrogate(self, objective: JoinedObjective, model: nn.Module, batch: Mapping[str, Any]) -> Tensor:
+    def surrogate(self, objective: JoinedObjective, model: Any, batch: Mapping[str, Any]) -> Tensor:
         """A scalar whose gradient is the micro-batch's share of that of the loss; 0 where nothing of it is learnt.
 
         Args:
             objective: The one that this was made for.
-            model: Its model, in the mode of the first pass.
+            model: Its model in the mode of the first pass, or what stands in its place for this micro-batch.
             batch: The micro-batch.
         """
         found = self.kept
@@ -80,6 +80,7 @@ def joined_loss(
     processes: Processes,
     precision: str = "fp32",
     weight: float = 1.0,
+    views: Sequence[Any] | None = None,
 ) -> JoinedLoss:
     """Run the first pass. Neither buffers of the model, such as batch-norm statistics, nor weights change by it.
 
@@ -92,14 +93,15 @@ def joined_loss(
         processes: Those that train together.
         precision: What `represent` computes in; the loss computes in fp32 or more.
         weight: Factor on the gradients.
+        views: For each micro-batch what `represent` is given in the place of the model; None: the model itself.
     """
     whole = len(batches) == 1 and processes.world_size == 1
     buffers = [] if whole else [(buffer, buffer.clone()) for buffer in model.buffers()]
     states, found = [], []
     with torch.set_grad_enabled(whole), autocast(processes.device, precision):
-        for batch in batches:
+        for batch, view in zip(batches, views or [model] * len(batches), strict=True):
             states.append(_generators(model))
-            found.append(objective.represent(model, batch))
+            found.append(objective.represent(view, batch))
         for buffer, before in buffers:
             buffer.copy_(before)
     detached = [{name: rows.detach() for name, rows in part.items()} for part in found]

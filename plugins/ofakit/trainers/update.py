@@ -75,12 +75,14 @@ class WeightedObjectives(nn.Module):
         device = self.model.device
         total, surrogates = torch.zeros((), device=device), []
         logs: dict[str, Any] = {}
-        model = _RunOnce(self.model) if len(self.objectives) > 1 else self.model
+        several = len(self.objectives) > 1
+        # apart, since what runs in a second pass must have the random numbers of the first
+        model, replayed = (_RunOnce(self.model) if several else self.model for _ in range(2))
         with autocast(device, self.precision):
             parts = zip(self.names, self.objectives, self.weights, normalizers, strict=True)
             for name, objective, weight, normalizer in parts:
                 if isinstance(objective, JoinedObjective):
-                    surrogates.append((replays or {})[name].surrogate(objective, self.model, batch))
+                    surrogates.append((replays or {})[name].surrogate(objective, replayed, batch))
                     continue
                 loss, numbers = objective(model, batch, normalizer, step)
                 total = total + weight * loss.float()
@@ -101,10 +103,13 @@ class WeightedObjectives(nn.Module):
 
 
 class _RunOnce:
-    """The model of one batch, whose encoder and decoder run once for objectives that give them the very same tensors.
+    """The model of one batch, whose parts run once for objectives that give them the very same tensors.
+
+    Objectives over the joined batch draw their random numbers anew in the second pass: the one that is the first to ask
+    draws in both, so that all have the masks of the first pass.
 
     Args:
-        model: The model; everything but `encode` and `decode` is its own.
+        model: The model; everything but `encode`, `decode` and `embed` is its own.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -130,15 +135,30 @@ class _RunOnce:
         """
         return self._once("decode", inputs)
 
+    def embed(self, side: str, inputs: Mapping[str, Any], modalities: Sequence[str]) -> Any:
+        """What the model's own gives, or gave before.
+
+        Args:
+            side: The model's.
+            inputs: The model's.
+            modalities: The model's.
+        """
+        return self._once("embed", {"side": side, "inputs": inputs, "modalities": tuple(modalities)})
+
     def _once(self, method: str, inputs: dict[str, Any]) -> Any:
         asked = method, self._model.training
         for known_method, training, known, made in self._made:
             same = (known_method, training) == asked and known.keys() == inputs.keys()
-            if same and all(known[name] is value for name, value in inputs.items()):
+            if same and all(_same(known[name], value) for name, value in inputs.items()):
                 return made
         made = getattr(self._model, method)(**inputs)
         self._made.append((*asked, inputs, made))
         return made
+
+
+def _same(known: Any, value: Any) -> bool:
+    """Whether an input is the one before: the very same object, or equal words."""
+    return known is value or (isinstance(value, str | tuple) and known == value)
 
 
 class Updater:
@@ -236,8 +256,10 @@ class Updater:
 
     def _backward(self, batches: Sequence[Batch], normalizers: Sequence[float], step: int) -> dict[str, float]:
         """Add up the gradients of all batches; the logs are sums over batches and processes, or means of pairs."""
+        model, processes = self.model, self.processes
+        views = [_RunOnce(model) for _ in batches] if len(self.joined) > 1 else None
         joined = {
-            name: joined_loss(objective, self.model, batches, self.processes, self.precision, self.weights[name])
+            name: joined_loss(objective, model, batches, processes, self.precision, self.weights[name], views)
             for name, objective in self.joined.items()
         }
         sums = _Sums()

@@ -62,6 +62,23 @@ def test_weights_of_a_file_are_taken_and_those_of_its_classifier_left(tmp_path):
     assert encoder.settings.weights is None
 
 
+def test_kept_features_are_those_of_the_backbone_which_does_not_learn(tmp_path):
+    torch.manual_seed(0)
+    plain = encoder_of(projection=8)
+    torch.manual_seed(0)
+    kept = encoder_of(projection=8, feature_store=str(tmp_path)).train()
+    images = torch.randint(0, 256, (3, 3, 32, 32), generator=torch.Generator().manual_seed(1)).byte()
+    batch = {"images": images, "image_mask": torch.tensor([True, True, False])}
+    for _ in range(2):
+        found = kept.embed(batch, ("image",))
+        torch.testing.assert_close(found, plain.embed(batch, ("image",)), atol=1e-5, rtol=1e-5)
+    found.sum().backward()
+    assert {name for name, value in kept.named_parameters() if value.grad is not None} == {"head.layers.0.weight"}
+    assert not kept.backbone.training and kept.settings.feature_store is None and len(list(tmp_path.iterdir())) == 1
+    with pytest.raises(UsageError, match="'attended_grid' learns, so that its features cannot be kept"):
+        encoder_of(pooling="attended_grid", grid=[1, 1], feature_store=str(tmp_path))
+
+
 def test_what_does_not_fit_is_refused(tmp_path):
     with pytest.raises(UsageError, match="timm has no model 'resnet_18': did you mean 'resnet"):
         encoder_of(name="resnet_18")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from ofakit.config.retrieval import IndexSection, RetrievalSection
 from ofakit.data.knowledge_base import KnowledgeBase
 from ofakit.data.passage import Passage
@@ -11,10 +12,12 @@ from ofakit.data.query import Query
 from ofakit.errors import UsageError
 from ofakit.hub import RetrievalBundle, save_bundle
 from ofakit.inference.embedder import Embedder
+from ofakit.retrieval import vector_search
 from ofakit.retrieval.index_building import write_index
 from ofakit.retrieval.searchers import SEARCHERS
 from ofakit.retrieval.searchers.base import SearchContext
 from ofakit.retrieval.searchers.dense import Dense
+from ofakit.retrieval.vector_search import embed_all
 
 from tests.models.encoders.kinds import KINDS
 from tests.models.test_retriever import made
@@ -77,6 +80,22 @@ def test_an_encoder_of_its_own_needs_no_model_of_the_experiment(bundle, tmp_path
     queries = [Query("q", "a red flag", IMAGES[1])]
     assert own.search(queries, 4)["q"] == prepared(bundle).search(queries, 4)["q"]
     assert not own.learns and prepared(bundle).learns
+
+
+def test_a_base_is_encoded_once_for_the_same_weights(bundle, monkeypatch):
+    searcher = SEARCHERS.build({"type": "dense", "query": ["text"], "passage": ["text"]})
+    encoded = []
+    monkeypatch.setattr(
+        vector_search, "embed_all", lambda *args: encoded.append(args[0].fingerprint) or embed_all(*args)
+    )
+    context = SearchContext(bundle=RetrievalBundle(*made(encoder=KINDS["towers"]), model_type="retriever"))
+    for _ in range(2):
+        searcher.prepare(BASE, context)
+    with torch.no_grad():
+        next(context.bundle.model.parameters()).add_(1)
+    searcher.prepare(BASE, context)
+    searcher.prepare(KnowledgeBase(list(BASE)), context)
+    assert len(encoded) == 3 and len(set(encoded)) == 2
 
 
 def test_the_metric_is_the_configurations_unless_it_has_its_own(bundle):

@@ -3,9 +3,13 @@
     {"type": "timm", "name": "resnet18", "pretrained": true, "image_size": 224}
     {"type": "timm", "name": "tf_efficientnet_lite0", "weights": "FILE.safetensors", "mean_std": "half"}
     {"type": "timm", "name": "resnet10t", "image_size": 64, "pooling": "grid", "grid": [2, 3], "projection": 128}
+    {"type": "timm", "name": "tf_efficientnet_lite0", "feature_store": "work_dir/features", "projection": 384}
 
 `average` is the backbone's own pooling, which keeps nothing of where things are; `grid` keeps the mean of each cell of
 a grid, one behind the other, where the arrangement tells images apart; `attended_grid` first finds where the thing is.
+
+With a `feature_store` the backbone does not learn, and what it makes of an image is computed once for all epochs,
+evaluations and runs. Only images that always look alike can be found there: random cuts would fill the folder.
 
 Source: https://github.com/huggingface/pytorch-image-models.
 """
@@ -24,6 +28,7 @@ from torch.nn import functional as F
 
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.models.encoders.base import Encoder, EncoderSettings
+from ofakit.models.frozen_features import FrozenFeatures
 from ofakit.models.heads.attended_grid import AttendedGrid
 from ofakit.models.heads.projection import Head
 from ofakit.models.pixels import MEAN_STD, PixelNorm
@@ -45,6 +50,9 @@ class TimmSettings(EncoderSettings):
     pooling: Literal["average", "grid", "attended_grid"] = "average"
     grid: tuple[int, int] = Field((2, 2), description="rows and columns of the grid")
     channels: int = Field(64, ge=1, description="of each point of an attended grid")
+    feature_store: str | None = Field(
+        None, description="folder for what the backbone, which then does not learn, makes of each image; null: not kept"
+    )
 
 
 class TimmEncoder(Encoder):
@@ -69,8 +77,12 @@ class TimmEncoder(Encoder):
         if settings.pooling == "attended_grid":
             channels: Any = self.backbone.num_features
             self.pool = AttendedGrid(channels, settings.grid, settings.channels)
-        self.settings = settings.model_copy(update={"pretrained": False, "weights": None})
-        self.head = Head(self._width(), settings.projection, settings.normalize)
+        self.settings = settings.model_copy(update={"pretrained": False, "weights": None, "feature_store": None})
+        self.features: FrozenFeatures | None = None
+        width = self._width()
+        if settings.feature_store is not None:
+            self.features = self._frozen(settings.feature_store, width)
+        self.head = Head(width, settings.projection, settings.normalize)
 
     @classmethod
     def make_reading(cls, settings: TimmSettings, texts: Iterable[str]) -> Reading:
@@ -99,20 +111,33 @@ class TimmEncoder(Encoder):
             inputs: `images` `(n, 3, H, W)` uint8 and `image_mask` `(n,)` bool.
             modalities: `image`.
         """
-        images = self.pixels(inputs["images"]).contiguous(memory_format=torch.channels_last)
-        features = self.backbone.forward_features(images)
-        if self.pool is not None:
-            pooled = self.pool(features)
-        elif self.settings.pooling == "grid":
-            pooled = _cells(features, self.settings.grid)
-        else:
-            pooled = self.backbone.forward_head(features, pre_logits=True)
+        images = inputs["images"]
+        pooled = self._pooled(images) if self.features is None else self.features(self.backbone, images, self._pooled)
         return pooled * inputs["image_mask"][:, None].to(pooled.dtype)
 
     def parts(self) -> dict[str, Sequence[nn.Module]]:
-        """`visual`, the backbone."""
+        """`visual` or `backbone`, the backbone; `projection`, what follows it."""
         own = [self.head] if self.pool is None else [self.pool, self.head]
-        return {"visual": [self.backbone], "projection": own}
+        return {"visual": [self.backbone], "backbone": [self.backbone], "projection": own}
+
+    def _pooled(self, images: Tensor) -> Tensor:
+        floats = self.pixels(images).contiguous(memory_format=torch.channels_last)
+        features = self.backbone.forward_features(floats)
+        if self.pool is not None:
+            return self.pool(features)
+        if self.settings.pooling == "grid":
+            return _cells(features, self.settings.grid)
+        return self.backbone.forward_head(features, pre_logits=True)
+
+    def _frozen(self, folder: str, width: int) -> FrozenFeatures:
+        """Stop the backbone from learning, and keep its features."""
+        settings = self.settings
+        if self.pool is not None:
+            raise UsageError("the pooling 'attended_grid' learns, so that its features cannot be kept", "feature_store")
+        self.backbone.requires_grad_(False)
+        self.backbone.eval()
+        about = f"{settings.pooling} {settings.grid} {settings.mean_std} {settings.image_size} {settings.options}"
+        return FrozenFeatures(folder, f"{settings.name} {about}", width)
 
     @torch.no_grad()
     def _width(self) -> int:

@@ -66,10 +66,11 @@ class Dense(Searcher):
         self.places = np.zeros(0, np.int64)
         self.index: VectorSearch | IndexedVectors
         self.queries: Embedder
+        self.encoded: tuple[KnowledgeBase, str, str] | None = None
         self.context = SearchContext()
 
     def prepare(self, base: KnowledgeBase, context: SearchContext) -> None:
-        """Encode a base.
+        """Encode a base, unless it is encoded already with the same weights.
 
         Args:
             base: The passages.
@@ -91,18 +92,23 @@ class Dense(Searcher):
                 f"expected vectors of one width for queries of {' and '.join(self.queries.modalities)} and passages of "
                 f"{' and '.join(passages.modalities)}, found {self.queries.dimension} and {passages.dimension}"
             )
-        self.base, self.context = base, context
+        self.context = context
         metric = self.metric or context.section.index.metric
+        if self.encoded == (base, passages.fingerprint, metric):
+            return
+        self.base, self.encoded = base, None
         if self.directory is not None:
             index = load_index(self.directory).expect(passages.fingerprint, metric)
             self.places = np.fromiter((base.position(own) for own in index.ids), np.int64, len(index))
             self.index = IndexedVectors(index)
-            return
-        items = representatives(base, passages.modalities)[1] if self.unit == "article" else list(base)
-        if not items:
-            raise UsageError(f"no passage of the base has {' and '.join(passages.modalities)} to search by", "passage")
-        kept, self.index = search_of(passages, items, context, metric)
-        self.places = np.array([base.position(items[row].id) for row in kept], dtype=np.int64)
+        else:
+            items = representatives(base, passages.modalities)[1] if self.unit == "article" else list(base)
+            if not items:
+                read = " and ".join(passages.modalities)
+                raise UsageError(f"no passage of the base has {read} to search by", "passage")
+            kept, self.index = search_of(passages, items, context, metric)
+            self.places = np.array([base.position(items[row].id) for row in kept], dtype=np.int64)
+        self.encoded = (base, passages.fingerprint, metric)
 
     def search(self, queries: Sequence[Query], k: int) -> Run:
         """Rank passages.

@@ -1,0 +1,141 @@
+"""`tools/encode.py`: encode passages into an index directory, in any number of processes and shards, resumable."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ofakit.cli._common import add_config_arguments, model_to_score, positive, run_tool, tool_parser
+from ofakit.errors import UsageError
+
+if TYPE_CHECKING:
+    from ofakit.config import ExperimentConfig
+    from ofakit.data.passage import Passage
+    from ofakit.hub import RetrievalBundle
+
+__all__ = ["main", "run"]
+
+EXAMPLES = """examples:
+  python tools/encode.py --encoder MODEL_DIR --texts passages.jsonl --out base.index
+  python tools/encode.py --conf work_dir/run/conf.json --out base.index --dtype float16
+  python tools/encode.py --encoder MODEL_DIR --texts passages.jsonl --out shard_3.index --shard 3/16
+  torchrun --nproc_per_node 2 tools/encode.py --encoder MODEL_DIR --texts passages.jsonl --out base.index
+
+Texts are JSON lines with id and text, and perhaps title, image and article. A model is a directory of ours, of
+sentence-transformers or of Hugging Face, or a hub id. The same command goes on where it was killed. The last line of
+stdout is one JSON object with count, dimension, texts_per_second, seconds and errors."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool.
+
+    Args:
+        argv: The arguments; None takes those of the process.
+
+    Returns:
+        The exit code.
+    """
+    parser = tool_parser("Encode passages into an index directory.", EXAMPLES)
+    add_config_arguments(parser, required=False)
+    parser.add_argument("--encoder", metavar="DIR", help="retriever or text encoder; default: best/ of the --conf run")
+    parser.add_argument("--texts", metavar="FILE", help="passages; default: the base of --conf")
+    parser.add_argument("--out", metavar="DIR", required=True, help="the index directory")
+    parser.add_argument("--side", choices=("query", "passage"), default="passage", help="default: passage")
+    parser.add_argument("--modalities", nargs="+", choices=("text", "image"), help="default: all that are read")
+    parser.add_argument("--metric", choices=("ip", "cosine", "l2"), help="default: ip, or as --conf has it")
+    parser.add_argument("--dtype", choices=("float32", "float16"), help="default: float32, or as --conf has it")
+    parser.add_argument("--max-tokens", type=positive, default=1024, metavar="N", help="of a batch; default: 1024")
+    parser.add_argument("--max-items", type=positive, default=128, metavar="N", help="of a batch; default: 128")
+    parser.add_argument("--shard", metavar="I/N", help="encode the I-th of N shards, from 0")
+    parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="default: fp32")
+    parser.add_argument("--device", metavar="NAME", help="cpu or gpu; default: a GPU where there is one")
+    return run_tool(parser, run, argv)
+
+
+def run(args: argparse.Namespace) -> dict[str, Any] | None:
+    """Encode.
+
+    Args:
+        args: The parsed arguments.
+
+    Returns:
+        The result for the last line of stdout; None in processes other than the first.
+
+    Raises:
+        UsageError: There is nothing to encode, or nothing to encode it with.
+    """
+    from tqdm import tqdm
+
+    from ofakit.inference.embedder import Embedder
+    from ofakit.processes import join_processes
+    from ofakit.retrieval.encoding import encode
+
+    config = _config(args)
+    shard = _shard(args.shard)
+    processes = join_processes(args.device)
+    items = _items(args, config)
+    bundle = _bundle(args, config)
+    embedder = Embedder(bundle, args.side, args.modalities, args.device, args.precision)
+    section = bundle.retrieval.index
+    with tqdm(total=len(items), desc="encoding", disable=None if processes.is_main else True) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        found = encode(
+            embedder, items, args.out, metric=args.metric or section.metric, dtype=args.dtype or section.dtype,
+            max_tokens=args.max_tokens, max_items=args.max_items, shard=shard, processes=processes, progress=progress,
+        )  # fmt: skip
+    speed = found.computed / found.seconds if found.computed else 0.0
+    result = {"out": str(found.folder), "count": found.count, "dimension": found.dimension, "errors": found.errors}
+    result |= {"texts_per_second": round(speed, 1), "seconds": round(found.seconds, 2)}
+    return result if processes.is_main else None
+
+
+def _config(args: argparse.Namespace) -> ExperimentConfig | None:
+    """The experiment, where one is given."""
+    if args.conf is None and not (args.encoder and args.texts):
+        raise UsageError("give --encoder DIR and --texts FILE, or --conf FILE")
+    if args.conf is None:
+        return None
+    from ofakit.config import load_config
+
+    return load_config(args.conf, args.overrides)
+
+
+def _items(args: argparse.Namespace, config: ExperimentConfig | None) -> Sequence[Passage]:
+    """What to encode: a file, read as it is needed, or the experiment's base."""
+    if args.texts is not None:
+        from ofakit.retrieval.passage_file import PassageFile
+
+        return PassageFile(args.texts)
+    from ofakit.data.search_files import read_corpus
+
+    if config is None:
+        raise UsageError("give --texts FILE, or --conf FILE")
+    return read_corpus(config)
+
+
+def _bundle(args: argparse.Namespace, config: ExperimentConfig | None) -> RetrievalBundle:
+    """What encodes: a directory, or the experiment's model."""
+    from ofakit.hub import load_retriever
+
+    if args.encoder is not None or config is None:
+        bundle = load_retriever(args.encoder)
+    else:
+        bundle = load_retriever(model_to_score(config, None) or str(config.model.path))
+    if config is not None:
+        bundle.retrieval = config.retrieval
+    return bundle
+
+
+def _shard(text: str | None) -> tuple[int, int] | None:
+    """Which of how many shards, from `3/16`."""
+    if text is None:
+        return None
+    number, _, total = text.partition("/")
+    if not (number.isdecimal() and total.isdecimal() and int(number) < int(total)):
+        raise UsageError(f"--shard: expected I/N with I from 0 to N - 1, such as 0/4, found {text!r}")
+    return int(number), int(total)

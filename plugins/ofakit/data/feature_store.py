@@ -1,0 +1,108 @@
+"""What a frozen network makes of each image, on disk as memory-mapped rows, so that it is computed once.
+
+    store = FeatureStore("work_dir/features", "lite0-5d1f…", width=1280)
+    rows = store.rows(digests, compute)        # (n, 1280) float32; only what is not there yet is computed
+
+`<folder>/<name>.bin` is a list of records: the digest of an image, a CRC-32 and the row. Records are only ever added,
+under a lock, so that several processes may share a store; one that a killed process left unfinished is cut off by the
+next that adds, and one that was damaged counts as absent.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ofakit.errors import UsageError
+from ofakit.files import saving
+
+__all__ = ["DIGEST_BYTES", "FeatureStore"]
+
+DIGEST_BYTES = 16
+
+
+class FeatureStore:
+    """Rows of one width by digest.
+
+    Args:
+        folder: Where it is; made if it is not there.
+        name: Tells what made the rows: features of another network are under another name.
+        width: Numbers of a row.
+
+    Raises:
+        UsageError: The folder cannot be written.
+    """
+
+    def __init__(self, folder: str | Path, name: str, width: int) -> None:
+        self.path = Path(folder).expanduser() / f"{name}.bin"
+        self.record = np.dtype([("digest", f"V{DIGEST_BYTES}"), ("crc", "<u4"), ("row", "<f4", (width,))])
+        self._records = np.zeros(0, self.record)
+        self._place: dict[bytes, int] = {}
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with open(self.path, "ab"):
+                pass
+        except OSError as error:
+            raise UsageError(f"cannot keep features in {folder}: {error}. Name a folder that can be written") from None
+        self._read_new()
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return len(self._place)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FeatureStore:
+        """The store itself: a copy of a model uses the same one."""
+        return self
+
+    def rows(self, digests: Sequence[bytes], compute: Callable[[list[int]], np.ndarray]) -> np.ndarray:
+        """The rows of some images.
+
+        Args:
+            digests: `DIGEST_BYTES` bytes of each.
+            compute: Given the places of those that are not there yet, each image once, makes their rows.
+
+        Returns:
+            (n, width) float32, in the order of the digests.
+
+        Raises:
+            SaveError: The disk is full.
+        """
+        if any(digest not in self._place for digest in digests):
+            self._read_new()
+        absent: dict[bytes, int] = {}
+        for place, digest in enumerate(digests):
+            if digest not in self._place:
+                absent.setdefault(digest, place)
+        if absent:
+            self._add(list(absent), compute(list(absent.values())))
+        return self._records["row"][[self._place[digest] for digest in digests]]
+
+    def _add(self, digests: Sequence[bytes], rows: np.ndarray) -> None:
+        """Append records after the last whole one."""
+        new = np.zeros(len(digests), self.record)
+        new["digest"] = np.frombuffer(b"".join(digests), new["digest"].dtype)
+        new["row"] = rows
+        new["crc"] = [zlib.crc32(row.tobytes()) for row in new["row"]]
+        with saving(self.path), open(self.path, "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            whole = os.fstat(file.fileno()).st_size // self.record.itemsize * self.record.itemsize
+            file.truncate(whole)
+            file.seek(whole)
+            file.write(new.tobytes())
+        self._read_new()
+
+    def _read_new(self) -> None:
+        """Map what was added since, and note where each intact row is."""
+        known, count = len(self._records), self.path.stat().st_size // self.record.itemsize
+        if count == known:
+            return
+        self._records = np.memmap(self.path, self.record, "r", shape=(count,))
+        for place, record in enumerate(self._records[known:], start=known):
+            if zlib.crc32(record["row"].tobytes()) == record["crc"]:
+                self._place[record["digest"].tobytes()] = place

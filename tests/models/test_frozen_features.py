@@ -1,0 +1,57 @@
+"""Features of a network that does not learn: computed once an image, for each weights anew."""
+
+from __future__ import annotations
+
+import torch
+from ofakit.models.frozen_features import FrozenFeatures
+from torch import nn
+
+IMAGES = torch.randint(0, 256, (4, 3, 8, 8), generator=torch.Generator().manual_seed(0)).byte()
+
+
+class Network(nn.Module):
+    """A linear layer that counts what it computes."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(1)
+        self.layer = nn.Linear(3 * 8 * 8, 5)
+        self.computed = 0
+
+    def features(self, images):
+        self.computed += len(images)
+        return self.layer(images.flatten(1).float() / 255)
+
+
+def kept(folder, network, images, name="net"):
+    return FrozenFeatures(folder, name, 5)(network, images, network.features)
+
+
+def test_they_equal_those_of_the_network_and_are_computed_once(tmp_path):
+    network = Network()
+    expected = torch.cat([network.features(image[None]) for image in IMAGES]).detach()
+    network.computed = 0
+    features = FrozenFeatures(tmp_path, "net", 5)
+    assert torch.equal(features(network, IMAGES[:3], network.features), expected[:3])
+    found = features(network, IMAGES[[3, 1, 3, 0]], network.features)
+    assert torch.equal(found, expected[[3, 1, 3, 0]]) and network.computed == 4 and not found.requires_grad
+    assert torch.equal(kept(tmp_path, Network(), IMAGES.flip(3).flip(3)), expected) and network.computed == 4
+
+
+def test_weights_that_changed_and_other_settings_have_their_own(tmp_path):
+    network, features = Network(), FrozenFeatures(tmp_path, "net", 5)
+    before = features(network, IMAGES, network.features)
+    with torch.no_grad():
+        network.layer.bias.add_(1)
+    torch.testing.assert_close(features(network, IMAGES, network.features), before + 1)
+    kept(tmp_path, network, IMAGES, "net grid")
+    assert network.computed == 12
+    network.load_state_dict(Network().state_dict())
+    assert torch.equal(features(network, IMAGES, network.features), before) and network.computed == 12
+
+
+def test_they_are_of_single_precision_wherever_they_are_computed(tmp_path):
+    network = Network()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = kept(tmp_path, network, IMAGES)
+    assert torch.equal(found, torch.cat([network.features(image[None]) for image in IMAGES]).detach())
