@@ -14,7 +14,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from ofakit.files import SaveError, replace_file, replace_folder, saving, settle, write_text
+from ofakit.files import SaveError, put_folder, replace_file, replace_folder, saving, settle, write_text
 from safetensors.torch import save_file
 
 from tests.file_limit import file_limit
@@ -27,6 +27,19 @@ def test_folder_is_replaced_whole(tmp_path):
             (folder / "weights").write_text(text)
     assert (final / "weights").read_text() == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["best"]
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_a_folder_that_was_filled_before_takes_the_place(tmp_path, old):
+    final, new = tmp_path / "index", tmp_path / ".index.partial"
+    new.mkdir()
+    (new / "vectors").write_text("new")
+    if old:
+        final.mkdir()
+        (final / "others").write_text("old")
+    put_folder(new, final)
+    assert [path.name for path in tmp_path.iterdir()] == ["index"]
+    assert [path.name for path in final.iterdir()] == ["vectors"]
 
 
 def test_error_while_writing_leaves_the_old_folder(tmp_path):

@@ -78,3 +78,5 @@ def test_parts_read_like_one_array(sizes, rows):
     )
     chosen = np.arange(len(whole))[::-2]
     assert np.array_equal(vectors.rows(chosen), whole[chosen])
+    for place in (slice(None), slice(1, 5), slice(-3, None), slice(2, None, 2), slice(4, 1), slice(None, None, -1)):
+        assert np.array_equal(vectors[place], whole[place])

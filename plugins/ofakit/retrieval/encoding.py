@@ -3,7 +3,7 @@ is the same to the bit.
 
     encode(embedder, PassageFile("passages.jsonl"), "base.index", dtype="float16")
 
-The base is divided into blocks of 4,096 items. A block is cut into batches by the number of tokens, so its vectors
+The base is divided into blocks of some 4,096 items. A block is cut into batches by the number of tokens, so its vectors
 depend on nothing outside it; processes take turns at the blocks and write each at its place in one preallocated file.
 A block counts once its vectors are on disk and a record of it stands beside them. All of this happens in a folder
 `.base.index.partial`, which gets its final name when the last block is done; until then an index that was there before
@@ -28,7 +28,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ofakit.data.decoding import BadImage
 from ofakit.data.passage import Passage
 from ofakit.data.query import Query
 from ofakit.errors import UsageError
@@ -51,9 +50,22 @@ from ofakit.retrieval.vector_files import DTYPES, VectorFile
 if TYPE_CHECKING:
     from ofakit.processes import Processes
 
-__all__ = ["Embedder", "Encoded", "encode"]
+__all__ = ["Embedder", "Encoded", "Prepared", "encode"]
 
 Item = Passage | Query
+TEXT_BLOCK, IMAGE_BLOCK = 4096, 512
+
+
+class Prepared(Protocol):
+    """An item that has been read and tokenised."""
+
+    @property
+    def length(self) -> int:
+        """Tokens of its text after truncation, 1 without one."""
+
+    @property
+    def error(self) -> str | None:
+        """Why it cannot be encoded; None where it can."""
 
 
 class Embedder(Protocol):
@@ -65,11 +77,11 @@ class Embedder(Protocol):
     description: Mapping[str, Any]
     """Type of the encoder, pooling, normalisation, side and modalities, for `index.json`."""
 
-    def lengths(self, items: Sequence[Item]) -> list[int]:
-        """Tokens of each item after truncation; 1 for an image."""
+    def prepare(self, items: Sequence[Item]) -> Sequence[Prepared]:
+        """Read and tokenise; done for the next block while one is computed."""
 
-    def embed(self, items: Sequence[Item]) -> np.ndarray:
-        """Vectors (n, d) float32; raises `BadImage` where an image cannot be read."""
+    def embed_prepared(self, prepared: Sequence[Any]) -> np.ndarray:
+        """Vectors (n, d) float32 of one batch, in which nothing has an error."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +114,7 @@ def encode(
     dtype: str = "float32",
     max_tokens: int = 1024,
     max_items: int = 128,
-    block: int = 4096,
+    block: int | None = None,
     shard: tuple[int, int] | None = None,
     processes: Processes | None = None,
     max_bad_fraction: float = 0.01,
@@ -120,7 +132,8 @@ def encode(
         max_tokens: The most of a batch, padding included. About 1,000 suit a CPU, whose caches then hold what passes
             between layers; a GPU takes some 16,000.
         max_items: The most items of a batch.
-        block: Items that are lost, at most, when a process is killed; their order of length is known at once.
+        block: Items that are prepared at once, sorted by length, and lost when a process is killed. None: 4,096, or 512
+            with images, which wait in memory.
         shard: Which of how many shards to encode, from 0.
         processes: Those that share the work, on one machine; None for this one alone.
         max_bad_fraction: The share of items that may have an image that cannot be read.
@@ -135,6 +148,8 @@ def encode(
         SaveError: The disk is full; the same call goes on when there is room.
     """
     began = time.perf_counter()
+    if block is None:
+        block = IMAGE_BLOCK if "image" in embedder.description.get("modalities", ()) else TEXT_BLOCK
     if dtype not in DTYPES or block < 1:
         raise UsageError(f"expected dtype float32 or float16 and a block of 1 or more, found {dtype!r} and {block}")
     first, last = shard_range(len(items), block, shard)
@@ -167,11 +182,12 @@ def _compute(job: EncodingJob, embedder: Embedder, rank: int, world: int, progre
     mine = [number for number in job.blocks if number % world == rank and not job.record(number).exists()]
     total, done, bad = sum(len(job.place(number)) for number in mine), 0, 0
     with VectorFile(job.work / VECTORS) as file, ThreadPoolExecutor(1) as ahead:
-        following = ahead.submit(_measured, job, embedder, mine[0]) if mine else None
+        following = ahead.submit(_read, job, embedder, mine[0]) if mine else None
         for number, next_number in itertools.zip_longest(mine, mine[1:]):
-            items, lengths = following.result()  # type: ignore[union-attr]
-            following = None if next_number is None else ahead.submit(_measured, job, embedder, next_number)
-            rows, errors = _embed_block(job, embedder, items, lengths, _shifted(progress, done, total))
+            items, prepared = following.result()  # type: ignore[union-attr]
+            following = None if next_number is None else ahead.submit(_read, job, embedder, next_number)
+            rows = _embed_block(job, embedder, items, prepared, _shifted(progress, done, total))
+            errors = _errors(items, prepared)
             file.write(job.place(number).start, rows)
             file.sync()
             write_text(job.record(number), json.dumps(errors, ensure_ascii=False))
@@ -185,15 +201,15 @@ def _shifted(progress: Callable[[int, int], None], done: int, total: int) -> Cal
     return lambda further: progress(done + further, total)
 
 
-def _measured(job: EncodingJob, embedder: Embedder, number: int) -> tuple[Sequence[Item], list[int]]:
-    """The items of a block and their lengths; 0 for an item with nothing to encode."""
+def _read(job: EncodingJob, embedder: Embedder, number: int) -> tuple[Sequence[Item], list[Prepared | None]]:
+    """The items of a block, prepared; None for an item with nothing to encode."""
     items = job.read(number)
-    kinds = job.encoder.get("modalities", ("text", "image"))
-    usable = [row for row, item in enumerate(items) if _has_content(item, kinds)]
-    lengths = [0] * len(items)
-    for row, length in zip(usable, embedder.lengths([items[row] for row in usable]), strict=True):
-        lengths[row] = max(1, length)
-    return items, lengths
+    modalities = job.encoder.get("modalities", ("text", "image"))
+    usable = [row for row, item in enumerate(items) if _has_content(item, modalities)]
+    prepared: list[Prepared | None] = [None] * len(items)
+    for row, entry in zip(usable, embedder.prepare([items[row] for row in usable]) if usable else [], strict=True):
+        prepared[row] = entry
+    return items, prepared
 
 
 def _has_content(item: Item, modalities: Collection[str]) -> bool:
@@ -203,33 +219,30 @@ def _has_content(item: Item, modalities: Collection[str]) -> bool:
 
 
 def _embed_block(
-    job: EncodingJob, embedder: Embedder, items: Sequence[Item], lengths: Sequence[int], progress: Callable[[int], None]
-) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    """The vectors of a block, zero where there is none, and why there is none."""
+    job: EncodingJob,
+    embedder: Embedder,
+    items: Sequence[Item],
+    prepared: Sequence[Prepared | None],
+    progress: Callable[[int], None],
+) -> np.ndarray:
+    """The vectors of a block, zero where there is none."""
     rows = np.zeros((len(items), job.dimension), np.float32)
-    usable = [row for row, length in enumerate(lengths) if length]
-    errors = {row: (EMPTY, "neither text nor image") for row, length in enumerate(lengths) if not length}
-    done = len(errors)
-    for batch in token_batches([lengths[row] for row in usable], job.max_tokens, job.max_items):
-        places = [usable[n] for n in batch]
-        found, bad = _embed(embedder, [items[row] for row in places])
-        refuse_infinite(found, job.dtype, [items[row].id for row in places])
-        rows[places] = found
-        errors |= {places[n]: (BAD_IMAGE, reason) for n, reason in bad.items()}
+    usable = [(row, entry) for row, entry in enumerate(prepared) if entry is not None and entry.error is None]
+    done = len(items) - len(usable)
+    for batch in token_batches([entry.length for _, entry in usable], job.max_tokens, job.max_items):
+        places = [usable[n][0] for n in batch]
+        rows[places] = embedder.embed_prepared([usable[n][1] for n in batch])
+        refuse_infinite(rows[places], job.dtype, [items[row].id for row in places])
         done += len(places)
         progress(done)
-    return rows, [
-        {"row": row, "id": items[row].id, "image": items[row].image_path, "kind": kind, "reason": reason}
-        for row, (kind, reason) in sorted(errors.items())
-    ]
+    return rows
 
 
-def _embed(embedder: Embedder, items: Sequence[Item]) -> tuple[np.ndarray, dict[int, str]]:
-    """Vectors of a batch; where one of its images is bad each item by itself, so that the others get theirs."""
-    try:
-        return embedder.embed(items), {}
-    except BadImage as error:
-        if len(items) == 1:
-            return np.zeros((1, embedder.dimension), np.float32), {0: error.reason}
-    alone = [_embed(embedder, [item]) for item in items]
-    return np.concatenate([rows for rows, _ in alone]), {n: bad[0] for n, (_, bad) in enumerate(alone) if bad}
+def _errors(items: Sequence[Item], prepared: Sequence[Prepared | None]) -> list[dict[str, Any]]:
+    """The items of a block that have no vector, and why."""
+    found = []
+    for row, (item, entry) in enumerate(zip(items, prepared, strict=True)):
+        if entry is None or entry.error is not None:
+            kind, reason = (EMPTY, "there is nothing to encode") if entry is None else (BAD_IMAGE, entry.error)
+            found.append({"row": row, "id": item.id, "image": item.image_path, "kind": kind, "reason": reason})
+    return found

@@ -221,7 +221,7 @@ def check_bad(job: EncodingJob, bad: int, errors: Sequence[Mapping[str, Any]]) -
         last = next(error for error in reversed(errors) if error["kind"] == BAD_IMAGE)
         raise UsageError(
             f"{bad} of {job.count} items have a missing or unreadable image, expected at most data.max_bad_fraction = "
-            f"{job.max_bad_fraction:g}. One is {last['id']!r}, {last['image']}: {last['reason']}. Check where the "
+            f"{job.max_bad_fraction:g}. One is {last['id']!r}, {last['reason']}. Check where the "
             "images are, or raise the limit; what has been encoded is kept"
         )
 

@@ -149,6 +149,12 @@ class Vectors:
     def __len__(self) -> int:
         return int(self.starts[-1])
 
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """The vectors of a slice, (m, d), in the type in which they are kept."""
+        first, last, step = rows.indices(len(self))
+        inside = [part[max(0, first - start) : max(0, last - start)] for start, part in self._placed()]
+        return np.concatenate(inside)[::step] if step > 0 else self[:][rows]
+
     @property
     def dimension(self) -> int:
         """Of each vector."""
@@ -166,7 +172,7 @@ class Vectors:
             rows: The most that a piece holds; None for as many as make 16 MiB of float32.
         """
         size = rows or max(1, BLOCK_BYTES // (4 * self.dimension))
-        for start, part in zip(self.starts.tolist(), self.parts, strict=False):
+        for start, part in self._placed():
             for first in range(0, len(part), size):
                 yield start + first, part[first : first + size]
 
@@ -181,7 +187,11 @@ class Vectors:
         """
         positions = np.asarray(positions)
         taken = np.empty((len(positions), self.dimension), np.float32)
-        for start, part in zip(self.starts.tolist(), self.parts, strict=False):
+        for start, part in self._placed():
             here = np.flatnonzero((positions >= start) & (positions < start + len(part)))
             taken[here] = part[positions[here] - start]
         return taken
+
+    def _placed(self) -> Iterator[tuple[int, np.ndarray]]:
+        """The parts, each with the position of its first vector."""
+        return zip(self.starts[:-1].tolist(), self.parts, strict=True)
