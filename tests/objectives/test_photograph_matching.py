@@ -67,7 +67,7 @@ def test_pairs_have_the_sizes_that_the_sides_read_and_follow_from_their_generato
 
 
 def test_what_shows_the_reference_is_found(examples):
-    objective, model = prepared(examples, recolor=0.0, composite={"width": [0.8, 1.0]})
+    objective, model = prepared(examples, recolor=0.0, real=0.0, composite={"width": [0.8, 1.0]})
     loss, logs = objective(model, batch_of(objective, 16), 1, 0)
     assert logs["accuracy"][1] == 16 and logs["accuracy"][0] >= 14 and loss < 1
     loss.backward()
@@ -75,12 +75,12 @@ def test_what_shows_the_reference_is_found(examples):
 
 
 def test_equal_references_are_no_negatives_and_recoloured_ones_are_apart(examples):
-    objective, model = prepared(examples, recolor=0.0)
+    objective, model = prepared(examples, recolor=0.0, real=0.0)
     numbers = batch_of(objective, 32)["photograph_matching/number"]
     assert len(set(numbers.tolist())) == 4
     same = {key: value[numbers == numbers[0]] for key, value in batch_of(objective, 32).items()}
     assert objective(model, same, 1, 0)[0].item() == 0, "there is nothing to tell apart"
-    recoloured, _ = prepared(examples, recolor=1.0)
+    recoloured, _ = prepared(examples, recolor=1.0, real=0.0)
     assert len(set(batch_of(recoloured, 32)["photograph_matching/number"].tolist())) == 32
 
 
@@ -89,6 +89,16 @@ def test_backgrounds_are_cut_where_the_photograph_shows_something_else():
     image[30:, :25] = (30, 90, 40)
     cut = least_like(image, np.array([(255, 0, 0)], np.uint8), 20)
     assert cut.shape == (20, 20, 3) and (cut == (30, 90, 40)).all()
+
+
+def test_real_photographs_have_their_colours_exchanged_on_both_sides(examples):
+    objective, _ = prepared(examples, real=1.0)
+    batch = batch_of(objective, 64)
+    references, numbers = batch["photograph_matching/reference"], batch["photograph_matching/number"]
+    for number in numbers.unique():
+        same = references[numbers == number]
+        assert (same == same[0]).all(), "equal numbers are equal references"
+    assert len(numbers.unique()) > 12 and (numbers < 4).any()
 
 
 def test_a_piece_is_repeated_in_mirrors():

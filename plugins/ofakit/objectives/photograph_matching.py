@@ -3,10 +3,11 @@
     {"type": "photograph_matching", "recolor": 0.7, "mirror": 0.3, "composite": {"width": [0.4, 1.0]}}
 
 For knowledge bases of flags, logos, covers, banknotes: the images of the passages that answer the training questions
-are the references. The backgrounds are cut out of the questions' own images, where these are least like what they show.
-With each training question comes one pair of a photograph and its reference, both in the same new colours where they
-are recoloured, so that a few references teach the matching of any (`ofakit/preprocessors/photograph_pairs.py`). The
-loss is CLIP's or another of `contrastive`; references that are the same are not each other's negatives.
+are the references. With each training question comes one pair of a photograph and its reference, both in the same new
+colours where they are recoloured, so that a few references teach the matching of any
+(`ofakit/preprocessors/photograph_pairs.py`). The backgrounds are cut out of the questions' own images, where these are
+least like what they show; a share of the pairs are these images themselves, red, green and blue exchanged on both
+sides. The loss is CLIP's or another of `contrastive`; references that are the same are not each other's negatives.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class PhotographMatching(Contrastive):
     Args:
         recolor: Share of pairs in new colours.
         mirror: Share of recoloured pairs turned left to right, and of those turned upside down.
+        real: Share of pairs whose photograph is a question's own.
         composite: Keys of `Composite`: how photographs are made.
         loss: `dpr`, `clip` or `infonce`, as of `contrastive`.
         temperature: As of `contrastive`.
@@ -58,6 +60,7 @@ class PhotographMatching(Contrastive):
         self,
         recolor: float = 0.7,
         mirror: float = 0.3,
+        real: float = 0.3,
         composite: dict[str, Any] | None = None,
         loss: Literal["dpr", "clip", "infonce"] = "clip",
         temperature: float | None = None,
@@ -70,6 +73,10 @@ class PhotographMatching(Contrastive):
             if key not in known:
                 raise UsageError(f"unknown key 'composite.{key}': {did_you_mean(key, known)}", "composite")
         self.pairs = PhotographPairs(recolor=recolor, mirror=mirror, composite=Composite(**(composite or {})))
+        if not 0 <= real <= 1:
+            raise UsageError(f"expected a share in 0..1 for real, found {real}", "real")
+        self.real = real
+        self.photographs: list[tuple[np.ndarray, np.ndarray, int]] = []
         self.emblems: list[Emblem] = []
         self.backgrounds: list[np.ndarray] = []
 
@@ -101,6 +108,8 @@ class PhotographMatching(Contrastive):
                 image = load_square(photograph, round(ROOM * self.pairs.size))
                 piece = least_like(image, references[shown[0]].regions.palette, round(SHARE * len(image)))
                 backgrounds[photograph] = reflected(piece, len(image))
+                reference = load_square(shown[0], self.pairs.reference_size)
+                self.photographs.append((image, reference, list(references).index(shown[0])))
         if not backgrounds:
             raise UsageError("photograph_matching: expected training questions and passages with images, found none")
         self.emblems, self.backgrounds = list(references.values()), list(backgrounds.values())
@@ -116,13 +125,27 @@ class PhotographMatching(Contrastive):
             `photograph` and `reference` (3, side, side) uint8; `number` () int64, the same for the same reference in
             its own colours.
         """
-        which = int(rng.integers(len(self.emblems)))
-        background = self.backgrounds[int(rng.integers(len(self.backgrounds)))]
-        photograph, reference, recolored = self.pairs(self.emblems[which], background, rng)
-        number = int(rng.integers(2**30, 2**31)) if recolored else which
+        photograph, reference, number = self._real(rng) if rng.random() < self.real else self._made(rng)
         images = {"photograph": photograph, "reference": reference}
         tensors = {name: torch.from_numpy(pixels.copy()).permute(2, 0, 1) for name, pixels in images.items()}
         return {**tensors, "number": torch.tensor(number)}
+
+    def _made(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
+        """A made photograph, its reference, and the number of that."""
+        which = int(rng.integers(len(self.emblems)))
+        background = self.backgrounds[int(rng.integers(len(self.backgrounds)))]
+        photograph, reference, recolored = self.pairs(self.emblems[which], background, rng)
+        return photograph, reference, int(rng.integers(2**30, 2**31)) if recolored else which
+
+    def _real(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
+        """A question's own photograph, a little enlarged or not, its reference, and the number of that."""
+        image, reference, which = self.photographs[int(rng.integers(len(self.photographs)))]
+        side = int(rng.integers(round(0.85 * len(image)), len(image) + 1))
+        top, left = rng.integers(len(image) - side + 1, size=2)
+        photograph = load_square(np.ascontiguousarray(image[top : top + side, left : left + side]), self.pairs.size)
+        order = rng.permutation(3)
+        number = which if (order == range(3)).all() else 2**20 + 9 * which + 3 * int(order[0]) + int(order[1])
+        return photograph[..., order], reference[..., order], number
 
     def represent(self, model: Any, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """The vectors of photographs and references.
