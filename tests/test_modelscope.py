@@ -32,7 +32,9 @@ OURS = {
     ("HOOKS", "default", "SnapshotHook"): "SnapshotHook",
     ("METRICS", "default", "ofakit-caption"): "CaptionMetric",
     ("MODELS", "image-captioning", "ofakit-ofa"): "CaptionModel",
+    ("MODELS", "multi-modal-embedding", "ofakit-retriever"): "EmbeddingModel",
     ("PIPELINES", "image-captioning", "ofakit-caption"): "CaptionPipeline",
+    ("PIPELINES", "multi-modal-embedding", "ofakit-embedding"): "EmbeddingPipeline",
     ("PREPROCESSORS", "multi-modal", "ofakit-caption"): "ModelDirectoryPreprocessor",
     ("TRAINERS", "default", "ofakit"): "Trainer",
 }
