@@ -26,3 +26,10 @@ def test_an_unknown_key_names_the_nearest():
 def test_what_is_out_of_range_is_refused(key, value):
     with pytest.raises(UsageError, match=f"retrieval.{key}"):
         parsed(**{key: value})
+
+
+def test_pooled_relevance_has_no_scores_that_need_all_that_is_relevant():
+    assert "map" in parsed().retrieval.metrics and "map" not in parsed(relevance="pooled").retrieval.metrics
+    assert parsed(relevance="pooled", metrics=["map"]).retrieval.metrics == ["map"], (
+        "what is asked for is refused later"
+    )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from ofakit.config.retrieval import RetrievalSection
+from ofakit.data.knowledge_base import KnowledgeBase
+from ofakit.data.passage import Passage
 from ofakit.data.query import Query
 from ofakit.errors import UsageError
-from ofakit.retrieval.qrels import Qrels
 from ofakit.retrieval.run import Run
 from ofakit.tasks._retrieval_evaluation import score_runs
 
@@ -16,6 +18,7 @@ QUERIES = [
     Query("2", "who", relevant={"c": 1.0}),
     Query("3", None, "b.png"),
 ]
+BASE = KnowledgeBase([Passage(name, name) for name in "abc"])
 RUNS = {
     "words": Run({"1": {"a": 2.0, "b": 1.0}, "2": {}, "3": {"a": 1.0}}, "words"),
     "all": Run({"1": {"b": 2.0, "a": 1.0}, "2": {"a": 3.0, "b": 2.0, "c": 1.0}, "3": {}}, "all"),
@@ -23,7 +26,7 @@ RUNS = {
 
 
 def scored(main="all", metrics=("mrr@100", "p@1")):
-    return score_runs(RUNS, main, QUERIES, Qrels.of(QUERIES), metrics)
+    return score_runs(RUNS, main, QUERIES, BASE, RetrievalSection(metrics=list(metrics)))
 
 
 def test_the_main_run_stands_at_the_top_and_every_run_under_its_name():

@@ -12,6 +12,7 @@ from ofakit.errors import UsageError
 
 if TYPE_CHECKING:
     from ofakit.config import ExperimentConfig
+    from ofakit.data.knowledge_base import KnowledgeBase
     from ofakit.hub import RetrievalBundle
     from ofakit.retrieval.run import Run
 
@@ -90,7 +91,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         for name, found in runs.items():
             found.write(Path(args.runs) / f"{name}.trec")
     about = {"passages": len(base), "queries": len(queries), "run": config.run, "seconds": round(seconds, 2)}
-    return {**_scores(config, runs, system.main, queries), **about}
+    return {**_scores(config, runs, system.main, queries, base), **about}
 
 
 def _bundle(config: ExperimentConfig, checkpoint: str | None) -> RetrievalBundle | None:
@@ -103,14 +104,17 @@ def _bundle(config: ExperimentConfig, checkpoint: str | None) -> RetrievalBundle
     return load_retriever(model_to_score(config, checkpoint) or str(config.model.path))
 
 
-def _scores(config: ExperimentConfig, runs: dict[str, Run], main_run: str, queries: Sequence[Any]) -> dict[str, Any]:
+def _scores(
+    config: ExperimentConfig, runs: dict[str, Run], main_run: str, queries: Sequence[Any], base: KnowledgeBase
+) -> dict[str, Any]:
     """The scores of every run, where it is known what answers the queries."""
     from ofakit.retrieval.evaluation import score_run
-    from ofakit.retrieval.qrels import Qrels
+    from ofakit.retrieval.judging import judged
 
-    if not any(query.relevant for query in queries):
+    pooled = config.retrieval.relevance == "pooled"
+    if not any(query.relevant or (pooled and query.answers) for query in queries):
         return {}
-    qrels = Qrels.of(queries)
-    found = {name: score_run(own, qrels, config.retrieval.metrics) for name, own in runs.items()}
+    scored, qrels = judged(runs, queries, base, config.retrieval)
+    found = {name: score_run(own, qrels, config.retrieval.metrics) for name, own in scored.items()}
     others = {name: own.means for name, own in found.items()} if len(found) > 1 else {}
     return {**found[main_run].means, "without_relevant": len(found[main_run].without_relevant), **others}

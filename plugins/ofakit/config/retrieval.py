@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ofakit.config.component import Component
 
@@ -83,6 +83,20 @@ class RetrievalSection(_Section):
     title_separator: str | None = Field(
         " ", description="stands between a passage's title and its text; null: the text alone is searched"
     )
+    relevance: Literal["provenance", "pooled"] = Field(
+        "provenance",
+        description="what is relevant: what is judged; or pooled, also what was retrieved and holds an answer",
+    )
+    evaluation_unit: Literal["passage", "article"] = Field(
+        "passage", description="what is scored: rankings of passages, or of articles by their best passage"
+    )
     metrics: list[str] = Field(
         default=["map", "mrr@100", "p@1", "p@20", "hit@20", "ndcg@10"], description="scores of ofakit/scores/ranking.py"
     )
+
+    @model_validator(mode="after")
+    def _metrics_that_pooled_relevance_has(self) -> RetrievalSection:
+        """Of the usual scores those that do not need to know all that is relevant."""
+        if self.relevance == "pooled" and "metrics" not in self.model_fields_set:
+            self.metrics = [name for name in self.metrics if name != "map"]
+        return self

@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ofakit.config.retrieval import RetrievalSection
+from ofakit.data.knowledge_base import KnowledgeBase
 from ofakit.data.query import Query
 from ofakit.files import write_text
 from ofakit.retrieval.evaluation import score_run
+from ofakit.retrieval.judging import judged
 from ofakit.retrieval.qrels import Qrels
 from ofakit.retrieval.run import Run
 from ofakit.tasks.base import Evaluation
@@ -54,8 +57,8 @@ def score_runs(
     runs: Mapping[str, Run],
     main: str,
     queries: Sequence[Query],
-    qrels: Qrels,
-    metrics: Sequence[str],
+    base: KnowledgeBase,
+    section: RetrievalSection,
     fitted: Mapping[str, Any] | None = None,
 ) -> RankingEvaluation:
     """Score the runs of several systems on the same queries.
@@ -64,22 +67,23 @@ def score_runs(
         runs: By system.
         main: The system whose scores stand at the top.
         queries: What was asked.
-        qrels: What answers it.
-        metrics: Names of `ofakit.scores.ranking`.
+        base: The passages.
+        section: Says what is scored, and against what.
         fitted: What was chosen on the validation split, by searcher, and the weights of the fusion.
 
     Returns:
         Its `scores` are those of the main system, `queries`, how many there are, `without_relevant`, how many nothing
         is known to answer, by system the scores of each, and `fitted` where something was chosen.
     """
-    found = {name: score_run(run, qrels, metrics) for name, run in runs.items()}
+    scored, qrels = judged(runs, queries, base, section)
+    found = {name: score_run(run, qrels, section.metrics) for name, run in scored.items()}
     for remark in found[main].remarks():
         logger.warning(remark)
     counts = {"queries": len(qrels), "without_relevant": len(found[main].without_relevant)}
     scores: dict[str, Any] = {**found[main].means, **counts, **{name: own.means for name, own in found.items()}}
     if fitted:
         scores["fitted"] = dict(fitted)
-    return RankingEvaluation(scores, _rows(runs[main], queries, qrels), runs=runs, main=main)
+    return RankingEvaluation(scores, _rows(scored[main], queries, qrels), runs=runs, main=main)
 
 
 def _rows(run: Run, queries: Sequence[Query], qrels: Qrels) -> list[dict[str, Any]]:

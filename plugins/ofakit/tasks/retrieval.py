@@ -192,13 +192,13 @@ class Retrieval(Task[RetrievalBundle]):
             batch_size=section.dataloader.batch_size_per_gpu,
             precision=section.precision,
         )
-        self.system.prepare(self.base(name), context)
-        qrels = Qrels.of(examples)
-        runs = self.system.fit(examples, qrels) if name == "val" else self.system.rank(examples)
+        base = self.base(name)
+        self.system.prepare(base, context)
+        runs = self.system.fit(examples, Qrels.of(examples)) if name == "val" else self.system.rank(examples)
         bundle.fitted = self.system.fitted
         if not loading.processes.is_main:
             return None
-        return score_runs(runs, self.system.main, examples, qrels, self.config.retrieval.metrics, self.system.fitted)
+        return score_runs(runs, self.system.main, examples, base, self.config.retrieval, self.system.fitted)
 
     def _sides(self, bundle: RetrievalBundle) -> tuple[SideInputs, SideInputs]:
         """How questions and passages are read in training."""
