@@ -3,8 +3,8 @@
     {"retrieval": {"relevance": "pooled", "evaluation_unit": "article", "metrics": ["mrr@100", "p@1"]}}
 
 `pooled` judges every retrieved passage that holds an answer as relevant, as ViQuAE does: then the judgements depend on
-the runs, which are compared on their union, and scores that need to know all that is relevant, such as MAP, are refused.
-With the unit `article` an article has the highest score of its passages, and is relevant where one of them is.
+the runs, which are compared on their union, and scores that need to know all that is relevant, such as MAP, are
+refused. With the unit `article` an article has the highest score of its passages, and is relevant where one of them is.
 """
 
 from __future__ import annotations
