@@ -37,6 +37,18 @@ def test_a_grid_tells_images_apart_by_where_things_are():
         assert half == encoder.backbone.num_features and not torch.allclose(found[:, ::2], found[:, 1::2], atol=1e-3)
 
 
+def test_classes_are_the_probabilities_of_the_classifier(tmp_path):
+    torch.manual_seed(3)
+    donor = timm.create_model("test_resnet").eval()
+    save_file(donor.state_dict(), tmp_path / "weights.safetensors")
+    encoder = encoder_of(pooling="classes", weights=str(tmp_path / "weights.safetensors"))
+    images = torch.randint(0, 256, (2, 3, 32, 32), generator=torch.Generator().manual_seed(1)).byte()
+    with torch.no_grad():
+        found = encoder.embed({"images": images, "image_mask": torch.tensor([True, False])}, ("image",))
+        expected = donor(encoder.pixels(images)).softmax(-1)
+    torch.testing.assert_close(found, torch.stack([expected[0], torch.zeros(1000)]))
+
+
 def test_a_transformer_has_a_token_to_pool(tmp_path):
     encoder = encoder_of(name="test_vit", options={"img_size": 32})
     images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)

@@ -7,6 +7,8 @@
 
 `average` is the backbone's own pooling, which keeps nothing of where things are; `grid` keeps the mean of each cell of
 a grid, one behind the other, where the arrangement tells images apart; `attended_grid` first finds where the thing is.
+`classes` are the probabilities that the backbone's own classifier gives, by which things of different kinds are told
+apart better than by what it pools.
 
 With a `feature_store` the backbone does not learn, and what it makes of an image is computed once for all epochs,
 evaluations and runs. Only images that always look alike can be found there: random cuts would fill the folder.
@@ -47,7 +49,7 @@ class TimmSettings(EncoderSettings):
     options: dict[str, Any] = Field(default_factory=dict, description="further arguments of timm.create_model")
     image_size: int = Field(224, ge=16, description="pixels a side")
     mean_std: Literal["own", "half", "imagenet"] = Field("own", description="normalisation; own: that of timm")
-    pooling: Literal["average", "grid", "attended_grid"] = "average"
+    pooling: Literal["average", "grid", "attended_grid", "classes"] = "average"
     grid: tuple[int, int] = Field((2, 2), description="rows and columns of the grid")
     channels: int = Field(64, ge=1, description="of each point of an attended grid")
     feature_store: str | None = Field(
@@ -127,6 +129,8 @@ class TimmEncoder(Encoder):
             return self.pool(features)
         if self.settings.pooling == "grid":
             return _cells(features, self.settings.grid)
+        if self.settings.pooling == "classes":
+            return self.backbone.forward_head(features).softmax(-1)
         return self.backbone.forward_head(features, pre_logits=True)
 
     def _frozen(self, folder: str, width: int) -> FrozenFeatures:
@@ -169,7 +173,7 @@ def _backbone(settings: TimmSettings) -> nn.Module:
     if not timm.is_model(settings.name):
         near = did_you_mean(settings.name, timm.list_models())
         raise UsageError(f"timm has no model {settings.name!r}: {near.partition(' Available')[0]}", "name")
-    options = {"num_classes": 0, **settings.options}
+    options = settings.options if settings.pooling == "classes" else {"num_classes": 0, **settings.options}
     try:
         backbone = timm.create_model(settings.name, pretrained=settings.pretrained, **options)
     except TypeError as error:
@@ -180,7 +184,7 @@ def _backbone(settings: TimmSettings) -> nn.Module:
 
 
 def _load(backbone: nn.Module, path: str) -> None:
-    """The weights of a file; those of a classifier are left out."""
+    """The weights of a file; those of a classifier are left out where there is none."""
     weights, own = tensors_of(read_content(path), path), backbone.state_dict()
     missing = sorted(own.keys() - weights.keys())
     if missing:

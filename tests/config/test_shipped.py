@@ -1,0 +1,43 @@
+"""Every configuration of the repository is one that can be run: no key, searcher, objective or encoder is unknown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ofakit.config import load_config
+from ofakit.config.component import Component
+from ofakit.data.reading import build_reader
+from ofakit.models.encoders.base import settings_of
+from ofakit.models.retriever import RetrieverSettings
+from ofakit.objectives import OBJECTIVES
+from ofakit.retrieval.searchers import SEARCHERS
+from ofakit.tasks import TASKS
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+SHIPPED = sorted(path for path in CONFIGS.rglob("*.json") if path.parent.name != "sweeps")
+
+
+def encoders_of(settings):
+    """The encoders of a retriever, towers included."""
+    for spec in (settings.encoder, settings.passage_encoder):
+        if spec is not None:
+            yield spec
+            own = settings_of(spec)
+            yield from (getattr(own, tower) for tower in ("text", "image") if isinstance(getattr(own, tower, 0), Component))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(CONFIGS)))
+def test_a_shipped_configuration_knows_what_it_names(path, tmp_path):
+    config = load_config(path, [f"work_dir={tmp_path}"])
+    assert config.description
+    build_reader(config)
+    for component in config.objectives or ():
+        OBJECTIVES.get(component.type)
+    if TASKS.get(config.task).name == "multimodal-retrieval":
+        for component in config.retrieval.searchers.values():
+            if "encoder" not in (component.model_extra or {}):
+                SEARCHERS.build(component.model_dump())
+        if config.model.config:
+            for spec in encoders_of(RetrieverSettings.model_validate(config.model.config)):
+                settings_of(spec)
