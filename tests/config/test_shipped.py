@@ -24,7 +24,8 @@ def encoders_of(settings):
         if spec is not None:
             yield spec
             own = settings_of(spec)
-            yield from (getattr(own, tower) for tower in ("text", "image") if isinstance(getattr(own, tower, 0), Component))
+            towers = (getattr(own, tower, None) for tower in ("text", "image"))
+            yield from (tower for tower in towers if isinstance(tower, Component))
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(CONFIGS)))
