@@ -153,8 +153,10 @@ def attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False,
     """Attention by its formula, as strict about the mask's type as a GPU."""
     if not isinstance(query, DeviceTensor):
         return own_attention(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)
-    assert not is_causal and not enable_gqa and (attn_mask is None or attn_mask.dtype == query.dtype)
-    scores = query @ key.transpose(-1, -2) * scale
+    assert not is_causal and not enable_gqa and (attn_mask is None or attn_mask.dtype in (torch.bool, query.dtype))
+    scores = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5 if scale is None else scale)
+    if attn_mask is not None and attn_mask.dtype == torch.bool:
+        scores, attn_mask = scores.masked_fill(~attn_mask, -torch.inf), None
     return F.dropout((scores if attn_mask is None else scores + attn_mask).softmax(-1), dropout_p) @ value
 
 

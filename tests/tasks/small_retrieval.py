@@ -71,3 +71,23 @@ def base_config(folder: Path, questions=None, passages=None, **changes):
     values = merged(copy.deepcopy(SMALL), changes)
     values["data"] = {**write_base(folder / "base", questions, passages), **changes.get("data", {})}
     return parse_config({"work_dir": str(folder / "run"), **values})
+
+
+def with_negatives(folder: Path, **changes):
+    """A base in files whose questions have more hard negatives than an epoch draws, each scored by a teacher."""
+    rows = []
+    for row in QUESTIONS:
+        negatives = [f"p{n}" for n in range(5) if f"p{n}" not in row["relevant"]]
+        scores = {passage: float(len(negatives) - n) for n, passage in enumerate([*row["relevant"], *negatives])}
+        rows.append({"query": row["id"], "positives": row["relevant"], "negatives": negatives, "scores": scores})
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "negatives.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    hooks = [{"type": "MetricsFileHook", "interval": 1}]
+    hooks.append({"type": "SnapshotHook", "save_strategy": "by_step", "interval": 3})
+    values = {
+        "data": {"negatives": str(file), "teacher_scores": str(file)},
+        "train": {"max_epochs": 4, "dataloader": {"batch_size_per_gpu": 2}, "hooks": hooks},
+        "retrieval": {"hard_negatives": 1},
+    }
+    return base_config(folder, **merged(values, changes))

@@ -16,7 +16,7 @@ from ofakit.trainers import Trainer
 from ofakit.trainers.state import latest_snapshot
 
 from tests.models.encoders.kinds import SMALL_TIMM
-from tests.tasks.small_retrieval import QUESTIONS, TOWERS, base_config, small_config
+from tests.tasks.small_retrieval import QUESTIONS, TOWERS, base_config, small_config, with_negatives
 from tests.trainers.conftest import Interrupt, trained, weights
 from tests.two_processes import ONE, plain_updater, run_two, update_gradients
 
@@ -163,25 +163,8 @@ def test_images_are_asked_for_by_captions_of_their_own_split(scenes_root, tmp_pa
     assert not found["val"] & found["test"] and len(found["val"]) != len(found["test"])
 
 
-def with_hard_negatives(folder, **changes):
-    """A configuration whose questions have more positives and negatives than an epoch draws."""
-    rows = [
-        {"query": row["id"], "positives": row["relevant"], "scores": {},
-         "negatives": [f"p{n}" for n in range(5) if f"p{n}" not in row["relevant"]]}
-        for row in QUESTIONS
-    ]  # fmt: skip
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "negatives.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    hooks = [{"type": "MetricsFileHook", "interval": 1}]
-    hooks.append({"type": "SnapshotHook", "save_strategy": "by_step", "interval": 3})
-    train = {"max_epochs": 4, "dataloader": {"batch_size_per_gpu": 2}, "hooks": hooks}
-    retrieval = {"hard_negatives": 1}
-    given = {"negatives": str(folder / "negatives.jsonl")}
-    return base_config(folder, data=given, train=train, retrieval=retrieval, **changes)
-
-
 def test_every_epoch_draws_its_hard_negatives_anew(tmp_path):
-    trainer = Trainer(experiment=with_hard_negatives(tmp_path), device="cpu")
+    trainer = Trainer(experiment=with_negatives(tmp_path), device="cpu")
     trainer.loading.prepare_training(trainer.examples["train"])
     drawn = []
     for epoch in range(4):
@@ -200,8 +183,8 @@ def test_every_epoch_draws_its_hard_negatives_anew(tmp_path):
     [{"type": "joint_contrastive"}],
 ])  # fmt: skip
 def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path, objectives):
-    whole = trained(with_hard_negatives(tmp_path / "whole", objectives=objectives))
-    config = with_hard_negatives(tmp_path / "parts", objectives=objectives)
+    whole = trained(with_negatives(tmp_path / "whole", objectives=objectives))
+    config = with_negatives(tmp_path / "parts", objectives=objectives)
     with pytest.raises(KeyboardInterrupt):
         trained(config, callbacks=[Interrupt(5)])
     torch.manual_seed(999)

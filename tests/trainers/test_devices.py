@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from torch.utils import backend_registration
 
+from tests.models.encoders.kinds import SMALL_BERT
 from tests.models.ofa.small import SMALL
+from tests.tasks.small_retrieval import TOWERS, with_negatives
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,6 +48,29 @@ for how in (
 ):
     assert found("sim", **how) == found("cpu", **how), how
 print(json.dumps({"steps": trainer.iter, **trainer.step_logs, **trainer.evaluate()}))
+"""
+
+RETRIEVAL = """
+import json, sys
+import torch
+from tests import pretended_device
+
+from ofakit.config import parse_config
+from ofakit.inference.embedder import Embedder
+from ofakit.processes import Processes
+import ofakit.inference.embedder
+import ofakit.trainers.trainer
+from ofakit.trainers import Trainer
+
+ofakit.trainers.trainer.join_processes = lambda device: Processes(0, 1, torch.device(device))
+ofakit.inference.embedder.device_named = torch.device
+values = json.loads(sys.argv[1])
+trainer = Trainer(experiment=parse_config(values), device="sim")
+trainer.train()
+assert {str(weight.device) for weight in trainer.model.parameters()} == {"sim:0"}
+vectors = [Embedder(trainer.bundle, "query", device=d).embed(trainer.examples["val"]) for d in ("sim", "cpu")]
+apart = float(abs(vectors[0] - vectors[1]).max())
+print(json.dumps({"steps": trainer.iter, **trainer.step_logs, **trainer.evaluate(), "apart": apart}))
 """
 
 WAITS = """
@@ -141,6 +166,32 @@ def test_nothing_mixes_devices_or_types(experiment, name, precision):
     result = run_script(SCRIPT, values)
     assert result["steps"] == 2
     assert "cider" in result and result["grad_norm"] > 0
+
+
+@pytest.mark.parametrize(("precision", "steps"), [("fp32", 2), ("bf16", 2), ("fp16", 8)])
+def test_retrieval_mixes_no_devices_or_types(tmp_path, precision, steps):
+    """Of fp16 the first steps are skipped, until the factor on its gradients is small enough."""
+    read = {"query": ["text", "image"], "passage": ["text", "image"]}
+    objectives = [
+        {"type": "contrastive", "loss": "clip", **read},
+        {"type": "contrastive", "name": "hard", "loss": "infonce", "hardness": 5.0, **read},
+        {"type": "contrastive", "name": "dpr", **read},
+        {"type": "joint_contrastive"},
+        {"type": "margin_mse", **read},
+        {"type": "kl_distillation", **read},
+    ]
+    encoder = {**TOWERS, "text": {**SMALL_BERT, "projection": 8}}
+    settings = with_negatives(
+        tmp_path,
+        objectives=objectives,
+        train={"max_steps": steps, "precision": precision, "hooks": [{"type": "MetricsFileHook"}]},
+        evaluation={"precision": precision},
+    )
+    settings.model.config = {"encoder": encoder, "passage_encoder": encoder, "tie": ["visual"]}
+    result = run_script(RETRIEVAL, settings.model_dump(mode="json"))
+    assert result["steps"] == steps and result["grad_norm"] > 0 and result["apart"] < 1e-4
+    assert {"bm25", "dense", "fused", "mrr@100"} <= result.keys()
+    assert {f"{objective.get('name', objective['type'])}/loss" for objective in objectives} <= result.keys()
 
 
 def test_a_step_asks_the_device_nothing_while_it_has_work():

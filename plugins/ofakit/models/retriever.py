@@ -187,7 +187,7 @@ class Retriever(Model):
         values = {"model_type": "ofakit-retriever", "settings": self.settings.model_dump(mode="json")}
         write_text(Path(directory) / "config.json", json.dumps(values, indent=1) + "\n")
         with replace_file(Path(directory) / "model.safetensors") as new:
-            save_file({name: value.contiguous() for name, value in self.own_state().items()}, new)
+            save_file({name: value.cpu().contiguous() for name, value in self.own_state().items()}, new)
 
     def _tie(self) -> None:
         """Let the passage encoder use the query encoder's weights in the parts that are tied."""
