@@ -8,7 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from ofakit.hub import RetrievalBundle, save_bundle
+from ofakit.retrieval import write_index
+
+from tests.models.encoders.kinds import KINDS
+from tests.models.test_retriever import made
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = {path.stem: path for path in sorted((ROOT / "tools").glob("*.py"))}
@@ -42,7 +48,8 @@ def test_help_loads_nothing_that_takes_long(name, command):
 def test_an_unknown_or_shortened_option_is_bad_usage(name, command, option, capsys):
     required = {
         "caption": ["--model", "DIR"], "compare": ["a.json", "b.json"], "finetune": ["--conf", "FILE"],
-        "mine": ["--out", "FILE"], "sweep": ["--conf", "FILE"], "checkpoint inspect": ["PATH"],
+        "encode": ["--out", "DIR"], "mine": ["--out", "FILE"], "search": ["--conf", "FILE"],
+        "sweep": ["--conf", "FILE"], "checkpoint inspect": ["PATH"],
         "checkpoint convert": ["PATH", "OUT", "--to", "plain"],
         "checkpoint extract": ["FILE", "MEMBER"], "checkpoint average": ["PATH", "--out", "DIR"],
         "data document-frequency": ["--output", "FILE"],
@@ -76,6 +83,14 @@ def arguments(run, tmp_path, monkeypatch):
     for name, some in (("corpus.jsonl", passages), ("queries.jsonl", questions)):
         (tmp_path / name).write_text("\n".join(map(json.dumps, some)))
     one, two, conf = str(tmp_path / "one.jsonl"), str(tmp_path / "two.jsonl"), str(run / "conf.json")
+    words = {"data": {"reader": {"type": "given"}}, "retrieval": {"searchers": {"bm25": {"type": "bm25"}}}}
+    words |= {"task": "multimodal-retrieval", "corpus": str(tmp_path / "corpus.jsonl")}
+    words |= {"queries": str(tmp_path / "queries.jsonl"), "work_dir": str(tmp_path / "words")}
+    (tmp_path / "words.json").write_text(json.dumps(words))
+    encoder, index = str(tmp_path / "encoder"), str(tmp_path / "index")
+    model, readings = made(encoder=KINDS["bag"])
+    save_bundle(RetrievalBundle(model, readings, model_type="retriever"), encoder)
+    write_index(index, np.eye(3, dtype=np.float32), ["a", "b", "c"])
     (tmp_path / "base.json").write_text("{}")
     sweep = {"base": "base.json", "work_dir": str(tmp_path / "sweep"), "parameters": {"gain": [1.0]}}
     sweep |= {"search": {"type": "grid"}, "command": [sys.executable, str(ROOT / "tests/sweeps/pretend_finetune.py")]}
@@ -85,12 +100,15 @@ def arguments(run, tmp_path, monkeypatch):
         "checkpoint": ["inspect", str(run / "best")],
         "compare": [one, two, "--references", one, "--rounds", "10", "--bootstrap", "10", "--no-java"],
         "data": ["style-words", "--conf", conf, "--top", "2"],
+        "encode": ["--encoder", encoder, "--texts", str(tmp_path / "corpus.jsonl"), "--out", str(tmp_path / "made")],
         "evaluate": ["--predictions", one, "--references", two, "--bootstrap", "10"],
         "finetune": ["eval", "--conf", conf],
+        "index": ["--vectors", index],
         "mine": [
             "--corpus", str(tmp_path / "corpus.jsonl"), "--queries", str(tmp_path / "queries.jsonl"), "--number", "0",
             "--random", "1", "--out", str(tmp_path / "negatives.jsonl"),
         ],
+        "search": ["--conf", str(tmp_path / "words.json")],
         "sweep": ["--conf", str(tmp_path / "sweep.json")],
     }  # fmt: skip
 
