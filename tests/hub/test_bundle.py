@@ -62,7 +62,7 @@ def test_weights_of_a_directory_are_taken_where_every_id_means_the_same(bundle, 
     bundle.take_weights(folder)
     assert torch.equal(bundle.model.output_embedding, other.model.output_embedding)
     bundle.tokenizer.add_tokens(["<new>"])
-    with pytest.raises(UsageError, match=f"tokens, found another.*in {folder}; .*--set model.path={folder}"):
+    with pytest.raises(UsageError, match=f"vocabulary, found another in {folder}; .*--set model.path={folder}"):
         bundle.take_weights(folder)
 
 
