@@ -68,7 +68,7 @@ def test_weights_of_a_file_are_taken_and_those_of_its_classifier_left(tmp_path):
     torch.manual_seed(3)
     donor = timm.create_model("test_resnet")
     save_file(donor.state_dict(), tmp_path / "weights.safetensors")
-    encoder = encoder_of(weights=str(tmp_path / "weights.safetensors"))
+    encoder = encoder_of(pretrained=True, weights=str(tmp_path / "weights.safetensors"))  # the hub is not asked
     own = encoder.backbone.state_dict()
     assert own and all(torch.equal(value, donor.state_dict()[name]) for name, value in own.items())
     assert encoder.settings.weights is None

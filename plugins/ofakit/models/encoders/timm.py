@@ -174,8 +174,9 @@ def _backbone(settings: TimmSettings) -> nn.Module:
         near = did_you_mean(settings.name, timm.list_models())
         raise UsageError(f"timm has no model {settings.name!r}: {near.partition(' Available')[0]}", "name")
     options = settings.options if settings.pooling == "classes" else {"num_classes": 0, **settings.options}
+    from_hub = settings.pretrained and settings.weights is None
     try:
-        backbone = timm.create_model(settings.name, pretrained=settings.pretrained, **options)
+        backbone = timm.create_model(settings.name, pretrained=from_hub, **options)
     except TypeError as error:
         raise UsageError(f"timm's {settings.name} does not take {settings.options}: {error}", "options") from None
     if settings.weights is not None:
