@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import pickle
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ofakit.data import stored_base
 from ofakit.data.knowledge_base import KnowledgeBase
 from ofakit.data.passage import Passage
 from ofakit.data.stored_base import StoredBase
@@ -37,10 +39,29 @@ def test_it_offers_what_a_base_in_memory_does(tmp_path):
     assert stored[-1] == PASSAGES[-1] and stored[1:3] == PASSAGES[1:3]
     assert "c" in stored and "d" not in stored and 3 not in stored
     assert stored.articles.get("d") is None
+    assert stored[3:1] == [] and stored[::2] == PASSAGES[::2] and stored[-2:9] == PASSAGES[-2:]
     with pytest.raises(IndexError, match="position 5 in a base of 5"):
         stored[5]
     with pytest.raises(UsageError, match="no passage 'x' among the 5 of the base, such as 'a-0', 'b-0', 'a-1'"):
         stored.position("x")
+
+
+def test_many_passages_are_read_in_turns(tmp_path, monkeypatch):
+    monkeypatch.setattr(stored_base, "LINES_AT_ONCE", 2)
+    same(StoredBase.build(tmp_path / "base", PASSAGES), PASSAGES)
+
+
+def test_it_says_what_it_was_read_from_and_goes_to_loading_processes(tmp_path):
+    stored = StoredBase.build(tmp_path / "base", PASSAGES, {"a.jsonl": [1, 2]})
+    assert stored.source == StoredBase(tmp_path / "base").source == {"a.jsonl": [1, 2]}
+    same(pickle.loads(pickle.dumps(stored)), PASSAGES)
+
+
+def test_who_has_a_base_keeps_it_while_another_takes_its_place(tmp_path):
+    old = StoredBase.build(tmp_path / "base", PASSAGES)
+    StoredBase.build(tmp_path / "base", PASSAGES[:1])
+    same(old, PASSAGES)
+    assert len(StoredBase(tmp_path / "base")) == 1
 
 
 @given(st.lists(st.tuples(st.text(max_size=3), st.sampled_from("abc")), unique_by=lambda pair: pair[0], max_size=12))

@@ -19,7 +19,8 @@ BASE = KnowledgeBase([
 
 
 def test_equal_passages_share_a_number():
-    assert canonical_numbers(BASE) == [0, 1, 0, 3, 4, 5]
+    assert canonical_numbers(BASE, range(6)) == {0: 0, 1: 1, 2: 0, 3: 3, 4: 4, 5: 5}
+    assert canonical_numbers(BASE, [5, 2, 2]) == {2: 2, 5: 5}, "of those that are compared, the first one counts"
 
 
 def test_a_question_knows_its_passages_and_the_images_it_needs():
@@ -28,6 +29,7 @@ def test_a_question_knows_its_passages_and_the_images_it_needs():
     (found,) = training_questions([query], BASE, bad, {"q": ["d", "a", "e"], "other": ["b"]})
     assert (found.relevant, found.relevant_indices) == ((2, 1), (0, 1))
     assert found.negatives == (3, 4), "a passage with the text of an answer is no negative"
+    assert found.numbers == {2: 0, 1: 1, 3: 3, 4: 4}
     assert found.image_paths == ("q.png", "a.png", "b.png")
     assert (found.id, found.image_path, found.query_index, bad.rows) == ("q", "q.png", 0, [])
 

@@ -12,7 +12,7 @@ from ofakit.errors import UsageError
 
 if TYPE_CHECKING:
     from ofakit.config import ExperimentConfig
-    from ofakit.data.knowledge_base import KnowledgeBase
+    from ofakit.data.passage_base import PassageBase
     from ofakit.hub import RetrievalBundle
     from ofakit.retrieval.run import Run
 
@@ -105,7 +105,7 @@ def _bundle(config: ExperimentConfig, checkpoint: str | None) -> RetrievalBundle
 
 
 def _scores(
-    config: ExperimentConfig, runs: dict[str, Run], main_run: str, queries: Sequence[Any], base: KnowledgeBase
+    config: ExperimentConfig, runs: dict[str, Run], main_run: str, queries: Sequence[Any], base: PassageBase
 ) -> dict[str, Any]:
     """The scores of every run, where it is known what answers the queries."""
     from ofakit.retrieval.evaluation import score_run

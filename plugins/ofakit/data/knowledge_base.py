@@ -1,17 +1,18 @@
-"""The passages of a base, found by id and by article."""
+"""The passages of a base in memory, found by id and by article."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from ofakit.data.passage import Passage
+from ofakit.data.passage_base import PassageBase
 from ofakit.errors import UsageError
 
 __all__ = ["KnowledgeBase"]
 
 
-class KnowledgeBase(Sequence[Passage]):
+class KnowledgeBase(PassageBase):
     """Passages in their order.
 
     Args:

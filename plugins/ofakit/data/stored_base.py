@@ -1,32 +1,36 @@
-"""A knowledge base on disk: what `KnowledgeBase` offers, for bases that memory does not hold.
+"""A base on disk: what `KnowledgeBase` offers, for bases that memory does not hold.
 
     base = StoredBase.build("work_dir/base", reader.passages())
     base = StoredBase("work_dir/base")
 
-    base.json          how many passages and articles
+    base.json          how many passages and articles, a hash of them, and what they were read from
     passages.jsonl     a passage a line
     offsets.npy        (n + 1,) where each line begins, in bytes
     ids.npy            (n,) hashes of the passages' ids, sorted; places.npy: where each of them stands
     names.npy          (m,) hashes of the articles' ids, sorted; numbers.npy: which article each of them is
     members.npy        (n,) the passages of the first article, those of the second …; bounds.npy: (m + 1,)
 
-Arrays are memory-mapped: a base needs 40 bytes on disk for each passage beside its line, and no memory but for what is
-being read. Ids of passages are compared as texts once their hashes are found equal.
+Arrays are memory-mapped: a base needs 32 bytes on disk for each passage and 24 for each article beside the lines, and
+no memory but for what is being read; building it takes some 50 bytes of memory a passage and 150 an article. Ids of
+passages are compared as texts once their hashes are found equal. The files stay open: whoever has a base keeps it as it
+was, also when the folder is replaced by another.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
 from ofakit.data.json_files import read_json
 from ofakit.data.passage import Passage
+from ofakit.data.passage_base import PassageBase, passage_line
 from ofakit.data.text_table import key_hash
 from ofakit.errors import UsageError
 from ofakit.files import replace_folder
@@ -35,13 +39,18 @@ __all__ = ["StoredBase"]
 
 VERSION = 1
 ARRAYS = ("offsets", "ids", "places", "names", "numbers", "members", "bounds")
+LINES_AT_ONCE = 1024
 
 
-class StoredBase(Sequence[Passage]):
+class StoredBase(PassageBase):
     """Passages in their order, read when they are asked for.
 
     Args:
         folder: What `build` wrote.
+
+    Attributes:
+        folder: Where it is.
+        source: What `build` was told of where the passages come from.
 
     Raises:
         UsageError: It holds no base, or not all of one.
@@ -56,20 +65,28 @@ class StoredBase(Sequence[Passage]):
         self._count = len(self._arrays["offsets"]) - 1
         size = (self.folder / "passages.jsonl").stat().st_size
         if self._count != described["passages"] or int(self._arrays["offsets"][-1]) != size:
-            raise UsageError(f"{folder}: the passages are not those that the base was built of; build it anew")
+            raise UsageError(
+                f"{folder}: the passages are not those that the base was built of; delete the folder and build it anew"
+            )
+        self.source = described["source"]
+        self.digest = described["digest"]
         self._handle = os.open(self.folder / "passages.jsonl", os.O_RDONLY)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return StoredBase, (self.folder,)
 
     def __del__(self) -> None:
         if hasattr(self, "_handle"):
             os.close(self._handle)
 
     @classmethod
-    def build(cls, folder: str | Path, passages: Iterable[Passage]) -> StoredBase:
+    def build(cls, folder: str | Path, passages: Iterable[Passage], source: Any = None) -> StoredBase:
         """Write a base, one passage after the other, and open it.
 
         Args:
             folder: Where to; what is there is replaced once the new base is complete.
             passages: The passages; their images are paths or None.
+            source: What tells later whether they would still be the same, fit for JSON.
 
         Returns:
             The base.
@@ -79,15 +96,10 @@ class StoredBase(Sequence[Passage]):
             SaveError: The disk is full or permission is missing; the old base is intact.
         """
         with replace_folder(Path(folder)) as new:
-            offsets, ids, article, names = _write_passages(new / "passages.jsonl", passages)
-            places, numbers = np.argsort(ids, kind="stable"), np.argsort(names, kind="stable")
-            _refuse_equal(new / "passages.jsonl", offsets, ids[places], places)
-            members = np.argsort(article, kind="stable")
-            bounds = np.searchsorted(article[members], np.arange(len(names) + 1))
-            arrays = (offsets, ids[places], places, names[numbers], numbers, members, bounds)
-            for name, values in zip(ARRAYS, arrays, strict=True):
-                np.save(new / f"{name}.npy", values)
-            described = {"version": VERSION, "passages": len(ids), "articles": len(names)}
+            written = _write_passages(new / "passages.jsonl", passages)
+            _write_places(new, written)
+            counts = {"passages": len(written.ids), "articles": len(written.names)}
+            described = {"version": VERSION, **counts, "digest": written.digest, "source": source}
             (new / "base.json").write_text(json.dumps(described), encoding="utf-8")
         return cls(folder)
 
@@ -109,17 +121,19 @@ class StoredBase(Sequence[Passage]):
             IndexError: There is none.
         """
         if isinstance(position, slice):
-            return [self[place] for place in range(*position.indices(len(self)))]
+            first, last, step = position.indices(len(self))
+            if step == 1:
+                return [Passage(**json.loads(line)) for line in self._lines(first, last)]
+            return [self[place] for place in range(first, last, step)]
         place = int(position) + (len(self) if position < 0 else 0)
         if not 0 <= place < len(self):
             raise IndexError(f"position {position} in a base of {len(self)} passages")
-        start, end = (int(value) for value in self._arrays["offsets"][place : place + 2])
-        return Passage(**json.loads(os.pread(self._handle, end - start, start)))
+        (line,) = self._lines(place, place + 1)
+        return Passage(**json.loads(line))
 
     def __iter__(self) -> Iterator[Passage]:
-        with (self.folder / "passages.jsonl").open("rb") as lines:
-            for line in lines:
-                yield Passage(**json.loads(line))
+        for line in self._lines(0, len(self)):
+            yield Passage(**json.loads(line))
 
     def __contains__(self, passage_id: object) -> bool:
         return isinstance(passage_id, str) and self._place(passage_id) is not None
@@ -140,9 +154,16 @@ class StoredBase(Sequence[Passage]):
         return place
 
     @property
-    def articles(self) -> Mapping[str, list[int]]:
+    def articles(self) -> Mapping[str, Sequence[int]]:
         """The positions of each article's passages, in order; articles in the order of their first passage."""
         return _Articles(self, self._arrays)
+
+    def _lines(self, first: int, last: int) -> Iterator[bytes]:
+        """The lines from one position to another, some of them at once."""
+        offsets = self._arrays["offsets"]
+        for start in range(first, last, LINES_AT_ONCE):
+            begin, end = int(offsets[start]), int(offsets[min(last, start + LINES_AT_ONCE)])
+            yield from os.pread(self._handle, end - begin, begin).splitlines()
 
     def _place(self, passage_id: str) -> int | None:
         wanted = np.uint64(key_hash(passage_id))
@@ -188,31 +209,60 @@ def _mapped(path: Path) -> np.ndarray:
         return np.load(path, allow_pickle=False)
 
 
-def _write_passages(path: Path, passages: Iterable[Passage]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Write a line for each passage.
+class _Written(NamedTuple):
+    """What is known of passages that were written.
 
-    Returns:
-        Where lines begin (n + 1,), hashes of ids (n,), the number of each passage's article (n,), and hashes of the
-        articles' ids in the order of their first passage (m,).
+    Attributes:
+        offsets: (n + 1,) int64, where lines begin.
+        ids: (n,) uint64, hashes of ids.
+        article: (n,) int64, the number of each passage's article.
+        names: (m,) uint64, hashes of the articles' ids in the order of their first passage.
+        digest: Of all lines.
     """
+
+    offsets: np.ndarray
+    ids: np.ndarray
+    article: np.ndarray
+    names: np.ndarray
+    digest: str
+
+
+def _write_passages(path: Path, passages: Iterable[Passage]) -> _Written:
+    """Write a line for each passage."""
     offsets, ids, article = array("q", [0]), array("Q"), array("q")
     numbers: dict[int, int] = {}
+    digest = hashlib.blake2b(digest_size=16)
     with path.open("wb") as lines:
         for passage in passages:
-            line = json.dumps(_row(passage), ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+            if passage.image is not None and passage.image_path is None:
+                found = type(passage.image)
+                raise UsageError(f"passage {passage.id!r}: a stored base keeps images by path, found {found}")
+            line = passage_line(passage)
             lines.write(line)
+            digest.update(line)
             offsets.append(offsets[-1] + len(line))
             ids.append(key_hash(passage.id))
             article.append(numbers.setdefault(key_hash(passage.article_id), len(numbers)))
     names = np.fromiter(numbers, np.uint64, len(numbers))
-    return np.array(offsets, np.int64), np.array(ids, np.uint64), np.array(article, np.int64), names
+    arrays = np.frombuffer(offsets, np.int64), np.frombuffer(ids, np.uint64), np.frombuffer(article, np.int64)
+    return _Written(*arrays, names, digest.hexdigest())
 
 
-def _row(passage: Passage) -> dict[str, Any]:
-    if passage.image is not None and passage.image_path is None:
-        raise UsageError(f"passage {passage.id!r}: a stored base keeps images by path, found {type(passage.image)}")
-    fields = {"id": passage.id, "text": passage.text, "title": passage.title, "image": passage.image_path}
-    return {name: value for name, value in {**fields, "article": passage.article}.items() if value is not None}
+def _write_places(folder: Path, written: _Written) -> None:
+    """Write where passages and articles are found; an array is let go of before the next one is made."""
+    np.save(folder / "offsets.npy", written.offsets)
+    for values, sorted_name, places_name in ((written.ids, "ids", "places"), (written.names, "names", "numbers")):
+        places = np.argsort(values, kind="stable")
+        np.save(folder / f"{places_name}.npy", places)
+        found = values[places]
+        np.save(folder / f"{sorted_name}.npy", found)
+        if sorted_name == "ids":
+            _refuse_equal(folder / "passages.jsonl", written.offsets, found, places)
+        del places, found
+    members = np.argsort(written.article, kind="stable")
+    np.save(folder / "members.npy", members)
+    bounds = np.cumsum([0, *np.bincount(written.article, minlength=len(written.names))])
+    np.save(folder / "bounds.npy", bounds)
 
 
 def _refuse_equal(path: Path, offsets: np.ndarray, ids: np.ndarray, places: np.ndarray) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ofakit.data.bad_examples import BadExamples
-from ofakit.data.knowledge_base import KnowledgeBase
+from ofakit.data.passage import Passage
+from ofakit.data.passage_base import PassageBase
 from ofakit.data.query import Query
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ class TrainingQuestion:
         query: The question.
         query_index: Its number among the training questions.
         relevant: Positions in the base of the passages that answer it.
-        relevant_indices: The same by canonical number, which passages of equal text share.
+        relevant_indices: The same by canonical number, which passages of equal text share; each once, in order.
         negatives: Positions of passages that seem to answer it and do not.
+        numbers: The canonical number of each of its passages, by position.
         image_paths: Of the question and of all its passages.
     """
 
@@ -36,6 +38,7 @@ class TrainingQuestion:
     relevant: tuple[int, ...]
     relevant_indices: tuple[int, ...]
     negatives: tuple[int, ...] = ()
+    numbers: Mapping[int, int] = field(default_factory=dict)
     image_paths: tuple[str, ...] = ()
 
     @property
@@ -66,7 +69,7 @@ class TrainingQuestion:
 
 def training_questions(
     queries: Sequence[Query],
-    base: KnowledgeBase,
+    base: PassageBase,
     bad: BadExamples,
     negatives: Mapping[str, Sequence[str]] | None = None,
 ) -> list[TrainingQuestion]:
@@ -81,7 +84,9 @@ def training_questions(
     Raises:
         UsageError: A passage that is named is not in the base.
     """
-    numbers = canonical_numbers(base)
+    hard_of = negatives or {}
+    named = (passage for query in queries for passage in (*query.relevant_ids, *hard_of.get(query.id, ())))
+    numbers = canonical_numbers(base, (base.position(passage) for passage in named))
     found: list[TrainingQuestion] = []
     for query in queries:
         relevant = tuple(base.position(passage) for passage in query.relevant_ids)
@@ -90,33 +95,39 @@ def training_questions(
         elif not relevant:
             bad.add(query, "no relevant passage", "no passage of the base is known to answer the question")
         else:
-            hard = tuple(base.position(passage) for passage in (negatives or {}).get(query.id, ()))
-            answers = {numbers[position] for position in relevant}
-            hard = tuple(position for position in hard if numbers[position] not in answers)
-            paths = dict.fromkeys(_paths(query, base, (*relevant, *hard)))
-            found.append(TrainingQuestion(query, len(found), relevant, tuple(sorted(answers)), hard, tuple(paths)))
+            answers = {numbers[place] for place in relevant}
+            hard = tuple(base.position(passage) for passage in hard_of.get(query.id, ()))
+            hard = tuple(place for place in hard if numbers[place] not in answers)
+            own = {place: numbers[place] for place in (*relevant, *hard)}
+            paths = tuple(dict.fromkeys(_paths(query, base, (*relevant, *hard))))
+            found.append(TrainingQuestion(query, len(found), relevant, tuple(sorted(answers)), hard, own, paths))
     return found
 
 
-def canonical_numbers(base: KnowledgeBase) -> list[int]:
-    """A number for each passage: the position of the first one with the same title, text and image.
+def canonical_numbers(base: Sequence[Passage], positions: Iterable[int]) -> dict[int, int]:
+    """A number for each of some passages: the position of the first of them with the same title, text and image.
 
     Args:
         base: The passages.
+        positions: Those that are compared.
 
-    >>> from ofakit.data.passage import Passage
-    >>> canonical_numbers(KnowledgeBase([Passage("a", "x"), Passage("b", "y"), Passage("c", "x")]))
-    [0, 1, 0]
+    >>> from ofakit.data.knowledge_base import KnowledgeBase
+    >>> base = KnowledgeBase([Passage("a", "x"), Passage("b", "y"), Passage("c", "x"), Passage("d", "y")])
+    >>> canonical_numbers(base, [3, 2, 0])
+    {0: 0, 2: 0, 3: 3}
     """
     first: dict[Any, int] = {}
-    return [
-        first.setdefault((passage.title, passage.text, passage.image_path or id(passage.image)), position)
-        for position, passage in enumerate(base)
-    ]
+    found = {}
+    for position in sorted(set(positions)):
+        passage = base[position]
+        key = (passage.title, passage.text, passage.image_path or id(passage.image))
+        found[position] = first.setdefault(key, position)
+    return found
 
 
-def _paths(query: Query, base: KnowledgeBase, positions: Sequence[int]) -> Iterator[str]:
+def _paths(query: Query, base: PassageBase, positions: Sequence[int]) -> Iterator[str]:
     """The paths of the images of a question and of some passages."""
-    for item in (query, *(base[position] for position in positions)):
+    items: list[Query | Passage] = [query, *(base[position] for position in positions)]
+    for item in items:
         if item.image_path is not None:
             yield item.image_path

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ofakit.data.knowledge_base import KnowledgeBase
 from ofakit.data.passage import Passage
+from ofakit.data.passage_base import PassageBase
 from ofakit.data.query import Query
-from ofakit.data.training_question import TrainingQuestion, canonical_numbers
+from ofakit.data.training_question import TrainingQuestion
 from ofakit.preprocessors.sides import SideInputs
 
 __all__ = ["CollateRetrieval", "RetrievalPreprocessor"]
@@ -38,7 +38,7 @@ class RetrievalPreprocessor:
         self,
         query: SideInputs,
         passage: SideInputs,
-        base: KnowledgeBase,
+        base: PassageBase,
         positives: int = 1,
         hard_negatives: int = 0,
         teacher: Mapping[str, Mapping[str, float]] | None = None,
@@ -46,7 +46,6 @@ class RetrievalPreprocessor:
         self.query = query
         self.passage = passage
         self.base = base
-        self.numbers = canonical_numbers(base)
         self.positives = positives
         self.hard_negatives = hard_negatives
         self.teacher = teacher
@@ -80,7 +79,7 @@ class RetrievalPreprocessor:
             "query": self.query.sample(data.query, _decoded(data.query, pixels), rng),
             "passages": self.passage.samples(passages, [_decoded(passage, pixels) for passage in passages], rng),
             "query_index": data.query_index,
-            "passage_index": torch.tensor([self.numbers[place] for place in places]),
+            "passage_index": torch.tensor([data.numbers[place] for place in places]),
             "positive": torch.arange(len(places)) < len(right),
         }
         if self.teacher is not None:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ofakit.data.knowledge_base import KnowledgeBase
 from ofakit.data.passage import Passage
+from ofakit.data.passage_base import PassageBase
 
 __all__ = ["ARTICLE_STEP", "expand_articles", "representatives"]
 
@@ -19,7 +19,7 @@ ARTICLE_STEP = 1e-8
 """By how much the score falls from one passage of an article to the next."""
 
 
-def representatives(base: KnowledgeBase, modalities: Sequence[str]) -> tuple[list[str], list[Passage]]:
+def representatives(base: PassageBase, modalities: Sequence[str]) -> np.ndarray:
     """One passage for each article: the first that has all that is searched by.
 
     Args:
@@ -27,20 +27,15 @@ def representatives(base: KnowledgeBase, modalities: Sequence[str]) -> tuple[lis
         modalities: Which of `text` and `image` are searched by.
 
     Returns:
-        The ids of the articles that have such a passage, and those passages.
+        Positions of these passages, int64, in the order of the articles that have one.
     """
-    ids, passages = [], []
-    for article, places in base.articles.items():
-        fit = (base[place] for place in places if _has(base[place], modalities))
-        passage = next(fit, None)
-        if passage is not None:
-            ids.append(article)
-            passages.append(passage)
-    return ids, passages
+    first = (next((place for place in own if _has(base[place], modalities)), -1) for own in base.articles.values())
+    places = np.fromiter(first, np.int64)
+    return places[places >= 0]
 
 
 def expand_articles(
-    base: KnowledgeBase, articles: Sequence[str], scores: Sequence[float] | np.ndarray, k: int
+    base: PassageBase, articles: Sequence[str], scores: Sequence[float] | np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The passages of ranked articles.
 
@@ -53,6 +48,7 @@ def expand_articles(
     Returns:
         Positions in the base, int64, and scores, float64, equally long.
 
+    >>> from ofakit.data.knowledge_base import KnowledgeBase
     >>> base = KnowledgeBase([Passage("a0", "x", article="a"), Passage("a1", "y", article="a"), Passage("b0", "z")])
     >>> places, scores = expand_articles(base, ["b0", "a"], [0.9, 0.5], 2)
     >>> [base[place].id for place in places], scores.round(3).tolist()
@@ -62,7 +58,7 @@ def expand_articles(
     found: list[float] = []
     for article, score in zip(articles, scores, strict=True):
         own = base.articles[article][: k - len(places)]
-        places += own
+        places.extend(own)
         found += [float(score) - ARTICLE_STEP * number for number in range(len(own))]
         if len(places) >= k:
             break

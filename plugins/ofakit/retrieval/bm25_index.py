@@ -89,8 +89,9 @@ class BM25Index:
         import bm25s
 
         settings = settings or BM25Settings()
+        ids = list(ids)
         if len(ids) != len(texts) or len(set(ids)) < len(ids):
-            again = next((f", {name!r} twice" for name in ids if list(ids).count(name) > 1), "")
+            again = next((f", {name!r} twice" for name in ids if ids.count(name) > 1), "")
             raise UsageError(f"expected one id for each text, found {len(ids)} ids and {len(texts)} texts{again}")
         tokens = tokens or tokenize(texts, settings, progress)
         model = bm25s.BM25(k1=settings.k1, b=settings.b, delta=settings.delta, method=settings.variant)
@@ -104,7 +105,7 @@ class BM25Index:
                 "indptr": np.zeros(1, np.int64),
             }
             model.scores = {**nothing, "num_docs": 0}
-        return cls(list(ids), model, settings, fingerprint_of(ids, texts))
+        return cls(ids, model, settings, fingerprint_of(ids, texts))
 
     def save(self, folder: str | Path) -> None:
         """Write an index directory, whole or not at all.

@@ -5,7 +5,7 @@ They are cut as scikit-learn's CountVectorizer cuts them, by bm25s.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,7 @@ def tokenize(texts: Sequence[str | None], settings: BM25Settings, progress: bool
 
     try:
         return bm25s.tokenize(
-            [text or "" for text in texts],
+            _Texts(texts),
             stopwords=[] if settings.stopwords is None else settings.stopwords,
             stemmer=_stemmer(settings.stemmer),
             return_ids=not words,
@@ -55,6 +55,22 @@ def tokenize(texts: Sequence[str | None], settings: BM25Settings, progress: bool
         )
     except ValueError as error:
         raise UsageError(f"BM25: stopwords {settings.stopwords!r}: {error}", "stopwords") from error
+
+
+class _Texts(Sequence[str]):
+    """Texts one after the other, so that all of a base need not be in memory; one that is missing is empty."""
+
+    def __init__(self, texts: Sequence[str | None]) -> None:
+        self.texts = texts
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, position):
+        return self.texts[position] or ""
+
+    def __iter__(self) -> Iterator[str]:
+        return (text or "" for text in self.texts)
 
 
 def _stemmer(language: str | None) -> Callable[[list[str]], list[str]] | None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from ofakit.config.retrieval import RetrievalSection
 from ofakit.data.answers import AnswerMatcher
-from ofakit.data.knowledge_base import KnowledgeBase
+from ofakit.data.passage_base import PassageBase
 from ofakit.data.query import Query
 from ofakit.retrieval.qrels import Qrels
 from ofakit.retrieval.run import Run
@@ -22,7 +22,7 @@ __all__ = ["articles_of_qrels", "articles_of_run", "judged", "pooled_qrels"]
 
 
 def judged(
-    runs: Mapping[str, Run], queries: Sequence[Query], base: KnowledgeBase, section: RetrievalSection
+    runs: Mapping[str, Run], queries: Sequence[Query], base: PassageBase, section: RetrievalSection
 ) -> tuple[dict[str, Run], Qrels]:
     """The runs and what they are scored against, as a configuration has it.
 
@@ -43,7 +43,7 @@ def judged(
     return {name: articles_of_run(run, base) for name, run in runs.items()}, articles_of_qrels(qrels, base)
 
 
-def pooled_qrels(qrels: Qrels, runs: Sequence[Run], queries: Sequence[Query], base: KnowledgeBase) -> Qrels:
+def pooled_qrels(qrels: Qrels, runs: Sequence[Run], queries: Sequence[Query], base: PassageBase) -> Qrels:
     """Judgements grown by the retrieved passages that hold an answer.
 
     Args:
@@ -61,7 +61,7 @@ def pooled_qrels(qrels: Qrels, runs: Sequence[Run], queries: Sequence[Query], ba
     return qrels.pooled(runs, relevance)
 
 
-def articles_of_run(run: Run, base: KnowledgeBase) -> Run:
+def articles_of_run(run: Run, base: PassageBase) -> Run:
     """The rankings of articles: each has the highest score of its passages.
 
     Args:
@@ -77,7 +77,7 @@ def articles_of_run(run: Run, base: KnowledgeBase) -> Run:
     return Run(found, name=run.name)
 
 
-def articles_of_qrels(qrels: Qrels, base: KnowledgeBase) -> Qrels:
+def articles_of_qrels(qrels: Qrels, base: PassageBase) -> Qrels:
     """The judgements of articles: each has the highest gain of its passages.
 
     Args:

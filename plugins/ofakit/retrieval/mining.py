@@ -29,8 +29,8 @@ import numpy as np
 from tqdm import tqdm
 
 from ofakit.data.answers import AnswerMatcher
-from ofakit.data.knowledge_base import KnowledgeBase
 from ofakit.data.passage import Passage
+from ofakit.data.passage_base import PassageBase
 from ofakit.data.query import Query
 from ofakit.errors import UsageError
 from ofakit.files import replace_file
@@ -158,7 +158,7 @@ class NegativeMiner:
 
     def __init__(
         self,
-        base: KnowledgeBase,
+        base: PassageBase,
         rankings: Rankings,
         settings: MiningSettings,
         scorer: PairScorer | None = None,

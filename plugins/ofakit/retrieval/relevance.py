@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ofakit.data.answers import AnswerMatcher
-from ofakit.data.knowledge_base import KnowledgeBase
 from ofakit.data.passage import Passage
+from ofakit.data.passage_base import PassageBase
 from ofakit.data.query import Query
 from ofakit.errors import UsageError, did_you_mean
 
@@ -45,7 +45,7 @@ def find_relevant(passages: Sequence[str], answers: Iterable[str], strict: bool 
 def provenance_relevance(
     answers: Iterable[str],
     articles: Iterable[str],
-    base: KnowledgeBase,
+    base: PassageBase,
     strict: bool = False,
     text_of: TextOf = Passage.titled,
 ) -> dict[str, float]:
@@ -68,7 +68,7 @@ def provenance_relevance(
 
 def pooled_relevance(
     run: Judgements,
-    passages: KnowledgeBase | Callable[[str], Passage],
+    passages: PassageBase | Callable[[str], Passage],
     queries: Iterable[Query],
     strict: bool = False,
     text_of: TextOf = Passage.titled,

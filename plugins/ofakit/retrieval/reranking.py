@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-from ofakit.data.knowledge_base import KnowledgeBase
+from ofakit.data.passage_base import PassageBase
 from ofakit.data.query import Query
 from ofakit.errors import UsageError
 from ofakit.retrieval.pair_scorers import PairScorer
@@ -33,7 +33,7 @@ depend on what it is batched with."""
 def rerank(
     run: Run,
     queries: Sequence[Query],
-    base: KnowledgeBase,
+    base: PassageBase,
     scorer: PairScorer,
     depth: int = 50,
     processes: Processes | None = None,
@@ -70,7 +70,7 @@ def rerank(
 
 
 def _rerank_block(
-    run: Run, queries: Sequence[Query], base: KnowledgeBase, scorer: PairScorer, depth: int
+    run: Run, queries: Sequence[Query], base: PassageBase, scorer: PairScorer, depth: int
 ) -> dict[str, dict[str, float]]:
     """The new scores of some queries, whose pairs are scored together."""
     best = {query.id: run.ranking(query.id)[:depth] for query in queries}

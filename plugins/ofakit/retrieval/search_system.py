@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from ofakit.config.retrieval import FusionSection, RetrievalSection
-from ofakit.data.knowledge_base import KnowledgeBase
+from ofakit.data.passage_base import PassageBase
 from ofakit.data.query import Query
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.retrieval.fusion import fuse
@@ -62,7 +62,7 @@ class SearchSystem:
         if not self._finding:
             raise UsageError("retrieval.searchers: expected at least one that searches by itself, found none")
         self.fitted: dict[str, Any] = {}
-        self._prepared: dict[str, KnowledgeBase] = {}
+        self._prepared: dict[str, PassageBase] = {}
         self.take(fitted or {})
 
     def take(self, fitted: Mapping[str, Any]) -> None:
@@ -102,7 +102,7 @@ class SearchSystem:
         fused = [FUSED] if self.fuses and not self.needs_fitting else []
         return [*self._finding[-1:], *fused, *self._ordering[-1:]][-1]
 
-    def prepare(self, base: KnowledgeBase, context: SearchContext) -> None:
+    def prepare(self, base: PassageBase, context: SearchContext) -> None:
         """Let every searcher take a base; one that does not change with the model takes the same base only once.
 
         Args:

@@ -22,7 +22,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ofakit.data.json_files import id_in, iter_jsonl, require, require_file
-from ofakit.data.knowledge_base import KnowledgeBase
+from ofakit.data.passage_base import PassageBase
 from ofakit.data.query import Query
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.files import write_text
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 def teacher_scores(
     lists: Mapping[str, Sequence[str]],
     queries: Iterable[Query],
-    base: KnowledgeBase,
+    base: PassageBase,
     scorer: PairScorer,
     pairs_at_once: int = 4096,
 ) -> dict[str, dict[str, float]]:

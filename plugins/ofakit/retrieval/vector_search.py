@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from ofakit.data.passage import Passage
+from ofakit.data.passage_base import Chosen, PassageTexts
 from ofakit.errors import UsageError
 from ofakit.inference.embedder import Embedder
 from ofakit.retrieval.index_building import build_engine, write_index
@@ -113,7 +115,7 @@ class IndexedVectors:
 
 
 def search_of(
-    embedder: Embedder, items: Sequence[Any], context: SearchContext, metric: str
+    embedder: Embedder, items: Sequence[Passage], context: SearchContext, metric: str
 ) -> tuple[np.ndarray, VectorSearch | IndexedVectors]:
     """Encode items for the engine that `retrieval.index` names.
 
@@ -135,7 +137,7 @@ def search_of(
     temporary = tempfile.TemporaryDirectory(prefix="ofakit-") if context.folder is None else None
     folder = Path(temporary.name if temporary else str(context.folder)) / f"{embedder.side}-{embedder.fingerprint}"
     if context.processes is None or context.processes.is_main or temporary is not None:
-        ids = [items[place].id for place in embedded.places]
+        ids = PassageTexts(Chosen(items, embedded.places), lambda passage: passage.id)
         write_index(folder, embedded.vectors, ids, fingerprint=embedder.fingerprint, metric=metric, dtype=section.dtype)
         build_engine(folder, section.model_copy(update={"metric": metric}))
     if context.processes is not None:
@@ -163,36 +165,37 @@ def embed_all(embedder: Embedder, items: Sequence[Any], context: SearchContext) 
     with bar:
         for start in range(0, len(own), _WINDOW):
             window = own[start : start + _WINDOW]
-            errors |= _embed_window(embedder, [items[place] for place in window], vectors[start:], context.batch_size)
+            found = _embed_window(embedder, [items[place] for place in window], vectors[start:], context.batch_size)
+            errors |= {window[row]: reason for row, reason in found.items()}
             bar.update(len(window))
     shares = [(vectors, errors)] if processes is None else processes.gather((vectors, errors))
     joined = np.empty((len(items), embedder.dimension), np.float32)
     for other, (share, _) in enumerate(shares):
         joined[other::world_size] = share
-    broken = {own_id: reason for _, found in shares for own_id, reason in found.items()}
+    broken = {place: reason for _, found in shares for place, reason in found.items()}
     return _checked(embedder, items, joined, broken)
 
 
-def _embed_window(embedder: Embedder, items: Sequence[Any], vectors: np.ndarray, batch_size: int) -> dict[Any, str]:
-    """Fill the vectors of some items; gives the reasons of those that cannot be read, by id."""
+def _embed_window(embedder: Embedder, items: Sequence[Any], vectors: np.ndarray, batch_size: int) -> dict[int, str]:
+    """Fill the vectors of some items; gives the reasons of those that cannot be read, by their row."""
     prepared = embedder.prepare(items)
     usable = [place for place, entry in enumerate(prepared) if entry.error is None]
     usable.sort(key=lambda place: (prepared[place].length, place))
     for start in range(0, len(usable), batch_size):
         places = usable[start : start + batch_size]
         vectors[places] = embedder.embed_prepared([prepared[place] for place in places])
-    return {item.id: str(entry.error) for item, entry in zip(items, prepared, strict=True) if entry.error is not None}
+    return {row: str(entry.error) for row, entry in enumerate(prepared) if entry.error is not None}
 
 
-def _checked(embedder: Embedder, items: Sequence[Any], vectors: np.ndarray, broken: dict[Any, str]) -> Embedded:
+def _checked(embedder: Embedder, items: Sequence[Any], vectors: np.ndarray, broken: dict[int, str]) -> Embedded:
     """The vectors that there are; all of them must be finite."""
     if broken:
         first = next(iter(broken))
         logger.warning(
             "%d of %d %s texts or images left out, such as that of %r: %s",
-            len(broken), len(items), embedder.side, first, broken[first],
+            len(broken), len(items), embedder.side, items[first].id, broken[first],
         )  # fmt: skip
-    kept = np.array([place for place, item in enumerate(items) if item.id not in broken], dtype=np.int64)
+    kept = np.delete(np.arange(len(items)), list(broken))
     finite = np.isfinite(vectors[kept]).all(1)
     if not finite.all():
         worst = items[kept[int(finite.argmin())]]

@@ -34,16 +34,16 @@ class RetrieverType(ModelType):
 
         Args:
             section: The section `model`.
-            texts: Those of the base and of the training questions.
+            texts: Those of the base and of the training questions; walked over once for each vocabulary.
 
         Raises:
             UsageError: A key of `model.config` is none of a retriever's, or a file is missing.
         """
-        settings, words = _settings(section), list(texts)
+        settings = _settings(section)
 
         def made(side: Side) -> Reading:
             spec = settings.of_side(side)
-            return ENCODERS.get(spec.type).make_reading(settings_of(spec), words)
+            return ENCODERS.get(spec.type).make_reading(settings_of(spec), texts)
 
         return _readings(settings, made)
 

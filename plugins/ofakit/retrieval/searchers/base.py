@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ofakit.config.retrieval import RetrievalSection
-from ofakit.data.knowledge_base import KnowledgeBase
+from ofakit.data.passage_base import PassageBase
 from ofakit.data.query import Query
 from ofakit.processes import Processes
 from ofakit.retrieval.qrels import Qrels
@@ -54,7 +54,7 @@ class Searcher(ABC):
     of: str | None = None
 
     @abstractmethod
-    def prepare(self, base: KnowledgeBase, context: SearchContext) -> None:
+    def prepare(self, base: PassageBase, context: SearchContext) -> None:
         """Take a base: index or encode it. Called again, it takes another one.
 
         Args:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ofakit.data.knowledge_base import KnowledgeBase
+from ofakit.data.passage_base import PassageBase
 from ofakit.data.query import Query
 from ofakit.errors import UsageError
 from ofakit.retrieval.bm25_index import BM25Index, fingerprint_of
@@ -59,11 +59,11 @@ class BM25(Searcher):
         self.settings = BM25Settings(k1, b, delta, variant, stopwords, stemmer)
         self.tune = tune
         self.context = SearchContext()
-        self._base: KnowledgeBase | None = None
+        self._base: PassageBase | None = None
         self._tokens: Any = None
         self._index: BM25Index | None = None
 
-    def prepare(self, base: KnowledgeBase, context: SearchContext) -> None:
+    def prepare(self, base: PassageBase, context: SearchContext) -> None:
         """Take the texts of a base. They are indexed when k1 and b are known: by the first search.
 
         Args:
@@ -124,12 +124,11 @@ class BM25(Searcher):
             self._tokens = None
         return self._index
 
-    def _given(self) -> tuple[list[str], list[str]]:
-        """The ids and texts of the passages."""
+    def _given(self) -> tuple[Sequence[str], Sequence[str]]:
+        """The ids and texts of the passages, made when they are asked for."""
         if self._base is None:
             raise UsageError("the searcher bm25 has no base yet; call prepare(base, context) first")
-        separator = self.context.section.title_separator
-        return [passage.id for passage in self._base], [passage.titled(separator) for passage in self._base]
+        return self._base.ids, self._base.titled(self.context.section.title_separator)
 
     def _folder(self) -> Path | None:
         """Where an index with these settings is kept."""

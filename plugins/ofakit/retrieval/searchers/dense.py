@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from ofakit.data.knowledge_base import KnowledgeBase
+from ofakit.data.passage_base import Chosen, PassageBase
 from ofakit.data.query import Query
 from ofakit.errors import UsageError
 from ofakit.hub.retriever_directory import load_retriever
@@ -62,14 +62,15 @@ class Dense(Searcher):
         self.directory = index
         self.bundle = None if encoder is None else load_retriever(encoder)
         self.learns = encoder is None  # type: ignore[misc]
-        self.base: KnowledgeBase
+        self.base: PassageBase
+        self.names: Sequence[str] = ()
         self.places = np.zeros(0, np.int64)
         self.index: VectorSearch | IndexedVectors
         self.queries: Embedder
-        self.encoded: tuple[KnowledgeBase, str, str] | None = None
+        self.encoded: tuple[PassageBase, str, str] | None = None
         self.context = SearchContext()
 
-    def prepare(self, base: KnowledgeBase, context: SearchContext) -> None:
+    def prepare(self, base: PassageBase, context: SearchContext) -> None:
         """Encode a base, unless it is encoded already with the same weights.
 
         Args:
@@ -99,15 +100,14 @@ class Dense(Searcher):
         self.base, self.encoded = base, None
         if self.directory is not None:
             index = load_index(self.directory).expect(passages.fingerprint, metric)
-            self.places = np.fromiter((base.position(own) for own in index.ids), np.int64, len(index))
-            self.index = IndexedVectors(index)
+            self.names, self.index = index.ids, IndexedVectors(index)
         else:
-            items = representatives(base, passages.modalities)[1] if self.unit == "article" else list(base)
-            if not items:
+            places = representatives(base, passages.modalities) if self.unit == "article" else np.arange(len(base))
+            if not len(places):
                 read = " and ".join(passages.modalities)
                 raise UsageError(f"no passage of the base has {read} to search by", "passage")
-            kept, self.index = search_of(passages, items, context, metric)
-            self.places = np.array([base.position(items[row].id) for row in kept], dtype=np.int64)
+            kept, self.index = search_of(passages, Chosen(base, places), context, metric)
+            self.places = places[kept]
         self.encoded = (base, passages.fingerprint, metric)
 
     def search(self, queries: Sequence[Query], k: int) -> Run:
@@ -122,20 +122,26 @@ class Dense(Searcher):
         scores, rows = self.index.search(asked.vectors, k)
         found = [self._ranked(own[own >= 0], values[own >= 0], k) for own, values in zip(rows, scores, strict=True)]
         owners = np.repeat(np.array(asking, np.int64)[asked.places], [len(own) for own, _ in found])
-        where = np.concatenate([own for own, _ in found] or [np.zeros(0, np.int64)])
+        places, where = np.unique(
+            np.concatenate([own for own, _ in found] or [np.zeros(0, np.int64)]), return_inverse=True
+        )
         values = np.concatenate([own for _, own in found] or [np.zeros(0)])
-        ids = [passage.id for passage in self.base]
+        ids = [self.base[place].id for place in places.tolist()]
         return Run.from_rows([query.id for query in queries], owners, ids, where, values)
 
     def _ranked(self, rows: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Positions in the base and scores, from rows of the index: those found, or the passages of their articles."""
-        places = self.places[rows]
+        places = self.places[rows] if self.directory is None else self._positions(rows)
         if self.unit == "passage":
             return places, scores
         best: dict[str, float] = {}
-        for place, score in zip(places, scores, strict=True):
+        for place, score in zip(places.tolist(), scores, strict=True):
             best.setdefault(self.base[place].article_id, float(score))
         return expand_articles(self.base, list(best), list(best.values()), k)
+
+    def _positions(self, rows: np.ndarray) -> np.ndarray:
+        """Positions in the base of rows of an index directory, which may have another order."""
+        return np.array([self.base.position(self.names[row]) for row in rows.tolist()], np.int64)
 
 
 def _can_ask(query: Query, modalities: Sequence[str]) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ofakit.data.knowledge_base import KnowledgeBase
+from ofakit.data.passage_base import PassageBase
 from ofakit.data.query import Query
 from ofakit.errors import UsageError
 from ofakit.retrieval.pair_scorers import PairScorer, load_pair_scorer
@@ -43,11 +43,11 @@ class Rerank(Searcher):
         self.model, self.of, self.depth = model, of, depth
         given = {"max_length": max_length, "label": label}
         self.options = {key: value for key, value in given.items() if value is not None}
-        self.base: KnowledgeBase
+        self.base: PassageBase
         self.context = SearchContext()
         self.scorer: PairScorer | None = None
 
-    def prepare(self, base: KnowledgeBase, context: SearchContext) -> None:
+    def prepare(self, base: PassageBase, context: SearchContext) -> None:
         """Take a base, and read the model where it was not read before.
 
         Args:
