@@ -7,6 +7,7 @@ steps aside first; `settle` repairs what a kill between the two renames leaves b
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from ofakit.errors import OfakitError
 
-__all__ = ["SaveError", "put_folder", "replace_file", "replace_folder", "saving", "settle", "write_text"]
+__all__ = ["SaveError", "locked", "put_folder", "replace_file", "replace_folder", "saving", "settle", "write_text"]
 
 NEW, OLD = ".new", ".old"
 REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS)
@@ -69,6 +70,24 @@ def _refusal(error: BaseException | None) -> int | None:
 def _existing_parent(path: Path) -> Path:
     """The nearest folder above a path that exists."""
     return next(parent for parent in path.absolute().parents if parent.exists())
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes of this machine, and on most network disks those of others, out of a block.
+
+    Args:
+        path: The lock's file, which stays; it and its folder are created where they are missing.
+
+    Raises:
+        SaveError: It cannot be written.
+    """
+    with saving(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = open(path, "ab")  # noqa: SIM115 (opened anew: forked processes share the lock of an open file)
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def write_text(path: Path, text: str) -> None:

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import mmap
@@ -37,6 +36,7 @@ import numpy as np
 
 from ofakit.data.decoding import BadImage, load_square
 from ofakit.errors import UsageError
+from ofakit.files import locked
 
 __all__ = ["ImageStore"]
 
@@ -264,7 +264,7 @@ class ImageStore:
 
     def _row_for(self, digest: bytes) -> int:
         """The row of a digest, a new one if it has none."""
-        with self._locked():
+        with locked(self.folder / "lock"):
             self._read_new_records()
             if digest in self._rows_of_digest:
                 return self._rows_of_digest[digest]
@@ -315,13 +315,6 @@ class ImageStore:
                 f"found {free / 2**30:.2f} GiB free in {self.folder}. Set data.image_store to a larger disk, or lower "
                 "preprocessor.max_image_size"
             )
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Keep other processes out. The lock file is opened anew: forked processes share the lock of an open one."""
-        with open(self.folder / "lock", "wb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
 
     @contextlib.contextmanager
     def _disk_errors(self) -> Iterator[None]:
