@@ -54,6 +54,18 @@ def test_the_same_command_does_nothing_twice(encoder, texts, tmp_path, capsys):
     assert (tmp_path / "base.index" / "vectors.npy").read_bytes() == before
 
 
+def test_a_base_on_disk_gives_the_same_vectors(encoder, texts, tmp_path, capsys):
+    values = {"data": {"root": str(tmp_path), "reader": {"type": "knowledge_base", "passages": "texts.jsonl"}}}
+    (tmp_path / "conf.json").write_text(json.dumps(values))
+    command = ["--conf", str(tmp_path / "conf.json"), "--encoder", encoder, "--out"]
+    assert main([*command, str(tmp_path / "memory")]) == 0
+    assert main([*command, str(tmp_path / "disk"), "--set", f"data.base_folder={tmp_path / 'bases'}"]) == 0
+    assert main(["--encoder", encoder, "--texts", texts, "--out", str(tmp_path / "file")]) == 0
+    memory, disk = ({path.name: path.read_bytes() for path in (tmp_path / n).iterdir()} for n in ("memory", "disk"))
+    assert memory == disk and (tmp_path / "bases").is_dir()
+    assert (tmp_path / "file" / "vectors.npy").read_bytes() == disk["vectors.npy"]
+
+
 def test_what_cannot_be_encoded_is_bad_usage(encoder, texts, tmp_path, capsys):
     out = str(tmp_path / "out")
     for arguments, message in (

@@ -138,6 +138,18 @@ def test_searchers_of_the_configuration_search(files, capsys):
     assert "there is no 'word': did you mean 'words'" in mine(files, capsys, *arguments, "word", data=False)
 
 
+def test_a_base_on_disk_gives_the_same_file(files, capsys):
+    reader = {"type": "knowledge_base", "passages": "corpus.jsonl", "train": "queries.jsonl"}
+    values = {"task": "multimodal-retrieval", "data": {"root": str(files), "reader": reader}}
+    (files / "conf.json").write_text(json.dumps(values))
+    arguments = ["--conf", files / "conf.json", "--run", files / "bm25.trec", "--random", 1, "--random-group", "type"]
+    written = []
+    for more in ([], ["--set", f"data.base_folder={files / 'bases'}"]):
+        mine(files, capsys, *arguments, *more, data=False)
+        written.append((files / "out" / "negatives.jsonl").read_bytes())
+    assert written[0] == written[1] and (files / "bases").is_dir()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

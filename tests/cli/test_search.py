@@ -48,6 +48,12 @@ def test_files_are_searched_and_scored(files, capsys):
     assert run.ranking("q0")[0] == "p1" and run.ranking("q1") == ["p2"] and run.name == "bm25"
 
 
+def test_a_corpus_on_disk_gives_the_same_run(files, capsys):
+    for name, more in (("memory", {}), ("disk", {"data.base_folder": files / "bases"})):
+        searched(capsys, BM25, **of_files(files, run=files / f"{name}.trec"), **more)
+    assert (files / "memory.trec").read_bytes() == (files / "disk.trec").read_bytes() and (files / "bases").is_dir()
+
+
 def test_without_judgements_it_says_what_was_searched(files, capsys):
     found = searched(capsys, BM25, **of_files(files))
     assert found.keys() == {"passages", "queries", "run", "seconds"} and found["run"] is None

@@ -33,6 +33,7 @@ def report(images):
         Passage("d", " ... "),
         Passage("e"),
         Passage("f", image=images["b"]),
+        Passage("e"),
     ]
     splits = {
         "train": [
@@ -48,8 +49,8 @@ def report(images):
 
 def test_every_problem_is_found(report, images):
     base, train, test = report["passages"], report["splits"]["train"], report["splits"]["test"]
-    assert (base["passages"], base["articles"], base["images"], base["words"]) == (8, 6, 3, 52)
-    assert base["empty_passages"] == ["c", "d", "e"]
+    assert (base["passages"], base["articles"], base["images"], base["words"]) == (9, 6, 3, 52)
+    assert base["repeated_ids"] == ["e"] and base["empty_passages"] == ["c", "d", "e", "e"]
     assert base["duplicate_passages"] == ["b-1 = b-0"]
     assert base["near_duplicates"] == ["a-1 ~ a-0"]
     assert [row["image"] for row in base["missing_images"]] == [images["gone"]]
@@ -63,15 +64,16 @@ def test_every_problem_is_found(report, images):
     assert report["shared_articles"] == {"train and test": 1}
     assert report["images_in_base"] == {"train": 1, "test": 1}
     assert report["empty_splits"] == ["val"]
-    assert report["problems"] == 3 + 1 + 1 + (1 + 1 + 1 + 1) + (1 + 2 + 1 + 1) + 1 + 2 + 1
+    assert report["problems"] == 1 + 4 + 1 + 1 + (1 + 1 + 1 + 1) + (1 + 2 + 1 + 1) + 1 + 2 + 1
     json.dumps(report)
 
 
 def test_the_text_names_them(report):
     text = describe_base(report)
     parts = [
-        "base: 8 passages, 6 articles, 3 images, 52 words",
-        "3 empty passages: c, d, e",
+        "base: 9 passages, 6 articles, 3 images, 52 words",
+        "1 repeated id: e",
+        "4 empty passages: c, d, e, e",
         "1 near duplicate: a-1 ~ a-0 (not a problem as such)",
         "train: 3 questions, 2 images, 2 relevant passages of 2 articles",
         "1 question without a relevant passage: 3",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from ofakit.data.query import Query
+from ofakit.data.stored_base import StoredBase
 from ofakit.errors import UsageError
 from ofakit.hub import load_bundle, load_retriever
 from ofakit.retrieval.run import Run
@@ -134,6 +135,27 @@ def test_passages_with_broken_images_are_left_out_of_the_vectors_only(tmp_path):
     folder = tmp_path / "run" / "eval"
     assert all("p2" not in ranking for ranking in Run.read(folder / "val.dense.run.trec").values())
     assert "p2" in Run.read(folder / "val.bm25.run.trec")["q2"]
+
+
+def test_a_base_on_disk_gives_what_one_in_memory_does(tmp_path):
+    searchers = {
+        "bm25": {"type": "bm25", "tune": True},
+        "dense": {"type": "dense"},
+        "photos": {"type": "dense", "query": ["image"], "passage": ["image"], "unit": "article"},
+    }
+    found = {}
+    for name, folder in (("memory", None), ("disk", str(tmp_path / "bases"))):
+        config = with_negatives(tmp_path, retrieval={"searchers": searchers})
+        config.data.base_folder, config.work_dir = folder, str(tmp_path / name)
+        trainer = trained(config)
+        trainer.evaluate()
+        trainer.evaluate(split="test")
+        assert isinstance(trainer.task.base("train"), StoredBase) == (name == "disk")
+        written = {path.name: path.read_bytes() for path in (tmp_path / name / "eval").iterdir()}
+        found[name] = weights(trainer), written
+    ours, theirs = found["memory"][0], found["disk"][0]
+    assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
+    assert found["memory"][1] == found["disk"][1] and "test.photos.run.trec" in found["disk"][1]
 
 
 def test_a_split_whose_questions_have_no_answer_is_scored_0(tmp_path):

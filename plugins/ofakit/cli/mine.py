@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,9 +13,10 @@ from ofakit.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from ofakit.config import ExperimentConfig
-    from ofakit.data.knowledge_base import KnowledgeBase
     from ofakit.data.passage import Passage
+    from ofakit.data.passage_base import PassageBase
     from ofakit.data.query import Query
+    from ofakit.data.text_table import TextTable
     from ofakit.processes import Processes
     from ofakit.retrieval.run import Run
 
@@ -113,7 +114,7 @@ class _Data(NamedTuple):
     """What is mined from, and the configuration that says so, if one does."""
 
     queries: Sequence[Query]
-    base: KnowledgeBase
+    base: PassageBase
     reader: Any
     config: ExperimentConfig | None
 
@@ -142,10 +143,13 @@ def _processes(args: argparse.Namespace) -> Processes | None:
 
 def _data(args: argparse.Namespace) -> _Data:
     """The questions and the base."""
+    from ofakit.data.base_folder import base_of
     from ofakit.data.knowledge_base import KnowledgeBase
 
     reader, split, config = _of_files(args) if args.conf is None else _of_configuration(args)
-    return _Data(reader.read(split), KnowledgeBase(list(reader.passages(split))), reader, config)
+    queries = reader.read(split)
+    base = KnowledgeBase(reader.passages(split)) if config is None else base_of(config, reader, split)
+    return _Data(queries, base, reader, config)
 
 
 def _of_files(args: argparse.Namespace) -> tuple[Any, str, None]:
@@ -173,19 +177,23 @@ def _of_configuration(args: argparse.Namespace) -> tuple[Any, str, ExperimentCon
     return reader, config.data.train, config
 
 
-def _column(reader: Any, column: str) -> dict[str, str]:
+def _column(reader: Any, column: str) -> TextTable:
     """A column of the passages by their ids, as text."""
-    from ofakit.data.json_files import id_in, iter_jsonl, require
+    from ofakit.data.text_table import TextTable
 
-    file = getattr(reader, "passages_file", None)
-    if file is None:
+    if not hasattr(reader, "passages_file"):
         raise UsageError("--random-group: the passages of this reader have no columns; expected article")
-    found = {}
-    for number, row in iter_jsonl(file, "passages"):
-        where = f"{file}, line {number}"
+    return TextTable(_pairs(reader, column))
+
+
+def _pairs(reader: Any, column: str) -> Iterator[tuple[str, str]]:
+    """The id of each passage, and what stands in a column of it."""
+    from ofakit.data.json_files import id_in, require
+    from ofakit.data.row_files import iter_rows
+
+    for where, row in iter_rows(reader.passages_file, "passages"):
         own = reader.passage_columns.require(row, "id", where)
-        found[str(own)] = str(id_in(require(row, column, where), where))
-    return found
+        yield str(own), str(id_in(require(row, column, where), where))
 
 
 def _runs(args: argparse.Namespace, queries: Sequence[Query]) -> dict[str, Run]:
@@ -245,7 +253,7 @@ def _groups(args: argparse.Namespace, reader: Any) -> Callable[[Passage], str] |
     if args.random_group == "article":
         return lambda passage: passage.article_id
     groups = _column(reader, args.random_group)
-    return lambda passage: groups[passage.id]
+    return lambda passage: groups.get(passage.id) or ""
 
 
 def _fingerprint(args: argparse.Namespace, data: _Data) -> str:
@@ -259,8 +267,7 @@ def _fingerprint(args: argparse.Namespace, data: _Data) -> str:
         digest.update(data.config.model_dump_json().encode())
     for query in data.queries:
         digest.update(repr((query.id, query.text, query.image_path, query.relevant_ids, query.answers)).encode())
-    for passage in data.base:
-        digest.update(repr((passage.id, passage.text, passage.title, passage.image_path, passage.article)).encode())
+    digest.update(data.base.digest.encode())
     folders = [args.model]
     if data.config is not None and args.searchers:
         folders.append(args.checkpoint or f"{data.config.work_dir}/best")

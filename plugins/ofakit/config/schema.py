@@ -77,6 +77,11 @@ class DataSection(Section):
     train: str = Field("train", description="split or slice to train on, such as train[-50000:]")
     val: str | None = Field("val", description="split or slice for evaluation during training")
     test: str | None = Field("test", description="split or slice for the final evaluation")
+    base_folder: str | None = Field(
+        None,
+        description="folder in which the passages of a knowledge base are stored, once for all experiments that name "
+        "it, for a base that memory does not hold; null: memory holds them",
+    )
     negatives: str | None = Field(None, description="hard negatives of training questions, from the tool `mine`")
     teacher_scores: str | None = Field(
         None, description="a teacher's scores of passages for training questions, for distillation"

@@ -20,7 +20,7 @@ __all__ = ["describe_base", "examine_base"]
 
 WORDS_A_BIN = 20
 MOST_COMPARED = 1_000_000
-PROBLEMS = ("empty_passages", "duplicate_passages", "missing_images", "broken_images")
+PROBLEMS = ("repeated_ids", "empty_passages", "duplicate_passages", "missing_images", "broken_images")
 SPLIT_PROBLEMS = ("empty_questions", "without_relevant", "unknown_passages", "missing_images", "broken_images")
 
 
@@ -41,9 +41,9 @@ def examine_base(
         progress: Called with (done, all) after each image.
 
     Returns:
-        `passages`, a dict: the counts `passages`, `articles`, `images` and `words`; the lists `empty_passages`,
-        `missing_images`, `broken_images`, `duplicate_passages` (equal title, text and image) and `near_duplicates`
-        (among the first million); and `passage_words`, with a histogram.
+        `passages`, a dict: the counts `passages`, `articles`, `images` and `words`; the lists `repeated_ids`,
+        `empty_passages`, `missing_images`, `broken_images`, `duplicate_passages` (equal title, text and image) and
+        `near_duplicates` (among the first million); and `passage_words`, with a histogram.
         `splits`, one dict per split: the counts `questions`, `images`, `articles` and `relevant` (in all); the lists
         `empty_questions`, `without_relevant`, `unknown_passages`, `missing_images` and `broken_images`; and
         `question_words`. `shared_images`, `shared_articles`: how many images, and how many articles with a relevant
@@ -115,9 +115,11 @@ class _Base:
         self.images: dict[str, str] = {}
         self.articles: set[int] = set()
         self.count = self.words = 0
+        self.repeated: list[str] = []
         self.empty: list[str] = []
         self.equal: list[tuple[str, str]] = []
         self.near: list[tuple[str, str]] = []
+        self._ids: set[int] = set()
         self._seen: dict[int, str] = {}
         self._alike = NearDuplicates()
         self._lengths: Counter[int] = Counter()
@@ -125,6 +127,9 @@ class _Base:
     def add(self, passage: Passage) -> None:
         """Count a passage."""
         self.count += 1
+        if hash(passage.id) in self._ids:
+            self.repeated.append(passage.id)
+        self._ids.add(hash(passage.id))
         self.articles.add(hash(passage.article_id))
         if passage.id in self.unknown:
             self.unknown.discard(passage.id)
@@ -152,6 +157,7 @@ class _Base:
             "articles": len(self.articles),
             "images": len(self.images),
             "words": self.words,
+            "repeated_ids": self.repeated,
             "empty_passages": self.empty,
             **_bad(self.images, reasons),
             "duplicate_passages": [f"{own} = {first}" for own, first in self.equal],
@@ -212,7 +218,11 @@ def _image_lines(part: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def _base_lines(base: Mapping[str, Any]) -> list[str]:
-    shown = {"empty passage": base["empty_passages"], "duplicate passage": base["duplicate_passages"]}
+    shown = {
+        "repeated id": base["repeated_ids"],
+        "empty passage": base["empty_passages"],
+        "duplicate passage": base["duplicate_passages"],
+    }
     lines = listed_in({**shown, **_image_lines(base)})
     alike = listed_in({"near duplicate": base["near_duplicates"]})
     lines += [f"{line} (not a problem as such)" for line in alike]

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ofakit.config.schema import ExperimentConfig
-from ofakit.data.knowledge_base import KnowledgeBase
+from ofakit.data.base_folder import base_of, open_base
+from ofakit.data.passage_base import PassageBase
 from ofakit.data.query import Query
 from ofakit.data.readers.knowledge_base import KnowledgeBaseReader
 from ofakit.data.reading import build_reader
@@ -23,8 +24,8 @@ from ofakit.errors import UsageError, did_you_mean
 __all__ = ["read_corpus", "read_queries"]
 
 
-def read_corpus(config: ExperimentConfig, split: str = "test") -> KnowledgeBase:
-    """The passages to search.
+def read_corpus(config: ExperimentConfig, split: str = "test") -> PassageBase:
+    """The passages to search, in memory or where `data.base_folder` says.
 
     Args:
         config: The experiment, with `corpus`.
@@ -34,9 +35,9 @@ def read_corpus(config: ExperimentConfig, split: str = "test") -> KnowledgeBase:
         UsageError: There is no corpus, or a file is wrong.
     """
     if config.corpus is not None:
-        return KnowledgeBase(list(_of_file(config, passages=config.corpus).passages()))
-    reader = _reader(config)
-    return KnowledgeBase(list(reader.passages(getattr(config.data, split))))
+        settings = {"type": "corpus", "file": _absolute(config.corpus), **_columns(config)}
+        return open_base(_of_file(config, passages=config.corpus), None, config.data.base_folder, settings)
+    return base_of(config, _reader(config), getattr(config.data, split))
 
 
 def read_queries(config: ExperimentConfig, split: str = "test") -> list[Query]:
@@ -74,10 +75,14 @@ def _reader(config: ExperimentConfig) -> Any:
 
 def _of_file(config: ExperimentConfig, **files: Any) -> KnowledgeBaseReader:
     """A reader of files of the command line, with the columns of the experiment's reader."""
-    own = config.data.reader.model_extra or {}
-    columns = {name: own[name] for name in ("passage_columns", "query_columns") if name in own}
     passages = _absolute(files.pop("passages"))
-    return KnowledgeBaseReader(passages=passages, root=Path(passages).parent, **columns, **files)
+    return KnowledgeBaseReader(passages=passages, root=Path(passages).parent, **_columns(config), **files)
+
+
+def _columns(config: ExperimentConfig) -> dict[str, Any]:
+    """Columns that the experiment's reader has under other names."""
+    own = config.data.reader.model_extra or {}
+    return {name: own[name] for name in ("passage_columns", "query_columns") if name in own}
 
 
 def _absolute(name: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ofakit.config.retrieval import RetrievalSection
-from ofakit.data.knowledge_base import KnowledgeBase
+from ofakit.data.passage_base import PassageBase
 from ofakit.data.query import Query
 from ofakit.files import write_text
 from ofakit.retrieval.evaluation import score_run
@@ -57,7 +57,7 @@ def score_runs(
     runs: Mapping[str, Run],
     main: str,
     queries: Sequence[Query],
-    base: KnowledgeBase,
+    base: PassageBase,
     section: RetrievalSection,
     fitted: Mapping[str, Any] | None = None,
 ) -> RankingEvaluation:

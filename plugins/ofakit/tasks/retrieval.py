@@ -12,13 +12,14 @@ every searcher and with their fusion; what is left open is chosen on the validat
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ofakit.config.retrieval import RetrievalSection
 from ofakit.config.schema import ExperimentConfig
 from ofakit.data import BadExamples
-from ofakit.data.knowledge_base import KnowledgeBase
+from ofakit.data.base_folder import base_of
+from ofakit.data.passage_base import PassageBase
 from ofakit.data.query import Query
 from ofakit.data.reading import build_reader
 from ofakit.data.training_question import TrainingQuestion, training_questions
@@ -57,7 +58,7 @@ class Retrieval(Task[RetrievalBundle]):
     def __init__(self, config: ExperimentConfig) -> None:
         super().__init__(config)
         self.system = SearchSystem(config.retrieval, naming=config.naming_the_file)
-        self._bases: dict[str | None, KnowledgeBase] = {}
+        self._bases: dict[str | None, PassageBase] = {}
 
     def read(self, given: Mapping[str, Any]) -> dict[str, list[Any]]:
         """The questions of every split.
@@ -82,7 +83,7 @@ class Retrieval(Task[RetrievalBundle]):
                 self.examples[name] = self.reader.read(split)
         return self.examples
 
-    def base(self, name: str) -> KnowledgeBase:
+    def base(self, name: str) -> PassageBase:
         """The passages that the questions of a split are asked of.
 
         Args:
@@ -91,7 +92,7 @@ class Retrieval(Task[RetrievalBundle]):
         by_split = getattr(self.reader, "passages_by_split", False)
         split = getattr(self.config.data, name) if by_split else None
         if split not in self._bases:
-            self._bases[split] = KnowledgeBase(list(self.reader.passages(split)))
+            self._bases[split] = base_of(self.config, self.reader, split)
         return self._bases[split]
 
     def build_bundle(self, path: str | None = None) -> RetrievalBundle:
@@ -212,9 +213,18 @@ class Retrieval(Task[RetrievalBundle]):
 
         return inputs("query"), inputs("passage")
 
-    def _texts(self) -> list[str]:
+    def _texts(self) -> _Texts:
         """What vocabularies are trained on: the base and the training questions."""
         train = self.examples.get("train", [])
-        name = "train" if train else "test"
-        passages = (passage.titled(self.config.retrieval.title_separator) for passage in self.base(name))
-        return [text for text in itertools.chain(passages, (query.text or "" for query in train)) if text]
+        base = self.base("train" if train else "test")
+        return _Texts(base.titled(self.config.retrieval.title_separator), train)
+
+
+class _Texts:
+    """The texts of passages and questions that have any, read anew whenever they are walked over."""
+
+    def __init__(self, passages: Iterable[str], questions: Sequence[Query]) -> None:
+        self.passages, self.questions = passages, questions
+
+    def __iter__(self) -> Iterator[str]:
+        return filter(None, itertools.chain(self.passages, (query.text or "" for query in self.questions)))

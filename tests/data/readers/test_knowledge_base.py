@@ -144,11 +144,6 @@ def test_judgements_of_other_questions_are_counted_and_refused_where_none_fits(t
     ("file", "rows", "message"),
     [
         (
-            "passages",
-            [*PASSAGES, PASSAGES[0]],
-            "two passages have the id 'a-0': the 1. and the 3., in .*passages",
-        ),
-        (
             "articles",
             [*ARTICLES, *ARTICLES],
             "two articles have the id 'a': the 1. and the 2., in .*articles",

@@ -76,6 +76,8 @@ def test_passages_have_the_title_and_image_of_their_article(root):
     assert [passage.id for passage in passages] == ["0", "1", "2", "3", "4"]
     images = [None if passage.image is None else passage.image.rpartition("/")[2] for passage in passages]
     assert images == ["paris.jpg", "paris.jpg", "connes.jpg", "connes.jpg", None]
+    files = ["passages-0.jsonl", "passages-1.jsonl", *(f"{base}.jsonl.gz" for base in ARTICLES)]
+    assert [file.name for file in build(root).passage_files()] == files
     assert KnowledgeBase(passages).articles == {"Paris": [0, 1], "Alain Connes": [2, 3], "Homer": [4]}
 
 

@@ -32,6 +32,7 @@ def test_an_article_is_a_title_with_an_image(root):
         Passage("Homer", "Homer"),
         Passage("Bart", "Bart", image=str(root / "images" / "b.jpg")),
     ]
+    assert [file.name for file in build(root).passage_files()] == ["non_humans.jsonl", "humans.jsonl"]
 
 
 def test_the_entity_of_a_question_is_relevant(root):

@@ -39,7 +39,7 @@ from ofakit.data.qrels_files import read_qrels
 from ofakit.data.query import Query
 from ofakit.data.readers._relevant import gains_in, report_unanswerable, texts_in, unique_by_id
 from ofakit.data.readers._splits import SplitFiles
-from ofakit.data.row_files import iter_rows
+from ofakit.data.row_files import iter_rows, row_files
 from ofakit.errors import UsageError, did_you_mean
 
 __all__ = ["KnowledgeBaseReader"]
@@ -206,16 +206,26 @@ class KnowledgeBaseReader(SplitFiles):
             The passages in the order of the file.
 
         Raises:
-            UsageError: A file is missing, a row is not what was expected, or two passages share an id.
+            UsageError: A file is missing, or a row is not what was expected. That no two passages share an id is seen
+                to by the base that takes them.
         """
         articles = self._articles()
-        columns, where = self.passage_columns, str(self.passages_file)
-        seen: dict[str, int] = {}
-        for number, (place, row) in enumerate(iter_rows(self.passages_file, "passages"), start=1):
-            own = _required_id(row, columns, place)
-            _refuse_second("passages", own, seen.setdefault(own, number), number, place)
-            yield self._passage(own, row, articles, place)
-        columns.refuse_missing(where)
+        columns = self.passage_columns
+        for place, row in iter_rows(self.passages_file, "passages"):
+            yield self._passage(_required_id(row, columns, place), row, articles, place)
+        columns.refuse_missing(str(self.passages_file))
+
+    def passage_files(self, split: str | None = None) -> list[Path]:
+        """The files that the passages come from.
+
+        Args:
+            split: Ignored.
+
+        Raises:
+            UsageError: One is missing.
+        """
+        articles = [] if self.articles_file is None else row_files(self.articles_file, "articles")
+        return [*row_files(self.passages_file, "passages"), *articles]
 
     def _passage(self, own: str, row: Mapping[str, Any], articles: Mapping[str, Article], place: str) -> Passage:
         columns = self.passage_columns
@@ -236,7 +246,8 @@ class KnowledgeBaseReader(SplitFiles):
         columns, found, seen = self.article_columns, dict[str, Article](), dict[str, int]()
         for number, (place, row) in enumerate(iter_rows(self.articles_file, "articles"), start=1):
             own = _required_id(row, columns, place)
-            _refuse_second("articles", own, seen.setdefault(own, number), number, place)
+            if seen.setdefault(own, number) != number:
+                raise UsageError(f"two articles have the id {own!r}: the {seen[own]}. and the {number}., in {place}")
             found[own] = Article(text_in(columns.get(row, "title"), "a title", place), self._image(row, columns, place))
         columns.refuse_missing(str(self.articles_file))
         return found
@@ -290,8 +301,3 @@ def _folds(row: Mapping[str, Any], column: str) -> Iterable[Any]:
     if not isinstance(folds, list):
         raise UsageError(f"expected a list of folds in the column {column!r} of every question, found {folds!r:.60}")
     return folds
-
-
-def _refuse_second(what: str, own: str, first: int, number: int, place: str) -> None:
-    if first != number:
-        raise UsageError(f"two {what} have the id {own!r}: the {first}. and the {number}., in {place}")

@@ -106,6 +106,15 @@ class SceneKnowledgeBase(KnowledgeBaseReader):
         self.generate()
         return super().passages(split)
 
+    def passage_files(self, split: str | None = None) -> list[Path]:
+        """The files that the passages come from, generated first if need be.
+
+        Args:
+            split: Ignored.
+        """
+        self.generate()
+        return super().passage_files(split)
+
     def _write(self, folder: Path) -> None:
         entities = invent_entities(sum(self.counts.values()), self.settings["seed"])
         splits = [split for split, count in self.counts.items() for _ in range(count)]

@@ -173,6 +173,18 @@ class Viquae(SplitFiles):
             name = None if title is None else images.get(title)
             yield Passage(own, text, title, str(self.images / name) if name else None, article)
 
+    def passage_files(self, split: str | None = None) -> list[Path]:
+        """The files that the passages come from.
+
+        Args:
+            split: Ignored.
+
+        Raises:
+            UsageError: One is missing.
+        """
+        articles = [] if self.articles_folder is None else self.article_files()
+        return [*row_files(self.passages_path, "passages"), *articles]
+
     def article_files(self) -> list[Path]:
         """The files of the articles, in order.
 

@@ -70,6 +70,17 @@ class ViquaeArticles(Viquae):
             name = text_in(row.get("image"), "a file name", where)
             yield Passage(title, title, image=str(self.images / name) if name else None)
 
+    def passage_files(self, split: str | None = None) -> list[Path]:
+        """The files of the articles.
+
+        Args:
+            split: Ignored.
+
+        Raises:
+            UsageError: One is missing.
+        """
+        return self.article_files()
+
     def _find_relevant(self, splits: Sequence[str]) -> dict[str, dict[str, dict[str, float]]]:
         """The article of each question's entity."""
         found: dict[str, dict[str, dict[str, float]]] = {split: {} for split in splits}
