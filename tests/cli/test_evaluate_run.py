@@ -43,7 +43,7 @@ def test_without_resamples_there_are_no_intervals(shared, capsys):
         (["--run", "a", "--qrels", "q", "--bootstrap", "-1"], "expected 0 or more resamples, found -1"),
         (["--run", "a", "--qrels", "q", "--conf", "c.json"], "give either --conf FILE to score a model, or"),
         (["--run", "a", "--qrels", "q", "--predictions", "p"], "or --run FILE --qrels FILE"),
-        (["--run", "none.trec", "--qrels", "none.trec"], "none.trec: expected lines of"),
+        (["--run", "none.trec", "--qrels", "none.trec"], "expected judgements in none.trec; there is no such file"),
     ],
 )
 def test_what_does_not_go_together_exits_with_2(arguments, message, capsys):

@@ -11,8 +11,8 @@ FOUND = {"q1": {"a": 2.0, "b": 0.0}, "q 2": {"a": 1.0}}
 
 def test_trec_and_beir_say_the_same(tmp_path):
     trec, beir, plain = tmp_path / "q.trec", tmp_path / "q.tsv", tmp_path / "p.tsv"
-    trec.write_text("q1 0 a 2\n\nq1\t0\tb\t0\nq1 Q0 a 2\n")
-    assert read_qrels(trec) == {"q1": FOUND["q1"]}
+    trec.write_bytes(b"q1 0 a 2\r\n\nq1\t0\tb\t0\n q3 0 a\t\t1\nq3\t0\tb 1\n")
+    assert read_qrels(trec) == {"q1": FOUND["q1"], "q3": {"a": 1.0, "b": 1.0}}
     rows = "q1\ta\t2\nq1\tb\t0\nq 2\ta\t1\n"
     beir.write_text(f"\ufeffquery-id\tcorpus-id\tscore\n{rows}", encoding="utf-8")
     plain.write_text(rows)
@@ -26,13 +26,19 @@ def test_trec_and_beir_say_the_same(tmp_path):
         ("q 0 a much\n", "line 1, found 'q 0 a much'"),
         ("q 0 a nan\n", "line 1"),
         ("q 0 a 1 x 1\n", "line 1"),
-        ("q 0 a 1\nq 0 b 1\nq 0 a 2\n", "lines 1 and 3 judge passage 'a' for query 'q' with different gains, 1 and 2"),
+        ("q 0 a 1\nq 0 b 1\nq 0 a 2\n", r"q\.trec: lines 1 and 3: query 'q' has passage 'a' twice; keep one"),
+        ("x\ty\tz\nq\ta\t1\nq\ta\t1\n", "lines 2 and 3: query 'q' has passage 'a' twice; keep one"),
     ],
 )
 def test_what_is_no_judgement_is_named(tmp_path, text, message):
     (tmp_path / "q.trec").write_text(text)
     with pytest.raises(UsageError, match=message):
         read_qrels(tmp_path / "q.trec")
+
+
+def test_a_query_of_which_nothing_is_judged_is_kept(tmp_path):
+    (tmp_path / "q.trec").write_text("q1 0 - 0\nq2 0 - 0\nq2 0 a 1\nq3 0 - 1\n")
+    assert read_qrels(tmp_path / "q.trec") == {"q1": {}, "q2": {"-": 0.0, "a": 1.0}, "q3": {"-": 1.0}}
 
 
 def test_a_file_that_is_missing_or_not_utf8(tmp_path):

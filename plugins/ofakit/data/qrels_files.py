@@ -2,6 +2,9 @@
 
 q1 0 DZ-04 1                  query, an unused number, passage, gain
 query-id<TAB>corpus-id<TAB>score    BEIR, with a header
+
+A file forgets a query of which no passage was judged, and means would be over other queries. Such a query has one
+line, with the passage `-` and a gain of 0.
 """
 
 from __future__ import annotations
@@ -12,7 +15,10 @@ from pathlib import Path
 from ofakit.data.json_files import require_file
 from ofakit.errors import UsageError
 
-__all__ = ["read_qrels"]
+__all__ = ["NOTHING_JUDGED", "read_qrels"]
+
+NOTHING_JUDGED = "-"
+"""The passage of a query without any judged passage, with a gain of 0."""
 
 
 def read_qrels(path: Path, what: str = "judgements") -> dict[str, dict[str, float]]:
@@ -27,23 +33,23 @@ def read_qrels(path: Path, what: str = "judgements") -> dict[str, dict[str, floa
         file.
 
     Raises:
-        UsageError: The file is missing or not UTF-8, a line is none of both, or a passage is judged twice with
-            different gains; the message names the line.
+        UsageError: The file is missing or not UTF-8, a line is none of both, or a query has a passage twice; the
+            message names the lines.
     """
     found: dict[str, dict[str, float]] = {}
-    lines: dict[tuple[str, str], int] = {}
-    for number, line in enumerate(_text(path, what).split("\n"), start=1):
-        cells = line.split("\t") if line.count("\t") == 2 else line.split()
+    lines = _text(path, what).split("\n")
+    for number, line in enumerate(lines, start=1):
+        cells = _cells(line)
         if not cells or (number == 1 and _is_header(cells)):
             continue
-        query, passage, gain = _judgement([cell.strip() for cell in cells], f"{path}, line {number}")
-        if found.setdefault(query, {}).setdefault(passage, gain) != gain:
-            raise UsageError(
-                f"{path}: lines {lines[query, passage]} and {number} judge passage {passage!r} for query "
-                f"{query!r} with different gains, {found[query][passage]:g} and {gain:g}"
-            )
-        lines.setdefault((query, passage), number)
-    return found
+        query, passage, gain = _judgement(cells, f"{path}, line {number}")
+        known = found.setdefault(query, {})
+        if passage in known:
+            first = next(n for n, earlier in enumerate(lines, start=1) if _names(_cells(earlier)) == (query, passage))
+            both = f"{path}: lines {first} and {number}"
+            raise UsageError(f"{both}: query {query!r} has passage {passage!r} twice; keep one")
+        known[passage] = gain
+    return {query: {} if known == {NOTHING_JUDGED: 0.0} else known for query, known in found.items()}
 
 
 def _text(path: Path, what: str) -> str:
@@ -53,8 +59,22 @@ def _text(path: Path, what: str) -> str:
         raise UsageError(f"expected {what} as UTF-8 text in {path}, found: {error}. Save it as UTF-8") from error
 
 
+def _cells(line: str) -> list[str]:
+    """The columns of a line; ids may have spaces in them where tabs divide three."""
+    if line.count("\t") == 2:
+        cells = [cell.strip() for cell in line.split("\t")]
+        if all(cells) and _number(cells[2]) is not None:
+            return cells
+    return line.split()
+
+
 def _is_header(cells: list[str]) -> bool:
     return len(cells) == 3 and _number(cells[2]) is None
+
+
+def _names(cells: list[str]) -> tuple[str, str]:
+    """Query and passage."""
+    return ("", "") if len(cells) < 3 else (cells[0], cells[-2])
 
 
 def _judgement(cells: list[str], where: str) -> tuple[str, str, float]:

@@ -17,9 +17,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ofakit.data.qrels_files import NOTHING_JUDGED, read_qrels
 from ofakit.errors import UsageError
 from ofakit.files import write_text
-from ofakit.retrieval._trec import check_ids, finite_numbers, read_rows, refuse_repeated
+from ofakit.retrieval._trec import check_ids
 from ofakit.retrieval.run import Run, import_ranx
 
 if TYPE_CHECKING:
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["Mode", "Qrels"]
 
 Mode = Literal["provenance", "pooled"]
-
-_NONE = "-"
-"""Stands in a file, with a gain of 0, where no passage of a query was judged: without a line it would be forgotten, and
-the means would be over other queries."""
 
 
 class Qrels(Mapping[str, Mapping[str, float]]):
@@ -79,27 +76,17 @@ class Qrels(Mapping[str, Mapping[str, float]]):
 
     @classmethod
     def read(cls, path: str | Path, mode: Mode = "provenance") -> Qrels:
-        """Read TREC qrels: `query 0 passage gain`, where gains may have decimals.
+        """Read TREC qrels, `query 0 passage gain`, or BEIR's; gains may have decimals.
 
         Args:
             path: The file.
             mode: How the relevant passages were found.
 
         Raises:
-            UsageError: The file cannot be read, a line has other than four columns or a gain that is not a finite
-                number, or a query has a passage twice; the message names the lines.
+            UsageError: The file cannot be read, a line has other columns or a gain that is not a finite number, or a
+                query has a passage twice; the message names the lines.
         """
-        rows = read_rows(path, "query 0 passage gain")
-        values = finite_numbers(rows, 3, "gain").tolist()
-        gains: dict[str, dict[str, float]] = {}
-        for query, passage, gain in zip(rows.columns[0], rows.columns[2], values, strict=True):
-            gains.setdefault(query, {})[passage] = gain
-        if sum(map(len, gains.values())) < len(values):
-            refuse_repeated(rows)
-        for known in gains.values():
-            if known == {_NONE: 0.0}:
-                known.clear()
-        return cls(gains, mode)
+        return cls(read_qrels(Path(path)), mode)
 
     def write(self, path: str | Path) -> None:
         """Write TREC qrels, whole or not at all. A query without any judged passage gets the passage `-` with gain 0.
@@ -115,7 +102,7 @@ class Qrels(Mapping[str, Mapping[str, float]]):
         lines = [
             f"{query} 0 {passage} {int(gain) if gain.is_integer() else gain!r}\n"
             for query, known in self.items()
-            for passage, gain in (known or {_NONE: 0.0}).items()
+            for passage, gain in (known or {NOTHING_JUDGED: 0.0}).items()
         ]
         write_text(Path(path), "".join(lines))
 
@@ -193,7 +180,7 @@ class Qrels(Mapping[str, Mapping[str, float]]):
         Raises:
             UsageError: ranx is not installed, or a gain is no whole number, which ranx's qrels cannot hold.
         """
-        gains = {query: known or {_NONE: 0.0} for query, known in self.items()}
+        gains = {query: known or {NOTHING_JUDGED: 0.0} for query, known in self.items()}
         for query, known in gains.items():
             for passage, gain in known.items():
                 if not gain.is_integer():
