@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from ofakit.config.schema import OptimizerSection
+from ofakit.errors import UsageError
 from ofakit.models.ofa import OFAConfig, OFAModel
 from ofakit.trainers.optimization import build_optimizer
 
@@ -15,7 +16,7 @@ from .conftest import trained
 
 
 def test_optimizer_and_schedule_are_those_of_the_configuration(experiment):
-    optimizer = {"lr": 1e-3, "betas": (0.8, 0.95), "eps": 1e-5, "weight_decay": 0.3, "visual_lr_scale": 0.25}
+    optimizer = {"lr": 1e-3, "betas": (0.8, 0.95), "eps": 1e-5, "weight_decay": 0.3, "lr_scales": {"visual": 0.25}}
     schedule = {"name": "polynomial_decay", "warmup_steps": 2, "lr_end": 1e-4, "power": 2.0}
     trainer = trained(
         experiment(train={"max_steps": 5, "freeze": ["embeddings"], "optimizer": optimizer, "lr_scheduler": schedule})
@@ -51,3 +52,22 @@ def test_what_belongs_to_a_loss_has_a_learning_rate_of_its_own_and_no_decay(scal
     assert (scales["lr"], scales["weight_decay"], rest["lr"], rest["weight_decay"]) == (wanted, 0.0, 1e-3, 0.3)
     learnt = sum(weight.requires_grad for weight in model.parameters())
     assert len(rest["params"]) == learnt - 1
+
+
+def test_parts_have_learning_rates_of_their_own_and_the_first_has_what_they_share():
+    model = OFAModel(OFAConfig(**{**SMALL, "use_image_feature": True, "resnet_type": "resnet50"}))
+    model.freeze(["embeddings"])
+    section = OptimizerSection(lr=1e-3, lr_scales={"visual": 0.5, "embeddings": 3.0, "encoder": 0.1})
+    rest, visual, encoder = build_optimizer(model, section).param_groups
+    assert [round(group["lr"], 9) for group in (rest, visual, encoder)] == [1e-3, 5e-4, 1e-4]
+    names = {id(weight): name for name, weight in model.named_parameters()}
+    found = [{names[id(weight)] for weight in group["params"]} for group in (rest, visual, encoder)]
+    assert not any(name.startswith("encoder.") for name in found[0]) and found[0]
+    assert all(name.startswith("encoder.embed_images.") for name in found[1]) and found[1]
+    assert all(name.startswith("encoder.") for name in found[2]) and not found[1] & found[2] and found[2]
+    assert sum(map(len, found)) == sum(weight.requires_grad for weight in model.parameters())
+
+
+def test_a_learning_rate_of_no_part_is_refused():
+    with pytest.raises(UsageError, match=r"no part 'encodr': did you mean 'encoder'"):
+        build_optimizer(OFAModel(OFAConfig(**SMALL)), OptimizerSection(lr_scales={"encodr": 0.5}))

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
@@ -169,7 +169,11 @@ class OptimizerSection(Section):
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = Field(1e-8, gt=0)
     weight_decay: float = Field(0.01, ge=0)
-    visual_lr_scale: float = Field(1.0, ge=0, description="learning rate of the visual backbone relative to the rest")
+    lr_scales: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict,
+        description='learning rates of parts of the model relative to `lr`, as in `{"visual": 0.1}`; the parts are '
+        "those of `train.freeze`, and the first that is named has what it shares with others",
+    )
     scale_lr: float | None = Field(
         None,
         gt=0,

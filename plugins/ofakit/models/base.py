@@ -74,12 +74,25 @@ class Model(nn.Module, ABC):
             UsageError: There is no such part; nothing is frozen then.
         """
         known, wanted = self.parts(), list(parts)
-        for name in wanted:
-            if name not in known:
-                raise UsageError(f"cannot freeze {name!r}: {did_you_mean(str(name), known)}", "freeze")
+        self.refuse_unknown_parts(wanted, "freeze")
         for module in (module for name in wanted for module in known[name]):
             module.requires_grad_(False)
         return sum(parameter.numel() for parameter in self.parameters() if not parameter.requires_grad)
+
+    def refuse_unknown_parts(self, names: Iterable[str], key: str) -> None:
+        """See that the model has the parts that a configuration names.
+
+        Args:
+            names: Names of parts.
+            key: Where they stand, for the error.
+
+        Raises:
+            UsageError: One of them is none.
+        """
+        known = self.parts()
+        for name in names:
+            if name not in known:
+                raise UsageError(f"the model has no part {name!r}: {did_you_mean(str(name), known)}", key)
 
     def parameters_of(self, part: str) -> list[nn.Parameter]:
         """The parameters of a part; none where the model has no such part.

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import transformers
+from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -22,19 +23,24 @@ def build_optimizer(model: Model, section: OptimizerSection, of_losses: Iterable
     """AdamW over the weights that are not frozen.
 
     Args:
-        model: The model; its part `visual` gets `lr * visual_lr_scale`.
+        model: The model; its parts get the learning rates that `lr_scales` gives them.
         section: `train.optimizer`.
         of_losses: Names of parameters that belong to losses; they get `scale_lr` and do not decay.
+
+    Raises:
+        UsageError: `lr_scales` names what is not a part of the model.
     """
+    model.refuse_unknown_parts(section.lr_scales, "train.optimizer.lr_scales")
+    left = {id(weight): weight for weight in model.parameters() if weight.requires_grad}
+
+    def take(weights: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+        return [left.pop(key) for key in dict.fromkeys(map(id, weights)) if key in left]
+
     named = dict(model.named_parameters())
-    scales = [named[name] for name in dict.fromkeys(of_losses) if name in named and named[name].requires_grad]
-    of_backbone = {id(weight) for weight in model.parameters_of("visual")}
-    apart = of_backbone | {id(weight) for weight in scales}
-    trained = [weight for weight in model.parameters() if weight.requires_grad]
-    visual = [weight for weight in trained if id(weight) in of_backbone]
-    groups: list[dict[str, Any]] = [{"params": [weight for weight in trained if id(weight) not in apart]}]
-    if visual:
-        groups.append({"params": visual, "lr": section.lr * section.visual_lr_scale})
+    scales = take(named[name] for name in of_losses if name in named)
+    parts = [(take(model.parameters_of(part)), scale) for part, scale in section.lr_scales.items()]
+    groups: list[dict[str, Any]] = [{"params": list(left.values())}]
+    groups += [{"params": weights, "lr": section.lr * scale} for weights, scale in parts if weights]
     if scales:
         groups.append({"params": scales, "lr": section.scale_lr or section.lr, "weight_decay": 0.0})
     return AdamW(

@@ -173,7 +173,7 @@ def test_frozen_parts_do_not_move(parts, tied):
 
 
 def test_freezing_refuses_unknown_parts():
-    with pytest.raises(UsageError, match="cannot freeze 'visuals': did you mean 'visual'"):
+    with pytest.raises(UsageError, match="no part 'visuals': did you mean 'visual'"):
         freeze(build(), ["visuals"])
     text_only = build(use_image_feature=False)
     with pytest.raises(UsageError, match="cannot freeze 'visual': this model takes no images"):
