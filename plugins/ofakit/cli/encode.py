@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ofakit.cli._common import add_config_arguments, model_to_score, positive, run_tool, tool_parser
+from ofakit.cli._shards import add_launcher_arguments, encode_in_shards, wants_launcher
 from ofakit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,10 +23,12 @@ EXAMPLES = """examples:
   python tools/encode.py --conf work_dir/run/conf.json --out base.index --dtype float16
   python tools/encode.py --encoder MODEL_DIR --texts passages.jsonl --out shard_3.index --shard 3/16
   torchrun --nproc_per_node 2 tools/encode.py --encoder MODEL_DIR --texts passages.jsonl --out base.index
+  python tools/encode.py --encoder MODEL_DIR --texts passages.jsonl --out base.index --shards 8 --launcher local
 
 Texts are JSON lines with id and text, and perhaps title, image and article. A model is a directory of ours, of
 sentence-transformers or of Hugging Face, or a hub id. The same command goes on where it was killed. The last line of
-stdout is one JSON object with count, dimension, texts_per_second, seconds and errors."""
+stdout is one JSON object with count, dimension, texts_per_second, seconds, computed (now, and not before) and
+errors."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--shard", metavar="I/N", help="encode the I-th of N shards, from 0")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="default: fp32")
     parser.add_argument("--device", metavar="NAME", help="cpu or gpu; default: a GPU where there is one")
+    add_launcher_arguments(parser)
+    parser.set_defaults(arguments=list(sys.argv[1:] if argv is None else argv))
     return run_tool(parser, run, argv)
 
 
@@ -65,13 +71,20 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
     Raises:
         UsageError: There is nothing to encode, or nothing to encode it with.
     """
+    config = _config(args)
+    if wants_launcher(args):
+        return encode_in_shards(args, args.arguments)
+    return _encode(args, config)
+
+
+def _encode(args: argparse.Namespace, config: ExperimentConfig | None) -> dict[str, Any] | None:
+    """Encode in this process, and those that torchrun started with it."""
     from tqdm import tqdm
 
     from ofakit.inference.embedder import Embedder
     from ofakit.processes import join_processes
     from ofakit.retrieval.encoding import encode
 
-    config = _config(args)
     shard = _shard(args.shard)
     processes = join_processes(args.device)
     items = _items(args, config)
@@ -90,7 +103,7 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
         )  # fmt: skip
     speed = found.computed / found.seconds if found.computed else 0.0
     result = {"out": str(found.folder), "count": found.count, "dimension": found.dimension, "errors": found.errors}
-    result |= {"texts_per_second": round(speed, 1), "seconds": round(found.seconds, 2)}
+    result |= {"computed": found.computed, "texts_per_second": round(speed, 1), "seconds": round(found.seconds, 2)}
     return result if processes.is_main else None
 
 

@@ -1,0 +1,121 @@
+"""Commands as tasks of Ray, on this machine or a cluster: https://docs.ray.io.
+
+A task that is lost with its machine is begun anew by Ray, up to three times.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ofakit.errors import UsageError
+from ofakit.sweeps.run_process import RunFailed, RunProcess
+
+__all__ = ["ray_session", "run_command", "run_ray_tasks"]
+
+
+def _ray() -> Any:
+    """The package."""
+    try:
+        import ray
+    except ImportError as error:
+        raise UsageError(
+            f'--launcher ray needs Ray, which is not installed ({error}): pip install "ofakit[ray]"'
+        ) from None
+    return ray
+
+
+@contextlib.contextmanager
+def ray_session(address: str | None) -> Iterator[None]:
+    """Ray, for as long as the block takes; one that runs in this process already is used and left as it is.
+
+    Args:
+        address: Of a cluster. None: that of $RAY_ADDRESS, or else a Ray of this machine alone.
+
+    Raises:
+        UsageError: Ray is not installed, or no cluster answers.
+    """
+    ray = _ray()
+    if ray.is_initialized():
+        yield
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    where = address or os.environ.get("RAY_ADDRESS") or "local"
+    own = {"include_dashboard": False} if where == "local" else {}
+    # stdout is for the result, and Ray prints there.
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            ray.init(address=where, log_to_driver=False, logging_level="ERROR", **own)
+        except ConnectionError as error:
+            raise UsageError(f"no Ray cluster answers at {where}: {error}") from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+def run_ray_tasks(
+    commands: Sequence[Sequence[str]], logs: Sequence[Path], cpus: int, gpus: float
+) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """Run commands, as many at once as there is room for.
+
+    Args:
+        commands: Arguments of `python`.
+        logs: A folder for the output of each.
+        cpus: Cores of each; also its OMP_NUM_THREADS, unless that is set.
+        gpus: GPUs of each.
+
+    Yields:
+        As each ends, its number and the JSON object it printed last, or why it failed.
+
+    Raises:
+        UsageError: No machine has as many cores or GPUs.
+    """
+    ray = _ray()
+    _refuse_too_large(ray, cpus, gpus)
+    task = ray.remote(num_cpus=cpus, num_gpus=gpus)(run_command)
+    waiting = {
+        task.remote(list(command), str(log), os.getcwd()): number
+        for number, (command, log) in enumerate(zip(commands, logs, strict=True))
+    }
+    while waiting:
+        (done,), _ = ray.wait(list(waiting))
+        try:
+            outcome = ray.get(done)
+        except ray.exceptions.RayError as error:
+            outcome = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+        yield waiting.pop(done), outcome
+
+
+def _refuse_too_large(ray: Any, cpus: float, gpus: float) -> None:
+    """Refuse what no machine has room for: Ray would wait for one for ever."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if not any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes):
+        found = "; ".join(f"{node.get('CPU', 0):g} cores and {node.get('GPU', 0):g} GPUs" for node in nodes)
+        raise UsageError(
+            f"no machine of Ray has the {cpus} cores and {gpus:g} GPUs of a shard; there are: {found}. Lower "
+            "--shard-cpus or --shard-gpus"
+        )
+
+
+def run_command(command: Sequence[str], log: str, directory: str) -> dict[str, Any] | str:
+    """Run a command to its end.
+
+    Args:
+        command: Arguments of `python`.
+        log: A folder; each machine has one of its own in it for `stdout.log` and `stderr.log`.
+        directory: The working directory.
+
+    Returns:
+        The JSON object of its last line, or why it failed.
+    """
+    folder = Path(log) / socket.gethostname()
+    try:
+        return RunProcess(folder, [sys.executable, *command], os.environ, Path(directory)).result()
+    except RunFailed as error:
+        return str(error)

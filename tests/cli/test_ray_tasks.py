@@ -1,0 +1,37 @@
+"""Commands as tasks of a real local Ray, where it is installed; and what is said where it is not."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from ofakit.cli._ray_tasks import ray_session, run_command, run_ray_tasks
+from ofakit.errors import UsageError
+
+DIES = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+
+
+def test_without_ray_the_cure_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UsageError, match=r'--launcher ray needs Ray.*pip install "ofakit\[ray\]"'), ray_session(None):
+        pass
+
+
+def test_a_command_gives_its_last_line_or_why_it_failed(tmp_path):
+    done = run_command(["-c", "print('{\"count\": 3}')"], str(tmp_path / "done"), str(tmp_path))
+    assert done == {"count": 3}
+    assert run_command(["-c", DIES], str(tmp_path / "died"), str(tmp_path)).startswith("killed by SIGKILL")
+
+
+def test_on_a_real_ray(tmp_path, capsys):
+    ray = pytest.importorskip("ray")
+    commands = [["-c", f"print('{{\"number\": {number}}}')"] for number in range(3)] + [["-c", DIES]]
+    logs = [tmp_path / str(number) for number in range(4)]
+    with ray_session(None):
+        found = dict(run_ray_tasks(commands, logs, 1, 0))
+        with pytest.raises(UsageError, match="no machine of Ray has the 4096 cores and 0 GPUs of a shard"):
+            next(run_ray_tasks(commands, logs, 4096, 0))
+    assert not ray.is_initialized()
+    assert [found[number] for number in range(3)] == [{"number": number} for number in range(3)]
+    assert found[3].startswith("killed by SIGKILL")
+    assert capsys.readouterr().out == ""
