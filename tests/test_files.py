@@ -10,11 +10,25 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from ofakit.files import SaveError, locked, put_folder, replace_file, replace_folder, saving, settle, write_text
+from ofakit.errors import UsageError
+from ofakit.files import (
+    SaveError,
+    locked,
+    numbered_folders,
+    put_folder,
+    remove_folder,
+    replace_file,
+    replace_folder,
+    saving,
+    settle,
+    write_text,
+)
+from ofakit.folder_marks import MARK, mark, strangers
 from safetensors.torch import save_file
 
 from tests.file_limit import file_limit
@@ -43,6 +57,68 @@ def test_a_lock_keeps_others_out_until_the_block_ends(tmp_path):
     assert other.communicate(timeout=60)[0] == "in\n" and path.exists()
 
 
+def test_a_folder_with_something_of_others_is_refused_or_keeps_it(tmp_path):
+    final, aside = tmp_path / "best", tmp_path / "new"
+    with replace_folder(final) as folder:
+        (folder / "weights").write_text("old")
+    (final / "notes").mkdir()
+    (final / "notes" / "a.txt").write_text("mine")
+    with pytest.raises(UsageError, match="found notes/a.txt in .*best"), replace_folder(final) as folder:
+        raise AssertionError
+    aside.mkdir()
+    with pytest.raises(UsageError, match="found notes/a.txt in .*best"):
+        put_folder(aside, final)
+    assert (final / "weights").read_text() == "old" and aside.is_dir()
+    for _ in range(2):  # what was kept once is still theirs
+        with replace_folder(final, keep_strangers=True) as folder:
+            (folder / "weights").write_text("new")
+    assert (final / "weights").read_text() == "new" and (final / "notes" / "a.txt").read_text() == "mine"
+    assert strangers(final) == [Path("notes/a.txt")]
+    remove_folder(final)
+    assert [path for path in final.rglob("*") if path.is_file()] == [final / "notes" / "a.txt"]
+    (final / "notes" / "a.txt").unlink()
+    remove_folder(final)
+    assert not final.exists()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_stays_and_leads_to_what_is_new(tmp_path, there):
+    disk, link, file = tmp_path / "disk" / "best", tmp_path / "run" / "best", tmp_path / "run" / "conf.json"
+    link.parent.mkdir()
+    link.symlink_to(disk)
+    file.symlink_to(tmp_path / "disk" / "conf.json")
+    (tmp_path / "run" / "checkpoints").symlink_to(tmp_path / "disk" / "checkpoints")
+    if there:
+        disk.mkdir(parents=True)
+        (tmp_path / "disk" / "checkpoints").mkdir()
+    for text in ("first", "second"):
+        for place in (link, tmp_path / "run" / "checkpoints" / "step_1"):
+            with replace_folder(place) as folder:
+                (folder / "weights").write_text(text)
+        write_text(file, text)
+    assert link.is_symlink() and (disk / "weights").read_text() == "second"
+    assert file.is_symlink() and (tmp_path / "disk" / "conf.json").read_text() == "second"
+    assert (tmp_path / "disk" / "checkpoints" / "step_1" / "weights").read_text() == "second"
+    assert sorted(path.name for path in (tmp_path / "disk").iterdir()) == ["best", "checkpoints", "conf.json"]
+
+
+def test_folders_are_found_by_their_number_and_nothing_else_is(tmp_path):
+    for name in (
+        "step_10",
+        "step_9",
+        "step_4_backup",
+        "step_",
+        "step_04",
+        "step_\N{SUPERSCRIPT TWO}",
+        "step_1e3",
+        "step_-1",
+    ):
+        (tmp_path / name).mkdir()
+    (tmp_path / "step_11").write_text("a file")
+    assert numbered_folders(tmp_path, "step_") == {9: tmp_path / "step_9", 10: tmp_path / "step_10"}
+    assert numbered_folders(tmp_path / "none") == {}
+
+
 @pytest.mark.parametrize("old", [True, False])
 def test_a_folder_that_was_filled_before_takes_the_place(tmp_path, old):
     final, new = tmp_path / "index", tmp_path / ".index.partial"
@@ -50,10 +126,11 @@ def test_a_folder_that_was_filled_before_takes_the_place(tmp_path, old):
     (new / "vectors").write_text("new")
     if old:
         final.mkdir()
-        (final / "others").write_text("old")
+        (final / "vectors_of_before").write_text("old")
+        mark(final)
     put_folder(new, final)
     assert [path.name for path in tmp_path.iterdir()] == ["index"]
-    assert [path.name for path in final.iterdir()] == ["vectors"]
+    assert sorted(path.name for path in final.iterdir()) == [MARK, "vectors"]
 
 
 def test_error_while_writing_leaves_the_old_folder(tmp_path):

@@ -1,7 +1,8 @@
 """Write files and folders so that a killed process leaves either the old or the new one, never half of one.
 
 A folder is written beside its final name, synced and renamed. A folder cannot be renamed over another, so the old one
-steps aside first; `settle` repairs what a kill between the two renames leaves behind.
+steps aside first; `settle` repairs what a kill between the two renames leaves behind. Only what ofakit wrote is
+replaced (`folder_marks`), and a symbolic link stays one: what it leads to is replaced.
 """
 
 from __future__ import annotations
@@ -12,12 +13,24 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ofakit.errors import OfakitError
+from ofakit.folder_marks import mark, refuse_strangers, strangers
 
-__all__ = ["SaveError", "locked", "put_folder", "replace_file", "replace_folder", "saving", "settle", "write_text"]
+__all__ = [
+    "SaveError",
+    "locked",
+    "numbered_folders",
+    "put_folder",
+    "remove_folder",
+    "replace_file",
+    "replace_folder",
+    "saving",
+    "settle",
+    "write_text",
+]
 
 NEW, OLD = ".new", ".old"
 REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS)
@@ -117,9 +130,10 @@ def replace_file(final: Path) -> Iterator[Path]:
     Raises:
         SaveError: The disk is full or permission is missing; the old file is intact.
     """
+    final = _behind_link(final)
     beside = final.with_name(f".{final.name}{NEW}")
     with saving(final):
-        final.parent.mkdir(parents=True, exist_ok=True)
+        _make_parent(final)
         try:
             yield beside
             _sync(beside)
@@ -130,26 +144,35 @@ def replace_file(final: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replace_folder(final: Path) -> Iterator[Path]:
+def replace_folder(final: Path, keep_strangers: bool = False) -> Iterator[Path]:
     """Fill a new folder that takes the final name only when the block ends without an error.
 
     Args:
         final: The folder's final name; a folder that has it is replaced.
+        keep_strangers: Copy what others put into the old folder into the new one, as a run must that cannot stop to
+            ask; otherwise the folder is refused.
 
     Yields:
         The folder to write into.
 
     Raises:
+        UsageError: In the folder is something that ofakit did not write.
         SaveError: The disk is full or permission is missing; the old folder is intact.
     """
+    final = _behind_link(final)
     beside = final.with_name(f".{final.name}{NEW}")
     with saving(final):
         settle(final)
-        final.parent.mkdir(parents=True, exist_ok=True)
+        if not keep_strangers:
+            refuse_strangers(final)
+        _make_parent(final)
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir()
         try:
             yield beside
+            mark(beside)
+            if keep_strangers:
+                _copy_strangers(final, beside)
             _sync_tree(beside)
         except BaseException:
             shutil.rmtree(beside, ignore_errors=True)
@@ -165,12 +188,64 @@ def put_folder(new: Path, final: Path) -> None:
         final: The name; a folder that has it is replaced.
 
     Raises:
+        UsageError: In the old folder is something that ofakit did not write.
         SaveError: The disk is full or permission is missing; the old folder is intact.
     """
+    final = _behind_link(final)
     with saving(final):
         settle(final)
+        refuse_strangers(final)
+        mark(new)
         _sync_tree(new)
         _rename(new, final)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder that ofakit wrote; what others have put into it stays.
+
+    Args:
+        folder: The folder; nothing happens where it is not there.
+    """
+    kept = {folder / path for path in strangers(folder)}
+    if not kept:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir() and not path.is_symlink():
+            with suppress(OSError):
+                path.rmdir()
+        elif path not in kept:
+            path.unlink(missing_ok=True)
+
+
+def numbered_folders(folder: Path, prefix: str = "") -> dict[int, Path]:
+    """The folders in a folder that are called by a number, the smallest first; whatever else lies there is left out.
+
+    Args:
+        folder: The folder around them; it need not be there.
+        prefix: What stands before the number, such as "step_"; `step_4_backup` is none, nor is `step_04`.
+    """
+    found = {path.name.removeprefix(prefix): path for path in folder.glob(f"{prefix}*") if path.is_dir()}
+    numbers = {int(name): path for name, path in found.items() if name.isascii() and name.isdigit() and len(name) < 19}
+    return {number: path for number, path in sorted(numbers.items()) if path.name == f"{prefix}{number}"}
+
+
+def _copy_strangers(old: Path, new: Path) -> None:
+    """Copy what ofakit did not write, unless the new folder has a file of that name."""
+    for path in strangers(old):
+        if not os.path.lexists(new / path):
+            (new / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(old / path, new / path, follow_symlinks=False)
+
+
+def _behind_link(path: Path) -> Path:
+    """What a symbolic link leads to, whether it is there or not; any other path as it is."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def _make_parent(path: Path) -> None:
+    """Make the folder around a path where it is missing, also at the end of a link that leads nowhere yet."""
+    _behind_link(path.parent).mkdir(parents=True, exist_ok=True)
 
 
 def _rename(new: Path, final: Path) -> None:
@@ -200,7 +275,8 @@ def settle(final: Path) -> None:
 def _sync_tree(folder: Path) -> None:
     """Flush every file of a folder, and the folder itself, to disk."""
     for path in [*folder.rglob("*"), folder]:
-        _sync(path)
+        if not path.is_symlink():
+            _sync(path)
 
 
 def _sync(path: Path) -> None:

@@ -52,19 +52,6 @@ def test_formats_there_and_back_keep_every_weight(full_run, tmp_path, capsys, th
     assert same_weights(load_bundle(full_run / "best").model, load_bundle(tmp_path / "end").model)
 
 
-@pytest.mark.parametrize("command", [["convert", "--to", "huggingface"], ["convert", "--to", "ofakit"], ["average"]])
-def test_a_folder_of_other_things_is_not_replaced(full_run, tmp_path, capsys, command):
-    model, notes = str(full_run / "best"), tmp_path / "notes.txt"
-    notes.write_text("mine")
-    name, *options = command
-    where = ["--out", str(tmp_path)] if name == "average" else [str(tmp_path)]
-    assert checkpoint.main([name, model, *where, *options]) == 2
-    assert "holds a model" in capsys.readouterr().err and notes.read_text() == "mine"
-    (tmp_path / "config.json").write_text("{}")
-    assert checkpoint.main([name, model, *where, *options]) == 0
-    assert not notes.exists()
-
-
 @pytest.mark.parametrize("form", ["ofakit", "huggingface"])
 def test_a_file_in_the_way_of_a_directory_is_left_alone(run, tmp_path, form, capsys):
     notes = tmp_path / "notes.txt"
@@ -180,3 +167,37 @@ def test_a_retrievers_encoder_is_written_for_sentence_transformers(shared, tmp_p
     assert {"modules.json", "1_Pooling", "2_Normalize", "model.safetensors"} <= {path.name for path in out.iterdir()}
     assert checkpoint.main(["convert", str(tmp_path / "none"), str(out), *arguments[3:]]) == 2
     assert "no model directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["ofakit", "plain", "huggingface"])
+def test_convert_and_average_leave_alone_what_ofakit_did_not_write(run, full_run, tmp_path, capsys, form):
+    """A folder with a `config.json` and a thesis, and one of ours into which a thesis was put afterwards."""
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    theirs.mkdir()
+    (theirs / "config.json").write_text("{}")
+    convert = ["convert", str(full_run / "best"), str(ours), "--to", form, "--style", "pirate"]
+    assert checkpoint.main(convert) == 0 and checkpoint.main(convert) == 0  # what is ours may be replaced
+    for folder in (theirs, ours):
+        (folder / "thesis.tex").write_text("years of work")
+        for command in (
+            [*convert[:2], str(folder), *convert[3:]],
+            ["average", str(run / "best"), "--out", str(folder)],
+        ):
+            capsys.readouterr()
+            assert checkpoint.main(command) == 2
+            said = capsys.readouterr().err
+            assert "thesis.tex" in said and "Traceback" not in said and said.count("\n") == 1
+            assert (folder / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_fairseq_file_and_an_extracted_one_replace_no_other(run, tmp_path, capsys):
+    out = tmp_path / "thesis.pt"
+    out.write_text("years of work")
+    assert checkpoint.main(["convert", str(run / "best"), str(out), "--to", "fairseq"]) == 2
+    assert f"{out} is there already" in capsys.readouterr().err
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo("best/thesis.pt"), io.BytesIO())
+    for target in (out, tmp_path):
+        assert checkpoint.main(["extract", str(tmp_path / "a.tar"), "best/thesis.pt", "--out", str(target)]) == 2
+        assert f"{out} is there already" in capsys.readouterr().err
+    assert out.read_text() == "years of work"

@@ -7,7 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ofakit.data import stored_base
 from ofakit.data.knowledge_base import KnowledgeBase
@@ -64,6 +64,7 @@ def test_who_has_a_base_keeps_it_while_another_takes_its_place(tmp_path):
     assert len(StoredBase(tmp_path / "base")) == 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.text(max_size=3), st.sampled_from("abc")), unique_by=lambda pair: pair[0], max_size=12))
 def test_any_base_is_given_back(tmp_path_factory, pairs):
     passages = [Passage(own, own * 2, article=article) for own, article in pairs]

@@ -156,7 +156,7 @@ def test_a_directory_that_is_not_whole_is_refused(tmp_path):
         BM25Index.load(folder)
     BM25Index.build(IDS, TEXTS).save(folder)
     files = json.loads((folder / "index.json").read_text())["files"]
-    assert set(files) == {path.name for path in folder.iterdir()} - {"index.json"}
+    assert set(files) == {path.name for path in folder.iterdir()} - {"index.json", ".ofakit.json"}
     for name, record in files.items():
         content = (folder / name).read_bytes()
         (folder / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))

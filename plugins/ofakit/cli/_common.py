@@ -29,6 +29,7 @@ __all__ = [
     "add_config_arguments",
     "check_parents",
     "model_to_score",
+    "new_file",
     "output_file",
     "positive",
     "print_json",
@@ -201,6 +202,25 @@ def output_file(name: str, argument: str) -> Path:
     if path.is_dir():
         raise UsageError(f"{argument}: cannot write {name}: it is a folder; name a file in it")
     check_parents(path, argument)
+    return path
+
+
+def new_file(name: str, argument: str) -> Path:
+    """A file of weights that an argument names: such files look alike, so that none is replaced.
+
+    Args:
+        name: As given on the command line.
+        argument: Such as "out", for the message.
+
+    Returns:
+        The file; its folder need not exist yet.
+
+    Raises:
+        UsageError: As `output_file`, or there is a file of that name.
+    """
+    path = output_file(name, argument)
+    if path.exists():
+        raise UsageError(f"{argument}: {name} is there already, and no file is replaced; name another, or remove it")
     return path
 
 

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ofakit.cli._common import check_parents, output_file, run_tool, tool_parser
+from ofakit.cli._common import check_parents, new_file, run_tool, tool_parser
 from ofakit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _convert(args: argparse.Namespace) -> dict[str, Any]:
     from ofakit.hub import export_plain, save_bundle
     from ofakit.models.ofa.checkpoints import save_fairseq, save_huggingface
 
-    out = output_file(args.out, "out") if args.to == "fairseq" else _replaceable(args.out)
+    out = new_file(args.out, "out") if args.to == "fairseq" else _replaceable(args.out)
     if args.to == "sentence-transformers":
         return _convert_retriever(args, out)
     bundle = _bundle(args)
@@ -115,7 +115,7 @@ def _convert_retriever(args: argparse.Namespace, out: Path) -> dict[str, Any]:
 
 
 def _replaceable(name: str) -> Path:
-    """Where a model directory may be written: a new or an empty folder, or one that holds a model to be replaced.
+    """Where a model directory may be written: a new or an empty folder, or one that ofakit wrote.
 
     Args:
         name: As given on the command line.
@@ -125,16 +125,11 @@ def _replaceable(name: str) -> Path:
     """
     from pathlib import Path
 
+    from ofakit.folder_marks import refuse_strangers
+
     out = Path(name)
     check_parents(out, "out")
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"expected a new folder or one that holds a model, found the file {out}; name another place")
-    holds = {path.name for path in out.iterdir()} if out.is_dir() else set()
-    if holds and not holds & {"config.json", "configuration.json"}:
-        raise UsageError(
-            f"expected a new folder or one that holds a model, found {out} with {', '.join(sorted(holds)[:3])}; "
-            "it would be replaced as a whole"
-        )
+    refuse_strangers(out)
     return out
 
 

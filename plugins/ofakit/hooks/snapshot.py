@@ -8,7 +8,6 @@ hook: ModelScope's own snapshots cannot be resumed from, because their random st
 
 from __future__ import annotations
 
-import shutil
 from typing import Any, ClassVar, Literal
 
 from modelscope.trainers.hooks.builder import HOOKS
@@ -16,6 +15,7 @@ from modelscope.trainers.hooks.hook import Hook
 from modelscope.trainers.hooks.priority import Priority
 
 from ofakit.errors import UsageError
+from ofakit.files import numbered_folders, remove_folder
 from ofakit.hooks.modelscope_keys import OF_EVERY_CHECKPOINT_HOOK
 
 __all__ = ["SnapshotHook"]
@@ -80,9 +80,7 @@ class SnapshotHook(Hook):
         folder = trainer.save_snapshot(epoch_is_over)
         if self.max_checkpoint_num is None or not trainer.processes.is_main:
             return
-        numbers = [path.name.removeprefix("step_") for path in folder.parent.glob("step_*")]
-        # A folder such as step_500_copy is the user's own.
-        steps = sorted(int(number) for number in numbers if number.isdecimal())
-        for step in steps[: -self.max_checkpoint_num]:
-            if step != int(folder.name.removeprefix("step_")):
-                shutil.rmtree(folder.with_name(f"step_{step}"))
+        snapshots = list(numbered_folders(folder.parent, "step_").values())
+        for former in snapshots[: -self.max_checkpoint_num]:
+            if former != folder:
+                remove_folder(former)

@@ -50,23 +50,30 @@ def resolve_model(path_or_id: str | Path) -> Path:
         raise UsageError(f"no model directory {text}, and the hub did not give a model of that id: {error}") from error
 
 
-def save_bundle(bundle: ModelBundle, folder: str | Path, about: Mapping[str, Any] | None = None) -> Path:
+def save_bundle(
+    bundle: ModelBundle, folder: str | Path, about: Mapping[str, Any] | None = None, keep_strangers: bool = False
+) -> Path:
     """Write a model directory in one step: a killed process leaves the old one or the new one.
 
     Args:
         bundle: What to save.
-        folder: Its directory; one that exists is replaced.
+        folder: Its directory; one that ofakit wrote is replaced.
         about: Further entries of the section `ofakit`, such as scores.
+        keep_strangers: Keep what others put into the old directory; otherwise it is refused.
 
     Returns:
         The directory.
+
+    Raises:
+        UsageError: In the old directory is something that ofakit did not write.
+        SaveError: The disk refused; the old directory is intact.
     """
     folder = Path(folder)
     configuration = bundle.configuration()
     learned = None if bundle.objectives is None else list(bundle.objectives)
     ours = {**configuration.get("ofakit", {}), "objectives": learned, "model_type": bundle.model_type}
     configuration["ofakit"] = {**ours, **(about or {})}
-    with replace_folder(folder) as new:
+    with replace_folder(folder, keep_strangers) as new:
         MODELS.build({"type": bundle.model_type}).save(bundle.model, bundle.tokenizer, new)
         text = json.dumps(configuration, indent=1, ensure_ascii=False)
         (new / CONFIGURATION).write_text(text, encoding="utf-8")

@@ -163,8 +163,9 @@ def extract_from_tar(archive: str | Path, member: str, out: str | Path) -> Path:
         The file that was written.
 
     Raises:
-        UsageError: The archive is damaged, has a path that leaves its folder, or has not one such file.
-        SaveError: The disk is full or permission is missing; an old file is intact.
+        UsageError: The archive is damaged, has a path that leaves its folder, or has not one such file; or there is a
+            file where it is to be written.
+        SaveError: The disk is full or permission is missing.
     """
     if not Path(archive).is_file():
         raise UsageError(f"there is no archive {archive}")
@@ -174,6 +175,8 @@ def extract_from_tar(archive: str | Path, member: str, out: str | Path) -> Path:
             _read_to_the_end(tar)
             folder = Path(out).is_dir() or str(out).endswith(("/", os.sep))
             target = Path(out) / PurePosixPath(chosen.name).name if folder else Path(out)
+            if target.exists():
+                raise UsageError(f"{target} is there already, and no file is replaced; name another, or remove it")
             content = cast(IO[bytes], tar.extractfile(chosen))  # there is one, since `chosen` is a regular file
             with content as source, replace_file(target) as new, open(new, "wb") as sink:
                 shutil.copyfileobj(source, sink, 1 << 20)

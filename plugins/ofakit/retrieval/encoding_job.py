@@ -27,6 +27,7 @@ from ofakit.data.passage import Passage
 from ofakit.data.query import Query
 from ofakit.errors import UsageError
 from ofakit.files import put_folder, replace_folder, write_text
+from ofakit.folder_marks import refuse_strangers
 from ofakit.retrieval.id_files import Ids, open_ids, write_ids
 from ofakit.retrieval.index_building import write_part
 from ofakit.retrieval.index_record import RECORD, VECTORS, IndexRecord, PartRecord, file_records
@@ -152,9 +153,10 @@ def prepare(job: EncodingJob) -> str:
         A digest of all that the vectors depend on.
 
     Raises:
-        UsageError: An id stands there twice.
+        UsageError: An id stands there twice, or something that ofakit did not write is in the place of the index.
         SaveError: The disk has no room.
     """
+    refuse_strangers(job.folder)
     begun = job.work / PLAN
     before = begun.read_text(encoding="utf-8") if begun.exists() else None
     digest = hashlib.blake2b(digest_size=16)

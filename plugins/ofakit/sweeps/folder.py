@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import fcntl
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ofakit.errors import UsageError
-from ofakit.files import write_text
+from ofakit.files import remove_folder, write_text
 from ofakit.sweeps.sweep_config import SweepConfig, flatten
 
 __all__ = ["SweepFolder"]
@@ -81,13 +80,13 @@ class SweepFolder:
         return dict(sorted(found.items()))
 
     def drop_weights(self, number: int) -> None:
-        """Delete the model directories and snapshots of a run; its records and reports stay.
+        """Delete the model directories and snapshots of a run; its records and reports stay, and what others put there.
 
         Args:
             number: The run's number.
         """
         for name in WEIGHTS:
-            shutil.rmtree(self.run(number) / name, ignore_errors=True)
+            remove_folder(self.run(number) / name)
 
     def _check_it_is_ours(self) -> None:
         """Refuse a directory whose runs belong to a different sweep."""

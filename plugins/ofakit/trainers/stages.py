@@ -84,7 +84,7 @@ def _publish(stage: Path, work_dir: Path) -> None:
     """Copy the last stage's models and evaluations to where those of a run are looked for."""
     for name in ("best", "output", "eval"):
         if (stage / name).is_dir():
-            with replace_folder(work_dir / name) as new:
+            with replace_folder(work_dir / name, keep_strangers=True) as new:
                 shutil.copytree(stage / name, new, dirs_exist_ok=True)
 
 

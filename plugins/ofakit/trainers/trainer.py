@@ -339,7 +339,7 @@ class Trainer(HookedTrainer):
             "random": self.processes.gather(random_state()),
         }
         if self.processes.is_main:
-            with replace_folder(folder) as new:
+            with replace_folder(folder, keep_strangers=True) as new:
                 save_state(new, self.model, self.optimizer, rest)
         self.processes.wait()
         return folder
@@ -382,7 +382,7 @@ class Trainer(HookedTrainer):
 
     def _save_bundle(self, name: str, about: Mapping[str, Any]) -> None:
         if self.processes.is_main:
-            save_bundle(self.bundle, Path(self.work_dir) / name, about)
+            save_bundle(self.bundle, Path(self.work_dir) / name, about, keep_strangers=True)
         self.processes.wait()
 
     def save_configuration(self) -> None:
