@@ -37,7 +37,7 @@ mkdir -p "$out/runs" || exit 1
 
 # One sweep a folder. The runs inherit the lock, so after a kill -9 the next sweep waits for a run that was left behind.
 if command -v flock >/dev/null; then
-    exec 9>>"$out/.lock"
+    exec 9>>"$out/.sweep.lock"
     flock -n 9 || { echo "sweep.sh: waiting for another sweep, or a run it left behind, in $out" >&2; flock 9; }
 fi
 

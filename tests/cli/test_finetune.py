@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import contextmanager
 
 import pytest
 from ofakit.cli import evaluate, finetune
+from ofakit.errors import UsageError
 
 from .conftest import QUICKSTART, last_line, overrides
 
@@ -53,6 +55,23 @@ def test_resume_without_a_snapshot_says_so_and_a_work_dir_that_is_a_file_is_refu
     assert finetune.main([*start, "--set", f"work_dir={tmp_path / 'file'}"]) == 2
     message = capsys.readouterr().err
     assert "expected work_dir to be a folder" in message and "Traceback" not in message
+
+
+@pytest.mark.parametrize("wait", [False, True])
+def test_a_second_run_in_a_directory_is_refused_at_once_or_waits(tmp_path, capsys, monkeypatch, wait):
+    asked = []
+
+    @contextmanager
+    def taken(folder, noun, cure, wait, nested):
+        asked.append((folder, wait))
+        raise UsageError(f"another run is working in {folder}: process 1 on host; {cure}")
+        yield
+
+    monkeypatch.setattr("ofakit.trainers.run_directory.only_one", taken)
+    start = ["--conf", str(QUICKSTART), *overrides(tmp_path / "run"), *(["--wait"] if wait else [])]
+    assert finetune.main(start) == 2 and asked == [(tmp_path / "run", wait)]
+    assert "another run is working in" in capsys.readouterr().err
+    assert not list((tmp_path / "run").iterdir())
 
 
 def test_finished_run_can_be_resumed_with_more_epochs(run, tmp_path, capsys):

@@ -67,6 +67,44 @@ def test_nothing_is_decoded_twice(store, images, monkeypatch):
     assert decoded == [str(path) for path in images[4:]]
 
 
+def test_others_read_a_store_that_they_cannot_write(store, images, tmp_path, monkeypatch, caplog):
+    assert store.add_many(images[:4]) == {}
+    files = {path: path.read_bytes() for path in store.folder.iterdir()}
+    (tmp_path / "broken.png").write_bytes(b"none")
+    monkeypatch.setattr(image_store.os, "access", lambda path, how: False)
+    with monkeypatch.context() as opened:
+        opened.setattr("builtins.open", refuse_to_write)
+        theirs = ImageStore(store.directory, SIZE)
+        decoded = count_decodes(monkeypatch)
+        bad = theirs.add_many([*images, tmp_path / "broken.png", tmp_path / "none.png"])
+        assert set(bad) == {str(tmp_path / "broken.png"), str(tmp_path / "none.png")}
+        decoded.clear()
+        for _ in range(2):
+            for path in images:
+                np.testing.assert_array_equal(theirs[path], load_square(path, SIZE))
+                assert not theirs[path].flags.writeable
+        assert set(decoded) == {str(path) for path in images[4:]}
+        assert images[0] in theirs and images[5] not in theirs
+        assert pickle.loads(pickle.dumps(theirs))[images[0]].shape == (SIZE, SIZE, 3)
+    assert "cannot be written: 3 images that are not in it are decoded each time" in caplog.text
+    assert files == {path: path.read_bytes() for path in store.folder.iterdir()}
+
+
+def refuse_to_write(file, mode="r", *rest, real=open, **options):
+    """What `open` does for a user who may only read."""
+    if set(mode) & set("wax+"):
+        raise PermissionError(13, "Permission denied", str(file))
+    return real(file, mode, *rest, **options)
+
+
+def test_a_store_has_the_permissions_of_every_other_file(store, images, tmp_path):
+    store.add_many(images)
+    (tmp_path / "any").touch()
+    modes = {path.name: path.stat().st_mode for path in store.folder.iterdir()}
+    assert set(modes) == {"store.json", "index.bin", "rows.bin", "lock"}
+    assert set(modes.values()) == {(tmp_path / "any").stat().st_mode}
+
+
 def test_served_pixels_cannot_be_written(store, images):
     with pytest.raises(ValueError, match="read-only"):
         store[images[0]][0, 0, 0] = 1

@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_config_arguments(parser)
     parser.add_argument("--checkpoint", metavar="DIR", help="model directory or snapshot to take the weights from")
     parser.add_argument("--resume", action="store_true", help="continue from the newest snapshot of the run directory")
+    parser.add_argument("--wait", action="store_true", help="wait while another run works in the run directory")
     parser.add_argument("--max_epochs", "--max_epoches", type=int, metavar="N", help="sets train.max_epochs")
     parser.add_argument("--batch_size", type=int, metavar="N", help="sets train.dataloader.batch_size_per_gpu")
     parser.add_argument("--num_workers", type=int, metavar="N", help="sets train.dataloader.workers_per_gpu")
@@ -80,7 +81,16 @@ def _shorthands(args: argparse.Namespace) -> list[str]:
 
 
 def _train(config: ExperimentConfig, args: argparse.Namespace) -> dict[str, Any]:
-    """Train in one or more stages, then evaluate the best model on the test split."""
+    """Train in one or more stages, then evaluate the best model on the test split; no other run works there."""
+    from ofakit.processes import launched_rank
+    from ofakit.trainers.run_directory import alone_in
+
+    with alone_in(config.work_dir, launched_rank() == 0, args.wait):
+        return _train_stages(config, args)
+
+
+def _train_stages(config: ExperimentConfig, args: argparse.Namespace) -> dict[str, Any]:
+    """Train the stages one after the other, or the only one."""
     if not config.stages:
         return _train_one(config, args, args.checkpoint)
     from ofakit.trainers.stages import train_stages

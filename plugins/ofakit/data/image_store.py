@@ -12,7 +12,8 @@ Below the directory there is one folder per size, which describes itself and is 
 
 Several processes may read and fill a store at once. Rows are assigned under a file lock; the bytes of a row are
 written before its state, so a process that is killed leaves a row that counts as absent. The CRC, checked when a
-process serves a row for the first time, catches what a power cut has torn.
+process serves a row for the first time, catches what a power cut has torn. Others may read a store that they cannot
+write, another user's for example: what is not in it they decode each time.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ import contextlib
 import errno
 import hashlib
 import json
+import logging
 import mmap
 import os
 import shutil
 import struct
-import tempfile
+import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +41,8 @@ from ofakit.errors import UsageError
 from ofakit.files import locked
 
 __all__ = ["ImageStore"]
+
+log = logging.getLogger(__name__)
 
 RECORD = struct.Struct("<32sII8x")
 STATE = struct.Struct("<II")
@@ -61,7 +65,7 @@ class ImageStore:
             differ slightly from Pillow's bicubic resize of the whole image, so it is kept apart from other stores.
 
     Raises:
-        UsageError: The folder is not a store of this version and size, or cannot be written.
+        UsageError: The folder is not a store of this version and size, or can neither be written nor read.
     """
 
     def __init__(self, directory: str | Path, size: int, draft: bool = False) -> None:
@@ -114,14 +118,24 @@ class ImageStore:
         if row is None:
             digest = _digest(path)
             row = self._done_row(digest)
+            if row is None and not self.writable:
+                return self._decoded(path)
             if row is None:
                 row = self._add(path, digest)
             self._row_of_path[path] = row
         if row not in self._checked:
             if not self._intact(row):
+                if not self.writable:
+                    return self._decoded(path)
                 self._write(row, load_square(path, self.size, self.draft))
             self._checked.add(row)
         return self._view(row)
+
+    def _decoded(self, path: str) -> np.ndarray:
+        """The pixels of an image that cannot be put into the store."""
+        pixels = load_square(path, self.size, self.draft)
+        pixels.flags.writeable = False
+        return pixels
 
     def add_many(
         self, paths: Iterable[str | Path], workers: int = 1, progress: Callable[[int, int], None] | None = None
@@ -143,20 +157,28 @@ class ImageStore:
             UsageError: The disk has no room for the new images; none of them was decoded.
         """
         todo, bad = self._absent(paths)
-        self._check_room(len(todo))
+        if self.writable:
+            self._check_room(len(todo))
+        elif todo:
+            log.warning(
+                "%s cannot be written: %d images that are not in it are decoded each time", self.folder, len(todo)
+            )
 
         def add(item: tuple[str, bytes]) -> tuple[str, int | None, str]:
             try:
-                return item[0], self._add(*item), ""
+                if self.writable:
+                    return item[0], self._add(*item), ""
+                self._decoded(item[0])
             except BadImage as error:
                 return item[0], None, error.reason
+            return item[0], None, ""
 
         with ThreadPoolExecutor(max(1, workers)) as pool:
             for done, (path, row, reason) in enumerate(pool.map(add, todo), start=1):
-                if row is None:
-                    bad[path] = reason
-                else:
+                if row is not None:
                     self._row_of_path[path] = row
+                elif reason:
+                    bad[path] = reason
                 if progress is not None:
                     progress(done, len(todo))
         return bad
@@ -176,15 +198,23 @@ class ImageStore:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._check_header()
+            self.writable = self._can_be_written()
             for name in ("index.bin", "rows.bin"):
-                (self.folder / name).touch()
+                if self.writable:
+                    (self.folder / name).touch()
             # Unbuffered and kept open for as long as the store; every access is a pread or pwrite with its own offset.
-            self._index = open(self.folder / "index.bin", "r+b", buffering=0)  # noqa: SIM115
-            self._rows = open(self.folder / "rows.bin", "r+b", buffering=0)  # noqa: SIM115
+            mode = "r+b" if self.writable else "rb"
+            self._index = open(self.folder / "index.bin", mode, buffering=0)  # noqa: SIM115
+            self._rows = open(self.folder / "rows.bin", mode, buffering=0)  # noqa: SIM115
         except OSError as error:
             raise UsageError(
                 f"cannot keep images in {self.folder}: {error}. Set data.image_store to a folder that can be written"
             ) from error
+
+    def _can_be_written(self) -> bool:
+        """Whether images may be added; a store without its files needs it anyway."""
+        files = [self.folder / name for name in ("index.bin", "rows.bin")]
+        return not all(file.exists() for file in files) or all(os.access(p, os.W_OK) for p in (self.folder, *files))
 
     def _check_header(self) -> None:
         header = {"format": "ofakit image store", "version": 1, "size": self.size, "mode": "RGB"}
@@ -349,8 +379,9 @@ def _pwrite_all(descriptor: int, content: bytes, offset: int) -> None:
 
 
 def _write_atomically(path: Path, content: bytes) -> None:
-    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(descriptor, "wb") as file:
+    """Write a file that others can read: unlike one of `tempfile`, it has the permissions of every other file."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
+    with open(beside, "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -7,15 +7,16 @@ runs/<number>/          a run directory, with parameters.json, stdout.log and st
 
 from __future__ import annotations
 
-import fcntl
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ofakit.errors import UsageError
-from ofakit.files import remove_folder, write_text
+from ofakit.files import write_text
+from ofakit.locks import only_one
 from ofakit.sweeps.sweep_config import SweepConfig, flatten
 
 __all__ = ["SweepFolder"]
@@ -43,13 +44,7 @@ class SweepFolder:
             UsageError: Another sweep works there, or the directory belongs to another one.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with open(self.path / ".lock", "a", encoding="utf-8") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UsageError(
-                    f"another sweep is working in {self.path}; wait for it, end it, or set another work_dir"
-                ) from None
+        with only_one(self.path, "sweep", "wait for it, end it, or set another work_dir"):
             self._check_it_is_ours()
             write_text(self.path / "conf.json", self.config.model_dump_json(indent=1, by_alias=True) + "\n")
             yield
@@ -80,13 +75,13 @@ class SweepFolder:
         return dict(sorted(found.items()))
 
     def drop_weights(self, number: int) -> None:
-        """Delete the model directories and snapshots of a run; its records and reports stay, and what others put there.
+        """Delete the model directories and snapshots of a run; its records and reports stay.
 
         Args:
             number: The run's number.
         """
         for name in WEIGHTS:
-            remove_folder(self.run(number) / name)
+            shutil.rmtree(self.run(number) / name, ignore_errors=True)
 
     def _check_it_is_ours(self) -> None:
         """Refuse a directory whose runs belong to a different sweep."""

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ofakit.errors import UsageError
+from ofakit.locks import only_one
 
-__all__ = ["best_model", "make_run_directory", "move_earlier_run"]
+__all__ = ["alone_in", "best_model", "make_run_directory", "move_earlier_run"]
 
 OUTPUTS = (
     "stages", "checkpoints", "starting_model", "best", "output", "eval", "tensorboard", "metrics.jsonl", "train.log",
     "conf.json",
 )  # fmt: skip
+
+CURE = "wait for it (--wait), end it, or set another directory: --set work_dir=DIR"
+NUMBER = re.compile("[0-9]{1,18}")
 
 
 def make_run_directory(work_dir: str | Path) -> Path:
@@ -37,6 +45,25 @@ def make_run_directory(work_dir: str | Path) -> Path:
     return folder
 
 
+@contextmanager
+def alone_in(work_dir: str | Path, is_main: bool = True, wait: bool = False) -> Iterator[None]:
+    """Keep other runs out of a run directory; the first process of a run does it for all.
+
+    Args:
+        work_dir: The run directory, which is made where it is missing.
+        is_main: Whether this is the first process.
+        wait: Wait until another run has ended, rather than refuse.
+
+    Raises:
+        UsageError: Another run works there, or nothing can be written there.
+    """
+    if not is_main:
+        yield
+        return
+    with only_one(make_run_directory(work_dir), "run", CURE, wait, nested=True):
+        yield
+
+
 def move_earlier_run(work_dir: Path) -> None:
     """Put what an earlier run left aside, so that nothing of it is lost or mistaken for the new one's.
 
@@ -46,11 +73,24 @@ def move_earlier_run(work_dir: Path) -> None:
     left = [work_dir / name for name in OUTPUTS if (work_dir / name).exists()]
     if not left:
         return
-    number = 1 + sum(1 for _ in work_dir.glob("earlier/*"))
-    aside = work_dir / "earlier" / str(number)
+    earlier = work_dir / "earlier"
+    number = 1 + max((int(path.name) for path in earlier.glob("*") if NUMBER.fullmatch(path.name)), default=0)
+    aside = earlier / str(number)
     aside.mkdir(parents=True)
     for path in left:
-        path.rename(aside / path.name)
+        if path.is_symlink():
+            _move_behind_link(path, aside / path.name)
+        else:
+            path.rename(aside / path.name)
+
+
+def _move_behind_link(link: Path, aside: Path) -> None:
+    """Rename what a link leads to, and link it from aside; the link itself stays for what the new run writes."""
+    target = Path(os.path.realpath(link))
+    names = (target.with_name(f"{target.name}.earlier_{number}") for number in itertools.count(1))
+    free = next(path for path in names if not os.path.lexists(path))
+    target.rename(free)
+    aside.symlink_to(free)
 
 
 def best_model(work_dir: str | Path) -> Path | None:

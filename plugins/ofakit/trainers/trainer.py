@@ -15,6 +15,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ from ofakit.trainers.host_memory import keep_freed_memory
 from ofakit.trainers.loading import Loading
 from ofakit.trainers.optimization import build_optimizer, build_scheduler
 from ofakit.trainers.resume_check import fixed_values, refuse_changes
-from ofakit.trainers.run_directory import make_run_directory, move_earlier_run
+from ofakit.trainers.run_directory import alone_in, make_run_directory, move_earlier_run
 from ofakit.trainers.run_log import log_to_file, run_logger
 from ofakit.trainers.state import (
     load_weights,
@@ -171,13 +172,32 @@ class Trainer(HookedTrainer):
             **_: Ignored arguments of ModelScope's trainer.
 
         Raises:
-            UsageError: There is nothing to train on, or the snapshot does not fit.
+            UsageError: There is nothing to train on, the snapshot does not fit, or another run works in the directory.
             LossNotFinite: The loss was not finite too often.
         """
         if not self.examples.get("train"):
             raise UsageError("there is nothing to train on: the training split is empty or was not given")
         if self.experiment.stages:
             raise UsageError("an experiment with stages is trained by ofakit.trainers.stages or tools/finetune.py")
+        with self._alone():
+            self._train(checkpoint_path, load_all_state)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other runs out of the run directory; every process says so where there is one."""
+        refused: UsageError | None = None
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(alone_in(self.work_dir, self.processes.is_main))
+            except UsageError as error:
+                refused = error
+            refused = self.processes.gather(refused)[0]
+            if refused is not None:
+                raise refused
+            yield
+
+    def _train(self, checkpoint_path: str | None, load_all_state: bool) -> None:
+        """Train to the end, in a run directory where no other run works."""
         if self.device.type == "cpu":
             keep_freed_memory()
         objectives, weights = self._build_objectives()

@@ -127,7 +127,7 @@ def test_more_random_runs_are_added(run, starts_of):
 
 def test_two_sweeps_do_not_share_a_folder(run, tmp_path):
     (tmp_path / "sweep").mkdir()
-    with open(tmp_path / "sweep" / ".lock", "a") as lock:
+    with open(tmp_path / "sweep" / ".sweep.lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(UsageError, match="another sweep is working in"):
             run()

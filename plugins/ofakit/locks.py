@@ -1,0 +1,153 @@
+"""One process at a time in a folder: a lock that a killed process gives back by itself, and that says who holds it.
+
+    with only_one(work_dir, "run", "wait for it, or set another work_dir"):
+        …
+
+It is `flock`, which Linux also keeps on the server of an NFS folder. A file system that knows no locks is said so, and
+nothing is locked there. The lock's file is there for as long as the lock is held.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ofakit.errors import UsageError
+from ofakit.files import saving
+
+__all__ = ["only_one"]
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 0.5  # seconds between two tries
+TAKEN = (errno.EAGAIN, errno.EACCES)
+UNKNOWN = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+
+
+@dataclass
+class _Held:
+    """A lock of this process: the open file, and how many hold it."""
+
+    handle: int
+    holders: int = 1
+
+
+_held: dict[str, _Held] = {}
+
+
+@contextmanager
+def only_one(folder: Path, noun: str, cure: str, wait: bool = False, nested: bool = False) -> Iterator[None]:
+    """Keep others out of a folder.
+
+    Args:
+        folder: Exists.
+        noun: What works there, such as "run", for the message.
+        cure: What can be done, for the message.
+        wait: Wait until the folder is free, rather than refuse.
+        nested: Whether this process may hold it already.
+
+    Raises:
+        UsageError: Something else works there.
+        SaveError: The lock's file cannot be made.
+    """
+    path = os.path.realpath(folder / f".{noun}.lock")
+    if path in _held:
+        if not nested:
+            raise UsageError(f"another {noun} is working in {folder}: it is one of this very process; {cure}")
+        _held[path].holders += 1
+    else:
+        handle = _acquired(path, f"another {noun} is working in {folder}", cure, wait)
+        if handle is None:
+            yield
+            return
+        _held[path] = _Held(handle)
+    try:
+        yield
+    finally:
+        _release(path)
+
+
+def _acquired(path: str, taken: str, cure: str, wait: bool) -> int | None:
+    """The open, locked file; None where the file system knows no locks."""
+    told = False
+    while True:
+        with saving(Path(path)):
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            got = _try(handle, path)
+        except OSError as error:
+            os.close(handle)
+            if error.errno not in UNKNOWN:
+                raise
+            log.warning("%s cannot be locked (%s): see to it that nothing else works there", path, error.strerror)
+            return None
+        if got:
+            return handle
+        said = f"{taken}: {_holder(handle)}"
+        os.close(handle)
+        if got is None:
+            continue
+        if not wait:
+            raise UsageError(f"{said}; {cure}")
+        if not told:
+            log.warning("%s; waiting for it", said)
+            told = True
+        time.sleep(LOOK_EVERY)
+
+
+def _try(handle: int, path: str) -> bool | None:
+    """Lock an open file, unless another process has it; None where it is no longer the one of that name."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in TAKEN:
+            return False
+        raise
+    with suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(handle), os.stat(path)):
+            about = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, json.dumps(about).encode(), 0)
+            return True
+    return None
+
+
+def _holder(handle: int) -> str:
+    """Who holds a lock, as its file says."""
+    try:
+        about = json.loads(os.pread(handle, 4096, 0))
+        return f"process {about['pid']} on {about['host']}, since {about['since']}"
+    except (ValueError, KeyError, TypeError):
+        return "a process that has just begun or is about to end"
+
+
+def _release(path: str) -> None:
+    """Give the lock back once nothing in this process holds it any more."""
+    held = _held.get(path)
+    if held is None:  # a forked process, to which the lock does not belong
+        return
+    held.holders -= 1
+    if held.holders == 0:
+        del _held[path]
+        with suppress(OSError):
+            os.unlink(path)
+        os.close(held.handle)
+
+
+def _forget() -> None:
+    """What a forked process does first: it would keep the lock of one that is killed."""
+    for held in _held.values():
+        os.close(held.handle)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
