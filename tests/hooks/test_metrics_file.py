@@ -112,3 +112,21 @@ def test_a_full_disk_is_a_clear_error(tmp_path):
     hook.before_run(trainer)
     with pytest.raises(SaveError, match="cannot save .*metrics.jsonl: File too large"), file_limit(10):
         hook.after_train_iter(trainer)
+
+
+def test_lines_that_cannot_be_read_stop_nothing_and_go(tmp_path):
+    good = [b'{"step": 1, "loss": 2.0}', b'{"step": 2, "note": "\xe2\x98\x83"}']
+    bad = [
+        b"\xff\xfe",
+        b'{"step": 1, "loss": \xff}',
+        b"{",
+        b"[1]",
+        b'{"step": 1e999}',
+        b"[" * 100_000,
+        b'{"step": null}',
+        b"",
+    ]
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b"\n".join([*bad, good[0], *bad, good[1], *bad]))
+    MetricsFileHook().before_run(running(tmp_path, iter=5))
+    assert path.read_bytes() == b"".join(line + b"\n" for line in good)

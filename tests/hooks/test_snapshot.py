@@ -12,11 +12,18 @@ from ofakit.hooks.snapshot import SnapshotHook
 class Trainer:
     """What the hook asks of a trainer of two epochs of four steps."""
 
-    def __init__(self, folder, is_main=True):
+    def __init__(self, folder, is_main=True, evaluates=False, unfit=()):
         self.folder = folder / "checkpoints"
         self.processes = SimpleNamespace(is_main=is_main)
         self.epoch = self.iter = 0
+        self.max_iters = 8
+        self.is_evaluated_after_epochs = evaluates
+        self.unfit = set(unfit)
         self.saved = []
+
+    @property
+    def ends_the_epoch(self):
+        return self.iter % 4 == 3
 
     @property
     def is_over_after_this_epoch(self):
@@ -25,6 +32,8 @@ class Trainer:
     def save_snapshot(self, epoch_is_over):
         # When the end of an epoch is told, `iter` has moved on already.
         step = self.iter if epoch_is_over else self.iter + 1
+        if step in self.unfit:
+            return None
         self.saved.append((step, epoch_is_over))
         folder = self.folder / f"step_{step}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -58,6 +67,32 @@ class Trainer:
 )
 def test_a_snapshot_is_saved_when_it_is_due(tmp_path, keys, saved):
     assert Trainer(tmp_path).train(SnapshotHook(**keys)) == saved
+
+
+@pytest.mark.parametrize(
+    ("keys", "saved"),
+    [
+        ({}, [(4, False), (4, True), (8, False), (8, True)]),
+        ({"interval": 2}, [(8, False), (8, True)]),
+        ({"save_strategy": "by_step", "interval": 3}, [(3, False), (6, False), (8, False), (8, True)]),
+        ({"save_strategy": "by_step", "interval": 4, "save_last": False}, [(4, False), (8, False)]),
+        ({"save_strategy": "no"}, []),
+    ],
+)
+def test_a_snapshot_comes_before_an_evaluation_that_may_fail(tmp_path, keys, saved):
+    assert Trainer(tmp_path, evaluates=True).train(SnapshotHook(**keys)) == saved
+
+
+@pytest.mark.parametrize(
+    ("keys", "saved"),
+    [
+        ({"save_strategy": "by_step", "interval": 3}, [(5, False), (6, False), (8, True)]),
+        ({}, [(5, False), (8, True)]),
+        ({"save_strategy": "no"}, []),
+    ],
+)
+def test_one_that_could_not_be_written_follows_as_soon_as_it_can(tmp_path, keys, saved):
+    assert Trainer(tmp_path, unfit=(3, 4)).train(SnapshotHook(**keys)) == saved
 
 
 @pytest.mark.parametrize(

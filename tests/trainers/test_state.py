@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 import torch
 from ofakit.errors import UsageError
-from ofakit.trainers.state import load_weights, read_state, restore_optimizer, save_state
+from ofakit.trainers.state import (
+    all_finite,
+    latest_snapshot,
+    load_weights,
+    read_state,
+    restore_optimizer,
+    save_state,
+    snapshot_folder,
+)
+from safetensors.torch import load_file, save_file
 
 SAVE = """
 import sys, torch
@@ -72,6 +83,69 @@ def test_a_file_that_was_cut_is_called_damaged(snapshot, name, keep):
     with pytest.raises(UsageError, match="is damaged.*remove it"):
         read_state(folder)
         load_weights(folder, model)
+
+
+def snapshots(work_dir, *steps):
+    """Whole ones, each of a model with a weight and a moment."""
+    for step in steps:
+        model = torch.nn.Linear(3, 3)
+        optimizer = torch.optim.AdamW(model.parameters())
+        model(torch.ones(2, 3)).sum().backward()
+        optimizer.step()
+        folder = snapshot_folder(work_dir, step)
+        folder.mkdir(parents=True)
+        save_state(folder, model, optimizer, {"iter": step})
+    return work_dir / "checkpoints"
+
+
+def spoil(path, name, value):
+    tensors = load_file(path)
+    tensors[next(key for key in tensors if name in key)].view(-1)[0] = value
+    save_file(tensors, path)
+
+
+DAMAGE = {
+    "cut": (lambda folder: os.truncate(folder / "model.safetensors", 100), "is damaged"),
+    "empty": (lambda folder: (folder / "state.json").write_text(""), "is damaged"),
+    "no text": (lambda folder: (folder / "state.json").write_bytes(b"\xff"), "is damaged"),
+    "another": (lambda folder: (folder / "state.json").write_text("[1]"), "is damaged"),
+    "missing": (lambda folder: (folder / "state.safetensors").unlink(), "not a snapshot"),
+    "NaN": (lambda folder: spoil(folder / "model.safetensors", "weight", math.nan), "not finite in weight"),
+    "inf": (lambda folder: spoil(folder / "state.safetensors", "exp_avg_sq", math.inf), "not finite in .*exp_avg_sq"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_the_newest_that_is_whole_and_finite_is_taken_and_the_others_are_named(tmp_path, damage):
+    folder = snapshots(tmp_path, 2, 9, 10)
+    spoiled, said = DAMAGE[damage]
+    spoiled(folder / "step_10")
+    heard = []
+    assert latest_snapshot(tmp_path, heard.append) == folder / "step_9"
+    assert len(heard) == 1 and re.search(f"passed over: .*step_10.*{said}", heard[0])
+    for name in ("step_2", "step_9"):
+        spoiled(folder / name)
+    with pytest.raises(UsageError, match=r"no snapshot in .* can be resumed from: .*step_10.*step_9.*step_2"):
+        latest_snapshot(tmp_path)
+
+
+def test_other_things_among_the_snapshots_stop_nothing(tmp_path):
+    assert latest_snapshot(tmp_path) is None
+    folder = snapshots(tmp_path, 3)
+    for name in ("step_4_backup", "step_", "step_\N{SUPERSCRIPT TWO}", "step_007", "notes"):
+        (folder / name).mkdir()
+    (folder / "step_99").write_text("a file")
+    (folder / ".step_8.new").mkdir()  # a kill left it
+    (folder / "step_3").rename(folder / ".step_3.old")
+    assert latest_snapshot(tmp_path) == folder / "step_3"
+
+
+def test_finite_tensors_of_any_type():
+    assert all_finite(
+        [torch.ones(2), torch.zeros(0), torch.tensor(True), torch.tensor([2**62]), torch.ones(2).bfloat16()]
+    )
+    assert not all_finite([torch.ones(2), torch.tensor([1.0, math.nan]).half()])
+    assert not all_finite([torch.tensor(-math.inf)])
 
 
 def test_weights_of_another_model_are_refused(snapshot):

@@ -19,6 +19,7 @@ from ofakit.errors import UsageError
 from ofakit.hub import load_bundle
 from ofakit.trainers import Trainer
 from ofakit.trainers.state import latest_snapshot
+from ofakit.trainers.update import LossNotFinite
 from safetensors.torch import load_file
 
 from tests.file_limit import file_limit
@@ -154,9 +155,9 @@ def test_a_resumed_run_remembers_what_the_run_knew(experiment):
         {"type": "SnapshotHook", "interval": 1},
     ]
     config = experiment(train={"hooks": hooks})
-    trainer = trained(config, callbacks=[Poison(2, 6)])
+    trainer = trained(config, callbacks=[Poison(2, 5)])
     known = memory(trainer)
-    assert known["bad steps"] == (2, 1) and trainer.evaluations == 2
+    assert known["bad steps"] == (2, 0) and trainer.evaluations == 2
     for state in ({"best": 16, "seen_evaluations": 2}, {"best_score": 16, "wait_count": 1}):
         assert state in known["hooks"]
     snapshot = latest_snapshot(Path(config.work_dir))
@@ -169,6 +170,55 @@ def test_a_resumed_run_remembers_what_the_run_knew(experiment):
     assert resumed.seconds_before == json.loads((snapshot / "state.json").read_text())["seconds"] > 0
     about = json.loads((Path(config.work_dir) / "best" / "configuration.json").read_text())["ofakit"]
     assert about["step"] == 3
+
+
+class BrokenWeight(Hook):
+    """Makes a weight infinite after a step whose loss was fine, as an update that is too large does."""
+
+    PRIORITY = "HIGHEST"
+
+    def __init__(self, step):
+        self.step = step
+
+    def after_train_iter(self, trainer):
+        if trainer.iter + 1 == self.step:
+            trainer.model.encoder.image_proj.bias.data[0] = math.inf
+
+
+def test_no_snapshot_is_written_in_a_streak_or_with_weights_that_are_not_finite(experiment, caplog):
+    hook = {"type": "SnapshotHook", "save_strategy": "by_step", "interval": 1, "max_checkpoint_num": None}
+    config = experiment(train={"max_epochs": 3, "hooks": [hook], "max_bad_steps": 2})
+    with pytest.raises(LossNotFinite):
+        trained(config, callbacks=[Poison(2, 4), BrokenWeight(6)])
+    kept = {path.name for path in (Path(config.work_dir) / "checkpoints").iterdir()}
+    assert kept == {"step_1", "step_3", "step_5"}
+    said = (Path(config.work_dir) / "train.log").read_text()
+    assert said.count("no snapshot is written: the last step was skipped") == 3
+    assert said.count("no snapshot is written: a weight or a moment of the optimizer is not finite") == 1
+
+
+class FailingEvaluation(Hook):
+    """Stops the process in the evaluation after an epoch."""
+
+    PRIORITY = "HIGHEST"
+
+    def after_train_epoch(self, trainer):
+        raise KeyboardInterrupt
+
+
+def test_an_evaluation_that_fails_costs_no_epoch(experiment):
+    changes = {"train": {"hooks": USUAL}}
+    whole = trained(experiment("whole", **changes))
+    config = experiment("parts", **changes)
+    with pytest.raises(KeyboardInterrupt):
+        trained(config, callbacks=[FailingEvaluation()])
+    snapshot = latest_snapshot(Path(config.work_dir))
+    assert snapshot.name == "step_3"
+    resumed = trained(config, str(snapshot))
+    assert_bit_equal(weights(resumed), weights(whole))
+    read = [map(json.loads, (Path(c.work_dir) / "metrics.jsonl").open()) for c in (whole.experiment, config)]
+    lines = [[line["step"] for line in own if "evaluation/cider" in line] for own in read]
+    assert lines == [[3, 6], [3, 6]] and resumed.evaluations == whole.evaluations == 2
 
 
 @pytest.mark.parametrize("save_last, steps", [(True, {"step_2", "step_3"}), (False, {"step_2"})])

@@ -108,8 +108,11 @@ def _train_one(config: ExperimentConfig, args: argparse.Namespace, checkpoint: s
     from ofakit.trainers.state import latest_snapshot
 
     work_dir = Path(config.work_dir)
-    snapshot = latest_snapshot(work_dir) if args.resume else None
+    passed_over: list[str] = []
+    snapshot = latest_snapshot(work_dir, passed_over.append) if args.resume else None
     trainer = _trainer(config, args)
+    for reason in passed_over:
+        trainer.logger.warning(reason)
     if snapshot is not None:
         trainer.train(str(snapshot))
     else:

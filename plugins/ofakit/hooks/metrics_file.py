@@ -47,11 +47,11 @@ class MetricsFileHook(Hook):
         self.path = Path(trainer.work_dir) / "metrics.jsonl"
         self.seen_evaluations = trainer.evaluations
         if trainer.processes.is_main:
-            lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
-            kept = [line for line in lines if _step_of(line) is not None and _step_of(line) <= trainer.iter]
+            lines = self.path.read_bytes().splitlines() if self.path.is_file() else []
+            kept = [line for line in lines if (step := _step_of(line)) is not None and step <= trainer.iter]
             # An evaluation that came after the snapshot of its step is about to be repeated, too.
-            again = [line for line in kept if '"evaluation/' in line][trainer.evaluations :]
-            write_text(self.path, "".join(line + "\n" for line in kept if line not in again))
+            again = [line for line in kept if b'"evaluation/' in line][trainer.evaluations :]
+            write_text(self.path, "".join(f"{line.decode()}\n" for line in kept if line not in again))
         self.start = time.perf_counter()
 
     def after_train_iter(self, trainer: Any) -> None:
@@ -106,9 +106,9 @@ def _for_json(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _step_of(line: str) -> int | None:
-    """The step of a line; None for one that a killed run left unfinished."""
+def _step_of(line: bytes) -> int | None:
+    """The step of a line; None for one that a killed run left unfinished, or that is damaged in another way."""
     try:
-        return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
+        return int(json.loads(line.decode())["step"])
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None

@@ -27,6 +27,9 @@ Strategy = Literal["by_epoch", "by_step", "no"]
 class SnapshotHook(Hook):
     """Save everything needed to go on, at regular intervals.
 
+    A snapshot that is due while steps are skipped, or while a weight is not finite, is made up for after the next good
+    step.
+
     Args:
         save_strategy: Whether `interval` counts epochs or steps; "no" saves none.
         interval: How many epochs or steps there are between snapshots; 0 saves only the last.
@@ -56,14 +59,20 @@ class SnapshotHook(Hook):
         self.interval = interval
         self.max_checkpoint_num = None if max_checkpoint_num is None else max(int(max_checkpoint_num), 1)
         self.save_last = save_last
+        self.is_owed = False
 
     def after_train_iter(self, trainer: Any) -> None:
-        """Save after a step, if steps are counted.
+        """Save after a step, if steps are counted, and after the last of an epoch, before an evaluation that may fail.
 
         Args:
             trainer: The running trainer.
         """
-        if self.save_strategy == "by_step" and self.every_n_iters(trainer, self.interval):
+        if self.save_strategy == "no":
+            return
+        due = self.save_strategy == "by_step" and self.every_n_iters(trainer, self.interval)
+        if trainer.ends_the_epoch and trainer.is_evaluated_after_epochs:
+            due = due or self._is_due_after_epoch(trainer, over=trainer.iter + 1 >= trainer.max_iters)
+        if due or self.is_owed:
             self._save(trainer, epoch_is_over=False)
 
     def after_train_epoch(self, trainer: Any) -> None:
@@ -72,12 +81,20 @@ class SnapshotHook(Hook):
         Args:
             trainer: The running trainer.
         """
-        due = self.save_strategy == "by_epoch" and self.every_n_epochs(trainer, self.interval)
-        if due or (self.save_strategy != "no" and self.save_last and trainer.is_over_after_this_epoch):
+        if self.save_strategy != "no" and self._is_due_after_epoch(trainer):
             self._save(trainer, epoch_is_over=True)
+
+    def _is_due_after_epoch(self, trainer: Any, over: bool = False) -> bool:
+        """Whether a snapshot follows this epoch; `over` where the trainer does not know yet that it is the last."""
+        if self.save_strategy == "by_epoch" and self.every_n_epochs(trainer, self.interval):
+            return True
+        return self.save_last and (over or trainer.is_over_after_this_epoch)
 
     def _save(self, trainer: Any, epoch_is_over: bool) -> None:
         folder = trainer.save_snapshot(epoch_is_over)
+        self.is_owed = folder is None
+        if folder is None:
+            return
         if self.max_checkpoint_num is None or not trainer.processes.is_main:
             return
         snapshots = list(numbered_folders(folder.parent, "step_").values())

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from modelscope.trainers.hooks.evaluation_hook import EvaluationHook
 from modelscope.trainers.trainer import EpochBasedTrainer
 from modelscope.trainers.utils.log_buffer import LogBuffer
 from modelscope.utils.config import Config
@@ -82,6 +83,16 @@ class HookedTrainer(EpochBasedTrainer):
     def is_over_after_this_epoch(self) -> bool:
         """Whether no epoch follows the one that runs."""
         return self._epoch + 1 >= self._max_epochs or self._stop_training or self._iter >= self.max_iters
+
+    @property
+    def ends_the_epoch(self) -> bool:
+        """Within the loop: whether the step that was just made is the last of its epoch."""
+        return self._inner_iter + 1 >= self.iters_per_epoch or self._iter + 1 >= self.max_iters
+
+    @property
+    def is_evaluated_after_epochs(self) -> bool:
+        """Whether an evaluation may follow the last step of an epoch."""
+        return any(isinstance(hook, EvaluationHook) for hook in self._hooks)
 
     @property
     def seconds(self) -> float:

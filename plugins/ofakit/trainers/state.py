@@ -9,22 +9,23 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch.optim import Optimizer
 
 from ofakit.errors import UsageError
-from ofakit.files import settle
+from ofakit.files import numbered_folders, settle
 from ofakit.models.weights import some_of
 
 __all__ = [
+    "all_finite",
     "latest_snapshot",
     "load_weights",
     "random_state",
@@ -32,6 +33,7 @@ __all__ = [
     "restore_optimizer",
     "restore_random_state",
     "save_state",
+    "snapshot_fault",
     "snapshot_folder",
 ]
 
@@ -48,19 +50,78 @@ def snapshot_folder(work_dir: Path, step: int) -> Path:
     return work_dir / "checkpoints" / f"step_{step}"
 
 
-def latest_snapshot(work_dir: Path) -> Path | None:
-    """The newest complete snapshot of a run, or None.
+def latest_snapshot(work_dir: Path, say: Callable[[str], None] | None = None) -> Path | None:
+    """The newest snapshot of a run that is whole and finite.
 
     Args:
         work_dir: The run directory.
+        say: Is told of each snapshot that is passed over, and why.
+
+    Returns:
+        The snapshot; None where there is none at all.
+
+    Raises:
+        UsageError: There are snapshots, and none of them is whole and finite.
     """
     folder = work_dir / "checkpoints"
     if not folder.is_dir():
         return None
     for aside in folder.glob(".step_*.old"):
         settle(folder / aside.name.removeprefix(".").removesuffix(".old"))
-    steps = {int(path.name.removeprefix("step_")): path for path in folder.glob("step_*") if path.name[5:].isdigit()}
-    return steps[max(steps)] if steps else None
+    passed_over = []
+    for snapshot in reversed(numbered_folders(folder, "step_").values()):
+        fault = snapshot_fault(snapshot)
+        if fault is None:
+            for reason in passed_over if say is not None else ():
+                say(f"passed over: {reason}")
+            return snapshot
+        passed_over.append(fault)
+    if passed_over:
+        raise UsageError(
+            f"no snapshot in {folder} can be resumed from: {'; '.join(passed_over)}. Start a new run without --resume, "
+            "which moves this one aside"
+        )
+    return None
+
+
+def snapshot_fault(folder: Path) -> str | None:
+    """What is wrong with a snapshot: not whole, damaged or not finite; None if nothing is.
+
+    Args:
+        folder: A snapshot.
+    """
+    try:
+        with _readable(folder, cure=""):
+            state = json.loads((folder / PLAIN).read_text(encoding="utf-8"))
+            _put_tensors_back(state, dict.fromkeys(_names_in(folder / TENSORS)))
+            state["optimizer"]["state"], state["iter"]  # as `read_state` and the trainer want them
+            for name in (WEIGHTS, TENSORS):
+                with safe_open(folder / name, "pt") as file:
+                    for key in file.keys():  # noqa: SIM118 (not a dict)
+                        if not all_finite([file.get_tensor(key)]):
+                            return f"{folder / name} has a value that is not finite in {key}"
+    except UsageError as error:
+        return str(error)
+    return None
+
+
+def _names_in(path: Path) -> list[str]:
+    """The tensors of a file, whose length is compared with what its header says."""
+    with safe_open(path, "pt") as file:
+        return list(file.keys())
+
+
+def all_finite(tensors: Iterable[torch.Tensor]) -> bool:
+    """Whether no tensor has a NaN or an infinity.
+
+    Args:
+        tensors: Of any type, on any devices.
+    """
+    finite = [
+        torch.isfinite(value).all().reshape(1) for value in tensors if value.is_floating_point() and value.numel()
+    ]
+    by_device = {one.device: [other for other in finite if other.device == one.device] for one in finite}
+    return all(bool(torch.cat(group).all()) for group in by_device.values())
 
 
 def save_state(folder: Path, model: torch.nn.Module, optimizer: Optimizer, rest: Mapping[str, Any]) -> None:
@@ -137,17 +198,18 @@ def restore_optimizer(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
                 own[name].copy_(value)
 
 
+REMOVE = "; remove it to resume from the one before, or start a new run"
+
+
 @contextmanager
-def _readable(folder: Path) -> Iterator[None]:
+def _readable(folder: Path, cure: str = REMOVE) -> Iterator[None]:
     """Say of a folder that cannot be read what is wrong with it."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UsageError(f"{folder} is not a snapshot to resume from: {error}") from None
-    except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError, KeyError) as error:
-        raise UsageError(
-            f"the snapshot {folder} is damaged: {error}; remove it to resume from the one before, or start a new run"
-        ) from None
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UsageError(f"the snapshot {folder} is damaged: {error}{cure}") from None
 
 
 def _each_once(model: torch.nn.Module) -> dict[str, torch.Tensor]:

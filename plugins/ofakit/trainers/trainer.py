@@ -46,6 +46,7 @@ from ofakit.trainers.resume_check import fixed_values, refuse_changes
 from ofakit.trainers.run_directory import alone_in, make_run_directory, move_earlier_run
 from ofakit.trainers.run_log import log_to_file, run_logger
 from ofakit.trainers.state import (
+    all_finite,
     load_weights,
     random_state,
     read_state,
@@ -338,15 +339,18 @@ class Trainer(HookedTrainer):
 
     # Files
 
-    def save_snapshot(self, epoch_is_over: bool) -> Path:
-        """Write everything a resumed run needs.
+    def save_snapshot(self, epoch_is_over: bool) -> Path | None:
+        """Write everything a resumed run needs, unless the model is in no state to go on from.
 
         Args:
             epoch_is_over: Whether this is the end of the epoch's loop.
 
         Returns:
-            The snapshot's folder.
+            The snapshot's folder; None where none was written, since the last step was skipped or the model or the
+            optimizer has a value that is not finite.
         """
+        if not self._is_fit():
+            return None
         counters = self.counters(epoch_is_over)
         folder = snapshot_folder(Path(self.work_dir), counters["iter"])
         rest = {
@@ -363,6 +367,18 @@ class Trainer(HookedTrainer):
                 save_state(new, self.model, self.optimizer, rest)
         self.processes.wait()
         return folder
+
+    def _is_fit(self) -> bool:
+        """Whether every process may go on from what it has now; says why where not."""
+        reason = None
+        if self.updater.bad_steps_in_a_row:
+            reason = "the last step was skipped"
+        elif not all_finite([*self.model.state_dict().values(), *_tensors_of(self.optimizer)]):
+            reason = "a weight or a moment of the optimizer is not finite"
+        reason = next((found for found in self.processes.gather(reason) if found is not None), None)
+        if reason is not None:
+            self.logger.warning(f"no snapshot is written: {reason}; the one before is intact")
+        return reason is None
 
     def _resume(self, path: Path) -> None:
         """Go on from a snapshot in every respect."""
@@ -422,6 +438,11 @@ def _with_arguments(
     if use_fp16:
         experiment.train.precision = "fp16"
     return experiment
+
+
+def _tensors_of(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+    """The moments of an optimizer."""
+    return [value for own in optimizer.state.values() for value in own.values() if isinstance(value, torch.Tensor)]
 
 
 def _objective_name(spec: dict[str, Any], taken: Mapping[str, Objective]) -> str:
