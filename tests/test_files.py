@@ -18,7 +18,6 @@ import torch
 from ofakit.errors import UsageError
 from ofakit.files import (
     SaveError,
-    locked,
     numbered_folders,
     put_folder,
     remove_folder,
@@ -41,20 +40,6 @@ def test_folder_is_replaced_whole(tmp_path):
             (folder / "weights").write_text(text)
     assert (final / "weights").read_text() == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["best"]
-
-
-def test_a_lock_keeps_others_out_until_the_block_ends(tmp_path):
-    script = (
-        "import sys; from pathlib import Path; from ofakit.files import locked\n"
-        "print('asks', flush=True)\nwith locked(Path(sys.argv[1])): print('in', flush=True)"
-    )
-    path = tmp_path / "new" / "a.lock"
-    with locked(path):
-        other = subprocess.Popen([sys.executable, "-c", script, path], stdout=subprocess.PIPE, text=True)
-        assert other.stdout.readline() == "asks\n"
-        time.sleep(0.1)
-        assert other.poll() is None
-    assert other.communicate(timeout=60)[0] == "in\n" and path.exists()
 
 
 def test_a_folder_with_something_of_others_is_refused_or_keeps_it(tmp_path):

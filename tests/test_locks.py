@@ -9,11 +9,12 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 from ofakit import locks
 from ofakit.errors import UsageError
-from ofakit.locks import only_one
+from ofakit.locks import locked, only_one
 
 CURE = "wait for it, or set another work_dir"
 HOLDER = """
@@ -135,3 +136,17 @@ def test_a_file_system_without_locks_is_said_so(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(locks.fcntl, "flock", lambda handle, how: (_ for _ in ()).throw(OSError(errno.EIO, "broken")))
     with pytest.raises(OSError, match="broken"), take(tmp_path):
         raise AssertionError
+
+
+def test_a_lock_keeps_others_out_until_the_block_ends(tmp_path):
+    script = (
+        "import sys; from pathlib import Path; from ofakit.locks import locked\n"
+        "print('asks', flush=True)\nwith locked(Path(sys.argv[1])): print('in', flush=True)"
+    )
+    path = tmp_path / "new" / "a.lock"
+    with locked(path):
+        other = subprocess.Popen([sys.executable, "-c", script, path], stdout=subprocess.PIPE, text=True)
+        assert other.stdout.readline() == "asks\n"
+        time.sleep(0.1)
+        assert other.poll() is None
+    assert other.communicate(timeout=60)[0] == "in\n" and path.exists()

@@ -8,7 +8,6 @@ replaced (`folder_marks`), and a symbolic link stays one: what it leads to is re
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import shutil
@@ -21,7 +20,6 @@ from ofakit.folder_marks import mark, refuse_strangers, strangers
 
 __all__ = [
     "SaveError",
-    "locked",
     "numbered_folders",
     "put_folder",
     "remove_folder",
@@ -83,24 +81,6 @@ def _refusal(error: BaseException | None) -> int | None:
 def _existing_parent(path: Path) -> Path:
     """The nearest folder above a path that exists."""
     return next(parent for parent in path.absolute().parents if parent.exists())
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Keep other processes of this machine, and on most network disks those of others, out of a block.
-
-    Args:
-        path: The lock's file, which stays; it and its folder are created where they are missing.
-
-    Raises:
-        SaveError: It cannot be written.
-    """
-    with saving(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = open(path, "ab")  # noqa: SIM115 (opened anew: forked processes share the lock of an open file)
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def write_text(path: Path, text: str) -> None:

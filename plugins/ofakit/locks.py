@@ -3,6 +3,9 @@
     with only_one(work_dir, "run", "wait for it, or set another work_dir"):
         …
 
+    with locked(folder / "a.lock"):
+        …
+
 It is `flock`, which Linux also keeps on the server of an NFS folder. A file system that knows no locks is said so, and
 nothing is locked there. The lock's file is there for as long as the lock is held.
 """
@@ -24,7 +27,7 @@ from pathlib import Path
 from ofakit.errors import UsageError
 from ofakit.files import saving
 
-__all__ = ["only_one"]
+__all__ = ["locked", "only_one"]
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +77,24 @@ def only_one(folder: Path, noun: str, cure: str, wait: bool = False, nested: boo
         yield
     finally:
         _release(path)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes of this machine, and on most network disks those of others, out of a block.
+
+    Args:
+        path: The lock's file, which stays; it and its folder are created where they are missing.
+
+    Raises:
+        SaveError: It cannot be written.
+    """
+    with saving(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = open(path, "ab")  # noqa: SIM115 (opened anew: forked processes share the lock of an open file)
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _acquired(path: str, taken: str, cure: str, wait: bool) -> int | None:

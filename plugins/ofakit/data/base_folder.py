@@ -25,7 +25,8 @@ from ofakit.data.readers._generated import digest_of
 from ofakit.data.reading import data_root
 from ofakit.data.stored_base import StoredBase
 from ofakit.errors import UsageError
-from ofakit.files import locked, settle
+from ofakit.files import settle
+from ofakit.locks import locked
 
 __all__ = ["base_of", "open_base"]
 

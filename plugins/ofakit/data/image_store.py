@@ -38,7 +38,7 @@ import numpy as np
 
 from ofakit.data.decoding import BadImage, load_square
 from ofakit.errors import UsageError
-from ofakit.files import locked
+from ofakit.locks import locked
 
 __all__ = ["ImageStore"]
 
