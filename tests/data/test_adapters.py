@@ -102,3 +102,11 @@ def test_every_kind_of_image_passes():
         assert example.image is image
     with pytest.raises(UsageError, match="expected a path, bytes, a PIL image or an array in row 0, found int"):
         examples_from_dataset([{"image": 3}])
+
+
+def test_rows_of_one_id_are_joined_within_a_style_and_named_apart():
+    rows = [("happy", "lovely"), ("gloomy", "sad"), ("happy", "nice")]
+    rows = [{"image_id": 0, "image": "a.jpg", "style": style, "caption": text} for style, text in rows]
+    happy, gloomy = examples_from_dataset(rows)
+    assert (happy.id, happy.text, happy.references) == ("0#happy", None, ("lovely", "nice"))
+    assert (gloomy.id, gloomy.text, gloomy.references) == ("0#gloomy", "sad", ("sad",))

@@ -70,6 +70,11 @@ def test_one_per_image_undoes_expand():
 
 
 def test_images_in_memory_are_told_apart():
-    one, other = Image.new("RGB", (2, 2)), Image.new("RGB", (2, 2))
+    one, other = Image.new("RGB", (2, 2)), Image.new("RGB", (2, 2), "red")
     rows = [Example("1", one, text="a"), Example("2", other, text="b"), Example("3", one, text="c")]
+    assert [e.references for e in one_per_image(rows)] == [("a", "c"), ("b",)]
+
+
+def test_texts_without_an_image_are_joined_only_by_their_id():
+    rows = [Example("1", text="a"), Example("2", text="b"), Example("1", text="c")]
     assert [e.references for e in one_per_image(rows)] == [("a", "c"), ("b",)]

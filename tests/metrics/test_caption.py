@@ -149,3 +149,12 @@ def test_batches_that_do_not_fit_are_named(outputs, inputs, message):
 def test_nothing_to_score_is_an_error():
     with pytest.raises(UsageError, match="nothing to score: 0 captions"):
         CaptionMetric().evaluate()
+
+
+def test_an_id_that_names_an_image_in_two_styles_is_no_repeat():
+    metric = CaptionMetric()
+    rows = {"references": [["a fine dog"], ["a sad dog"]], "ids": [0, 0], "styles": ["happy", "gloomy"]}
+    for _ in range(2):
+        metric.add({"captions": ["a fine dog", "a sad dog"]}, rows)
+    found = metric.evaluate()
+    assert (found["captions"], found["skipped"]) == (2, 2)

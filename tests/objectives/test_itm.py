@@ -66,3 +66,10 @@ def test_where_no_other_image_has_a_caption_in_the_style_the_answer_is_yes(bundl
 def test_shares_that_are_none_are_refused(shares):
     with pytest.raises(UsageError, match=f"at most 1, found no_ratio {shares[0]} and personality_ratio {shares[1]}"):
         OBJECTIVES.build({"type": "itm", "no_ratio": shares[0], "personality_ratio": shares[1]})
+
+
+def test_an_image_that_is_in_memory_twice_is_no_other_image(bundle, examples):
+    pixels = np.full((8, 8, 3), 7, np.uint8)
+    alone = [replace(examples[0], image=pixels), replace(examples[0], image=pixels.copy(), text="a dog once more")]
+    objective = prepared("itm", bundle, alone, no_ratio=1.0, personality_ratio=0.0)
+    assert objective.view(alone[0], np.random.default_rng(0))["answer"].item() == YES

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ofakit.data.example import Example
+from ofakit.data.identity import merge
 from ofakit.data.json_files import captions_in, id_in, style_in
 from ofakit.errors import UsageError, did_you_mean
 
@@ -35,7 +36,8 @@ def examples_from_dataset(dataset: Iterable[Any], column_map: Mapping[str, str] 
             looked for under its own name and its usual other one (`caption`, `captions`, `personality`, `image_path`).
 
     Returns:
-        One example per row. The text of a row without references is also its one reference.
+        One example per row; rows that share an id, their image and their style are one with the references of all. The
+        text of a row without references is also its one reference.
 
     Raises:
         UsageError: `column_map` names an unknown field or a column that is not there, a row is of the wrong type or
@@ -49,7 +51,7 @@ def examples_from_dataset(dataset: Iterable[Any], column_map: Mapping[str, str] 
         if field not in FIELDS:
             raise UsageError(f"unknown field {field!r} in the column map: {did_you_mean(field, FIELDS)}")
     rows = _encoded(dataset)
-    return [_example(row, number, column_map) for number, row in enumerate(rows)]
+    return merge(_example(row, number, column_map) for number, row in enumerate(rows))
 
 
 def _encoded(dataset: Iterable[Any]) -> Iterable[Any]:

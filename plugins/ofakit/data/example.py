@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ofakit.data.image_keys import image_key
 from ofakit.data.style_names import same_style
 
 if TYPE_CHECKING:
@@ -62,11 +64,10 @@ class Example:
         path = self.image_path
         return None if path is None else store[path]
 
-    @property
-    def image_key(self) -> str | int:
-        """What tells images apart: the path, or else the identity of the object in memory."""
-        path = self.image_path
-        return id(self.image) if path is None else path
+    @cached_property
+    def image_key(self) -> str:
+        """What tells images apart, in memory too: the path, or a digest of what it holds; "" without an image."""
+        return image_key(self.image)
 
     @property
     def style_key(self) -> str | None:

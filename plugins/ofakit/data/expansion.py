@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ofakit.data.example import Example
 
@@ -90,6 +90,8 @@ def drop_empty(examples: Iterable[Example], bad: BadExamples | None = None) -> l
 def one_per_image(examples: Iterable[Example]) -> list[Example]:
     """Join the examples of one image in one style, without a caption of their own but with all references.
 
+    Examples without an image are joined where they share an id.
+
     Args:
         examples: As a reader gives them, or one per caption.
 
@@ -97,9 +99,9 @@ def one_per_image(examples: Iterable[Example]) -> list[Example]:
     >>> [(e.text, e.references) for e in one_per_image(rows)]
     [(None, ('one', 'two'))]
     """
-    joined: dict[tuple[Any, str | None], Example] = {}
+    joined: dict[tuple[str, str | None], Example] = {}
     for example in examples:
-        key = (example.image_key, example.style_key)
+        key = (example.image_key or example.id, example.style_key)
         references = example.references or (() if example.text is None else (example.text,))
         first = joined.setdefault(key, replace(example, text=None, references=()))
         united = tuple(dict.fromkeys([*first.references, *references]))

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from modelscope.metrics.base import Metric
 from modelscope.metrics.builder import METRICS
 
+from ofakit.data.style_names import same_style
 from ofakit.errors import UsageError
 from ofakit.scores import DocumentFrequency, StyleClassifier, measure, ptb_tokenize, style_accuracy
 
@@ -82,8 +83,8 @@ class CaptionMetric(Metric):
         """Score everything that was added.
 
         Returns:
-            The corpus scores by name, `captions` (how many were scored) and `skipped` (how many were not, because an
-            id was repeated, the caption was empty, or it had no reference).
+            The corpus scores by name, `captions` (how many were scored) and `skipped` (how many were not, because a
+            row was repeated, the caption was empty, or it had no reference).
 
         Raises:
             UsageError: There is nothing to score, or the classifier does not know a style.
@@ -119,13 +120,19 @@ class CaptionMetric(Metric):
         self._rows += other._rows
 
     def _unique(self) -> Sequence[_Row]:
-        """The rows without those whose id occurred before: a sampler may pad its last batch with repeats."""
-        seen: set[str | None] = set()
+        """The rows without those that occurred before: a sampler may pad its last batch with repeats.
+
+        An id may name an image, which occurs in several styles: only what has the same id, style and references is a
+        repeat.
+        """
+        seen: set[tuple[str, str, tuple[str, ...]]] = set()
         rows = []
         for row in self._rows:
-            if row.id is None or row.id not in seen:
+            own = None if row.id is None else (row.id, same_style(row.style or ""), row.references)
+            if own is None or own not in seen:
                 rows.append(row)
-            seen.add(row.id)
+            if own is not None:
+                seen.add(own)
         return rows
 
     def __getstate__(self) -> _Stored:

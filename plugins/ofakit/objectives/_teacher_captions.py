@@ -143,7 +143,7 @@ def _read(file: Path, about: Mapping[str, Any], images: Sequence[Any]) -> list[s
     if not file.is_file():
         return None
     try:
-        header, *rows = (json.loads(line) for line in file.read_text(encoding="utf-8").splitlines())
+        header, *rows = map(json.loads, file.read_text(encoding="utf-8").rstrip("\n").split("\n"))
         kept = {"about": header, "ids": [row["id"] for row in rows], "captions": [row["caption"] for row in rows]}
     except (ValueError, KeyError, TypeError):
         return None
@@ -160,6 +160,6 @@ def _keep(file: Path, about: Mapping[str, Any], images: Sequence[Any], captions:
     write_text(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in (about, *rows)))
 
 
-def _key(example: Any) -> tuple[Any, str | None]:
+def _key(example: Any) -> tuple[str, str | None]:
     """What tells images and styles apart."""
     return example.image_key, example.style_key

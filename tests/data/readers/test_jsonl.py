@@ -76,3 +76,13 @@ def test_text_that_is_not_utf8_is_named(tmp_path):
     (tmp_path / "t.jsonl").write_bytes(b'{"image": "\x80"}\n')
     with pytest.raises(UsageError, match="UTF-8"):
         READERS.build({"type": "jsonl", "train": "t.jsonl"}, root=tmp_path).read("train")
+
+
+def test_captions_of_one_image_id_keep_their_styles(tmp_path, write):
+    rows = [(i, image, style) for i, image in enumerate(("red.jpg", "blue.jpg")) for style in ("happy", "gloomy")]
+    write("t.jsonl", *({"image_id": i, "image": im, "style": s, "caption": f"{s} {im}"} for i, im, s in rows))
+    spec = {"type": "jsonl", "train": "t.jsonl", "id_column": "image_id"}
+    examples = READERS.build(spec, root=tmp_path).read("train")
+    assert [(e.id, e.style, e.references) for e in examples] == [
+        (f"{i}#{style}", style, (f"{style} {image}",)) for i, image, style in rows
+    ]

@@ -2,7 +2,7 @@
 
 import pytest
 from ofakit.data import Example
-from ofakit.data.readers._splits import FileReader, identity, merge
+from ofakit.data.readers._splits import FileReader
 from ofakit.errors import UsageError
 
 
@@ -62,23 +62,3 @@ def test_a_fault_names_the_row_of_the_file_and_its_split(tmp_path, write):
     with pytest.raises(UsageError, match="^row 3 of split 'train': expected a text$"):
         captions(tmp_path).read("train[1:]")
     assert len(captions(tmp_path).read("train[:2]")) == 2
-
-
-@pytest.mark.parametrize(
-    ("example", "expected"),
-    [
-        (Example("a.jpg#Old man", style="Old man"), "a.jpg#old man"),
-        (Example("A.jpg#OLD", style="OLD"), "A.jpg#old"),
-        (Example("a.jpg", style="Old man"), "a.jpg"),
-        (Example("a#Odd"), "a#Odd"),
-        (Example("dry", style="dry"), "dry"),
-    ],
-)
-def test_the_spelling_of_a_style_is_no_part_of_an_identity(example, expected):
-    assert identity(example) == expected
-
-
-def test_joined_examples_keep_everything_else_of_the_first():
-    first, second = Example("a", "1.jpg", "text", ("x",), "s"), Example("a", "2.jpg", None, ("y", "x"), "t")
-    assert merge(iter([first, second])) == [Example("a", "1.jpg", "text", ("x", "y", "x"), "s")]
-    assert merge([]) == []

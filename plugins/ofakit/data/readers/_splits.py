@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ofakit.data.example import Example
+from ofakit.data.identity import merge
 from ofakit.data.json_files import read_jsonl
 from ofakit.data.splits import parse_split
-from ofakit.data.style_names import same_style
 from ofakit.errors import UsageError
 
-__all__ = ["FileReader", "SplitFiles", "identity", "merge"]
+__all__ = ["FileReader", "SplitFiles"]
 
 Item = TypeVar("Item")
 
@@ -104,37 +103,3 @@ class FileReader(SplitFiles):
             split: The split it comes from.
         """
         raise NotImplementedError
-
-
-def merge(examples: Iterable[Example]) -> list[Example]:
-    """Join examples of the same identity: the references of later ones go to the first.
-
-    Args:
-        examples: Examples, several of which may share an identity.
-
-    Returns:
-        One example per identity, in order of first appearance.
-
-    >>> merge([Example("a", references=("x",)), Example("b"), Example("a", references=("y",))])[0].references
-    ('x', 'y')
-    """
-    references: dict[str, list[str]] = {}
-    first: dict[str, Example] = {}
-    for example in examples:
-        first.setdefault(identity(example), example)
-        references.setdefault(identity(example), []).extend(example.references)
-    return [replace(example, references=tuple(references[key])) for key, example in first.items()]
-
-
-def identity(example: Example) -> str:
-    """What tells an example from the others of its split: its id, where any spelling of the style counts as the same.
-
-    Args:
-        example: Its id may end with `#` and its style.
-
-    >>> identity(Example("A.jpg#Old  Man", style="Old  Man"))
-    'A.jpg#old man'
-    """
-    if example.style is None or not example.id.endswith(f"#{example.style}"):
-        return example.id
-    return example.id.removesuffix(example.style) + same_style(example.style)

@@ -95,7 +95,7 @@ class ImageText:
 
     def _images(self, split: str) -> list[Example]:
         """One example per image, with its captions in every style, called after the first."""
-        joined: dict[str | int, Example] = {}
+        joined: dict[str, Example] = {}
         for example in self.reader.read(split):
             if example.image is not None:
                 first = joined.get(example.image_key, replace(example, style=None, references=()))

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ofakit.data.example import Example
+from ofakit.data.identity import with_own_ids
 from ofakit.data.readers import READERS
-from ofakit.data.readers._splits import identity
 from ofakit.data.splits import parse_split
 from ofakit.errors import UsageError
 
@@ -55,14 +55,15 @@ class Joined:
         Raises:
             UsageError: The split is unknown, a file is wrong, or two readers give an example the same id.
         """
-        examples: dict[str, Example] = {}
+        examples: dict[tuple[str, str | None], Example] = {}
         for part in parse_split(split, self.splits()):
             for reader in self.readers:
                 for example in reader.read(str(part)) if part.name in reader.splits() else ():
-                    if identity(example) in examples:
+                    own = (example.id.removesuffix(f"#{example.style}"), example.style_key)
+                    if own in examples:
                         raise UsageError(
                             f"two examples have the id {example.id!r} in split {split!r} of joined readers; give the "
                             "examples of one reader a style or an id column of their own"
                         )
-                    examples[identity(example)] = example
-        return list(examples.values())
+                    examples[own] = example
+        return with_own_ids(list(examples.values()))

@@ -4,8 +4,8 @@
      "train": "flickr8k/captions_train.jsonl", "val": "flickr8k/captions_val.jsonl"}
 
 A line is {"image": "dog.jpg", "captions": ["…", "…"]}. The captions are in the first of the columns `text`, `caption`,
-`captions` and `references` that there is, as one text or a list; `style` and `id` are optional. Lines without an `id`
-that share image and style become one example.
+`captions` and `references` that there is, as one text or a list; `style` and `id` are optional. Lines that share image
+and style, and their `id` where they have one, become one example.
 """
 
 from __future__ import annotations
