@@ -7,7 +7,9 @@ import io
 import re
 from dataclasses import dataclass
 from html.parser import HTMLParser
+from typing import Any
 
+import numpy as np
 import pytest
 from ofakit.errors import UsageError
 from ofakit.reports.gallery import SIDE, gallery
@@ -18,7 +20,7 @@ from PIL import Image
 class Written:
     """A prediction, frozen as that of the trainer is."""
 
-    image: str | None
+    image: Any
     caption: str = "a dog"
     style: str | None = None
     references: tuple[str, ...] = ()
@@ -180,3 +182,17 @@ def test_it_needs_no_script_and_no_other_file(red):
     page = gallery("t", {"cider": 1.0}, [Written(red)])
     assert page.startswith("<!doctype html>")
     assert "<script" not in page and "http" not in page and not re.search(r'(?:src|href)="(?!data:)', page)
+
+
+@pytest.mark.parametrize("make", [lambda image: image, np.asarray])
+def test_images_in_memory_are_shown_and_told_apart(make):
+    drawn = [make(Image.new("RGB", (20, 10), colour)) for colour in ("red", "blue", "red")]
+    found = Outline(gallery("t", {}, [Written(image, f"a {k}") for k, image in enumerate(drawn)]))
+    assert found.texts["caption"] == ["a 0", "a 2", "a 1"]
+    assert [pixels(image).getpixel((0, 0))[2] > 200 for image in found.images] == [False, True]
+
+
+def test_what_is_transparent_is_shown_on_white(tmp_path):
+    Image.new("RGBA", (20, 10), (9, 9, 9, 0)).save(tmp_path / "a.png")
+    (image,) = Outline(gallery("t", {}, [Written(str(tmp_path / "a.png"))])).images
+    assert pixels(image).getpixel((3, 3)) == (255, 255, 255)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from ofakit.tasks._caption_evaluation import Prediction, StyleJudge, score_predictions, shuffled
 
@@ -93,3 +94,11 @@ def test_shuffling_does_not_depend_on_what_styles_are_called():
 def test_captions_are_shuffled_within_a_style_in_any_spelling():
     moved = shuffled(in_styles("b", "a", "B", "A"), seed=0)
     assert [p.caption for p in moved] == ["a green dog", "a black dog!", "a red dog", "a blue dog!"]
+
+
+def test_images_in_memory_are_shuffled_and_written_without_them():
+    drawn = [np.full((2, 2), k, np.uint8) for k in (1, 2, 1)] + [np.full((2, 2), 3, np.uint8)]
+    given = [Prediction(str(k), image, None, f"c{k}", 0.0, ("x",)) for k, image in enumerate(drawn)]
+    moved = shuffled(given, seed=1)
+    assert {moved[0].caption, moved[2].caption} == {"c1", "c3"}
+    assert given[0].row()["image"] is None and list(given[0].row())[:3] == ["id", "image", "style"]

@@ -24,8 +24,6 @@ EXAMPLES = """examples:
 Every line of stdout is a JSON object with image, style, caption and score (with --rerank also p_yes), or with image,
 style and error. The last line counts captions and errors."""
 
-IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tool.
@@ -106,10 +104,7 @@ def _requests(args: argparse.Namespace) -> Iterator[tuple[Any, Any]]:
 
     for name in args.image:
         if Path(name).is_dir():
-            found = _images_in(Path(name))
-            if not found:
-                raise UsageError(f"the folder {name} holds no images ({', '.join(IMAGES)})")
-            yield from ((path, None) for path in found)
+            yield from ((path, None) for path in _images_in(Path(name)))
         else:
             yield name, None
     if args.jsonl is not None:
@@ -117,9 +112,15 @@ def _requests(args: argparse.Namespace) -> Iterator[tuple[Any, Any]]:
 
 
 def _images_in(folder: Path) -> list[str]:
-    """The images in a folder and its subfolders, except hidden ones such as thumbnails and macOS's "._" files."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGES)
-    return sorted(str(path) for path in found if not any(p.startswith(".") for p in path.relative_to(folder).parts))
+    """The images in a folder; the files that are none are counted on stderr."""
+    from ofakit.data.image_folders import images_in
+
+    images, others = images_in(folder)
+    if not images:
+        raise UsageError(f"the folder {folder} holds no images; it has {len(others)} other files")
+    if others:
+        print(f"passed over {len(others)} files of {folder} that are no images, such as {others[0]}", file=sys.stderr)
+    return [str(path) for path in images]
 
 
 def _requests_of_lines(name: str) -> Iterator[tuple[Any, Any]]:

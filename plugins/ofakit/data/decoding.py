@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,12 @@ from ofakit.errors import OfakitError
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["BadImage", "load_square"]
+__all__ = ["BadImage", "load_rgb", "load_square"]
+
+GROUND = (255, 255, 255)
+"""What transparent images are laid on: white, as pages and viewers show them."""
+PNG = b"\x89PNG\r\n\x1a\n"
+METADATA = (b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf", b"tIME")
 
 
 class BadImage(OfakitError):
@@ -36,9 +42,6 @@ class BadImage(OfakitError):
 def load_square(image: str | Path | bytes | Image.Image | np.ndarray, size: int, draft: bool = False) -> np.ndarray:
     """Decode an image and resize it to a square, as OFA does: RGB first, then Pillow's bicubic filter.
 
-    Files and bytes are turned upright by their EXIF orientation; a PIL image or array is taken as it is. 16-bit grey
-    becomes 8-bit, and opacity is dropped.
-
     Args:
         image: A path, the bytes of an encoded image, a PIL image, or (H, W) or (H, W, 3 or 4) uint8.
         size: Pixels per side.
@@ -51,19 +54,40 @@ def load_square(image: str | Path | bytes | Image.Image | np.ndarray, size: int,
     Raises:
         BadImage: It is missing, cannot be read, or is none of these.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
+
+    rgb = load_rgb(image, 2 * size if draft else None)
+    return np.asarray(rgb.resize((size, size), Image.Resampling.BICUBIC))
+
+
+def load_rgb(image: str | Path | bytes | Image.Image | np.ndarray, draft: int | None = None) -> Image.Image:
+    """Decode an image into 8-bit RGB.
+
+    Files and bytes are turned upright by their orientation; a PIL image or array is taken as it is. What is transparent
+    is laid on white, 16-bit grey becomes 8-bit, and of several frames the first is taken. Metadata that is broken
+    leaves the image as it is.
+
+    Args:
+        image: A path, the bytes of an encoded image, a PIL image, or (H, W) or (H, W, 3 or 4) uint8.
+        draft: Let the JPEG decoder shrink the image by 2, 4 or 8, to no fewer pixels a side than this.
+
+    Raises:
+        BadImage: It is missing, cannot be read, or is none of these.
+    """
+    from PIL import Image
 
     name = str(image) if isinstance(image, str | Path) else f"<{type(image).__name__}>"
     _check_kind(image, name)
     try:
         if isinstance(image, Image.Image | np.ndarray):
-            rgb = _to_rgb(Image.fromarray(image) if isinstance(image, np.ndarray) else image)
-        else:
-            with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as opened:
-                if draft:
-                    opened.draft("RGB", (2 * size, 2 * size))
-                rgb = _to_rgb(ImageOps.exif_transpose(opened))
-        return np.asarray(rgb.resize((size, size), Image.Resampling.BICUBIC))
+            return _to_rgb(Image.fromarray(image) if isinstance(image, np.ndarray) else image)
+        try:
+            return _decoded(io.BytesIO(image) if isinstance(image, bytes) else image, draft)
+        except ValueError:
+            bare = _without_metadata(image if isinstance(image, bytes) else Path(image).read_bytes())
+            if bare is None:
+                raise
+            return _decoded(io.BytesIO(bare), draft)
     except MemoryError:
         raise
     except FileNotFoundError as error:
@@ -71,6 +95,32 @@ def load_square(image: str | Path | bytes | Image.Image | np.ndarray, size: int,
         raise BadImage(name, "addresses are not downloaded" if address else "no such file") from error
     except Exception as error:  # a broken file can raise nearly anything inside a decoder
         raise BadImage(name, str(error) or type(error).__name__) from error
+
+
+def _decoded(source: Any, draft: int | None) -> Image.Image:
+    """The image in a file, upright."""
+    from PIL import Image
+
+    from ofakit.data.orientation import upright
+
+    with Image.open(source) as opened:
+        if draft is not None:
+            opened.draft("RGB", (draft, draft))
+        return _to_rgb(upright(opened))
+
+
+def _without_metadata(content: bytes) -> bytes | None:
+    """A PNG without texts, profiles and dates; None where the content is no PNG or has none of these."""
+    if not content.startswith(PNG):
+        return None
+    kept, place = [PNG], len(PNG)
+    while place + 8 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, place)
+        if kind not in METADATA:
+            kept.append(content[place : place + length + 12])
+        place += length + 12
+    bare = b"".join(kept)
+    return bare if len(bare) < len(content) else None
 
 
 def _check_kind(image: Any, name: str) -> None:
@@ -103,4 +153,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
             raise ValueError(f"expected grey of 8 or 16 bits, found values from {grey.min()} to {grey.max()}")
         deep = image.mode != "I" or grey.max() > 255
         image = Image.fromarray(((grey + 128) // 257 if deep else grey).astype(np.uint8))
+    if image.has_transparency_data:
+        shown = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", shown.size, GROUND), shown).convert("RGB")
     return image.convert("RGB")

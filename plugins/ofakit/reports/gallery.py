@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from PIL import Image, ImageOps
-
+from ofakit.data.decoding import BadImage, load_rgb
+from ofakit.data.image_keys import image_key
 from ofakit.errors import UsageError
 
 __all__ = ["Captioned", "gallery"]
@@ -41,8 +41,8 @@ class Captioned(Protocol):
     """What the page shows of a prediction."""
 
     @property
-    def image(self) -> str | None:
-        """The path of the image."""
+    def image(self) -> Any:
+        """The path of the image, the image itself, or None."""
 
     @property
     def style(self) -> str | None:
@@ -76,7 +76,7 @@ def gallery(title: str, scores: Mapping[str, Any], predictions: Sequence[Caption
         raise UsageError(f"gallery: expected to show 1 image or more, found most={most}")
     by_image: dict[str, list[Captioned]] = {}
     for prediction in predictions:
-        by_image.setdefault(prediction.image or "", []).append(prediction)
+        by_image.setdefault(image_key(prediction.image), []).append(prediction)
     images = list(by_image)
     step = max(1.0, len(images) / most)
     chosen = [images[int(k * step)] for k in range(min(most, len(images)))]
@@ -90,11 +90,11 @@ def gallery(title: str, scores: Mapping[str, Any], predictions: Sequence[Caption
         side=SIDE,
         scores="".join(rows),
         shown=f"{len(chosen)} of {len(images)} images",
-        articles="\n".join(_article(image, by_image[image]) for image in chosen),
+        articles="\n".join(_article(by_image[image]) for image in chosen),
     )
 
 
-def _article(image: str, predictions: Iterable[Captioned]) -> str:
+def _article(predictions: Sequence[Captioned]) -> str:
     texts = []
     for prediction in predictions:
         references = "".join(f"<li>{_escaped(text)}</li>" for text in prediction.references[:5])
@@ -102,18 +102,18 @@ def _article(image: str, predictions: Iterable[Captioned]) -> str:
             f'<div class="style">{_escaped(prediction.style or "")}</div>'
             f'<div class="caption">{_escaped(prediction.caption)}</div><ul class="references">{references}</ul>'
         )
-    return f"<article><div>{_thumbnail(image)}</div><div>{''.join(texts)}</div></article>"
+    return f"<article><div>{_thumbnail(predictions[0])}</div><div>{''.join(texts)}</div></article>"
 
 
-def _thumbnail(image: str) -> str:
-    """The image as a small JPEG inside the page, upright, or its name if it cannot be read."""
-    name = _escaped(Path(image).name)
+def _thumbnail(prediction: Captioned) -> str:
+    """The image as a small JPEG inside the page, as the model saw it, or its name if it cannot be read."""
+    image = prediction.image
+    name = _escaped(Path(image or "").name) if image is None or isinstance(image, str | Path) else ""
     try:
-        with Image.open(Path(image)) as opened:
-            small = ImageOps.exif_transpose(opened).convert("RGB")
-            small.thumbnail((SIDE, SIDE))
-    except Exception:  # a broken file can raise nearly anything inside a decoder, and must not cost the page
+        small = load_rgb("" if image is None else image)
+    except BadImage:
         return name
+    small.thumbnail((SIDE, SIDE))
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=80)
     encoded = base64.b64encode(buffer.getvalue()).decode()

@@ -8,7 +8,7 @@ itself put first is scored beside it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from modelscope.metrics.builder import build_metric
 
 from ofakit.config.component import Component
 from ofakit.data import Example
+from ofakit.data.image_keys import image_key
 from ofakit.data.style_names import first_spellings, same_style
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.metrics import METRICS
@@ -82,7 +83,7 @@ class Prediction:
 
     Attributes:
         id: The example's.
-        image: The image's path, or None.
+        image: The image's path, the image itself where it is in memory, or None.
         style: The style asked for, or None.
         caption: What the model wrote.
         score: Its length-normalised log-probability.
@@ -92,7 +93,7 @@ class Prediction:
     """
 
     id: str
-    image: str | None
+    image: Any
     style: str | None
     caption: str
     score: float
@@ -101,8 +102,9 @@ class Prediction:
     before_rerank: str | None = None
 
     def row(self) -> dict[str, Any]:
-        """For JSON lines; what only reranking gives is left out without it."""
-        row = asdict(self)
+        """For JSON lines; an image in memory is null, and what only reranking gives is left out without it."""
+        row = {field.name: getattr(self, field.name) for field in fields(self)}
+        row["image"] = str(self.image) if isinstance(self.image, str | Path) else None
         return {key: value for key, value in row.items() if value is not None or key not in ("p_yes", "before_rerank")}
 
 
@@ -224,9 +226,9 @@ def shuffled(predictions: Sequence[Prediction], seed: int) -> list[Prediction] |
     moved = list(predictions)
     for style in dict.fromkeys(_key(p.style) for p in predictions):
         places = [i for i, p in enumerate(predictions) if _key(p.style) == style]
-        of_image: dict[str | None, list[int]] = {}
+        of_image: dict[str, list[int]] = {}
         for place in random.permutation(places).tolist():
-            of_image.setdefault(predictions[place].image, []).append(place)
+            of_image.setdefault(image_key(predictions[place].image), []).append(place)
         most = max(map(len, of_image.values()))
         if 2 * most > len(places):
             return None

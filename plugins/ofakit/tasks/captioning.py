@@ -199,7 +199,7 @@ class Captioning(Task[CaptionBundle]):
             predictions.append(
                 Prediction(
                     example.id,
-                    example.image_path,
+                    example.image,
                     style,
                     caption.text,
                     caption.score,
