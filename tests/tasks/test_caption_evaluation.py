@@ -102,3 +102,11 @@ def test_images_in_memory_are_shuffled_and_written_without_them():
     moved = shuffled(given, seed=1)
     assert {moved[0].caption, moved[2].caption} == {"c1", "c3"}
     assert given[0].row()["image"] is None and list(given[0].row())[:3] == ["id", "image", "style"]
+
+
+def test_groups_have_scores_of_their_own():
+    texts = {"a red dog runs": "in-domain", "two big cats sleep": "in-domain", "three old cars stand": "out-domain"}
+    given = [Prediction(t, t, None, t, 0.0, (t,), group=group) for t, group in texts.items()]
+    scores = score_predictions([given[0], given[1], replace(given[2], caption="nothing")], None, None)
+    assert (scores["in-domain/bleu4"], scores["out-domain/bleu1"]) == (pytest.approx(1), pytest.approx(0, abs=1e-6))
+    assert given[0].row()["group"] == "in-domain" and "group" not in replace(given[0], group=None).row()

@@ -11,7 +11,8 @@ import numpy as np
 
 from ofakit.data.example import Example
 from ofakit.data.identity import merge
-from ofakit.data.json_files import captions_in, id_in, style_in
+from ofakit.data.image_files import existing
+from ofakit.data.json_files import captions_in, id_in, style_in, text_in
 from ofakit.errors import UsageError, did_you_mean
 
 __all__ = ["examples_from_dataset"]
@@ -22,6 +23,7 @@ FIELDS = {
     "text": ("text", "caption"),
     "references": ("references", "captions"),
     "style": ("style", "personality"),
+    "group": ("group", "domain"),
 }
 
 
@@ -87,6 +89,7 @@ def _example(row: Any, number: int, column_map: Mapping[str, str]) -> Example:
         text=text[0] if text else None,
         references=references,
         style=style_in(cells["style"], where),
+        group=text_in(cells["group"], "a group", where),
     )
 
 
@@ -116,6 +119,8 @@ def _image(value: Any, where: str) -> Any:
     if isinstance(value, Mapping):
         path = value.get("path")
         return path if path and os.path.isfile(path) else _image(value.get("bytes") or path, where)
-    if value is None or isinstance(value, str | Path | bytes | np.ndarray) or hasattr(value, "convert"):
+    if isinstance(value, str | Path):
+        return str(existing(Path(value))) if "\\" in str(value) else value
+    if value is None or isinstance(value, bytes | np.ndarray) or hasattr(value, "convert"):
         return value
     raise UsageError(f"expected a path, bytes, a PIL image or an array in {where}, found {type(value).__name__}")

@@ -33,6 +33,7 @@ class Example:
         text: The caption to learn, or None.
         references: Every caption known for this image in this style.
         style: The style's name as the data spells it, or None.
+        group: What its scores are also given by, such as a domain of nocaps; None for no group.
 
     >>> Example("dog.jpg#humorous", "images/dog.jpg", references=("a dog on strike .",), style="humorous").style
     'humorous'
@@ -43,6 +44,7 @@ class Example:
     text: str | None = None
     references: tuple[str, ...] = ()
     style: str | None = None
+    group: str | None = None
 
     @property
     def image_path(self) -> str | None:

@@ -19,6 +19,7 @@ __all__ = [
     "jsonl_rows",
     "read_json",
     "read_jsonl",
+    "read_rows",
     "require",
     "require_file",
     "require_text",
@@ -78,6 +79,26 @@ def read_jsonl(path: Path, what: str) -> list[dict[str, Any]]:
         UsageError: It is missing, or a line is not a JSON object; the message names the line.
     """
     return jsonl_rows(require_file(path, what).read_bytes(), what, path)
+
+
+def read_rows(path: Path, what: str) -> list[dict[str, Any]]:
+    """Read a UTF-8 file of JSON objects: one a line, or all in one list.
+
+    Args:
+        path: The file.
+        what: What it should hold, for the message.
+
+    Raises:
+        UsageError: It is missing, or holds something else; the message names the line or the row.
+    """
+    content = require_file(path, what).read_bytes()
+    if not content.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
+        return jsonl_rows(content, what, path)
+    rows: list[dict[str, Any]] = read_json(path, what)
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise UsageError(f"expected JSON objects in the list in {path}, found in row {number}: {row!r:.60}")
+    return rows
 
 
 def iter_jsonl(path: Path, what: str) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -14,7 +14,9 @@ from PIL import Image
 
 __all__ = ["upright"]
 
-ORIENTATION, SHORT, LONG = 0x0112, 3, 4
+ORIENTATION = 0x0112
+VALUES = {3: "H", 4: "I"}
+"""How a short and a long number are packed."""
 HEADER, ENTRY = b"Exif\0\0", 12
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -60,10 +62,9 @@ def _in_exif(content: bytes) -> int | None:
     for place in range(first, first + entries * ENTRY, ENTRY):
         tag, kind, count = struct.unpack_from(f"{order}HHI", content, place)
         if tag == ORIENTATION:
-            known = count == 1 and kind in (SHORT, LONG)
-            return (
-                int(struct.unpack_from(order + ("H" if kind == SHORT else "I"), content, place + 8)[0]) if known else 1
-            )
+            if count != 1 or kind not in VALUES:
+                return 1
+            return int(struct.unpack_from(order + VALUES[kind], content, place + 8)[0])
     return None
 
 

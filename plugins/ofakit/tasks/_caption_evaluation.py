@@ -27,6 +27,7 @@ from ofakit.scores import StyleClassifier, cider, measure, ptb_tokenize
 
 __all__ = ["Prediction", "StyleJudge", "build_metrics", "score_predictions", "shuffled", "style_judge"]
 
+SELDOM = ("p_yes", "before_rerank", "group")
 REPORTED = ("bleu1", "bleu2", "bleu3", "bleu4", "rouge_l", "cider")
 
 
@@ -90,6 +91,7 @@ class Prediction:
         references: What people wrote.
         p_yes: With reranking how sure the model is that the caption fits, in [0, 1]; else None.
         before_rerank: With reranking the hypothesis with the best score; else None.
+        group: What its scores are also given by; None for no group.
     """
 
     id: str
@@ -100,12 +102,13 @@ class Prediction:
     references: tuple[str, ...]
     p_yes: float | None = None
     before_rerank: str | None = None
+    group: str | None = None
 
     def row(self) -> dict[str, Any]:
-        """For JSON lines; an image in memory is null, and what only reranking gives is left out without it."""
+        """For JSON lines; an image in memory is null, and what only reranking or groups give is left out without."""
         row = {field.name: getattr(self, field.name) for field in fields(self)}
         row["image"] = str(self.image) if isinstance(self.image, str | Path) else None
-        return {key: value for key, value in row.items() if value is not None or key not in ("p_yes", "before_rerank")}
+        return {key: value for key, value in row.items() if value is not None or key not in SELDOM}
 
 
 def build_metrics(specs: Sequence[Component]) -> dict[str, Metric]:
@@ -149,8 +152,9 @@ def score_predictions(
 
     Returns:
         The scores by name: `cider` from 0 to 10, the others from 0 to 1; those of a style, as it is spelled first,
-        as `<style>/<score>`. Where hypotheses were reranked also `p_yes`, its mean; `reranked`, the share of captions
-        that it changed; and as `without_rerank/<score>` the scores of what the search put first.
+        as `<style>/<score>`, and those of a group as `<group>/<score>`. Where hypotheses were reranked also `p_yes`,
+        its mean; `reranked`, the share of captions that it changed; and as `without_rerank/<score>` the scores of what
+        the search put first.
     """
     scores = _text_scores(predictions) | _control(predictions, seed)
     styles = first_spellings(p.style for p in predictions)
@@ -161,6 +165,9 @@ def score_predictions(
         of_style = [p for p in predictions if _key(p.style) == style]
         own = _text_scores(of_style) | _style_accuracy(of_style, judge) | _control(of_style, seed)
         scores |= {f"{spelling}/{name}": value for name, value in own.items()}
+    for group in sorted({p.group for p in predictions if p.group is not None}):
+        own = _text_scores([p for p in predictions if p.group == group])
+        scores |= {f"{group}/{name}": value for name, value in own.items()}
     for name, metric in (metrics or {}).items():
         scores |= {f"{name}/{key}": value for key, value in _measured(metric, predictions).items()}
     return {**scores, **_rerank_scores(predictions, judge), "captions": len(predictions)}

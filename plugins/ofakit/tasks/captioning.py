@@ -206,6 +206,7 @@ class Captioning(Task[CaptionBundle]):
                     tuple(example.references),
                     caption.p_yes,
                     before_rerank,
+                    example.group,
                 )
             )
         return predictions

@@ -50,10 +50,22 @@ def test_an_image_without_a_caption_stays_and_ids_may_be_text_in_one_list(tmp_pa
 def test_coco_karpathy(tmp_path, write):
     write("dataset_coco.json", KARPATHY)
     reader = READERS.build({"type": "coco_captions", "karpathy": "dataset_coco.json"}, root=tmp_path)
-    assert reader.splits() == ["train", "restval", "val", "test"]
+    assert reader.splits() == ["restval", "val"], "what the file has"
     assert [e.references for e in reader.read("val")] == [("x", "y")]
-    assert [e.id for e in reader.read("train+restval")] == ["train2014/2.jpg"]
+    assert [e.id for e in reader.read("restval[:]")] == ["train2014/2.jpg"]
     assert reader.read("val")[0].image == str(tmp_path / "val2014/1.jpg")
+    with pytest.raises(UsageError, match="unknown split 'train'"):
+        reader.read("train+restval")
+
+
+def test_captions_of_one_image_keep_their_styles(tmp_path, write):
+    said = [("one", "dry"), ("two", None), ("three", "dry")]
+    annotations = [{"image_id": 1, "caption": text, "style": style} for text, style in said]
+    write("a.json", {"images": [{"id": 1, "file_name": "1.jpg"}], "annotations": annotations})
+    found = READERS.build({"type": "coco_captions", "train": "a.json", "style": "plain"}, root=tmp_path).read("train")
+    assert [(e.id, e.style, e.references) for e in found] == [
+        ("1.jpg#dry", "dry", ("one", "three")), ("1.jpg#plain", "plain", ("two",)),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

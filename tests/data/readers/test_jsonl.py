@@ -56,7 +56,8 @@ def test_jsonl_without_a_split_is_refused():
     ("content", "message"),
     [
         ('{"image": "a"}\n{"image": ', "line 2"),
-        ("[1, 2]\n", "line 1"),
+        ("[1, 2]\n", "expected JSON objects in the list in .*train.file, found in row 1: 1"),
+        ('[{"image": "a"}', "expected captions of split 'train' as UTF-8 JSON in .*train.file"),
         ('{"caption": 3, "image": "a"}', "expected captions as text"),
         ('{"caption": "x", "image": 3}', "expected a file name"),
         ('{"image": "a", "caption": "x", "style": 0}', "row 1 .*expected a style as text .*column 'style'"),
@@ -86,3 +87,23 @@ def test_captions_of_one_image_id_keep_their_styles(tmp_path, write):
     assert [(e.id, e.style, e.references) for e in examples] == [
         (f"{i}#{style}", style, (f"{style} {image}",)) for i, image, style in rows
     ]
+
+
+def test_one_json_list_is_read_as_lines_are(tmp_path, write):
+    rows = [{"image": "a.jpg", "caption": ["x", "y"], "group": "near"}, {"image": "b.jpg", "caption": "z"}]
+    write("t.json", rows)
+    write("t.jsonl", *rows)
+    lists, lines = (READERS.build({"type": "jsonl", "train": f"t.{kind}"}, root=tmp_path) for kind in ("json", "jsonl"))
+    assert lists.read("train") == lines.read("train")
+    assert [(e.references, e.group) for e in lists.read("train")] == [(("x", "y"), "near"), (("z",), None)]
+
+
+def test_images_in_base64_are_written_out(tmp_path, write):
+    write("t.jsonl", {"image": "/9j/", "caption": "a"}, {"image": None, "caption": "b"})
+    spec = {"type": "jsonl", "train": "t.jsonl", "encoding": "base64", "unpack_to": str(tmp_path / "out")}
+    one, other = READERS.build(spec, root=tmp_path).read("train")
+    with open(one.image, "rb") as file:
+        assert file.read() == b"\xff\xd8\xff"
+    assert other.image is None
+    with pytest.raises(UsageError, match="encoding: expected path or base64, found 'hex'"):
+        READERS.build({**spec, "encoding": "hex"}, root=tmp_path)

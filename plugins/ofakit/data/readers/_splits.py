@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from ofakit.data.example import Example
 from ofakit.data.identity import merge
-from ofakit.data.json_files import read_jsonl
+from ofakit.data.image_files import existing
+from ofakit.data.json_files import read_jsonl, read_rows
 from ofakit.data.splits import parse_split
 from ofakit.errors import UsageError
 
@@ -69,7 +70,7 @@ class SplitFiles:
 
 
 class FileReader(SplitFiles):
-    """A reader of captions in one JSON-lines file per split; override `rows` for another format.
+    """A reader of captions in one file of JSON lines, or of one JSON list, per split; override `rows` for another.
 
     Args:
         root: Folder of the data set; the other paths are relative to it. None is the working directory.
@@ -80,6 +81,22 @@ class FileReader(SplitFiles):
     def __init__(self, root: str | Path | None, files: Mapping[str, str | None], images: str | Path) -> None:
         super().__init__(root, files)
         self.images = self.root / images
+
+    def rows(self, split: str) -> list[Any]:
+        """Every row of a split's file.
+
+        Args:
+            split: The split.
+        """
+        return read_rows(self.files[split], f"{self.noun} of split {split!r}")
+
+    def image(self, name: str) -> str:
+        """The path of an image.
+
+        Args:
+            name: Its name in `images`. Backslashes, as Windows writes them, part folders where there is no such file.
+        """
+        return str(existing(self.images / name))
 
     def read(self, split: str) -> list[Example]:
         """Read a split or slices of splits.

@@ -64,7 +64,7 @@ class FlickrStyle(FileReader):
         return [
             Example(
                 id=f"{name}#{style}",
-                image=str(self.images / name),
+                image=self.image(name),
                 references=captions_in(require(row, style, where), f"{where}, column {style!r}"),
                 style=style,
             )

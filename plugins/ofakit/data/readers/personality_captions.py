@@ -77,6 +77,6 @@ class PersonalityCaptions(FileReader):
         name = require_text(row, "image_hash", "an image's name", where)
         comments = captions_in(require(row, "comment", where), where)
         comments += captions_in(row.get("additional_comments") or [], where)
-        image = str(self.images / f"{name}{self.extension}")
+        image = self.image(f"{name}{self.extension}")
         own = name if style is None else f"{name}#{style}"
         return [Example(id=own, image=image, references=comments, style=style)]

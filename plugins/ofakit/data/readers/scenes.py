@@ -105,7 +105,7 @@ class Scenes(FileReader):
         """
         name = require(row, "image", str(self.files[split]))
         return [
-            Example(f"{name}#{style}", str(self.images / name), None, tuple(captions), style)
+            Example(f"{name}#{style}", self.image(name), None, tuple(captions), style)
             for style, captions in row["captions"].items()
         ]
 

@@ -1,0 +1,38 @@
+"""Pickles of plain data are read; one that runs anything is refused and runs nothing."""
+
+import os
+import pickle
+from collections import defaultdict
+
+import pytest
+from ofakit.data.plain_pickle import read_plain_pickle
+from ofakit.errors import UsageError
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_plain_data_is_read(tmp_path, protocol):
+    content = {"ref_len": 3, "document_frequency": defaultdict(float, {("a", "dog"): 2.0}), "names": ["é", (1, None)]}
+    (tmp_path / "a.p").write_bytes(pickle.dumps(content, protocol))
+    assert read_plain_pickle(tmp_path / "a.p", "counts") == content
+
+
+class Harm:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def test_what_would_run_is_refused_before_it_runs(tmp_path):
+    (tmp_path / "a.p").write_bytes(pickle.dumps(Harm(str(tmp_path / "made"))))
+    with pytest.raises(UsageError, match=r"counts as a pickle of plain data in .*a.p, found: it names .*mkdir"):
+        read_plain_pickle(tmp_path / "a.p", "counts")
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no pickle", pickle.dumps([1])[:-2]])
+def test_a_broken_pickle_is_named(tmp_path, content):
+    (tmp_path / "a.p").write_bytes(content)
+    with pytest.raises(UsageError, match="counts as a pickle"):
+        read_plain_pickle(tmp_path / "a.p", "counts")
