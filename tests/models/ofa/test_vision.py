@@ -5,12 +5,14 @@ import sys
 
 import pytest
 import torch
+from ofakit.models.batch_norm import JoinedBatchNorm2d
 from ofakit.models.ofa.configuration import RESNET_BLOCKS
-from ofakit.models.ofa.vision import JoinedBatchNorm2d, build_resnet, visual_features
+from ofakit.models.ofa.vision import build_resnet, visual_features
 
 SCRIPT = """
 import sys, torch, torch.distributed as dist
-from ofakit.models.ofa.vision import JoinedBatchNorm2d, build_resnet, visual_features
+from ofakit.models.batch_norm import JoinedBatchNorm2d
+from ofakit.models.ofa.vision import build_resnet, visual_features
 rank, folder = int(sys.argv[1]), sys.argv[2]
 dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
 torch.manual_seed(0)

@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ofakit.models.batch_norm import JoinedBatchNorm2d
 from ofakit.models.ofa.configuration import RESNET_BLOCKS, drop_path_rates
 from ofakit.models.recompute import convolve, finish_bottleneck, norm_relu_convolution, recomputed
 from ofakit.processes import joined_processes
 
-__all__ = ["JoinedBatchNorm2d", "VISUAL_WIDTH", "bottlenecks", "build_resnet", "stages", "visual_features"]
+__all__ = ["VISUAL_WIDTH", "bottlenecks", "build_resnet", "stages", "visual_features"]
 
 VISUAL_WIDTH = 1024
 """Channels that the third stage gives."""
@@ -52,88 +52,6 @@ if TYPE_CHECKING:
         layer1: nn.Sequential
         layer2: nn.Sequential
         layer3: nn.Sequential
-
-
-class _JoinedNormalisation(torch.autograd.Function):
-    """Batch normalisation over the batches of all processes; gradients of `weight` and `bias` are this process's share.
-
-    Shapes: `(B, C, H, W), (C,), (C,), () -> (B, C, H, W), (C,), (C,), ()`.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, eps: float
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        x = _accurate(images)
-        moments = torch.stack([x.sum((0, 2, 3), dtype=torch.float64), x.square().sum((0, 2, 3), dtype=torch.float64)])
-        joined = torch.cat([moments.flatten(), moments.new_tensor([x.numel() / x.shape[1]])])
-        dist.all_reduce(joined)
-        total = joined[-1]
-        mean, square = joined[:-1].view(2, -1) / total
-        variance = (square - mean.square()).clamp_min(0)
-        scale = (variance + eps).rsqrt().to(x.dtype)
-        mean = mean.to(x.dtype)
-        slope = weight * scale
-        out = x * slope.view(-1, 1, 1) + (bias - mean * slope).view(-1, 1, 1)
-        ctx.save_for_backward(images, weight, mean, scale, total)
-        ctx.mark_non_differentiable(mean, variance, total)
-        return out.to(images.dtype), mean, variance, total
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        images, weight, mean, scale, total = ctx.saved_tensors
-        dy = _accurate(grad)
-        normal = (_accurate(images) - mean.view(-1, 1, 1)) * scale.view(-1, 1, 1)
-        own = torch.stack([dy.sum((0, 2, 3), dtype=torch.float64), (dy * normal).sum((0, 2, 3), dtype=torch.float64)])
-        joined = own.clone()
-        dist.all_reduce(joined)
-        shift, slope = (joined / total).to(dy.dtype).view(2, -1, 1, 1)
-        dx = (dy - shift - normal * slope) * (weight * scale).view(-1, 1, 1)
-        grad_bias, grad_weight = own.to(weight.dtype)
-        return dx.to(images.dtype), grad_weight, grad_bias, None
-
-
-def _accurate(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.float64 else x.float()
-
-
-class JoinedBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation that, in training under several processes, uses the joined batch of all of them.
-
-    Every process must then call it equally often. With one process, or in eval mode, it is `torch.nn.BatchNorm2d`.
-    PyTorch's `SyncBatchNorm` does the same on GPUs only.
-    """
-
-    running_mean: Tensor
-    running_var: Tensor
-    num_batches_tracked: Tensor
-    momentum: float
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Normalise `(B, C, H, W)` by channel.
-
-        Args:
-            images: Activations.
-        """
-        if not (self.training and joined_processes().world_size > 1):
-            return super().forward(images)
-        out, mean, variance, total = _JoinedNormalisation.apply(images, self.weight, self.bias, self.eps)
-        self.update_statistics(mean, variance, total)
-        return out
-
-    @torch.no_grad()
-    def update_statistics(self, mean: Tensor, variance: Tensor, total: Tensor) -> None:
-        """Move the running statistics towards a batch's.
-
-        Args:
-            mean: `(C,)` of the batch.
-            variance: `(C,)` of the batch, biased.
-            total: How many values a channel has; the running variance is the unbiased one.
-        """
-        self.num_batches_tracked.add_(1)
-        unbiased = variance * (total / (total - 1).clamp_min(1)).to(variance.dtype)
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-        self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
 
 
 def build_resnet(resnet_type: str, drop_path_rate: float = 0.0) -> ResNet:
