@@ -44,6 +44,17 @@ def test_another_network_has_rows_of_its_own(tmp_path):
     assert FeatureStore(tmp_path, "two", 3).rows(digests(1), other)[0, 0] == 2 and other.made == [2]
 
 
+def test_half_precision_halves_rows_and_rounds_them(tmp_path):
+    store = FeatureStore(tmp_path, "net", 3, "float16")
+    exact = np.array([[1 / 3, -2e-3, 65504]], np.float32)
+    rows = store.rows(digests(1), lambda places: exact)
+    assert rows.dtype == np.float32 and rows.tolist() == exact.astype(np.float16).astype(np.float32).tolist()
+    assert store.path.stat().st_size == 16 + 4 + 3 * 2
+    with pytest.raises(UsageError, match="beyond the range of float16; set feature_dtype to float32"):
+        store.rows(digests(2), lambda places: exact * 2)
+    assert len(FeatureStore(tmp_path, "net", 3, "float16")) == 1
+
+
 @pytest.mark.parametrize("lost", [1, 11, 31])
 def test_a_record_that_was_cut_off_is_computed_again(tmp_path, lost):
     store = FeatureStore(tmp_path, "net", 3)

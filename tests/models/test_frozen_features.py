@@ -55,3 +55,13 @@ def test_they_are_of_single_precision_wherever_they_are_computed(tmp_path):
     with torch.autocast("cpu", torch.bfloat16):
         found = kept(tmp_path, network, IMAGES)
     assert torch.equal(found, torch.cat([network.features(image[None]) for image in IMAGES]).detach())
+
+
+def test_maps_keep_their_shape_and_each_shape_and_type_has_its_own(tmp_path):
+    network = Network()
+    maps = FrozenFeatures(tmp_path, "net", (1, 5))
+    found = maps(network, IMAGES, lambda images: network.features(images)[:, None])
+    assert torch.equal(found[:, 0], kept(tmp_path, network, IMAGES)) and network.computed == 8
+    half = FrozenFeatures(tmp_path, "net", 5, "float16")(network, IMAGES, network.features)
+    assert torch.equal(half, found[:, 0].half().float()) and not torch.equal(half, found[:, 0])
+    assert len(list(tmp_path.iterdir())) == 3

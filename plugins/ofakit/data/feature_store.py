@@ -3,6 +3,9 @@
     store = FeatureStore("work_dir/features", "lite0-5d1f…", width=1280)
     rows = store.rows(digests, compute)        # (n, 1280) float32; only what is not there yet is computed
 
+Rows may be kept in half precision, which halves them and rounds them to 11 bits; a number that is beyond its range
+(65,504) is refused.
+
 `<folder>/<name>.bin` is a list of records: the digest of an image, a CRC-32 and the row. Records are only ever added,
 under a lock, so that several processes may share a store; one that a killed process left unfinished is cut off by the
 next that adds, and one that was damaged counts as absent.
@@ -15,7 +18,7 @@ import os
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -34,14 +37,18 @@ class FeatureStore:
         folder: Where it is; made if it is not there.
         name: Tells what made the rows: features of another network are under another name.
         width: Numbers of a row.
+        dtype: What they are kept in, "float32" or "float16".
 
     Raises:
         UsageError: The folder cannot be written.
     """
 
-    def __init__(self, folder: str | Path, name: str, width: int) -> None:
+    def __init__(
+        self, folder: str | Path, name: str, width: int, dtype: Literal["float32", "float16"] = "float32"
+    ) -> None:
         self.path = Path(folder).expanduser() / f"{name}.bin"
-        self.record = np.dtype([("digest", f"V{DIGEST_BYTES}"), ("crc", "<u4"), ("row", "<f4", (width,))])
+        row = {"float32": "<f4", "float16": "<f2"}[dtype]
+        self.record = np.dtype([("digest", f"V{DIGEST_BYTES}"), ("crc", "<u4"), ("row", row, (width,))])
         self._records = np.zeros(0, self.record)
         self._place: dict[bytes, int] = {}
         try:
@@ -72,6 +79,7 @@ class FeatureStore:
 
         Raises:
             SaveError: The disk is full.
+            UsageError: A number is beyond the range of half precision.
         """
         if any(digest not in self._place for digest in digests):
             self._read_new()
@@ -81,13 +89,17 @@ class FeatureStore:
                 absent.setdefault(digest, place)
         if absent:
             self._add(list(absent), compute(list(absent.values())))
-        return self._records["row"][[self._place[digest] for digest in digests]]
+        rows = self._records["row"][[self._place[digest] for digest in digests]]
+        return rows.astype(np.float32, copy=False)
 
     def _add(self, digests: Sequence[bytes], rows: np.ndarray) -> None:
         """Append records after the last whole one."""
         new = np.zeros(len(digests), self.record)
         new["digest"] = np.frombuffer(b"".join(digests), new["digest"].dtype)
-        new["row"] = rows
+        with np.errstate(over="ignore"):
+            new["row"] = rows
+        if not np.isfinite(new["row"]).all() and np.isfinite(rows).all():
+            raise UsageError("features are beyond the range of float16; set feature_dtype to float32", "feature_dtype")
         new["crc"] = [zlib.crc32(row.tobytes()) for row in new["row"]]
         with saving(self.path), open(self.path, "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)

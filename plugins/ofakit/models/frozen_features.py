@@ -1,14 +1,17 @@
 """What a network that does not learn makes of images, computed once and kept in a `FeatureStore`.
 
 An image is known by its pixels and the network by its weights, so that nothing has to be cleared when either changes.
-Each image is computed by itself and in fp32: what is kept does not depend on the batch that it came in first.
+Images are computed in fp32 and, on a CPU, each by itself: what is kept does not depend on the batch that it came in
+first. An accelerator computes some at once, since one alone would leave it idle.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,18 +21,29 @@ from ofakit.data.feature_store import DIGEST_BYTES, FeatureStore
 
 __all__ = ["FrozenFeatures"]
 
+AT_ONCE = 32
+"""Images that an accelerator computes in one pass."""
+
 
 class FrozenFeatures:
     """The features of a network that does not learn.
 
     Args:
         folder: Where they are kept.
-        name: What makes them beside weights: the network's name, and how its features are pooled.
-        width: Numbers of a feature.
+        name: What makes them beside weights: the network's name, and how images are normalised and features pooled.
+        shape: Of one image's features: a width, or (C, h, w).
+        dtype: What they are kept in.
     """
 
-    def __init__(self, folder: str | Path, name: str, width: int) -> None:
-        self.folder, self.name, self.width = Path(folder), name, width
+    def __init__(
+        self,
+        folder: str | Path,
+        name: str,
+        shape: int | tuple[int, ...],
+        dtype: Literal["float32", "float16"] = "float32",
+    ) -> None:
+        self.folder, self.name, self.dtype = Path(folder), name, dtype
+        self.shape: tuple[int, ...] = (shape,) if isinstance(shape, int) else shape
         self._store: FeatureStore
         self._made_by: list[tuple[int, int]] = []
 
@@ -39,23 +53,27 @@ class FrozenFeatures:
         Args:
             network: Whose features they are.
             images: `(n, 3, H, W)` uint8.
-            compute: Lets the network make `(1, width)` of one image.
+            compute: Lets the network make `(k, *shape)` of k images.
 
         Returns:
-            `(n, width)` float32, on the device of the images.
+            `(n, *shape)` float32, on the device of the images.
 
         Raises:
             UsageError: The folder cannot be written.
+            SaveError: The disk is full.
         """
 
         def made(places: list[int]) -> np.ndarray:
+            size = 1 if images.device.type == "cpu" else AT_ONCE
+            parts = [images[places[start : start + size]] for start in range(0, len(places), size)]
             with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-                return torch.cat([compute(images[place : place + 1]) for place in places]).float().cpu().numpy()
+                return torch.cat([compute(part).flatten(1) for part in parts]).float().cpu().numpy()
 
         self._open(network)
         pixels = images.cpu().contiguous().numpy()
         digests = [hashlib.blake2b(image.data, digest_size=DIGEST_BYTES).digest() for image in pixels]
-        return torch.from_numpy(self._store.rows(digests, made)).to(images.device)
+        rows = torch.from_numpy(self._store.rows(digests, made)).view(-1, *self.shape)
+        return rows.to(images.device)
 
     def _open(self, network: nn.Module) -> None:
         """Take the store of the network's weights; they are only looked at again where one of them was written to."""
@@ -63,9 +81,10 @@ class FrozenFeatures:
         made_by = [(id(value), value._version) for value in network.state_dict(keep_vars=True).values()]
         if made_by == self._made_by:
             return
-        digest = hashlib.blake2b(self.name.encode(), digest_size=8)
+        digest = hashlib.blake2b(f"{self.name} {self.shape} {self.dtype}".encode(), digest_size=8)
         for name, value in sorted(state.items()):
             digest.update(name.encode())
             digest.update(value.cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-        self._store = FeatureStore(self.folder, f"{self.name.partition(' ')[0]}-{digest.hexdigest()}", self.width)
+        name = f"{self.name.partition(' ')[0]}-{digest.hexdigest()}"
+        self._store = FeatureStore(self.folder, name, math.prod(self.shape), self.dtype)
         self._made_by = made_by
