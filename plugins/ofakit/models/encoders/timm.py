@@ -22,39 +22,31 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import timm
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ofakit.errors import UsageError, did_you_mean
+from ofakit.config.backbone import TimmSection
+from ofakit.errors import UsageError
 from ofakit.models.encoders.base import Encoder, EncoderSettings
 from ofakit.models.frozen_features import FrozenFeatures
 from ofakit.models.heads.attended_grid import AttendedGrid
 from ofakit.models.heads.projection import Head
-from ofakit.models.pixels import MEAN_STD, PixelNorm
 from ofakit.models.reading import Reading
-from ofakit.models.weights import read_content, some_of, tensors_of
+from ofakit.models.timm_network import load_weights, pixel_norm, timm_network
 
 __all__ = ["TimmEncoder", "TimmSettings"]
 
 
-class TimmSettings(EncoderSettings):
-    """The keys of `timm`."""
+class TimmSettings(TimmSection, EncoderSettings):
+    """The keys of `timm`: those of a network of timm, and how its features are pooled."""
 
     name: str = Field("resnet18", description="a model of timm")
-    pretrained: bool = Field(False, description="start from timm's weights, from the hub")
-    weights: str | None = Field(None, description="start from this file instead")
-    options: dict[str, Any] = Field(default_factory=dict, description="further arguments of timm.create_model")
     image_size: int = Field(224, ge=16, description="pixels a side")
-    mean_std: Literal["own", "half", "imagenet"] = Field("own", description="normalisation; own: that of timm")
     pooling: Literal["average", "grid", "attended_grid", "classes"] = "average"
     grid: tuple[int, int] = Field((2, 2), description="rows and columns of the grid")
     channels: int = Field(64, ge=1, description="of each point of an attended grid")
-    feature_store: str | None = Field(
-        None, description="folder for what the backbone, which then does not learn, makes of each image; null: not kept"
-    )
 
 
 class TimmEncoder(Encoder):
@@ -73,8 +65,10 @@ class TimmEncoder(Encoder):
 
     def __init__(self, settings: TimmSettings, reading: Reading) -> None:
         super().__init__()
-        self.backbone: Any = _backbone(settings).to(memory_format=torch.channels_last)
-        self.pixels = PixelNorm(*_mean_std(settings, self.backbone))
+        classifier = settings.pooling == "classes"
+        self.backbone: Any = timm_network(settings, classifier).to(memory_format=torch.channels_last)
+        load_weights(self.backbone, settings, classifier)
+        self.pixels = pixel_norm(settings, self.backbone)
         self.pool: AttendedGrid | None = None
         if settings.pooling == "attended_grid":
             channels: Any = self.backbone.num_features
@@ -141,7 +135,7 @@ class TimmEncoder(Encoder):
         self.backbone.requires_grad_(False)
         self.backbone.eval()
         about = f"{settings.pooling} {settings.grid} {settings.mean_std} {settings.image_size} {settings.options}"
-        return FrozenFeatures(folder, f"{settings.name} {about}", width)
+        return FrozenFeatures(folder, f"{settings.name} {about}", width, settings.feature_dtype)
 
     @torch.no_grad()
     def _width(self) -> int:
@@ -166,39 +160,3 @@ def _cells(features: Tensor, grid: tuple[int, int]) -> Tensor:
         shape = " x ".join(map(str, features.shape[1:]))
         raise UsageError(f"the pooling 'grid' needs a map of at least {grid[0]} x {grid[1]}, found {shape}", "grid")
     return F.adaptive_avg_pool2d(features, grid).flatten(1)
-
-
-def _backbone(settings: TimmSettings) -> nn.Module:
-    """The network, with the weights that the settings name."""
-    if not timm.is_model(settings.name):
-        near = did_you_mean(settings.name, timm.list_models())
-        raise UsageError(f"timm has no model {settings.name!r}: {near.partition(' Available')[0]}", "name")
-    options = settings.options if settings.pooling == "classes" else {"num_classes": 0, **settings.options}
-    from_hub = settings.pretrained and settings.weights is None
-    try:
-        backbone = timm.create_model(settings.name, pretrained=from_hub, **options)
-    except TypeError as error:
-        raise UsageError(f"timm's {settings.name} does not take {settings.options}: {error}", "options") from None
-    if settings.weights is not None:
-        _load(backbone, settings.weights)
-    return backbone
-
-
-def _load(backbone: nn.Module, path: str) -> None:
-    """The weights of a file; those of a classifier are left out where there is none."""
-    weights, own = tensors_of(read_content(path), path), backbone.state_dict()
-    missing = sorted(own.keys() - weights.keys())
-    if missing:
-        raise UsageError(f"{path} is not of this backbone: it lacks {some_of(missing)}", "weights")
-    different = [name for name in own if own[name].shape != weights[name].shape]
-    if different:
-        raise UsageError(f"{path} is of a backbone of other sizes: {some_of(different)}", "weights")
-    backbone.load_state_dict({name: weights[name] for name in own})
-
-
-def _mean_std(settings: TimmSettings, backbone: Any) -> tuple[Sequence[float], Sequence[float]]:
-    """What images are normalised by."""
-    if settings.mean_std != "own":
-        return MEAN_STD[settings.mean_std]
-    own, (mean, std) = backbone.pretrained_cfg or {}, MEAN_STD["half"]
-    return own.get("mean", mean), own.get("std", std)

@@ -1,0 +1,55 @@
+"""A network of timm that sees images: which one, its weights, how images are normalised, whether its features are kept.
+
+    {"model": {"backbone": {"name": "tf_efficientnet_lite2", "weights": "FILE_OR_HUB_ID", "mean_std": "half",
+                            "frozen": true, "feature_store": "work_dir/features"}}}
+
+Retrieval's encoder `timm` has the first of these keys, too.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["BackboneSection", "TimmSection"]
+
+
+class TimmSection(BaseModel):
+    """A network of timm."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(description="a model of timm")
+    pretrained: bool = Field(False, description="start from timm's weights of that name, from the hub")
+    weights: str | None = Field(
+        None, description="start from this file or hub id (owner/name) instead; null: random weights"
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="further arguments of timm.create_model")
+    mean_std: Literal["own", "half", "imagenet"] = Field("own", description="normalisation; own: that of timm")
+    feature_store: str | None = Field(
+        None, description="folder for what the network makes of each image while it does not learn; null: not kept"
+    )
+    feature_dtype: Literal["float32", "float16"] = Field(
+        "float32", description="type in which features are kept; float16 rounds them and halves the folder"
+    )
+
+
+class BackboneSection(TimmSection):
+    """A network of timm in place of OFA's ResNet."""
+
+    out_indices: tuple[int, ...] | None = Field(
+        None,
+        min_length=1,
+        max_length=2,
+        description="stages of timm whose maps become patches: those of the finer one, behind whose features stand "
+        "those of the coarser one at that place; null: the map that timm's classifier pools",
+    )
+    frozen: bool = Field(False, description="it does not learn, as with `visual` in train.freeze")
+    frozen_norms: bool = Field(
+        False, description="batch norms keep their statistics where it learns, as suits small batches"
+    )
+
+    def network(self) -> dict[str, Any]:
+        """The keys that say what the network is, whatever its weights and however it is trained."""
+        return self.model_dump(mode="json", include={"name", "options", "mean_std", "out_indices"})

@@ -1,0 +1,111 @@
+"""Networks of timm: made by name, with the weights of a file or a hub, and what images are normalised by.
+
+    network = timm_network(section)
+    load_weights(network, section)
+    pixels = pixel_norm(section, network)
+
+Source: https://github.com/huggingface/pytorch-image-models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import timm
+from torch import Tensor, nn
+
+from ofakit.config.backbone import TimmSection
+from ofakit.errors import UsageError, did_you_mean
+from ofakit.models.batch_norm import with_joined_batch_norms
+from ofakit.models.pixels import MEAN_STD, PixelNorm
+from ofakit.models.weights import SUFFIXES, read_content, some_of, tensors_of
+
+__all__ = ["load_weights", "pixel_norm", "timm_network"]
+
+
+def timm_network(section: TimmSection, classifier: bool = False) -> Any:
+    """A network of random weights; its batch norms are those of the joined batch of all processes.
+
+    Args:
+        section: Its `name` and `options`.
+        classifier: Whether it has timm's classifier.
+
+    Raises:
+        UsageError: There is no such network, or it does not take the options.
+    """
+    return with_joined_batch_norms(_made(section, classifier))
+
+
+def load_weights(network: nn.Module, section: TimmSection, classifier: bool = False) -> None:
+    """The weights that a section names; none: the network stays as it is. What a smaller network lacks is left out.
+
+    Args:
+        network: From `timm_network`, whole or cut.
+        section: Its `weights`, a file or a hub id, or else `pretrained`.
+        classifier: As for `timm_network`.
+
+    Raises:
+        UsageError: They cannot be had, or do not fit.
+    """
+    source = section.weights
+    if source is not None and not _is_hub_id(source):
+        _load(network, tensors_of(read_content(source), source), source)
+    elif source is not None or section.pretrained:
+        _load(network, _from_hub(section, classifier), source or section.name)
+
+
+def pixel_norm(section: TimmSection, network: Any) -> PixelNorm:
+    """What images are normalised by before the network.
+
+    Args:
+        section: Its `mean_std`.
+        network: Whose own numbers timm knows; half and half where it does not.
+    """
+    if section.mean_std != "own":
+        return PixelNorm(*MEAN_STD[section.mean_std])
+    own, (mean, std) = network.pretrained_cfg or {}, MEAN_STD["half"]
+    return PixelNorm(own.get("mean", mean), own.get("std", std))
+
+
+def _made(section: TimmSection, classifier: bool, **hub: Any) -> nn.Module:
+    if not timm.is_model(section.name):
+        near = did_you_mean(section.name, timm.list_models())
+        raise UsageError(f"timm has no model {section.name!r}: {near.partition(' Available')[0]}", "name")
+    options = section.options if classifier else {"num_classes": 0, **section.options}
+    try:
+        return timm.create_model(section.name, **hub, **options)
+    except TypeError as error:
+        raise UsageError(f"timm's {section.name} does not take {section.options}: {error}", "options") from None
+
+
+def _is_hub_id(source: str) -> bool:
+    """Whether weights are asked for by `owner/name`: there is no such file, nor does the name look like one."""
+    path = Path(source)
+    return not path.exists() and source.count("/") == 1 and source[0] not in "./~" and path.suffix not in SUFFIXES
+
+
+def _from_hub(section: TimmSection, classifier: bool) -> Mapping[str, Tensor]:
+    overlay = {} if section.weights is None else {"pretrained_cfg_overlay": {"hf_hub_id": section.weights}}
+    try:
+        return _made(section, classifier, pretrained=True, **overlay).state_dict()
+    except UsageError:
+        raise
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        wanted = section.weights or section.name
+        raise UsageError(
+            f"the hub gave no weights of {wanted}: {reason}. Name a file of them instead", "weights"
+        ) from error
+
+
+def _load(network: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
+    own = network.state_dict()
+    missing = sorted(own.keys() - weights.keys())
+    if missing:
+        raise UsageError(f"{source} is not of this backbone: it lacks {some_of(missing)}", "weights")
+    different = [name for name in own if own[name].shape != weights[name].shape]
+    if different:
+        raise UsageError(f"{source} is of a backbone of other sizes: {some_of(different)}", "weights")
+    network.load_state_dict({name: weights[name] for name in own})
