@@ -45,6 +45,11 @@ class Model(nn.Module, ABC):
     """A model that can be trained and used for inference."""
 
     @property
+    def takes_bytes(self) -> bool:
+        """Whether it normalises images by itself, so that it takes them as bytes."""
+        return False
+
+    @property
     def device(self) -> torch.device:
         """Where it is."""
         return next(self.parameters()).device

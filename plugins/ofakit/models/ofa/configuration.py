@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ofakit.config.backbone import BackboneSection
+from ofakit.config.load import checked
 from ofakit.config.values import checked_value, resolved_annotations
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.files import write_text
@@ -100,10 +102,13 @@ class _Fields:
     temperature_init_value: float | None = None
     remove_decoder_type_embedding: bool = False
     mlp_dim: int = 512
+    backbone: dict[str, Any] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
 
 _NAMES = tuple(f.name for f in dataclasses.fields(_Fields) if f.name != "extra")
+_OURS = ("backbone",)
+"""Keys that the stock configuration has not; they are written only where they are set."""
 
 
 class OFAConfig(_Fields):
@@ -151,6 +156,9 @@ class OFAConfig(_Fields):
         if not self.is_encoder_decoder:
             raise UsageError("is_encoder_decoder=false is not supported; OFA has an encoder and a decoder")
 
+        if self.backbone is not None:
+            self.backbone = checked(BackboneSection, self.backbone).network()
+
     @classmethod
     def from_size(cls, size: str, **overrides: Any) -> OFAConfig:
         """The configuration of a released size.
@@ -195,6 +203,7 @@ class OFAConfig(_Fields):
     def to_dict(self) -> dict[str, Any]:
         """Every key, as the stock code reads them."""
         own = {name: getattr(self, name) for name in _NAMES}
+        own = {name: value for name, value in own.items() if name not in _OURS or value is not None}
         return {**self.extra, "model_type": "ofa", "architectures": ["OFAModel"], **own}
 
     def save_pretrained(self, directory: str | Path) -> None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ofakit.config.backbone import BackboneSection
 from ofakit.errors import UsageError
 from ofakit.models.ofa.attention import padding_bias
 from ofakit.models.ofa.configuration import OFAConfig, drop_path_rates
@@ -29,6 +30,7 @@ from ofakit.models.ofa.positions import (
     text_positions,
     token_buckets,
 )
+from ofakit.models.ofa.timm_backbone import TimmBackbone
 from ofakit.models.ofa.vision import VISUAL_WIDTH, build_resnet, visual_features
 
 if TYPE_CHECKING:
@@ -120,10 +122,10 @@ class Encoder(nn.Module):
         self.embed_tokens = embed_tokens
         types = 2 if config.use_image_feature else 1
         self.type_embedding = nn.Embedding(types, width) if config.add_type_embedding else None
-        self.embed_images: ResNet | None = None
+        self.embed_images: ResNet | TimmBackbone | None = None
         if config.use_image_feature:
-            self.embed_images = build_resnet(config.resnet_type, config.resnet_drop_path_rate)
-            self.image_proj = nn.Linear(VISUAL_WIDTH, width)
+            self.embed_images = _build_backbone(config)
+            self.image_proj = nn.Linear(getattr(self.embed_images, "width", VISUAL_WIDTH), width)
         self.patch_layernorm_embedding = nn.LayerNorm(width) if config.patch_layernorm_embedding else None
         self.embed_positions = nn.Embedding(config.max_position_embeddings + 2, width)
         if config.use_image_feature:
@@ -167,10 +169,10 @@ class Encoder(nn.Module):
 
         Args:
             input_ids: `(B, T)` int64, padded with `pad_token_id`.
-            patch_images: `(B, 3, H, W)` normalised floats, or none for text alone.
+            patch_images: `(B, 3, H, W)` normalised floats, or bytes for a network of timm; none for text alone.
             patch_masks: `(B,)` bool, False where an image is missing; none means that all are there.
             output_hidden_states: Keep the states of every layer.
-            patch_features: `(B, 1024, h, w)`, what `visual_features` gave for the images, instead of these.
+            patch_features: `(B, C, h, w)`, what `visual_features` gave for the images, instead of these.
             image_index: `(B,)` int64, which of the images each text is about: the backbone sees an image once,
                 however many texts there are. None: there is one image a text.
 
@@ -213,16 +215,19 @@ class Encoder(nn.Module):
         return EncoderOutput(x, padding, positions, has_padding, tuple(states) if output_hidden_states else None)
 
     def visual_features(self, images: Tensor) -> Tensor:
-        """Run the visual backbone, `(B, 3, H, W) -> (B, 1024, h, w)`.
+        """Run the visual backbone, `(B, 3, H, W) -> (B, C, h, w)`; C is 1024 for OFA's ResNet.
 
         Args:
-            images: Normalised floats.
+            images: Normalised floats, or bytes for a network of timm, which normalises by itself.
 
         Raises:
             UsageError: The model takes no images.
         """
         if self.embed_images is None:
             raise UsageError("this model takes no images (use_image_feature=false); leave patch_images out")
+        if isinstance(self.embed_images, TimmBackbone):
+            features = self.embed_images(images, self.visual_frozen)
+            return features.to(self.embed_image_positions.weight.dtype)
         return visual_features(self.embed_images, images.to(self.embed_images.conv1.weight.dtype))
 
     def _embed_tokens(self, input_ids: Tensor, positions: Tensor) -> Tensor:
@@ -270,6 +275,13 @@ class Encoder(nn.Module):
             return bias
 
         return functools.cache(bias_of) if self.config.share_attn_bias else bias_of
+
+
+def _build_backbone(config: OFAConfig) -> ResNet | TimmBackbone:
+    """OFA's own ResNet, or the network of timm that the configuration names."""
+    if config.backbone is None:
+        return build_resnet(config.resnet_type, config.resnet_drop_path_rate)
+    return TimmBackbone(BackboneSection(**config.backbone))
 
 
 def _missing_images(images: Tensor | None, masks: Tensor | None, index: Tensor | None) -> Tensor | None:

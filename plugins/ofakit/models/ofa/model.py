@@ -29,6 +29,7 @@ from ofakit.models.ofa.encoder import Encoder, EncoderOutput
 from ofakit.models.ofa.layers import initialize
 from ofakit.models.ofa.packing import PackedLinear, speed_up
 from ofakit.models.ofa.positions import MAX_POSITIONS, stock_image_table, token_buckets
+from ofakit.models.ofa.timm_backbone import TimmBackbone
 from ofakit.models.precision import dtype_named
 
 __all__ = ["OFAModel", "OFAOutput", "freeze", "prepare_for_inference"]
@@ -76,9 +77,14 @@ class OFAModel(Seq2SeqModel):
         if config.temperature_init_value:
             self.temp = nn.Parameter(torch.tensor(float(config.temperature_init_value)))
         self.packed_projection: PackedLinear | None = None
-        self.apply(lambda module: initialize(module, config.init_std))
+        _initialize(self, config.init_std)
         if config.resnet_model_path and self.encoder.embed_images is not None:
             self.encoder.embed_images.load_state_dict(load_state_dict_file(config.resnet_model_path))
+
+    @property
+    def takes_bytes(self) -> bool:
+        """Whether images go through a network of timm, which normalises them by itself."""
+        return isinstance(self.encoder.embed_images, TimmBackbone)
 
     @property
     def output_embedding(self) -> Tensor:
@@ -146,10 +152,10 @@ class OFAModel(Seq2SeqModel):
 
         Args:
             input_ids: `(B, T)` int64, padded with `pad_token_id`.
-            patch_images: `(B, 3, H, W)` normalised floats, or none for text alone.
+            patch_images: `(B, 3, H, W)` normalised floats, or bytes where it `takes_bytes`; none for text alone.
             patch_masks: `(B,)` bool, False where an image is missing; none means that all are there.
             output_hidden_states: Keep the states of every layer.
-            patch_features: `(B, 1024, h, w)`, what `visual_features` gave for the images, instead of these.
+            patch_features: `(B, C, h, w)`, what `visual_features` gave for the images, instead of these.
             image_index: `(B,)` int64, which of the images each text is about; none: one image a text.
 
         Raises:
@@ -161,10 +167,10 @@ class OFAModel(Seq2SeqModel):
         """Run the visual backbone alone; a frozen one (`visual_frozen`) gives the same in every mode.
 
         Args:
-            patch_images: `(B, 3, H, W)` normalised floats.
+            patch_images: `(B, 3, H, W)` normalised floats, or bytes where it `takes_bytes`.
 
         Returns:
-            `(B, 1024, h, w)`, for `encode`.
+            `(B, C, h, w)`, for `encode`; C is 1024 for OFA's ResNet.
 
         Raises:
             UsageError: The model takes no images.
@@ -179,8 +185,9 @@ class OFAModel(Seq2SeqModel):
     def parts(self) -> dict[str, Sequence[nn.Module]]:
         """What can be frozen.
 
-        `visual`: the ResNet, where there is one. `embeddings`: the token embedding and the output projection.
-        `encoder`: all of it, the ResNet included, but not the token embedding, which the decoder shares.
+        `visual`: the ResNet or the network of timm, where there is one. `embeddings`: the token embedding and the
+        output projection. `encoder`: all of it, `visual` included, but not the token embedding, which the decoder
+        shares.
         """
         encoder = self.encoder
         visual = {} if encoder.embed_images is None else {"visual": [encoder.embed_images]}
@@ -255,7 +262,7 @@ class OFAModel(Seq2SeqModel):
 
         Args:
             input_ids: `(B, T)` int64; not needed with `encoder_outputs`.
-            patch_images: `(B, 3, H, W)` normalised floats, or none for text alone.
+            patch_images: `(B, 3, H, W)` normalised floats, or bytes where it `takes_bytes`; none for text alone.
             patch_masks: `(B,)` bool, False where an image is missing.
             decoder_input_ids: `(B, U)` int64, the target shifted right.
             encoder_outputs: What `encode` gave, to run the decoder alone.
@@ -373,7 +380,11 @@ class OFAModel(Seq2SeqModel):
         fast = copy.deepcopy(self).eval().requires_grad_(False)
         with torch.inference_mode():
             fast.packed_projection = speed_up(fast.encoder, fast.decoder, dtype)
-            return fast.to(dtype)
+            fast.to(dtype)
+        backbone = self.encoder.embed_images
+        if isinstance(backbone, TimmBackbone) and backbone.folder and self.visual_frozen:
+            fast.encoder.embed_images = backbone  # in fp32, in which its features are kept
+        return fast
 
     @classmethod
     def from_pretrained(cls, directory: str | Path, allow_partial: bool = False) -> OFAModel:
@@ -418,6 +429,14 @@ def prepare_for_inference(model: Model, precision: str = "fp32") -> Model:
         precision: `fp32`, `bf16` or `fp16`.
     """
     return model.prepare_for_inference(precision)
+
+
+def _initialize(model: OFAModel, std: float) -> None:
+    """The stock initialisation of all but a network of timm, which has its own."""
+    theirs: set[nn.Module] = set()
+    if isinstance(model.encoder.embed_images, TimmBackbone):
+        theirs = set(model.encoder.embed_images.modules())
+    model.apply(lambda module: None if module in theirs else initialize(module, std))
 
 
 _SIDES = ("encoder", "decoder")

@@ -18,6 +18,7 @@ from ofakit.models.ofa.attention import Attention
 from ofakit.models.ofa.decoder import Decoder
 from ofakit.models.ofa.encoder import Encoder
 from ofakit.models.ofa.layers import ResidualLayer
+from ofakit.models.ofa.timm_backbone import TimmBackbone
 from ofakit.models.ofa.vision import bottlenecks, stages
 
 if TYPE_CHECKING:
@@ -43,8 +44,9 @@ def speed_up(encoder: Encoder, decoder: Decoder, dtype: torch.dtype) -> PackedLi
         that of the token embedding.
     """
     packs = decoder.output_projection.weight.device.type == "cpu" and dtype in PACKED and _operators_work(dtype)
-    if encoder.embed_images is not None:
-        _fold_backbone(encoder.embed_images)
+    resnet = None if isinstance(encoder.embed_images, TimmBackbone) else encoder.embed_images
+    if resnet is not None:
+        _fold_backbone(resnet)
     halves = encoder, decoder
     for module in (module for half in halves for module in half.modules() if isinstance(module, Attention)):
         _fold_gains(module)
@@ -54,8 +56,8 @@ def speed_up(encoder: Encoder, decoder: Decoder, dtype: torch.dtype) -> PackedLi
         encoder.embed_images.to(memory_format=torch.channels_last)
     if not packs:
         return None
-    if encoder.embed_images is not None:
-        _pack_backbone(encoder.embed_images)
+    if resnet is not None:
+        _pack_backbone(resnet)
     for half in halves:
         _pack_linear_layers(half, decoder.output_projection)
     return PackedLinear(decoder.output_projection.weight.detach(), None)
@@ -238,13 +240,15 @@ def _pack_backbone(resnet: ResNet) -> None:
 
 
 def _pack_linear_layers(half: nn.Module, but: nn.Linear) -> None:
-    """Pack the linear layers that are worth it.
+    """Pack the linear layers that are worth it, but not those of a network of timm, which may look into its own.
 
     Args:
         half: Encoder or decoder, cast; changed in place.
         but: Stays as it is.
     """
-    for module in list(half.modules()):
+    eyes = [module for module in half.modules() if isinstance(module, TimmBackbone)]
+    theirs = {module for eye in eyes for module in eye.modules()}
+    for module in [module for module in half.modules() if module not in theirs]:
         if isinstance(module, ResidualLayer):
             _pack_feed_forward(module)
         for name, child in list(module.named_children()):
