@@ -65,3 +65,15 @@ def test_floats_count_as_normalised():
 def test_unknown_mean_std():
     with pytest.raises(UsageError, match="did you mean 'imagenet'"):
         normalize(torch.zeros(1, 3, 1, 1, dtype=torch.uint8), "imagnet")
+
+
+def test_a_few_cuts_are_the_centre_the_corners_and_the_middles_of_the_sides():
+    def places(crops):
+        rng = np.random.default_rng(0)
+        windows = {PIXELS[t : t + 6, s : s + 6].tobytes(): (t, s) for t in range(5) for s in range(5)}
+        return {
+            windows[crop_and_flip(PIXELS, 6, rng, crops=crops).permute(1, 2, 0).numpy().tobytes()] for _ in range(99)
+        }
+
+    assert places(1) == {(2, 2)} and places(5) == {(2, 2), (0, 0), (0, 4), (4, 0), (4, 4)}
+    assert places(9) == {(top, left) for top in (0, 2, 4) for left in (0, 2, 4)}

@@ -9,7 +9,8 @@ import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -17,7 +18,7 @@ from ofakit.config.origin import Origin
 from ofakit.config.schema import ExperimentConfig
 from ofakit.errors import UsageError, did_you_mean
 
-__all__ = ["checked", "json_schema", "laid_over", "load_config", "parse_config", "read_values"]
+__all__ = ["checked", "json_schema", "laid_over", "load_config", "own_section", "parse_config", "read_values"]
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -239,9 +240,20 @@ def _dotted_keys(section: type[BaseModel], above: str = "") -> Iterator[str]:
     for name, field in section.model_fields.items():
         key = f"{above}{field.alias or name}"
         yield key
-        inner = None if get_origin(field.annotation) else _section_in(field.annotation)
+        inner = own_section(field.annotation)
         if inner is not None:
             yield from _dotted_keys(inner, f"{key}.")
+
+
+def own_section(annotation: Any) -> type[BaseModel] | None:
+    """The section that an annotation is, or may be beside null; the items of lists and objects are not looked at.
+
+    Args:
+        annotation: Of a key.
+    """
+    choices = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    sections = (choice for choice in choices if isinstance(choice, type) and get_origin(choice) is None)
+    return next((section for section in sections if issubclass(section, BaseModel)), None)
 
 
 def _section_in(annotation: Any) -> type[BaseModel] | None:

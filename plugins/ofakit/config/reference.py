@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from ofakit.config.load import own_section
 from ofakit.config.schema import ExperimentConfig
 
 __all__ = ["reference_page"]
@@ -31,10 +32,11 @@ def _tables(section: type[BaseModel], prefix: str) -> list[str]:
     """A section's table, then those of its own sections."""
     rows, below = [], []
     for name, field in section.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel) and inner.model_config.get("extra") == "forbid":
+        inner = own_section(field.annotation)
+        closed = inner is not None and inner.model_config.get("extra") == "forbid"
+        if inner is not None and closed:
             below += _tables(inner, f"{prefix}{name}.")
-        else:
+        if not closed or field.default is None:
             rows.append(f"| `{prefix}{name}` | {_default(field)} | {_about(field)} |\n")
     title = prefix.rstrip(".") or "the experiment"
     about = (section.__doc__ or "").strip().splitlines()[0]

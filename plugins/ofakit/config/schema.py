@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
+from ofakit.config.backbone import BackboneSection
 from ofakit.config.component import Component
 from ofakit.config.generation import GenerationSettings
 from ofakit.config.origin import Origin
@@ -54,6 +55,12 @@ class ModelSection(Section):
     config: dict[str, Any] = Field(default_factory=dict, description="keys of the OFA configuration to override")
     language: Literal["en", "zh"] = "en"
     tokenizer: TokenizerSection = Field(default_factory=TokenizerSection)
+    backbone: BackboneSection | None = Field(None, description="a network of timm as eye; null: OFA's own ResNet")
+    word_embeddings: str | None = Field(
+        None,
+        description="start the rows of words from those of this text encoder, a directory or hub id, where the model "
+        "has no path",
+    )
     allow_partial: bool = Field(False, description="accept a checkpoint with missing or unexpected weights")
 
 
@@ -105,7 +112,16 @@ class PreprocessorSection(Section):
     max_image_size: int | None = Field(
         None, description="side in pixels before the random crop of training; null: no crop"
     )
-    mean_std: Literal["half", "imagenet"] = Field("half", description="image normalisation")
+    crops: int | None = Field(
+        None,
+        ge=1,
+        le=9,
+        description="cuts of training that an image has: the centre, then the corners, then the middles of the sides; "
+        "null: any",
+    )
+    mean_std: Literal["half", "imagenet"] = Field(
+        "half", description="image normalisation; `model.backbone` has its own"
+    )
     horizontal_flip: bool = Field(False, description="flip training images at random")
     max_src_length: int = Field(80, ge=4, description="tokens of the source, bos and eos included")
     max_tgt_length: int = Field(30, ge=2, description="tokens of the caption, eos included")
@@ -272,6 +288,18 @@ class ExperimentConfig(Section):
     qrels: str | None = Field(None, description="for the tool `search`: TREC qrels of the queries")
     run: str | None = Field(None, description="for the tool `search`: where the TREC run is written")
     _origin: Origin = PrivateAttr(default_factory=Origin)
+
+    @model_validator(mode="after")
+    def _kept_features_are_found_again(self) -> ExperimentConfig:
+        backbone, images = self.model.backbone, self.preprocessor
+        cuts_anywhere = images.stored_size > images.patch_image_size and images.crops is None
+        if backbone is not None and backbone.feature_store is not None and cuts_anywhere:
+            raise ValueError(
+                "model.backbone.feature_store keeps what the network makes of each cut of an image, and any cut of "
+                f"{images.patch_image_size} out of {images.stored_size} pixels would fill it without being found "
+                "again; set preprocessor.crops to a few, such as 5, or max_image_size to null"
+            )
+        return self
 
     @property
     def files(self) -> Sequence[Path]:

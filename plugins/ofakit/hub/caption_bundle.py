@@ -36,6 +36,11 @@ class CaptionBundle(ModelBundle, task=CAPTIONING):
         if isinstance(self.model, Model) and not isinstance(self.model, Seq2SeqModel):
             raise UsageError(f"a model of the type {self.model_type!r} writes no captions; choose another model.type")
 
+    @property
+    def mean_std(self) -> str | None:
+        """How images are normalised before the model sees them; None for a model that does so by itself."""
+        return None if self.model.takes_bytes else self.preprocessor.mean_std
+
     def codec(self) -> TextCodec:
         """Texts to ids and back as the model was taught them."""
         return TextCodec(self.tokenizer, self.preprocessor, self.styles)

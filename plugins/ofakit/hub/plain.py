@@ -9,7 +9,7 @@ from ofakit.errors import UsageError
 from ofakit.files import replace_folder
 from ofakit.hub.caption_bundle import CaptionBundle, stock_model_section
 from ofakit.hub.directory import CONFIGURATION
-from ofakit.models.ofa.checkpoints import save_modelscope
+from ofakit.models.ofa.checkpoints import refuse_backbone, save_modelscope
 from ofakit.models.ofa.model import OFAModel
 from ofakit.text.prompts import STYLE_PROMPT, build_prompt
 from ofakit.text.tokenizer import NUM_BINS, NUM_CODES
@@ -26,12 +26,14 @@ def export_plain(bundle: CaptionBundle, folder: str | Path, style: str | None = 
         style: The style that the stock's one prompt asks for; needed where the prompt has a place for one.
 
     Raises:
-        UsageError: The model is no OFA; the styles are new tokens, which the stock tokenizer does not know; the style
-            is not given; or the vocabulary lacks tokens that the stock tokenizer always adds.
+        UsageError: The model is no OFA, or sees through a network of timm; the styles are new tokens, which the stock
+            tokenizer does not know; the style is not given; or the vocabulary lacks tokens that the stock tokenizer
+            always adds.
     """
     model = bundle.model
     if not isinstance(model, OFAModel):
         raise UsageError(f"the stock code knows OFA alone, found a model of the type {bundle.model_type!r}")
+    refuse_backbone(model.config, "as plain")
     _refuse_small_vocabulary(bundle)
     prompt = bundle.preprocessor.prompt
     if bundle.styles is not None and bundle.styles.mode == "new":

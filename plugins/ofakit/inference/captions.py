@@ -57,7 +57,7 @@ def write_captions(
     Returns:
         For each image its captions, best first; none where the model gave NaN.
     """
-    inputs = move_batch(batch, model.output_embedding.device, bundle.preprocessor.mean_std)
+    inputs = move_batch(batch, model.output_embedding.device, bundle.mean_std)
     how = {name: value for name, value in settings.items() if name != "rerank"}
     wanted = how.get("num_return_sequences", 1)
     if reranker is not None:

@@ -69,7 +69,7 @@ class ImageTextMatcher:
             kept.append(rows)
         if not samples:
             return
-        inputs = move_batch(self.collate(samples), self.bundle.model.device, self.bundle.preprocessor.mean_std)
+        inputs = move_batch(self.collate(samples), self.bundle.model.device, self.bundle.mean_std)
         texts = [[pairs[row][1] for row in rows] for rows in kept]
         found = self.reranker(self.bundle.model, inputs, [None] * len(kept), texts)
         for rows, of_image in zip(kept, found, strict=True):

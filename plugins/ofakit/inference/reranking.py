@@ -136,7 +136,7 @@ def rerank(
     ranked = []
     for image, style, captions in zip(images, styles, hypotheses, strict=True):
         batch = collate([preprocessor({"image": image, "style": style})])
-        inputs = move_batch(batch, bundle.model.device, bundle.preprocessor.mean_std)
+        inputs = move_batch(batch, bundle.model.device, bundle.mean_std)
         (found,) = reranker(bundle.model, inputs, [style], [captions])
         ranked.append(sorted(zip(captions, found, strict=True), key=lambda pair: -pair[1]))
     return ranked

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.models.generation.protocol import SpecialTokens, Stepper
+from ofakit.models.pixels import PixelNorm
 from ofakit.models.precision import dtype_named
 
 __all__ = ["EncoderOutput", "Model", "Seq2SeqModel"]
@@ -45,9 +46,14 @@ class Model(nn.Module, ABC):
     """A model that can be trained and used for inference."""
 
     @property
+    def pixel_norm(self) -> PixelNorm | None:
+        """What it normalises images by, which it then takes as bytes; None: it takes normalised floats."""
+        return None
+
+    @property
     def takes_bytes(self) -> bool:
-        """Whether it normalises images by itself, so that it takes them as bytes."""
-        return False
+        """Whether it normalises images by itself."""
+        return self.pixel_norm is not None
 
     @property
     def device(self) -> torch.device:

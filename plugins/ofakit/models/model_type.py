@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ofakit.config.schema import ModelSection
+from ofakit.errors import UsageError
 from ofakit.models.base import Model
 
 __all__ = ["ModelType"]
@@ -62,6 +63,19 @@ class ModelType(ABC):
         Raises:
             UsageError: A file is missing, or the weights do not fit.
         """
+
+    def train_as(self, model: Model, section: ModelSection) -> None:
+        """Let a model be trained as a section says; whether it was built or read from a directory.
+
+        Args:
+            model: Changed in place.
+            section: The section `model`: of its `backbone` what is no part of the network.
+
+        Raises:
+            UsageError: The section asks for what such models have not, or for another network than the model's.
+        """
+        if section.backbone is not None:
+            raise UsageError(f"a model of the type {section.type!r} takes no model.backbone; leave it out", "backbone")
 
     @abstractmethod
     def read_tokenizer(self, folder: str | Path) -> Any:

@@ -9,6 +9,7 @@ import torch
 
 from ofakit.errors import UsageError
 from ofakit.hub import CaptionBundle, load_bundle, resolve_model
+from ofakit.models.pixels import MEAN_STD
 from ofakit.preprocessors.caption import CaptionPreprocessor
 
 __all__ = ["find_teacher", "load_teacher", "refuse_other_inputs", "refuse_other_vocabulary"]
@@ -94,12 +95,7 @@ def refuse_other_inputs(
     Raises:
         UsageError: A prompt or the normalisation differs, or the images are too large for the teacher.
     """
-    ours, theirs = student.preprocessor, teacher.preprocessor
-    if ours.mean_std != theirs.mean_std:
-        raise UsageError(
-            f"expected images normalised as the teacher in {path} knows them, {theirs.mean_std!r}, found "
-            f"{ours.mean_std!r}; set preprocessor.mean_std to {theirs.mean_std!r}"
-        )
+    _refuse_other_normalisation(student, teacher, path)
     pair = [CaptionPreprocessor(b.tokenizer, b.styles, "eval", b.preprocessor) for b in (student, teacher)]
     for style in dict.fromkeys(styles):
         own, other = (preprocessor.source(style) for preprocessor in pair)
@@ -109,7 +105,25 @@ def refuse_other_inputs(
                 f"expected the prompt for the style {style!r} that the teacher in {path} was taught, {known!r}, found "
                 f"{asked!r}; give both the same style.names, style.mode and preprocessor.prompt"
             )
-    _refuse_large_images(teacher, path, ours.patch_image_size)
+    _refuse_large_images(teacher, path, student.preprocessor.patch_image_size)
+
+
+def _refuse_other_normalisation(student: CaptionBundle, teacher: CaptionBundle, path: Path) -> None:
+    """See that the teacher gets images as it knows them; bytes can be normalised for it whatever it wants."""
+    ours, theirs = student.mean_std, teacher.mean_std
+    if ours is None or ours == theirs:
+        return
+    if theirs is not None:
+        raise UsageError(
+            f"expected images normalised as the teacher in {path} knows them, {theirs!r}, found {ours!r}; set "
+            f"preprocessor.mean_std to {theirs!r}"
+        )
+    pixels, own = teacher.model.pixel_norm, torch.tensor(MEAN_STD[ours]).flatten()
+    if pixels is not None and not torch.equal(torch.cat([pixels.mean.flatten(), pixels.std.flatten()]).cpu(), own):
+        raise UsageError(
+            f"the teacher in {path} normalises images by itself, otherwise than the student's {ours!r}; set "
+            "preprocessor.mean_std to the teacher's model.backbone.mean_std, or give the student a model.backbone, too"
+        )
 
 
 def _refuse_large_images(teacher: CaptionBundle, path: Path, side: int) -> None:

@@ -29,6 +29,7 @@ from ofakit.objectives._projection import project, projected_loss, target_places
 from ofakit.objectives._teacher import find_teacher, load_teacher, refuse_other_inputs, refuse_other_vocabulary
 from ofakit.objectives.base import Objective
 from ofakit.objectives.cross_entropy import target_states
+from ofakit.preprocessors.batches import move_batch
 
 __all__ = ["TokenDistillation", "distillation_loss"]
 
@@ -51,6 +52,7 @@ class TokenDistillation(Objective):
         self.path = find_teacher("token_distillation", teacher)
         self.temperature, self.pad_token_id = temperature, pad_token_id
         self.teacher: Any = None
+        self.mean_std: str | None = None
 
     def prepare(self, examples: Sequence[Any], bundle: Any, work_dir: Path) -> None:
         """Load the teacher and see that it understands what the student is given.
@@ -66,7 +68,7 @@ class TokenDistillation(Objective):
         teacher = load_teacher(self.path, bundle.model.output_embedding.device)
         refuse_other_vocabulary(bundle, teacher, self.path)
         refuse_other_inputs(bundle, teacher, self.path, (example.style for example in examples))
-        self.teacher = teacher.model
+        self.teacher, self.mean_std = teacher.model, teacher.mean_std
 
     def normalizer(self, batch: Mapping[str, Tensor]) -> int:
         """The number of target tokens.
@@ -83,7 +85,7 @@ class TokenDistillation(Objective):
 
         Args:
             model: The student.
-            batch: `input_ids`, `decoder_input_ids`, `target`, and with images `patch_images` (floats), `patch_masks`;
+            batch: `input_ids`, `decoder_input_ids`, `target`, and with images `patch_images`, `patch_masks`;
                 `patch_features`, what a frozen backbone of the student made of them, are for the student alone.
             normalizer: Target tokens of all micro-batches and processes that make one update.
             step: Not used.
@@ -96,6 +98,7 @@ class TokenDistillation(Objective):
         hidden = target_states(model, batch)[there]
         with torch.no_grad():
             pixels = {name: value for name, value in batch.items() if name != "patch_features"}
+            pixels = move_batch(pixels, hidden.device, self.mean_std)
             taught = target_states(self.teacher, pixels)[there]
         loss, agreement = distillation_loss(
             hidden,

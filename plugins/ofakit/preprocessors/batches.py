@@ -12,17 +12,20 @@ from ofakit.preprocessors.image import normalize
 __all__ = ["move_batch"]
 
 
-def move_batch(batch: Mapping[str, Any], device: torch.device | str, mean_std: str = "half") -> dict[str, Any]:
+def move_batch(batch: Mapping[str, Any], device: torch.device | str, mean_std: str | None = "half") -> dict[str, Any]:
     """A batch on the device, its images as normalised floats.
 
     Args:
         batch: As made by a collator, with images or without; dicts in it are moved with what they hold.
         device: Where the model is.
-        mean_std: "half" or "imagenet".
+        mean_std: "half" or "imagenet"; None: the model normalises by itself, and images stay bytes.
     """
     moved = {name: _moved(value, device) for name, value in batch.items() if name != "patch_images"}
-    if "patch_images" in batch:
-        moved["patch_images"] = normalize(batch["patch_images"], mean_std, device=device)
+    images = batch.get("patch_images")
+    if images is not None:
+        moved["patch_images"] = (
+            _moved(images, device) if mean_std is None else normalize(images, mean_std, device=device)
+        )
     return moved
 
 

@@ -38,8 +38,8 @@ WITH_IMAGE, WITHOUT_IMAGE = torch.tensor(True), torch.tensor(False)
 class CaptionPreprocessor:
     """Example → tensors; picklable.
 
-    Training with `max_image_size` cuts a random square out of each image and may flip it. Otherwise the cut is the
-    centre, so evaluation gives the same numbers every time.
+    Training with `max_image_size` cuts a random square, or one of `crops`, out of each image and may flip it. Otherwise
+    the cut is the centre, so evaluation gives the same numbers every time.
 
     Args:
         tokenizer: Of the model.
@@ -144,7 +144,8 @@ class CaptionPreprocessor:
         size = self.section.patch_image_size
         if self.mode != "train":
             return crop_and_flip(pixels, size)
-        return crop_and_flip(pixels, size, rng or np.random.default_rng(), self.section.horizontal_flip)
+        rng = rng or np.random.default_rng()
+        return crop_and_flip(pixels, size, rng, self.section.horizontal_flip, self.section.crops)
 
     def _no_image(self) -> torch.Tensor:
         size = self.section.patch_image_size

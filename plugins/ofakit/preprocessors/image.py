@@ -14,9 +14,16 @@ from ofakit.models.pixels import MEAN_STD
 
 __all__ = ["MEAN_STD", "crop_and_flip", "normalize"]
 
+PLACES = ((1, 1), (0, 0), (0, 2), (2, 0), (2, 2), (0, 1), (1, 0), (1, 2), (2, 1))
+"""Cuts of an image, in halves of the room that there is downwards and to the right."""
+
 
 def crop_and_flip(
-    pixels: np.ndarray, size: int, rng: np.random.Generator | None = None, flip: bool = False
+    pixels: np.ndarray,
+    size: int,
+    rng: np.random.Generator | None = None,
+    flip: bool = False,
+    crops: int | None = None,
 ) -> torch.Tensor:
     """Cut a square out of an image.
 
@@ -25,6 +32,7 @@ def crop_and_flip(
         size: Pixels a side of the cut.
         rng: Chooses where to cut, and whether to flip; None cuts the centre.
         flip: Mirror every second image, left to right; needs `rng`.
+        crops: Among how many cuts `rng` chooses: the centre, the corners, the middles of the sides; None: any.
 
     Returns:
         (3, size, size) uint8, a view of a (size, size, 3) copy: reordering the colours is left to the device.
@@ -35,10 +43,14 @@ def crop_and_flip(
     height, width = pixels.shape[:2]
     if height < size or width < size:
         raise UsageError(f"cannot cut {size} x {size} pixels out of an image of {width} x {height}")
+    tall, wide = height - size, width - size
     if rng is None:
-        top, left = (height - size) // 2, (width - size) // 2
+        top, left = tall // 2, wide // 2
+    elif crops is None:
+        top, left = int(rng.integers(tall + 1)), int(rng.integers(wide + 1))
     else:
-        top, left = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
+        down, right = PLACES[int(rng.integers(crops))]
+        top, left = tall * down // 2, wide * right // 2
     cut = pixels[top : top + size, left : left + size]
     if flip and rng is not None and rng.random() < 0.5:
         cut = cut[:, ::-1]

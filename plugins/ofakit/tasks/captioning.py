@@ -80,6 +80,8 @@ class Captioning(Task[CaptionBundle]):
             bundle = CaptionBundle(
                 model, tokenizer, None, config.preprocessor, config.generation, model_type=model_type
             )
+        with config.naming_the_file("model"):
+            MODELS.build({"type": bundle.model_type}).train_as(bundle.model, section)
         if bundle.styles is None:
             bundle.styles = choose_styles(config, examples)
         if bundle.styles is not None:
@@ -155,7 +157,7 @@ class Captioning(Task[CaptionBundle]):
             batch: From the collator.
             device: Where the model is.
         """
-        return move_batch(batch, device, bundle.preprocessor.mean_std)
+        return move_batch(batch, device, bundle.mean_std)
 
     def evaluate(
         self, bundle: CaptionBundle, examples: Sequence[Example], loading: EvaluationLoading

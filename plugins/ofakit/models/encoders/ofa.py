@@ -169,7 +169,7 @@ class OFAEncoder(Encoder):
             empty = torch.tensor([config.bos_token_id, config.eos_token_id], device=inputs["images"].device)
             read["input_ids"] = empty.repeat(len(inputs["images"]), 1)
         if "image" in modalities:
-            read["patch_images"] = self.pixels(inputs["images"])
+            read["patch_images"] = inputs["images"] if self.network.takes_bytes else self.pixels(inputs["images"])
             read["patch_masks"] = inputs["image_mask"]
         return read
 

@@ -34,6 +34,7 @@ __all__ = [
     "config_of",
     "load_checkpoint",
     "load_state_dict_file",
+    "refuse_backbone",
     "save_fairseq",
     "save_huggingface",
     "save_modelscope",
@@ -68,6 +69,23 @@ class StockModel(Protocol):
             state_dict: By stock names.
         """
         ...
+
+
+def refuse_backbone(config: OFAConfig, target: str) -> None:
+    """See that the stock code knows the eye of a model.
+
+    Args:
+        config: The model's.
+        target: What is to be written, for the message.
+
+    Raises:
+        UsageError: It is a network of timm.
+    """
+    if config.backbone is not None:
+        raise UsageError(
+            f"a model that sees through timm's {config.backbone['name']} cannot be written {target}, whose code knows "
+            "OFA's own ResNet alone; use --to ofakit"
+        )
 
 
 def load_state_dict_file(path: str | Path) -> dict[str, Tensor]:
@@ -142,7 +160,9 @@ def save_huggingface(model: StockModel, directory: str | Path) -> None:
 
     Raises:
         SaveError: The disk is full or permission is missing; old weights are intact.
+        UsageError: The stock code does not know the model's eye.
     """
+    refuse_backbone(model.config, "for Hugging Face")
     model.config.save_pretrained(directory)
     weights = {name: value.detach().cpu().clone() for name, value in model.stock_state_dict().items()}
     weights = {name: value.contiguous() for name, value in weights.items()}
@@ -173,7 +193,9 @@ def save_fairseq(model: StockModel, path: str | Path) -> None:
 
     Raises:
         SaveError: The disk is full or permission is missing; an old file is intact.
+        UsageError: fairseq does not know the model's eye.
     """
+    refuse_backbone(model.config, "for fairseq")
     _save(fairseq_checkpoint(_on_cpu(model.stock_state_dict()), model.config), Path(path))
 
 

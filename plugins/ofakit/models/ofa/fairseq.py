@@ -149,6 +149,8 @@ def config_from_weights(weights: Mapping[str, Tensor], **settings: Any) -> OFACo
         UsageError: These are not the weights of an OFA model.
     """
     shapes = {name: tuple(value.shape) for name, value in weights.items()}
+    if any(name.startswith("encoder.embed_images.network.") for name in shapes):
+        raise UsageError("these weights are of an OFA with a network of timm, which only a model directory names")
     try:
         keys = _sizes(shapes)
     except KeyError as error:

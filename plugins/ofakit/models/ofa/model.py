@@ -30,6 +30,7 @@ from ofakit.models.ofa.layers import initialize
 from ofakit.models.ofa.packing import PackedLinear, speed_up
 from ofakit.models.ofa.positions import MAX_POSITIONS, stock_image_table, token_buckets
 from ofakit.models.ofa.timm_backbone import TimmBackbone
+from ofakit.models.pixels import PixelNorm
 from ofakit.models.precision import dtype_named
 
 __all__ = ["OFAModel", "OFAOutput", "freeze", "prepare_for_inference"]
@@ -82,9 +83,10 @@ class OFAModel(Seq2SeqModel):
             self.encoder.embed_images.load_state_dict(load_state_dict_file(config.resnet_model_path))
 
     @property
-    def takes_bytes(self) -> bool:
-        """Whether images go through a network of timm, which normalises them by itself."""
-        return isinstance(self.encoder.embed_images, TimmBackbone)
+    def pixel_norm(self) -> PixelNorm | None:
+        """That of a network of timm, which normalises images by itself; none for OFA's own ResNet."""
+        eye = self.encoder.embed_images
+        return eye.pixels if isinstance(eye, TimmBackbone) else None
 
     @property
     def output_embedding(self) -> Tensor:

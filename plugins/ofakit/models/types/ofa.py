@@ -3,6 +3,8 @@
 {"model": {"type": "ofa", "size": "base", "tokenizer": {"path": "DIR"}}}
 {"model": {"type": "ofa", "path": "ofa_base.pt", "config": {"dropout": 0.0}, "tokenizer": {"path": "DIR"}}}
 {"model": {"type": "ofa", "size": "tiny", "tokenizer": {"train_vocab_size": 4000}}}
+{"model": {"type": "ofa", "size": "tiny", "tokenizer": {"train_vocab_size": 4000},
+           "backbone": {"name": "tf_efficientnet_lite2", "weights": "FILE", "frozen": true}}}
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ofakit.config.backbone import BackboneSection
 from ofakit.config.schema import ModelSection
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.models.base import Model
@@ -19,6 +22,8 @@ from ofakit.models.model_type import ModelType
 from ofakit.models.ofa.checkpoints import config_of, load_checkpoint
 from ofakit.models.ofa.configuration import OFAConfig
 from ofakit.models.ofa.model import OFAModel
+from ofakit.models.ofa.timm_backbone import TimmBackbone
+from ofakit.models.timm_network import load_weights
 from ofakit.text.tokenizer import OFATokenizer
 from ofakit.text.training import train_tokenizer
 
@@ -63,9 +68,11 @@ class OFA(ModelType):
                 elsewhere in others.
 
         Raises:
-            UsageError: A key of `section.config` is none of OFA's or out of its range, or the file does not fit.
+            UsageError: A key of `section.config` is none of OFA's or out of its range, or a file does not fit.
         """
         model = OFAModel(_network(section, tokenizer))
+        if section.backbone is not None:
+            load_weights(_eye(model, section.backbone).network, section.backbone)
         if section.path is not None:
             load_checkpoint(model, section.path, allow_partial=section.allow_partial)
         return model
@@ -81,6 +88,25 @@ class OFA(ModelType):
             UsageError: A file is missing, or the weights do not fit.
         """
         return OFAModel.from_pretrained(folder, allow_partial=allow_partial), self.read_tokenizer(folder)
+
+    def train_as(self, model: Model, section: ModelSection) -> None:
+        """Freeze the network of timm, let its batch norms rest and keep its features, as the section says.
+
+        Args:
+            model: An `OFAModel`; changed in place.
+            section: The section `model`.
+
+        Raises:
+            UsageError: The model's eye is another than the section's.
+        """
+        wanted = section.backbone
+        if wanted is None:
+            return
+        eye = _eye(model, wanted)
+        eye.norms_rest = wanted.frozen_norms
+        eye.keep_features(wanted)
+        if wanted.frozen:
+            model.freeze(["visual"])
 
     def read_tokenizer(self, folder: str | Path) -> OFATokenizer:
         """The tokenizer of a directory.
@@ -106,6 +132,18 @@ class OFA(ModelType):
         return load_checkpoint(model, path, allow_partial=allow_partial)
 
 
+def _eye(model: Any, section: BackboneSection) -> TimmBackbone:
+    """The network of timm of a model, which must be that of a section."""
+    eye = model.encoder.embed_images
+    found = eye.section.network() if isinstance(eye, TimmBackbone) else "OFA's own ResNet" if eye else "none"
+    if not isinstance(eye, TimmBackbone) or found != section.network():
+        raise UsageError(
+            f"model.backbone: expected the eye that the model has, {found}, found {section.network()}; a model that is "
+            "read keeps its own, so name the same keys, or leave model.backbone out"
+        )
+    return eye
+
+
 def _network(section: ModelSection, tokenizer: OFATokenizer) -> OFAConfig:
     """The network's configuration: that of a file or a released size, with the overrides on top."""
     known = [field.name for field in dataclasses.fields(OFAConfig)]
@@ -115,6 +153,8 @@ def _network(section: ModelSection, tokenizer: OFATokenizer) -> OFAConfig:
     bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
     keys: dict[str, Any] = {"bos_token_id": bos, "decoder_start_token_id": bos, "pad_token_id": tokenizer.pad_token_id}
     keys |= {"eos_token_id": eos, "forced_eos_token_id": eos}
+    if section.backbone is not None:
+        keys["backbone"] = section.backbone.network()
     if section.path is not None:
         return config_of(section.path).replace(**{**keys, **section.config})
     return OFAConfig.from_size(section.size, **{"vocab_size": len(tokenizer), **keys, **section.config})
