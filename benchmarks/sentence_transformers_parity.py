@@ -45,6 +45,7 @@ def theirs(model: Any, config: Any, base: Sequence[Any], queries: Sequence[Any])
 def ours(bundle: Any, config: Any, base: Any, queries: Sequence[Any]) -> tuple[Run, np.ndarray]:
     """Likewise of this project."""
     searcher = Dense(metric="cosine")
+    bundle.retrieval = config.retrieval
     searcher.prepare(base, SearchContext(config.retrieval, bundle))
     return searcher.search(queries, config.retrieval.depth), searcher.index.vectors
 

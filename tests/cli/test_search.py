@@ -104,3 +104,26 @@ def test_bad_usage_is_told(files, capsys, run, tmp_path):
     assert "train and evaluate first, which fits" in searched(capsys, BM25, **of_files(files), **joined)
     assert "no model to score" in searched(capsys, run, work_dir=tmp_path / "nowhere")
     assert "it is a folder" in searched(capsys, BM25, **of_files(files, run=files))
+
+
+TITLED = [{"id": "p0", "title": "star", "text": "red flag"}, {"id": "p1", "title": "blue", "text": "star flag"}]
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize(("separator", "first"), [("null", "p1"), (" ", "p0")])
+def test_titles_reach_words_and_vectors_alike(files, capsys, shared, separator, first, own):
+    encoder = str(shared / "golden" / "retrieval" / "tiny_bert" / "sentence_transformer")
+    (files / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in TITLED))
+    (files / "queries.jsonl").write_text(
+        json.dumps({"id": "q0", "text": "star flag" if separator == "null" else "star red flag"})
+    )
+    dense = {"type": "dense", **({"encoder": encoder} if own else {})}
+    values = {
+        "extends": str(BM25), "model": {"type": "retriever", "path": encoder}, "work_dir": str(files / "run"),
+        "retrieval": {"searchers": {"bm25": {"type": "bm25"}, "dense": dense}, "fusion": {"method": "none"}},
+    }  # fmt: skip
+    (files / "conf.json").write_text(json.dumps(values))
+    more = {"retrieval.title_separator": separator}
+    searched(capsys, files / "conf.json", "--runs", files / "runs", "--device", "cpu", **of_files(files), **more)
+    found = Run.read(files / "runs" / "dense.trec")
+    assert found["q0"][first] == pytest.approx(1, abs=1e-5)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ofakit.config import ExperimentConfig
+    from ofakit.hub import RetrievalBundle
 
 __all__ = [
     "add_config_arguments",
@@ -35,6 +36,7 @@ __all__ = [
     "print_json",
     "program",
     "reader_of",
+    "retriever_of",
     "run_tool",
     "tool_parser",
 ]
@@ -101,6 +103,23 @@ def model_to_score(config: ExperimentConfig, checkpoint: str | None) -> str | No
     if found is not None and found.name != "best":
         print(f"no best model was chosen in {config.work_dir}: scoring the last one, {found}", file=sys.stderr)
     return None if found is None else str(found)
+
+
+def retriever_of(config: ExperimentConfig, checkpoint: str | None = None) -> RetrievalBundle:
+    """The retriever of an experiment, searching as the configuration says and, where it does not, as it was trained to.
+
+    Args:
+        config: The experiment; what it searches and how is then also in its `retrieval`.
+        checkpoint: A directory instead of the best model, or None.
+
+    Raises:
+        UsageError: There is no model, or it is no retriever.
+    """
+    from ofakit.hub import load_retriever
+
+    bundle = load_retriever(model_to_score(config, checkpoint) or str(config.model.path), config.model.allow_partial)
+    config.retrieval = bundle.retrieval = config.retrieval.over(bundle.retrieval)
+    return bundle
 
 
 def reader_of(config: ExperimentConfig) -> Any:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ofakit.cli._common import add_config_arguments, model_to_score, positive, run_tool, tool_parser
+from ofakit.cli._common import add_config_arguments, positive, retriever_of, run_tool, tool_parser
 from ofakit.cli._shards import add_launcher_arguments, encode_in_shards, wants_launcher
 from ofakit.errors import UsageError
 
@@ -133,15 +133,11 @@ def _items(args: argparse.Namespace, config: ExperimentConfig | None) -> Sequenc
 
 def _bundle(args: argparse.Namespace, config: ExperimentConfig | None) -> RetrievalBundle:
     """What encodes: a directory, or the experiment's model."""
+    if config is not None:
+        return retriever_of(config, args.encoder)
     from ofakit.hub import load_retriever
 
-    if args.encoder is not None or config is None:
-        bundle = load_retriever(args.encoder)
-    else:
-        bundle = load_retriever(model_to_score(config, None) or str(config.model.path))
-    if config is not None:
-        bundle.retrieval = config.retrieval
-    return bundle
+    return load_retriever(args.encoder)
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:

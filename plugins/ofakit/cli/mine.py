@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ofakit.cli._common import add_config_arguments, model_to_score, output_file, reader_of, run_tool, tool_parser
+from ofakit.cli._common import add_config_arguments, output_file, reader_of, retriever_of, run_tool, tool_parser
 from ofakit.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -227,11 +227,9 @@ def _searched(args: argparse.Namespace, data: _Data, processes: Processes | None
             raise UsageError(f"--searcher: there is no {name!r}: {did_you_mean(name, section.searchers)}")
         searcher = SEARCHERS.build(section.searchers[name].model_dump())
         if searcher.learns and bundle is None:
-            from ofakit.hub import load_retriever
-
-            bundle = load_retriever(model_to_score(data.config, args.checkpoint) or str(data.config.model.path))
+            bundle = retriever_of(data.config, args.checkpoint)
         searcher.take({} if bundle is None else bundle.fitted.get(name, {}))
-        searcher.prepare(data.base, SearchContext(section, bundle, processes))
+        searcher.prepare(data.base, SearchContext(data.config.retrieval, bundle, processes))
         runs[name] = searcher.search(data.queries, int(args.ranks.partition("-")[2]))
     return runs
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ofakit.cli._common import add_config_arguments, model_to_score, output_file, run_tool, tool_parser
+from ofakit.cli._common import add_config_arguments, output_file, retriever_of, run_tool, tool_parser
 from ofakit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -99,9 +99,7 @@ def _bundle(config: ExperimentConfig, checkpoint: str | None) -> RetrievalBundle
     specs = [component.model_dump() for component in config.retrieval.searchers.values()]
     if checkpoint is None and not any(spec["type"] == "dense" and not spec.get("encoder") for spec in specs):
         return None
-    from ofakit.hub import load_retriever
-
-    return load_retriever(model_to_score(config, checkpoint) or str(config.model.path))
+    return retriever_of(config, checkpoint)
 
 
 def _scores(

@@ -94,6 +94,14 @@ class RetrievalSection(_Section):
         default=["map", "mrr@100", "p@1", "p@20", "hit@20", "ndcg@10"], description="scores of ofakit/scores/ranking.py"
     )
 
+    def over(self, other: RetrievalSection) -> RetrievalSection:
+        """These settings, and where they leave something open those of another section.
+
+        Args:
+            other: Such as what a retriever was trained with.
+        """
+        return RetrievalSection(**{**other.model_dump(), **self.model_dump(exclude_unset=True)})
+
     @model_validator(mode="after")
     def _metrics_that_pooled_relevance_has(self) -> RetrievalSection:
         """Of the usual scores those that do not need to know all that is relevant."""

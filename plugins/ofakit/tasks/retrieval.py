@@ -15,7 +15,6 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ofakit.config.retrieval import RetrievalSection
 from ofakit.config.schema import ExperimentConfig
 from ofakit.data import BadExamples
 from ofakit.data.base_folder import base_of
@@ -108,8 +107,7 @@ class Retrieval(Task[RetrievalBundle]):
         section = config.model if path is None else config.model.model_copy(update={"path": path})
         if section.path is not None and not section.path.endswith((".bin", ".safetensors", ".pt")):
             bundle = load_retriever(section.path, allow_partial=section.allow_partial)
-            said = {**bundle.retrieval.model_dump(), **config.retrieval.model_dump(exclude_unset=True)}
-            bundle.retrieval = RetrievalSection(**said)
+            bundle.retrieval = config.retrieval.over(bundle.retrieval)
             return bundle
         model_type = section.type or self.usual_model
         kind = MODELS.build({"type": model_type})

@@ -82,6 +82,8 @@ class Dense(Searcher):
                 sides' vectors differ in width.
         """
         bundle = self.bundle or context.bundle
+        if self.bundle is not None:
+            self.bundle.retrieval = self.bundle.retrieval.over(context.section)
         if bundle is None:
             raise UsageError("a dense searcher needs a retriever: give it an encoder, or train one", "encoder")
         device = None if context.processes is None else str(context.processes.device)
