@@ -14,6 +14,7 @@ from ofakit.hub import load_bundle, load_retriever
 from ofakit.retrieval.run import Run
 from ofakit.tasks.retrieval import Retrieval
 from ofakit.trainers import Trainer
+from ofakit.trainers.named_objectives import build_objectives
 from ofakit.trainers.state import latest_snapshot
 
 from tests.models.encoders.kinds import SMALL_TIMM
@@ -225,11 +226,12 @@ from pathlib import Path
 import torch
 from ofakit.config import parse_config
 from ofakit.trainers import Trainer
+from ofakit.trainers.named_objectives import build_objectives
 from tests.two_processes import plain_updater, update_gradients
 
 folder = Path(sys.argv[1])
 trainer = Trainer(experiment=parse_config(json.loads((folder / "conf.json").read_text())), device="cpu")
-objectives, weights = trainer._build_objectives()
+objectives, weights = build_objectives(trainer.experiment, trainer.bundle)
 trainer.loading.prepare_training(trainer.examples["train"], objectives)
 trainer._prepare_objectives(objectives, resumed=False)
 updater = plain_updater(trainer.model.train(), objectives, weights, trainer.processes)
@@ -250,7 +252,7 @@ def test_two_processes_give_the_gradients_and_scores_of_one(scenes, tmp_path):
     two = [torch.load(tmp_path / f"gradients_{rank}.pt") for rank in range(2)]
     config.work_dir, config.train.dataloader.batch_size_per_gpu = str(tmp_path / "one"), 12
     trainer = Trainer(experiment=config, device="cpu")
-    objectives, factors = trainer._build_objectives()
+    objectives, factors = build_objectives(trainer.experiment, trainer.bundle)
     trainer.loading.prepare_training(trainer.examples["train"], objectives)
     trainer._prepare_objectives(objectives, resumed=False)
     updater = plain_updater(trainer.model.train(), objectives, factors, ONE)

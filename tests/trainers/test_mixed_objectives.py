@@ -73,20 +73,3 @@ def test_two_of_one_type_are_logged_under_their_names(experiment):
     assert logs["smooth/loss"] > logs["cross_entropy/loss"] > 0
     assert logs["loss"] == pytest.approx(0.5 * logs["smooth/loss"] + logs["cross_entropy/loss"], rel=1e-6)
     assert trainer.bundle.objectives == ("cross_entropy",)
-
-
-@pytest.mark.parametrize(
-    ("objectives", "message"),
-    [
-        ([{"type": "cross_entropy"}] * 2, "two objectives are called 'cross_entropy'.*a name of its own"),
-        ([NAMED[0]] * 2, "two objectives are called 'smooth'"),
-        ([{"type": "cross_entropy"}, {"type": "mlm", "name": "cross_entropy"}], "two objectives are called"),
-        ([{"type": "mlm", "name": "masked"}], "'mlm' adds to each example.*leave out its name, 'masked'"),
-        ([{"type": "cross_entropy", "name": "a/b"}], "a name without '/'"),
-        ([{"type": "cross_entropy", "name": ""}], "a name without '/'"),
-        ([{"type": "cross_entropy", "name": 3}], "'name' of objective 'cross_entropy': expected str, found 3"),
-    ],
-)
-def test_names_that_do_not_tell_apart_are_refused(experiment, objectives, message):
-    with pytest.raises(UsageError, match=message):
-        trained(experiment(objectives=objectives))

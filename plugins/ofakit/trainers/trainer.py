@@ -27,12 +27,10 @@ from modelscope.utils.constant import ModeKeys, TrainerStages
 
 from ofakit.config import ExperimentConfig
 from ofakit.config.component import Component
-from ofakit.config.values import checked_value
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.files import replace_folder, write_text
 from ofakit.hooks.building import build_hooks
 from ofakit.hub import ModelBundle, save_bundle
-from ofakit.objectives import OBJECTIVES
 from ofakit.objectives.base import Objective
 from ofakit.processes import join_processes
 from ofakit.tasks import TASKS
@@ -41,6 +39,7 @@ from ofakit.trainers.experiment import read_experiment
 from ofakit.trainers.hooked_trainer import HookedTrainer
 from ofakit.trainers.host_memory import keep_freed_memory
 from ofakit.trainers.loading import Loading
+from ofakit.trainers.named_objectives import build_objectives
 from ofakit.trainers.optimization import build_optimizer, build_scheduler
 from ofakit.trainers.resume_check import fixed_values, refuse_changes
 from ofakit.trainers.run_directory import alone_in, make_run_directory, move_earlier_run
@@ -201,7 +200,7 @@ class Trainer(HookedTrainer):
         """Train to the end, in a run directory where no other run works."""
         if self.device.type == "cpu":
             keep_freed_memory()
-        objectives, weights = self._build_objectives()
+        objectives, weights = build_objectives(self.experiment, self.bundle)
         self.loading.prepare_training(self.examples["train"], objectives)
         snapshot = Path(checkpoint_path) if checkpoint_path is not None and load_all_state else None
         if snapshot is None:
@@ -218,23 +217,6 @@ class Trainer(HookedTrainer):
             log_to_file(self.logger, Path(self.work_dir) / "train.log")
         self.model.train()
         self.train_loop(self.loading)
-
-    def _build_objectives(self) -> tuple[dict[str, Objective], list[float]]:
-        """What is trained, by its name, and the weight of each."""
-        context = {"pad_token_id": self.bundle.pad_token_id, "bundle": self.bundle}
-        components = self.experiment.objectives or ()
-        objectives: dict[str, Objective] = {}
-        weights = []
-        for number, component in enumerate(components):
-            spec = component.model_dump()
-            with self.experiment.naming_the_file("objectives", number):
-                name = _objective_name(spec, objectives)
-                weights.append(OBJECTIVES.weight(spec))
-                spec.pop("weight", None)
-                objectives[name] = OBJECTIVES.build(spec, **context)
-        learned = [*(self.bundle.objectives or ()), *(component.type for component in components)]
-        self.bundle.objectives = tuple(dict.fromkeys(learned))
-        return objectives, weights
 
     def _prepare_objectives(self, objectives: Mapping[str, Objective], resumed: bool) -> None:
         """Let objectives get ready, once the weights to start with are there."""
@@ -443,22 +425,3 @@ def _with_arguments(
 def _tensors_of(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
     """The moments of an optimizer."""
     return [value for own in optimizer.state.values() for value in own.values() if isinstance(value, torch.Tensor)]
-
-
-def _objective_name(spec: dict[str, Any], taken: Mapping[str, Objective]) -> str:
-    """What an objective is logged under: the `name` taken out of its configuration, or else its type."""
-    name = checked_value(spec.pop("name", spec["type"]), str, "name", f"objective {spec['type']!r}")
-    if name in taken:
-        raise UsageError(
-            f'two objectives are called {name!r}; give one a name of its own: {{"type": "{spec["type"]}", "name": …}}',
-            "name",
-        )
-    if name != spec["type"] and OBJECTIVES.get(spec["type"]).has_view():
-        raise UsageError(
-            f"the objective {spec['type']!r} adds to each example what is found under its type; leave out its name, "
-            f"{name!r}",
-            "name",
-        )
-    if not name or "/" in name:
-        raise UsageError(f"expected a name without '/', found {name!r}", "name")
-    return name

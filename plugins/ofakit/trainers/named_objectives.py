@@ -1,0 +1,67 @@
+"""The objectives of an experiment, by the names under which they are logged.
+
+{"objectives": [{"type": "cross_entropy"}, {"type": "cross_entropy", "name": "smooth", "weight": 0.5}]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ofakit.config import ExperimentConfig
+from ofakit.config.values import checked_value
+from ofakit.errors import UsageError
+from ofakit.hub import ModelBundle
+from ofakit.objectives import OBJECTIVES
+from ofakit.objectives.base import Objective
+
+__all__ = ["build_objectives"]
+
+
+def build_objectives(experiment: ExperimentConfig, bundle: ModelBundle) -> tuple[dict[str, Objective], list[float]]:
+    """What is trained, and how much each objective counts; the bundle notes their types.
+
+    Args:
+        experiment: With its `objectives`.
+        bundle: The model that learns.
+
+    Returns:
+        The objectives by name, in the order of the configuration, and the weight of each.
+
+    Raises:
+        UsageError: An objective is unknown or takes other keys, or a name does not tell it apart; the message names the
+            file.
+    """
+    context = {"pad_token_id": bundle.pad_token_id, "bundle": bundle}
+    components = experiment.objectives or ()
+    objectives: dict[str, Objective] = {}
+    weights = []
+    for number, component in enumerate(components):
+        spec = component.model_dump()
+        with experiment.naming_the_file("objectives", number):
+            name = _name(spec, objectives)
+            weights.append(OBJECTIVES.weight(spec))
+            spec.pop("weight", None)
+            objectives[name] = OBJECTIVES.build(spec, **context)
+    learned = [*(bundle.objectives or ()), *(component.type for component in components)]
+    bundle.objectives = tuple(dict.fromkeys(learned))
+    return objectives, weights
+
+
+def _name(spec: dict[str, Any], taken: Mapping[str, Objective]) -> str:
+    """What an objective is logged under: the `name` taken out of its configuration, or else its type."""
+    name = checked_value(spec.pop("name", spec["type"]), str, "name", f"objective {spec['type']!r}")
+    if name in taken:
+        raise UsageError(
+            f'two objectives are called {name!r}; give one a name of its own: {{"type": "{spec["type"]}", "name": …}}',
+            "name",
+        )
+    if name != spec["type"] and OBJECTIVES.get(spec["type"]).has_view():
+        raise UsageError(
+            f"the objective {spec['type']!r} adds to each example what is found under its type; leave out its name, "
+            f"{name!r}",
+            "name",
+        )
+    if not name or "/" in name:
+        raise UsageError(f"expected a name without '/', found {name!r}", "name")
+    return name
