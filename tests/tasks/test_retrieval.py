@@ -50,6 +50,7 @@ def test_a_run_evaluates_every_searcher_and_their_fusion(run):
         assert set(scores[name]) == {"mrr@100", "p@1", "hit@20"}
         assert len(Run.read(folder / f"val.{name}.run.trec")) == 12 or name == "bm25"
     assert {key: scores[key] for key in scores["fused"]} == scores["fused"]
+    assert set(scores["fitted"]) == {"fused"} and set(scores["fitted"]["fused"]) == {"bm25", "dense"}
     assert Run.read(folder / "val.run.trec")["0004_town"] == Run.read(folder / "val.fused.run.trec")["0004_town"]
     rows = lines_of(folder / "val.predictions.jsonl")
     assert [row["id"] for row in rows] == [query.id for query in run.examples["val"]]
@@ -72,9 +73,10 @@ def test_a_test_split_alone_is_evaluated_with_weights_fitted_on_val_first(scenes
     assert trainer.task.system.needs_fitting
     scores = trainer.evaluate(split="test")
     assert "fused" in scores and not trainer.task.system.needs_fitting
+    assert scores["fitted"] == trainer.task.system.fitted
     unfitted = Trainer(experiment=small_config(tmp_path / "other", scenes, data={"val": None}), device="cpu")
     scores = unfitted.evaluate(split="test")
-    assert "fused" not in scores and {"bm25", "dense"} < set(scores)
+    assert "fused" not in scores and {"bm25", "dense"} < set(scores) and "fitted" not in scores
 
 
 def test_an_epoch_has_every_answerable_question_once(scenes, tmp_path):

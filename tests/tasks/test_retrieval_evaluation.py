@@ -25,8 +25,8 @@ RUNS = {
 }
 
 
-def scored(main="all", metrics=("mrr@100", "p@1")):
-    return score_runs(RUNS, main, QUERIES, BASE, RetrievalSection(metrics=list(metrics)))
+def scored(main="all", metrics=("mrr@100", "p@1"), **more):
+    return score_runs(RUNS, main, QUERIES, BASE, RetrievalSection(metrics=list(metrics)), **more)
 
 
 def test_the_main_run_stands_at_the_top_and_every_run_under_its_name():
@@ -43,6 +43,17 @@ def test_questions_that_nothing_answers_are_counted_and_told_of(caplog):
     assert (scores["queries"], scores["without_relevant"]) == (3, 1)
     (warning,) = [r.getMessage() for r in caplog.records if "without a relevant passage, which count 0" in r.message]
     assert "1 ('3')" in warning
+
+
+def test_what_was_fitted_stands_beside_the_scores_and_only_then(tmp_path):
+    fitted = {"fused": {"words": 0.25, "all": 0.75}, "words": {"k1": 1.2, "b": 0.4}}
+    evaluation = scored(fitted=fitted)
+    assert evaluation.scores["fitted"] == fitted and evaluation.scores["fitted"] is not fitted
+    evaluation.write(tmp_path, "test")
+    assert json.loads((tmp_path / "test.json").read_text())["fitted"] == fitted
+    for nothing in (None, {}):
+        assert "fitted" not in scored(fitted=nothing).scores
+    assert {**evaluation.scores, "fitted": None} == {**scored().scores, "fitted": None}
 
 
 def test_rows_say_what_was_found_and_where_the_answer_stands():
