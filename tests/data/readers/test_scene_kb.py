@@ -34,6 +34,11 @@ def test_questions_passages_and_images(tmp_path):
         assert Image.open(query.image).size == Image.open(passage.image).size == (32, 32)
 
 
+def test_its_files_are_generated_before_they_are_named(tmp_path):
+    files = reader(tmp_path).passage_files()
+    assert files and all(file.is_file() and file.is_relative_to(tmp_path) for file in files)
+
+
 def test_splits_ask_about_other_entities(tmp_path):
     base = reader(tmp_path)
     asked = {split: {next(iter(q.relevant)).partition("-")[0] for q in base.read(split)} for split in base.splits()}

@@ -129,6 +129,10 @@ def test_passages_that_were_encoded_before_are_searched(bundle, tmp_path):
         prepared(bundle, index=str(tmp_path / "base"), **{**keys, "metric": "l2"})
     with pytest.raises(UsageError, match="is of another encoder: expected the fingerprint"):
         prepared(bundle, index=str(tmp_path / "base"), query=["image"], passage=["image"], metric="cosine")
+    write_index(tmp_path / "strange", vectors, ["c0", "a0", "zz"], fingerprint=embedder.fingerprint, metric="cosine")
+    strange = prepared(bundle, index=str(tmp_path / "strange"), **keys)
+    with pytest.raises(UsageError, match="no passage 'zz' among the 4 of the base"):
+        strange.search([Query("q", "a blue flag")], 9)
 
 
 def test_what_cannot_be_searched_is_refused(bundle):
