@@ -7,7 +7,7 @@ import json
 import pytest
 from modelscope.utils.config import Config
 from ofakit.errors import UsageError
-from ofakit.trainers.experiment import read_experiment
+from ofakit.trainers.experiment import read_experiment, with_arguments
 
 STOCK = {
     "framework": "pytorch",
@@ -97,3 +97,12 @@ def test_cfg_modify_fn_is_given_the_configuration_once(written, values, epochs):
 def test_faults_of_cfg_modify_fn_are_called_its_own(written, change, words):
     with pytest.raises(UsageError, match=words):
         read_experiment(None, written(OURS), change)
+
+
+def test_arguments_of_the_trainer_replace_what_the_file_says(written):
+    found = read_experiment(None, written(OURS))
+    changed = with_arguments(found, seed=0, work_dir="other", max_epochs=9, use_fp16=True)
+    values = (changed.seed, changed.work_dir, changed.train.max_epochs, changed.train.precision)
+    assert values == (0, "other", 9, "fp16")
+    same = with_arguments(read_experiment(None, written(OURS)))
+    assert same == read_experiment(None, written(OURS)) and (same.work_dir, same.train.max_epochs) == ("ours", 4)

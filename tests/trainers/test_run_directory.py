@@ -8,7 +8,9 @@ import sys
 
 import pytest
 from ofakit.errors import UsageError
-from ofakit.trainers.run_directory import alone_in, best_model, make_run_directory, move_earlier_run
+from ofakit.trainers.run_directory import all_alone_in, alone_in, best_model, make_run_directory, move_earlier_run
+
+from tests.two_processes import ONE
 
 
 @pytest.mark.parametrize("name", ["file", "file/below", "x" * 300])
@@ -65,6 +67,20 @@ def test_one_run_works_in_a_directory(tmp_path):
         done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], capture_output=True, text=True)
         assert "another run is working in" in done.stderr and f"process {os.getpid()} on" in done.stderr
         assert "--wait" in done.stderr and not done.stdout
+
+
+def test_every_process_hears_of_another_run(tmp_path):
+    class Second:
+        is_main = False
+
+        def gather(self, value):
+            return [UsageError("another run is working there"), value]
+
+    with pytest.raises(UsageError, match="another run is working there"), all_alone_in(tmp_path / "run", Second()):
+        raise AssertionError("it works there all the same")
+    with all_alone_in(tmp_path / "run", ONE), pytest.raises(subprocess.CalledProcessError):
+        code = "import sys; from ofakit.trainers.run_directory import alone_in\nwith alone_in(sys.argv[1]): pass"
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], check=True, capture_output=True)
 
 
 @pytest.mark.parametrize("made, expected", [(("best", "output"), "best"), (("output",), "output"), ((), None)])

@@ -14,7 +14,7 @@ from ofakit.config.modelscope_format import from_configuration, is_configuration
 from ofakit.errors import UsageError
 from ofakit.hub import resolve_model
 
-__all__ = ["read_experiment"]
+__all__ = ["read_experiment", "with_arguments"]
 
 
 def read_experiment(
@@ -45,6 +45,31 @@ def read_experiment(
         return parse_config(_as_experiment(_modified(values, cfg_modify_fn)))
     except UsageError as error:
         raise UsageError(f"the configuration that cfg_modify_fn made of {path}: {error}") from None
+
+
+def with_arguments(
+    experiment: ExperimentConfig,
+    seed: int | None = None,
+    work_dir: str | None = None,
+    max_epochs: int | None = None,
+    use_fp16: bool = False,
+) -> ExperimentConfig:
+    """The experiment with what the trainer's arguments replace.
+
+    Args:
+        experiment: As it was read.
+        seed: The seed; None leaves it, as it leaves what follows.
+        work_dir: The run directory.
+        max_epochs: How often the examples are gone through.
+        use_fp16: Compute in fp16.
+    """
+    replacements = {"seed": seed, "work_dir": work_dir}
+    experiment = experiment.model_copy(update={key: value for key, value in replacements.items() if value is not None})
+    if max_epochs is not None:
+        experiment.train.max_epochs = max_epochs
+    if use_fp16:
+        experiment.train.precision = "fp16"
+    return experiment
 
 
 def _stock_values(path: Path) -> dict[str, Any] | None:

@@ -6,13 +6,17 @@ import itertools
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ofakit.errors import UsageError
 from ofakit.locks import only_one
 
-__all__ = ["alone_in", "best_model", "make_run_directory", "move_earlier_run"]
+if TYPE_CHECKING:
+    from ofakit.processes import Processes
+
+__all__ = ["all_alone_in", "alone_in", "best_model", "make_run_directory", "move_earlier_run"]
 
 OUTPUTS = (
     "stages", "checkpoints", "starting_model", "best", "output", "eval", "tensorboard", "metrics.jsonl", "train.log",
@@ -61,6 +65,29 @@ def alone_in(work_dir: str | Path, is_main: bool = True, wait: bool = False) -> 
         yield
         return
     with only_one(make_run_directory(work_dir), "run", CURE, wait, nested=True):
+        yield
+
+
+@contextmanager
+def all_alone_in(work_dir: str | Path, processes: Processes) -> Iterator[None]:
+    """`alone_in` for all processes of a run: where another one works there, every process says so.
+
+    Args:
+        work_dir: The run directory.
+        processes: Those of the run.
+
+    Raises:
+        UsageError: As `alone_in`, in every process.
+    """
+    refused: UsageError | None = None
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(alone_in(work_dir, processes.is_main))
+        except UsageError as error:
+            refused = error
+        refused = processes.gather(refused)[0]
+        if refused is not None:
+            raise refused
         yield
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +34,14 @@ from ofakit.objectives.base import Objective
 from ofakit.processes import join_processes
 from ofakit.tasks import TASKS
 from ofakit.tasks.base import Task
-from ofakit.trainers.experiment import read_experiment
+from ofakit.trainers.experiment import read_experiment, with_arguments
 from ofakit.trainers.hooked_trainer import HookedTrainer
 from ofakit.trainers.host_memory import keep_freed_memory
 from ofakit.trainers.loading import Loading
 from ofakit.trainers.named_objectives import build_objectives
 from ofakit.trainers.optimization import build_optimizer, build_scheduler
 from ofakit.trainers.resume_check import fixed_values, refuse_changes
-from ofakit.trainers.run_directory import alone_in, make_run_directory, move_earlier_run
+from ofakit.trainers.run_directory import all_alone_in, make_run_directory, move_earlier_run
 from ofakit.trainers.run_log import log_to_file, run_logger
 from ofakit.trainers.state import (
     all_finite,
@@ -110,7 +109,7 @@ class Trainer(HookedTrainer):
     ) -> None:
         self.started = time.perf_counter()
         experiment = experiment or read_experiment(model, cfg_file, cfg_modify_fn)
-        self.experiment = _with_arguments(experiment, seed, work_dir, max_epochs, use_fp16)
+        self.experiment = with_arguments(experiment, seed, work_dir, max_epochs, use_fp16)
         self.task = self._build_task()
         self.processes = join_processes(device)
         make_run_directory(self.experiment.work_dir)
@@ -179,22 +178,8 @@ class Trainer(HookedTrainer):
             raise UsageError("there is nothing to train on: the training split is empty or was not given")
         if self.experiment.stages:
             raise UsageError("an experiment with stages is trained by ofakit.trainers.stages or tools/finetune.py")
-        with self._alone():
+        with all_alone_in(self.work_dir, self.processes):
             self._train(checkpoint_path, load_all_state)
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep other runs out of the run directory; every process says so where there is one."""
-        refused: UsageError | None = None
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(alone_in(self.work_dir, self.processes.is_main))
-            except UsageError as error:
-                refused = error
-            refused = self.processes.gather(refused)[0]
-            if refused is not None:
-                raise refused
-            yield
 
     def _train(self, checkpoint_path: str | None, load_all_state: bool) -> None:
         """Train to the end, in a run directory where no other run works."""
@@ -407,19 +392,6 @@ class Trainer(HookedTrainer):
         """Write `conf.json`: running it again repeats the run."""
         if self.processes.is_main:
             write_text(Path(self.work_dir) / "conf.json", self.experiment.model_dump_json(indent=1) + "\n")
-
-
-def _with_arguments(
-    experiment: ExperimentConfig, seed: int | None, work_dir: str | None, max_epochs: int | None, use_fp16: bool
-) -> ExperimentConfig:
-    """The experiment with what the trainer's arguments replace."""
-    replacements = {"seed": seed, "work_dir": work_dir}
-    experiment = experiment.model_copy(update={key: value for key, value in replacements.items() if value is not None})
-    if max_epochs is not None:
-        experiment.train.max_epochs = max_epochs
-    if use_fp16:
-        experiment.train.precision = "fp16"
-    return experiment
 
 
 def _tensors_of(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
