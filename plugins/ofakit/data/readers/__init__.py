@@ -12,6 +12,7 @@ and the reader of a knowledge base
     splits() -> list[str]
     read(split) -> list[Query]             what is asked; `split` may be a slice
     passages(split=None) -> Iterable[Passage]    what the questions of a split are asked of; None for all there is
+    passage_files(split=None) -> list[Path]      the files these come from, for a base that may be kept on disk
 
 For data sets with one file per split, `_splits.FileReader` does everything but read a row; `_splits.SplitFiles` is what
 it shares with readers of questions.
