@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ofakit.errors import UsageError
 
-__all__ = ["MARK", "mark", "refuse_strangers", "strangers"]
+__all__ = ["MARK", "mark", "refuse_file", "refuse_strangers", "strangers"]
 
 MARK = ".ofakit.json"
 WRITER = "ofakit"
@@ -55,8 +55,7 @@ def refuse_strangers(folder: Path) -> None:
     Raises:
         UsageError: A file is in its place, or there is something in it that ofakit did not write.
     """
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"expected a new or an empty folder, found the file {folder}; name another place")
+    refuse_file(folder)
     found = strangers(folder)
     if found:
         more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
@@ -65,6 +64,20 @@ def refuse_strangers(folder: Path) -> None:
             f"expected a new or an empty folder or one that ofakit wrote, found {shown}{more} in {folder}, which "
             "would be lost; name another place, or move it away"
         )
+
+
+def refuse_file(folder: Path) -> None:
+    """Refuse to put a folder in the place of a file, or below one.
+
+    Args:
+        folder: Where it is going to be put.
+
+    Raises:
+        UsageError: A file is in the way.
+    """
+    path = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not path.is_dir():
+        raise UsageError(f"expected a new or an empty folder, found the file {path}; name another place")
 
 
 def _unlisted(folder: Path, root: Path, listed: frozenset[str]) -> Iterator[Path]:

@@ -139,6 +139,13 @@ def test_torchrun_does_not_start_launchers(base, tmp_path, capsys, monkeypatch):
     assert "without torchrun" in capsys.readouterr().err
 
 
+def test_a_folder_of_other_things_is_not_replaced(base, tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("mine")
+    assert main([*base[0], "--out", str(tmp_path), "--shards", "2", "--launcher", "local"]) == 2
+    assert "one that ofakit wrote, found notes.txt" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
 @pytest.mark.parametrize("text", ["1.5", "-1", "some", "nan", "inf"])
 def test_gpus_are_whole_or_a_part_of_one(base, tmp_path, capsys, text):
     with pytest.raises(SystemExit):

@@ -173,6 +173,25 @@ def test_shards_joined_are_the_whole(tmp_path, total):
             merge_indexes([tmp_path / "shard0"], tmp_path / "half")
 
 
+@pytest.mark.parametrize("name", ["notes.txt", "notes.txt/base"])
+def test_a_file_in_the_way_is_left_alone(tmp_path, name):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"found the file .*notes.txt"):
+        encode(FakeEmbedder(), passages(5), tmp_path / name)
+    assert (tmp_path / "notes.txt").read_text() == "mine" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_folder_of_other_things_is_not_replaced(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    for write in (
+        lambda: encode(FakeEmbedder(), passages(5), tmp_path),
+        lambda: write_index(tmp_path, np.eye(2), ["a", "b"]),
+    ):
+        with pytest.raises(UsageError, match="one that ofakit wrote, found notes.txt in"):
+            write()
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
 def test_a_shard_that_there_is_not_is_refused(tmp_path):
     with pytest.raises(UsageError, match="expected a shard from 0/4 to 3/4, found 4/4"):
         encode(FakeEmbedder(), passages(5), tmp_path / "base", shard=(4, 4))

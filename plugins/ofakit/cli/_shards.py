@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ofakit.cli._common import check_parents, positive
+from ofakit.cli._common import positive
 from ofakit.errors import OfakitError, UsageError
 
 __all__ = ["ShardedEncoding", "add_launcher_arguments", "encode_in_shards", "share_of_gpus", "wants_launcher"]
@@ -168,9 +168,11 @@ def encode_in_shards(args: argparse.Namespace, arguments: Sequence[str]) -> dict
         UsageError: There is no Ray or no cluster, or the command cannot be used.
         OfakitError: Shards failed; the others are kept.
     """
+    from ofakit.folder_marks import refuse_strangers
+
     _check(args)
     out, began = Path(os.path.abspath(args.out)), time.perf_counter()
-    check_parents(out, "--out")
+    refuse_strangers(out)
     job = ShardedEncoding(arguments, out, args.shards)
     results, failures = _outcomes(args, job)
     if failures:

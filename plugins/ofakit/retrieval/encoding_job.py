@@ -26,7 +26,7 @@ import numpy as np
 from ofakit.data.passage import Passage
 from ofakit.data.query import Query
 from ofakit.errors import UsageError
-from ofakit.files import put_folder, replace_folder, write_text
+from ofakit.files import put_folder, replace_folder, saving, write_text
 from ofakit.folder_marks import refuse_strangers
 from ofakit.retrieval.id_files import Ids, open_ids, write_ids
 from ofakit.retrieval.index_building import write_part
@@ -162,9 +162,7 @@ def prepare(job: EncodingJob) -> str:
     digest = hashlib.blake2b(digest_size=16)
     names = _names(job, digest)
     if before is None:
-        shutil.rmtree(job.work, ignore_errors=True)
-        (job.work / BLOCKS).mkdir(parents=True)
-        write_ids(job.work, names)
+        _begin(job, names)
     else:
         collections.deque(names, maxlen=0)
     plan = _plan(job, digest.hexdigest())
@@ -178,6 +176,18 @@ def prepare(job: EncodingJob) -> str:
         with VectorFile.create(job.work / VECTORS, job.count, job.dimension, job.dtype):
             write_text(begun, plan)
     return identity
+
+
+def _begin(job: EncodingJob, names: Iterator[str]) -> None:
+    """Write the ids into a new folder, which a fault in the items takes away again."""
+    shutil.rmtree(job.work, ignore_errors=True)
+    try:
+        with saving(job.work):
+            (job.work / BLOCKS).mkdir(parents=True)
+            write_ids(job.work, names)
+    except BaseException:
+        shutil.rmtree(job.work, ignore_errors=True)
+        raise
 
 
 def _names(job: EncodingJob, digest: Any) -> Iterator[str]:
