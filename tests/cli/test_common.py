@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ from ofakit.cli._common import (
     output_file,
     print_json,
     run_tool,
+    share,
     tool_parser,
 )
 from ofakit.config import parse_config
@@ -40,6 +42,21 @@ def test_exit_code_and_message(capsys, error, code, traceback):
     printed = capsys.readouterr()
     assert not printed.out and str(error) in printed.err
     assert ("Traceback" in printed.err) == traceback
+
+
+def test_overrides_without_a_configuration_are_refused(capsys):
+    parser = tool_parser("A tool.")
+    add_config_arguments(parser, required=False)
+    assert run_tool(parser, lambda args: {}, ["--set", "seed=1"]) == 2
+    assert "--set changes keys of a configuration: give --conf FILE too" in capsys.readouterr().err
+    assert run_tool(parser, lambda args: {}, ["--conf", "conf.json", "--set", "seed=1"]) == 0
+
+
+@pytest.mark.parametrize("text", ["-0.1", "1.5", "nan", "half"])
+def test_a_share_is_from_0_to_1(text):
+    assert (share("0"), share("0.25"), share("1")) == (0, 0.25, 1)
+    with pytest.raises(argparse.ArgumentTypeError, match=f"expected a number from 0 to 1, found '{text}'"):
+        share(text)
 
 
 def test_the_last_line_is_json_for_every_reader(capsys):

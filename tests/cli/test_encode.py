@@ -66,6 +66,15 @@ def test_a_base_on_disk_gives_the_same_vectors(encoder, texts, tmp_path, capsys)
     assert (tmp_path / "file" / "vectors.npy").read_bytes() == disk["vectors.npy"]
 
 
+def test_what_is_left_out_is_told(encoder, tmp_path, capsys):
+    rows = [{"id": "a", "text": "a dog"}, {"id": "b", "text": " "}]
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["--encoder", encoder, "--texts", str(tmp_path / "texts.jsonl"), "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr()
+    assert "1 of 2 were left out; " in printed.err and "errors.jsonl says why" in printed.err
+    assert json.loads(printed.out.splitlines()[-1])["errors"] == 1
+
+
 def test_what_cannot_be_encoded_is_bad_usage(encoder, texts, tmp_path, capsys):
     out = str(tmp_path / "out")
     for arguments, message in (

@@ -209,7 +209,7 @@ def with_images(folder, missing):
 
 def test_bad_images_are_listed_and_the_others_encoded(tmp_path):
     items = with_images(tmp_path, missing={3, 17, 39})
-    done = encode(FakeEmbedder(), items, tmp_path / "base", block=8, max_bad_fraction=0.1)
+    done = encode(FakeEmbedder(), items, tmp_path / "base", block=8)
     assert (done.count, done.errors) == (37, 3)
     kept = [item for number, item in enumerate(items) if number not in (3, 17, 39)]
     index = load_index(tmp_path / "base", verify=True)
@@ -217,16 +217,20 @@ def test_bad_images_are_listed_and_the_others_encoded(tmp_path):
     listed = [json.loads(line) for line in (tmp_path / "base/errors.jsonl").read_text().splitlines()]
     assert [row["id"] for row in listed] == ["p3", "p17", "p39"]
     assert listed[0]["kind"] == "bad image" and listed[0]["reason"].endswith("3.png: no such file")
-    assert encode(FakeEmbedder(), items, tmp_path / "base", block=8, max_bad_fraction=0.1).computed == 0
+    assert encode(FakeEmbedder(), items, tmp_path / "base", block=8).computed == 0
 
 
 def test_too_many_bad_images_are_an_error_and_what_was_encoded_is_kept(tmp_path):
     items = with_images(tmp_path, missing={30, 31, 39})
-    with pytest.raises(
-        UsageError, match=r"2 of 40 items .*data.max_bad_fraction = 0.01.*'p31', .*31.png: no such file"
-    ):
-        encode(FakeEmbedder(), items, tmp_path / "base", block=8)
-    assert encode(FakeEmbedder(), items, tmp_path / "base", block=8, max_bad_fraction=0.5).computed < 40
+    with pytest.raises(UsageError, match=r"2 of 40 items .*max_bad_fraction = 0.01.*'p31', .*31.png: no such file"):
+        encode(FakeEmbedder(), items, tmp_path / "base", block=8, max_bad_fraction=0.01)
+    assert encode(FakeEmbedder(), items, tmp_path / "base", block=8).computed < 40
+
+
+def test_a_base_of_bad_images_alone_is_an_error(tmp_path):
+    with pytest.raises(UsageError, match=r"none of the 3 items could be encoded.* 'p0', .*0.png: no such file"):
+        encode(FakeEmbedder(), with_images(tmp_path, missing=range(40))[:3], tmp_path / "base")
+    assert not (tmp_path / "base").exists()
 
 
 def test_empty_passages_are_left_out_and_counted(tmp_path):
@@ -248,7 +252,7 @@ def test_an_id_twice_is_told_before_anything_is_computed(tmp_path):
     embedder = FakeEmbedder()
     with pytest.raises(UsageError, match="items 3 and 11 share the id 'p2'"):
         encode(embedder, [*passages(10), Passage("p2", "x")], tmp_path / "base", block=4)
-    assert not embedder.batches
+    assert not embedder.batches and not list(tmp_path.iterdir())
 
 
 def test_a_full_disk_keeps_what_was_encoded(tmp_path):

@@ -38,6 +38,7 @@ __all__ = [
     "reader_of",
     "retriever_of",
     "run_tool",
+    "share",
     "tool_parser",
 ]
 
@@ -157,6 +158,7 @@ def run_tool(
     """
     args = parser.parse_args(argv)
     try:
+        _check_overrides(args)
         result = run(args)
         if result is not None:
             print_json(result)
@@ -173,6 +175,12 @@ def run_tool(
         traceback.print_exc()
         return 1
     return 0
+
+
+def _check_overrides(args: argparse.Namespace) -> None:
+    """Refuse `--set` where there is nothing that it changes."""
+    if getattr(args, "overrides", None) and args.conf is None:
+        raise UsageError("--set changes keys of a configuration: give --conf FILE too")
 
 
 def print_json(value: Any) -> None:
@@ -270,4 +278,22 @@ def positive(text: str) -> int:
     number = int(text) if text.isdecimal() else 0
     if number < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, found {text!r}")
+    return number
+
+
+def share(text: str) -> float:
+    """The type of an argument that must be a number from 0 to 1.
+
+    Args:
+        text: As given on the command line.
+
+    Raises:
+        argparse.ArgumentTypeError: It is anything else.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, found {text!r}")
     return number

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ofakit.cli._common import output_file, run_tool, tool_parser
+from ofakit.cli._common import output_file, run_tool, share, tool_parser
 from ofakit.cli._scored_runs import add_run_arguments
 from ofakit.cli._tables import latex_table, markdown_table
 from ofakit.errors import UsageError
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     captions.add_argument("--document-frequency", metavar="FILE", help="for CIDEr-D: tools/data.py document-frequency")
     captions.add_argument("--no-java", action="store_true", help="leave out METEOR and SPICE")
     add_run_arguments(parser.add_argument_group("rankings"))
-    parser.add_argument("--p", type=float, default=0.01, metavar="P", help="significance level (default: 0.01)")
+    parser.add_argument("--p", type=share, default=0.01, metavar="P", help="significance level (default: 0.01)")
     parser.add_argument("--rounds", type=int, default=10_000, metavar="N", help="random swaps (default: 10000)")
     parser.add_argument(
         "--bootstrap", type=int, default=1000, metavar="N", help="resamples for intervals (default: 1000)"

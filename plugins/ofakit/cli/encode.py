@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ofakit.cli._common import add_config_arguments, positive, retriever_of, run_tool, tool_parser
+from ofakit.cli._common import add_config_arguments, positive, retriever_of, run_tool, share, tool_parser
 from ofakit.cli._shards import add_launcher_arguments, encode_in_shards, wants_launcher
 from ofakit.errors import UsageError
 
@@ -51,6 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--dtype", choices=("float32", "float16"), help="default: float32, or as --conf has it")
     parser.add_argument("--max-tokens", type=positive, default=1024, metavar="N", help="of a batch; default: 1024")
     parser.add_argument("--max-items", type=positive, default=128, metavar="N", help="of a batch; default: 128")
+    parser.add_argument(
+        "--max-bad-fraction", type=share, default=1.0, metavar="X",
+        help="stop where a larger share of passages has an image that cannot be read; default: 1, they are left out",
+    )  # fmt: skip
     parser.add_argument("--shard", metavar="I/N", help="encode the I-th of N shards, from 0")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="default: fp32")
     parser.add_argument("--device", metavar="NAME", help="cpu or gpu; default: a GPU where there is one")
@@ -84,6 +88,7 @@ def _encode(args: argparse.Namespace, config: ExperimentConfig | None) -> dict[s
     from ofakit.inference.embedder import Embedder
     from ofakit.processes import join_processes
     from ofakit.retrieval.encoding import encode
+    from ofakit.retrieval.encoding_job import ERRORS
 
     shard = _shard(args.shard)
     processes = join_processes(args.device)
@@ -100,7 +105,11 @@ def _encode(args: argparse.Namespace, config: ExperimentConfig | None) -> dict[s
         found = encode(
             embedder, items, args.out, metric=args.metric or section.metric, dtype=args.dtype or section.dtype,
             max_tokens=args.max_tokens, max_items=args.max_items, shard=shard, processes=processes, progress=progress,
+            max_bad_fraction=args.max_bad_fraction,
         )  # fmt: skip
+    if found.errors and processes.is_main:
+        total = found.count + found.errors
+        print(f"{found.errors} of {total} were left out; {found.folder / ERRORS} says why", file=sys.stderr)
     speed = found.computed / found.seconds if found.computed else 0.0
     result = {"out": str(found.folder), "count": found.count, "dimension": found.dimension, "errors": found.errors}
     result |= {"computed": found.computed, "texts_per_second": round(speed, 1), "seconds": round(found.seconds, 2)}

@@ -20,7 +20,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,7 @@ from ofakit.retrieval.encoding_job import (
 )
 from ofakit.retrieval.index_building import refuse_infinite
 from ofakit.retrieval.index_record import RECORD, VECTORS, IndexRecord
+from ofakit.retrieval.item_content import has_content
 from ofakit.retrieval.token_batches import token_batches
 from ofakit.retrieval.vector_files import DTYPES, VectorFile
 
@@ -117,7 +118,7 @@ def encode(
     block: int | None = None,
     shard: tuple[int, int] | None = None,
     processes: Processes | None = None,
-    max_bad_fraction: float = 0.01,
+    max_bad_fraction: float = 1.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Encoded:
     """Encode items into an index directory.
@@ -136,15 +137,15 @@ def encode(
             with images, which wait in memory.
         shard: Which of how many shards to encode, from 0.
         processes: Those that share the work, on one machine; None for this one alone.
-        max_bad_fraction: The share of items that may have an image that cannot be read.
+        max_bad_fraction: The share of items that may have an image that cannot be read; they are left out and listed.
         progress: Called with the items done and all items of this process.
 
     Returns:
         What was done.
 
     Raises:
-        UsageError: An id stands there twice, a vector is not finite, too many images cannot be read, or an argument is
-            out of range.
+        UsageError: An id stands there twice, a vector is not finite, too many images cannot be read, an argument is out
+            of range, or something that is no index is in the place of the directory.
         SaveError: The disk is full; the same call goes on when there is room.
     """
     began = time.perf_counter()
@@ -205,17 +206,11 @@ def _read(job: EncodingJob, embedder: Embedder, number: int) -> tuple[Sequence[I
     """The items of a block, prepared; None for an item with nothing to encode."""
     items = job.read(number)
     modalities = job.encoder.get("modalities", ("text", "image"))
-    usable = [row for row, item in enumerate(items) if _has_content(item, modalities)]
+    usable = [row for row, item in enumerate(items) if has_content(item, modalities)]
     prepared: list[Prepared | None] = [None] * len(items)
     for row, entry in zip(usable, embedder.prepare([items[row] for row in usable]) if usable else [], strict=True):
         prepared[row] = entry
     return items, prepared
-
-
-def _has_content(item: Item, modalities: Collection[str]) -> bool:
-    """Whether there is anything in an item that the encoder looks at."""
-    text = (item.text or "").strip() or (getattr(item, "title", None) or "").strip()
-    return bool("text" in modalities and text) or ("image" in modalities and item.image is not None)
 
 
 def _embed_block(

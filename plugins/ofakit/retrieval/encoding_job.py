@@ -232,7 +232,7 @@ def check_bad(job: EncodingJob, bad: int, errors: Sequence[Mapping[str, Any]]) -
     if bad > job.max_bad_fraction * job.count:
         last = next(error for error in reversed(errors) if error["kind"] == BAD_IMAGE)
         raise UsageError(
-            f"{bad} of {job.count} items have a missing or unreadable image, expected at most data.max_bad_fraction = "
+            f"{bad} of {job.count} items have a missing or unreadable image, expected at most max_bad_fraction = "
             f"{job.max_bad_fraction:g}. One is {last['id']!r}, {last['reason']}. Check where the "
             "images are, or raise the limit; what has been encoded is kept"
         )
@@ -252,6 +252,7 @@ def finish(job: EncodingJob, plan: str) -> None:
     if not (job.work / RECORD).exists():
         errors = _errors(job)
         check_bad(job, sum(error["kind"] == BAD_IMAGE for error in errors), errors)
+        _refuse_bad_alone(job, errors)
         if errors:
             _finish_without(job, plan, errors)
             return
@@ -259,6 +260,16 @@ def finish(job: EncodingJob, plan: str) -> None:
         _record(job, plan, part).write(job.work)
     shutil.rmtree(job.work / BLOCKS, ignore_errors=True)
     put_folder(job.work, job.folder)
+
+
+def _refuse_bad_alone(job: EncodingJob, errors: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse a base that is left without any item; a shard may be."""
+    bad = [error for error in errors if error["kind"] == BAD_IMAGE]
+    if bad and len(errors) == job.count and job.shard is None:
+        raise UsageError(
+            f"none of the {job.count} items could be encoded. One is {bad[0]['id']!r}, {bad[0]['reason']}. Check where "
+            "the images are"
+        )
 
 
 def _errors(job: EncodingJob) -> list[dict[str, Any]]:
