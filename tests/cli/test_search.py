@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,44 @@ def test_a_broken_image_leaves_the_other_questions_their_rankings(run, capsys, t
     dense = Run.read(tmp_path / "runs" / "dense.trec")
     assert "q0" not in dense and len(dense.ranking("q1")) == 5
     assert "q0" in Run.read(tmp_path / "runs" / "fused.trec")
+
+
+def test_judgements_that_fit_nothing_score_0_and_are_told(files, capsys, caplog):
+    (files / "none.trec").write_text("")
+    found = searched(capsys, BM25, **of_files(files, qrels=files / "none.trec"))
+    assert (found["mrr@100"], found["without_relevant"]) == (0, 3)
+    (files / "others.trec").write_text("q0 0 p1 1\nq1 0 x9 1\nq2 0 x8 1\n")
+    assert searched(capsys, BM25, **of_files(files, qrels=files / "others.trec"))["mrr@100"] == pytest.approx(1 / 3)
+    assert "2 of 3 passages that are judged relevant are not in the base, such as 'x8', 'x9'" in caplog.text
+
+
+def test_an_empty_question_is_counted(files, capsys, caplog):
+    (files / "queries.jsonl").write_text('{"id": "q0", "text": " "}\n{"id": "q1", "text": "star"}\n')
+    (files / "qrels.trec").write_text("q0 0 p1 1\nq1 0 p2 1\n")
+    assert searched(capsys, BM25, **of_files(files, qrels=files / "qrels.trec"))["mrr@100"] == 0.5
+    assert "1 of 2 questions of split 'test' have neither text nor image, such as 'q0'" in caplog.text
+
+
+def test_a_base_or_a_file_of_questions_without_any_is_refused(files, capsys):
+    for name in ("corpus", "queries"):
+        (files / "empty.jsonl").write_text("\n")
+        said = searched(capsys, BM25, **{**of_files(files), name: files / "empty.jsonl"})
+        what = "passages" if name == "corpus" else "questions"
+        assert re.search(f"expected {what} in .*empty.jsonl, found none", said)
+
+
+def test_texts_are_read_as_the_configuration_says(files, capsys, shared):
+    """The retriever is a directory that says nothing of titles."""
+    rows = [{**row, "title": "a blue star"} for row in CORPUS]
+    (files / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    encoder = shared / "golden" / "retrieval" / "tiny_bert" / "sentence_transformer"
+    dense = {"retrieval.searchers": '{"dense": {"type": "dense"}}', "model.path": encoder, "model.type": "retriever"}
+    scores = {}
+    for separator in ("null", " "):
+        out = files / "run.trec"
+        searched(capsys, BM25, **of_files(files, run=out), **dense, **{"retrieval.title_separator": separator})
+        scores[separator] = dict(Run.read(out)["q0"])
+    assert scores["null"] != scores[" "]
 
 
 def test_bad_usage_is_told(files, capsys, run, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from ofakit.retrieval.run import Run
 
 __all__ = ["main"]
+
+logger = logging.getLogger(__name__)
 
 EXAMPLES = """examples:
   python tools/search.py --conf configs/retrieval/bm25.json --set corpus=corpus.jsonl --set queries=queries.jsonl \\
@@ -110,9 +113,21 @@ def _scores(
     from ofakit.retrieval.judging import judged
 
     pooled = config.retrieval.relevance == "pooled"
-    if not any(query.relevant or (pooled and query.answers) for query in queries):
+    if config.qrels is None and not any(query.relevant or (pooled and query.answers) for query in queries):
         return {}
+    _report_unknown(queries, base)
     scored, qrels = judged(runs, queries, base, config.retrieval)
     found = {name: score_run(own, qrels, config.retrieval.metrics) for name, own in scored.items()}
     others = {name: own.means for name, own in found.items()} if len(found) > 1 else {}
     return {**found[main_run].means, "without_relevant": len(found[main_run].without_relevant), **others}
+
+
+def _report_unknown(queries: Sequence[Any], base: PassageBase) -> None:
+    """Warn of judgements that speak of another base."""
+    judged = {passage for query in queries for passage in query.relevant_ids}
+    unknown = sorted(passage for passage in judged if passage not in base)
+    if unknown:
+        logger.warning(
+            "%d of %d passages that are judged relevant are not in the base, such as %s; they count as not found",
+            len(unknown), len(judged), ", ".join(map(repr, unknown[:3])),
+        )  # fmt: skip

@@ -29,7 +29,8 @@ class IndexSection(_Section):
     )
     factory: str = Field(
         "Flat",
-        description="FAISS factory string, such as HNSW32 or IVF1024,SQfp16; for Milvus a type of index, such as HNSW",
+        description="FAISS factory string, such as HNSW32 or IVF1024,SQfp16; for Milvus a type of index, such as "
+        "HNSW32 or IVF1024_SQ8",
     )
     metric: Literal["ip", "cosine", "l2"] = Field(
         "ip", description="inner product, cosine, or negated squared distance; higher is better in each"

@@ -36,7 +36,10 @@ def read_corpus(config: ExperimentConfig, split: str = "test") -> PassageBase:
     """
     if config.corpus is not None:
         settings = {"type": "corpus", "file": _absolute(config.corpus), **_columns(config)}
-        return open_base(_of_file(config, passages=config.corpus), None, config.data.base_folder, settings)
+        base = open_base(_of_file(config, passages=config.corpus), None, config.data.base_folder, settings)
+        if not len(base):
+            raise UsageError(f"expected passages in {config.corpus}, found none")
+        return base
     return base_of(config, _reader(config), getattr(config.data, split))
 
 
@@ -58,7 +61,10 @@ def read_queries(config: ExperimentConfig, split: str = "test") -> list[Query]:
         queries = reader.read(name)
         return queries if config.qrels is None else _judged(queries, config.qrels)
     judged = {} if config.qrels is None else {"qrels": {"test": _absolute(config.qrels)}}
-    queries = _of_file(config, passages=config.queries, test=_absolute(config.queries), **judged).read("test")
+    path = Path(_absolute(config.queries))
+    if not path.read_bytes().strip():
+        raise UsageError(f"expected questions in {config.queries}, found none")
+    queries = _of_file(config, passages=config.queries, test=str(path), **judged).read("test")
     return [_with_image(query, Path(config.queries).absolute().parent, config) for query in queries]
 
 

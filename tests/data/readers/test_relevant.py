@@ -34,8 +34,14 @@ def test_two_of_one_id_are_refused_with_both_places():
 
 def test_the_warning_comes_only_where_something_is_known(caplog):
     logger = logging.getLogger("test")
-    report_unanswerable([Query("a"), Query("b")], "test", logger)
+    report_unanswerable([Query("a", "what?"), Query("b", image="b.png")], "test", logger)
     assert not caplog.records
-    report_unanswerable([Query("a", relevant={"p": 0}), Query("b", relevant={"p": 1})], "test", logger)
+    report_unanswerable([Query("a", "x", relevant={"p": 0}), Query("b", "y", relevant={"p": 1})], "test", logger)
     (record,) = caplog.records
     assert "1 of 2 questions of split 'test' have no relevant passage, such as 'a'" in record.getMessage()
+
+
+def test_empty_questions_are_counted(caplog):
+    report_unanswerable([Query("a", " "), Query("b", "what?"), Query("c")], "val", logging.getLogger("test"))
+    (record,) = caplog.records
+    assert "2 of 3 questions of split 'val' have neither text nor image, such as 'a', 'c'" in record.getMessage()

@@ -135,6 +135,23 @@ def test_passages_that_were_encoded_before_are_searched(bundle, tmp_path):
         strange.search([Query("q", "a blue flag")], 9)
 
 
+def test_an_index_of_another_encoder_says_what_differs(bundle, tmp_path):
+    embedder = Embedder(bundle, "passage", ["text"], device="cpu")
+    made_by = {"fingerprint": "f00", "encoder": {**embedder.description, "title_separator": None}}
+    write_index(tmp_path / "base", embedder.embed(list(BASE)), [p.id for p in BASE], **made_by)
+    with pytest.raises(UsageError, match="found f00; title_separator: expected ' ', found None"):
+        prepared(bundle, index=str(tmp_path / "base"), query=["text"], passage=["text"])
+
+
+def test_what_is_empty_is_left_out_and_counted(bundle, caplog):
+    base = KnowledgeBase([*BASE, Passage("d0", " ", article="d"), Passage("e0", "", image=IMAGES[2], article="e")])
+    searcher = SEARCHERS.build({"type": "dense", "query": ["text"], "passage": ["text"]})
+    searcher.prepare(base, SearchContext(bundle=bundle))
+    assert "2 of 6 passages have no text, such as 'd0'; they are never found" in caplog.text
+    run = searcher.search([Query("q", "a star"), Query("r", " ")], 9)
+    assert set(run["q"]) == {"a0", "a1", "b0", "c0"} and not run.get("r")
+
+
 def test_what_cannot_be_searched_is_refused(bundle):
     with pytest.raises(UsageError, match="a dense searcher needs a retriever"):
         SEARCHERS.build({"type": "dense"}).prepare(BASE, SearchContext())

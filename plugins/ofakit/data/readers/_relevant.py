@@ -74,14 +74,25 @@ def unique_by_id(placed: Iterable[tuple[str, Query]], what: str) -> list[Query]:
     return queries
 
 
+def _report_empty(queries: Sequence[Query], split: str, logger: Logger) -> None:
+    """Warn of questions that ask nothing."""
+    empty = [query.id for query in queries if not (query.text or "").strip() and query.image is None]
+    if empty:
+        logger.warning(
+            f"{len(empty)} of {len(queries)} questions of split {split!r} have neither text nor image, such as "
+            f"{', '.join(map(repr, empty[:3]))}; they find nothing, and score 0"
+        )
+
+
 def report_unanswerable(queries: Sequence[Query], split: str, logger: Logger) -> None:
-    """Warn of questions without a relevant passage, unless nothing is known of any question.
+    """Warn of empty questions, and of those without a relevant passage, unless nothing is known of any question.
 
     Args:
         queries: The questions of a split.
         split: Its name.
         logger: Gets the warning.
     """
+    _report_empty(queries, split, logger)
     lacking = [query.id for query in queries if not query.relevant_ids]
     if lacking and any(query.relevant for query in queries):
         logger.warning(

@@ -13,6 +13,7 @@ order. A query without text or image is not searched for by it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Literal
 
@@ -25,11 +26,14 @@ from ofakit.hub.retriever_directory import load_retriever
 from ofakit.inference.embedder import Embedder
 from ofakit.retrieval.articles import expand_articles, representatives
 from ofakit.retrieval.index_directory import load_index
+from ofakit.retrieval.item_content import has_content
 from ofakit.retrieval.run import Run
 from ofakit.retrieval.searchers.base import SearchContext, Searcher
 from ofakit.retrieval.vector_search import IndexedVectors, VectorSearch, embed_all, search_of
 
 __all__ = ["Dense"]
+
+logger = logging.getLogger(__name__)
 
 
 class Dense(Searcher):
@@ -101,13 +105,12 @@ class Dense(Searcher):
             return
         self.base, self.encoded = base, None
         if self.directory is not None:
-            index = load_index(self.directory).expect(passages.fingerprint, metric)
+            index = load_index(self.directory)
+            same = index.fingerprint == passages.fingerprint
+            index.expect(passages.fingerprint, metric, None if same else passages.description)
             self.names, self.index = index.ids, IndexedVectors(index)
         else:
-            places = representatives(base, passages.modalities) if self.unit == "article" else np.arange(len(base))
-            if not len(places):
-                read = " and ".join(passages.modalities)
-                raise UsageError(f"no passage of the base has {read} to search by", "passage")
+            places = _searchable(base, passages.modalities, self.unit)
             kept, self.index = search_of(passages, Chosen(base, places), context, metric)
             self.places = places[kept]
         self.encoded = (base, passages.fingerprint, metric)
@@ -119,7 +122,7 @@ class Dense(Searcher):
             queries: What is asked.
             k: Passages of each ranking, at most.
         """
-        asking = [row for row, query in enumerate(queries) if _can_ask(query, self.queries.modalities)]
+        asking = [row for row, query in enumerate(queries) if has_content(query, self.queries.modalities)]
         asked = embed_all(self.queries, [queries[row] for row in asking], self.context)
         scores, rows = self.index.search(asked.vectors, k)
         found = [self._ranked(own[own >= 0], values[own >= 0], k) for own, values in zip(rows, scores, strict=True)]
@@ -146,6 +149,19 @@ class Dense(Searcher):
         return np.array([self.base.position(self.names[row]) for row in rows.tolist()], np.int64)
 
 
-def _can_ask(query: Query, modalities: Sequence[str]) -> bool:
-    """Whether a query has any of what its vector is of."""
-    return ("text" in modalities and bool(query.text)) or ("image" in modalities and query.image is not None)
+def _searchable(base: PassageBase, modalities: Sequence[str], unit: str) -> np.ndarray:
+    """Positions of the passages that get a vector."""
+    read = " and ".join(modalities)
+    if unit == "article":
+        places = representatives(base, modalities)
+    else:
+        usable = np.fromiter((has_content(passage, modalities) for passage in base), bool, len(base))
+        places = np.flatnonzero(usable)
+        if 0 < len(places) < len(base):
+            logger.warning(
+                "%d of %d passages have no %s, such as %r; they are never found",
+                len(base) - len(places), len(base), read, base[int(np.argmin(usable))].id,
+            )  # fmt: skip
+    if not len(places):
+        raise UsageError(f"no passage of the base has {read} to search by", "passage")
+    return places
