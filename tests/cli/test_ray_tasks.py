@@ -18,9 +18,16 @@ def test_without_ray_the_cure_is_named(monkeypatch):
 
 
 def test_a_command_gives_its_last_line_or_why_it_failed(tmp_path):
-    done = run_command(["-c", "print('{\"count\": 3}')"], str(tmp_path / "done"), str(tmp_path))
+    done = run_command(["-c", "print('{\"count\": 3}')"], str(tmp_path / "done"), str(tmp_path), True)
     assert done == {"count": 3}
-    assert run_command(["-c", DIES], str(tmp_path / "died"), str(tmp_path)).startswith("killed by SIGKILL")
+    assert run_command(["-c", DIES], str(tmp_path / "died"), str(tmp_path), True).startswith("killed by SIGKILL")
+
+
+@pytest.mark.parametrize(("sees", "found"), [(True, "3"), (False, "")])
+def test_gpus_are_hidden_where_none_was_asked_for(tmp_path, monkeypatch, sees, found):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    code = "import json, os; print(json.dumps(dict(os.environ)))"
+    assert run_command(["-c", code], str(tmp_path), str(tmp_path), sees)["CUDA_VISIBLE_DEVICES"] == found
 
 
 def test_on_a_real_ray(tmp_path, capsys):

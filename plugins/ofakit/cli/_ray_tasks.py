@@ -80,7 +80,7 @@ def run_ray_tasks(
     _refuse_too_large(ray, cpus, gpus)
     task = ray.remote(num_cpus=cpus, num_gpus=gpus)(run_command)
     waiting = {
-        task.remote(list(command), str(log), os.getcwd()): number
+        task.remote(list(command), str(log), os.getcwd(), gpus > 0): number
         for number, (command, log) in enumerate(zip(commands, logs, strict=True))
     }
     while waiting:
@@ -103,19 +103,21 @@ def _refuse_too_large(ray: Any, cpus: float, gpus: float) -> None:
         )
 
 
-def run_command(command: Sequence[str], log: str, directory: str) -> dict[str, Any] | str:
+def run_command(command: Sequence[str], log: str, directory: str, sees_gpus: bool) -> dict[str, Any] | str:
     """Run a command to its end.
 
     Args:
         command: Arguments of `python`.
         log: A folder; each machine has one of its own in it for `stdout.log` and `stderr.log`.
         directory: The working directory.
+        sees_gpus: Whether the GPUs that Ray gave the task are seen; else none is.
 
     Returns:
         The JSON object of its last line, or why it failed.
     """
     folder = Path(log) / socket.gethostname()
+    environment = {**os.environ, **({} if sees_gpus else {"CUDA_VISIBLE_DEVICES": ""})}
     try:
-        return RunProcess(folder, [sys.executable, *command], os.environ, Path(directory)).result()
+        return RunProcess(folder, [sys.executable, *command], environment, Path(directory)).result()
     except RunFailed as error:
         return str(error)
