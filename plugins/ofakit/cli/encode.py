@@ -56,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="stop where a larger share of passages has an image that cannot be read; default: 1, they are left out",
     )  # fmt: skip
     parser.add_argument("--shard", metavar="I/N", help="encode the I-th of N shards, from 0")
+    parser.add_argument("--allow-partial", action="store_true", help="take an --encoder that lacks weights")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="default: fp32")
     parser.add_argument("--device", metavar="NAME", help="cpu or gpu; default: a GPU where there is one")
     add_launcher_arguments(parser)
@@ -143,10 +144,11 @@ def _items(args: argparse.Namespace, config: ExperimentConfig | None) -> Sequenc
 def _bundle(args: argparse.Namespace, config: ExperimentConfig | None) -> RetrievalBundle:
     """What encodes: a directory, or the experiment's model."""
     if config is not None:
+        config.model.allow_partial |= args.allow_partial
         return retriever_of(config, args.encoder)
     from ofakit.hub import load_retriever
 
-    return load_retriever(args.encoder)
+    return load_retriever(args.encoder, args.allow_partial)
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:

@@ -18,6 +18,7 @@ import torch
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.models.encoders.hugging_face import local_directory
 from ofakit.models.precision import autocast
+from ofakit.models.transformers_directory import read_pretrained
 from ofakit.models.weights import some_of
 from ofakit.processes import device_named
 
@@ -128,13 +129,12 @@ def _read(directory: str) -> tuple[Any, Any]:
     """Tokenizer and model of a directory."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+    problem = f"no sequence-classification model of transformers in {directory}"
     try:
         tokenizer = AutoTokenizer.from_pretrained(directory)
-        model, found = AutoModelForSequenceClassification.from_pretrained(directory, output_loading_info=True)
     except (OSError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise UsageError(f"no sequence-classification model of transformers in {directory}: {reason}") from None
-    missing = sorted(found["missing_keys"])
+        raise UsageError(f"{problem}: {str(error).partition(chr(10))[0]}") from None
+    model, missing = read_pretrained(AutoModelForSequenceClassification, directory, problem)
     if missing:
         raise UsageError(
             f"{directory} is no cross-encoder: it lacks {some_of(missing)}. Expected a model that was trained for "

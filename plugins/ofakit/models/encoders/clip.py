@@ -37,6 +37,7 @@ class ClipSettings(EncoderSettings):
     )
     tokenizer: str | None = Field(None, description="directory or hub id of the tokenizer, where there is no path")
     max_length: int | None = Field(None, ge=3, description="tokens of a text; null: as many as the network takes")
+    allow_partial: bool = Field(False, description="take a directory that lacks weights; these start at random")
     mean: tuple[float, float, float] | None = Field(None, description="of images; null: as the directory says")
     std: tuple[float, float, float] | None = Field(None, description="of images; null: as the directory says")
 
@@ -58,7 +59,7 @@ class ClipEncoder(Encoder):
     def __init__(self, settings: ClipSettings, reading: Reading) -> None:
         super().__init__()
         path = None if settings.path is None else local_directory(settings.path)
-        self.network: Any = network_of(path, settings.config)
+        self.network: Any = network_of(path, settings.config, allow_partial=settings.allow_partial)
         if not hasattr(self.network, "get_image_features"):
             raise UsageError(
                 f"{settings.path or settings.config} is no model of images and texts, such as CLIP", "path"
@@ -66,6 +67,7 @@ class ClipEncoder(Encoder):
         mean, std = _mean_std(settings, path)
         self.pixels = PixelNorm(mean, std)
         own = {"path": None, "tokenizer": None, "config": plain_config(self.network.config), "mean": mean, "std": std}
+        own["allow_partial"] = False
         self.settings = settings.model_copy(update=own)
         self.pad = 0 if reading.texts is None else reading.texts.pad_token_id
         self.head = Head(_width(self.network.config), settings.projection, settings.normalize)

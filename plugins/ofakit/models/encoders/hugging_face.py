@@ -25,6 +25,7 @@ from ofakit.models.encoders.base import Encoder, EncoderSettings
 from ofakit.models.heads.pooling import Pooling, pool, pooled_width
 from ofakit.models.heads.projection import Head
 from ofakit.models.reading import HuggingFaceTexts, Reading, train_byte_pairs
+from ofakit.models.transformers_directory import load_network
 
 __all__ = ["HuggingFaceEncoder", "HuggingFaceSettings", "local_directory", "network_of", "plain_config"]
 
@@ -40,6 +41,7 @@ class HuggingFaceSettings(EncoderSettings):
     pooling: Pooling | Literal["decoder_start"] = "mean"
     layers: int = Field(1, ge=1, description="how many of the last layers `sum` and `concat` take")
     max_length: int = Field(256, ge=3, description="tokens of a text, special ones included")
+    allow_partial: bool = Field(False, description="take a directory that lacks weights; these start at random")
 
 
 class HuggingFaceEncoder(Encoder):
@@ -61,9 +63,11 @@ class HuggingFaceEncoder(Encoder):
         settings = with_modules(settings)
         path = None if settings.path is None else _transformer_of(settings.path)
         size = len(reading.texts)  # type: ignore[arg-type]
-        self.transformer: Any = network_of(path, settings.config, settings.pooling == "decoder_start", vocab_size=size)
+        decoder, partial = settings.pooling == "decoder_start", settings.allow_partial
+        self.transformer: Any = network_of(path, settings.config, decoder, partial, vocab_size=size)
         config = self.transformer.config
-        self.settings = settings.model_copy(update={"path": None, "config": plain_config(config)})
+        own = {"path": None, "config": plain_config(config), "allow_partial": False}
+        self.settings = settings.model_copy(update=own)
         width = pooled_width(config.hidden_size, settings.pooling, settings.layers)
         self.head = Head(width, settings.projection, settings.normalize)
         if settings.path is not None and is_sentence_transformer(settings.path):
@@ -163,26 +167,29 @@ def local_directory(path_or_id: str) -> Path:
         raise UsageError(f"no model directory {path_or_id}, and the hub gave none: {reason}", "path") from None
 
 
-def network_of(path: Path | None, config: Mapping[str, Any], decoder: bool = False, **sizes: int) -> Any:
+def network_of(
+    path: Path | None, config: Mapping[str, Any], decoder: bool = False, allow_partial: bool = False, **sizes: int
+) -> Any:
     """A network of transformers: read from a directory, or of random weights.
 
     Args:
         path: The directory; None: `config` says what to build.
         config: The configuration with its `model_type`.
         decoder: Whether an encoder-decoder keeps its decoder.
+        allow_partial: Let weights that the directory lacks be random numbers.
         **sizes: Entries of the configuration where it does not say, such as `vocab_size`.
 
     Raises:
-        UsageError: The configuration names no network, or the directory holds none.
+        UsageError: The configuration names no network, or the directory holds none, or not all of it.
     """
     from transformers import AutoConfig
 
     if path is not None:
         try:
             found = AutoConfig.from_pretrained(str(path))
-            return _class_of(found, decoder).from_pretrained(str(path))
         except (OSError, ValueError) as error:
             raise UsageError(f"no network in {path}: {str(error).partition(chr(10))[0]}", "path") from None
+        return load_network(_class_of(found, decoder), path, allow_partial)
     if "model_type" not in config:
         raise UsageError(
             "expected a path, or a config with the model_type of a network, such as "

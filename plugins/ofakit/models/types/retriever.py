@@ -90,7 +90,7 @@ class RetrieverType(ModelType):
             UsageError: A file is missing, or the weights do not fit.
         """
         if not is_retriever(folder):
-            encoder = Component(type="hugging_face", path=str(folder))
+            encoder = Component(type="hugging_face", path=str(folder), allow_partial=allow_partial)
             section = ModelSection(type="retriever", config={"encoder": encoder.model_dump()})
             readings = self.tokenizer(section, ())
             return self._evaluated(Retriever(with_prompts(_settings(section)), readings)), readings
