@@ -9,9 +9,11 @@ import tarfile
 import pytest
 import torch
 from ofakit.cli import caption, checkpoint, finetune
-from ofakit.hub import load_bundle
+from ofakit.hub import RetrievalBundle, load_bundle, save_bundle
 
 from tests.file_limit import file_limit
+from tests.models.encoders.kinds import KINDS
+from tests.models.test_retriever import made
 
 from .conftest import QUICKSTART, last_line, overrides
 
@@ -147,8 +149,6 @@ def test_extract_takes_a_path_that_ends_in_a_separator_for_a_folder(tmp_path, ca
 
 def test_average_is_the_mean(run, tmp_path, capsys):
     bundle = load_bundle(run / "best")
-    from ofakit.hub import save_bundle
-
     with torch.no_grad():
         bundle.model.encoder.image_proj.bias.add_(1.0)
     save_bundle(bundle, tmp_path / "other")
@@ -156,6 +156,19 @@ def test_average_is_the_mean(run, tmp_path, capsys):
     assert checkpoint.main(["average", *paths, "--out", str(tmp_path / "mean")]) == 0
     expected = bundle.model.encoder.image_proj.bias - 0.5
     torch.testing.assert_close(load_bundle(tmp_path / "mean").model.encoder.image_proj.bias, expected)
+
+
+def test_retrievers_are_averaged_too(tmp_path):
+    model, readings = made(encoder=KINDS["bag"])
+    for name, change in (("one", 0.0), ("other", 2.0)):
+        with torch.no_grad():
+            weight = next(parameter for parameter in model.parameters())
+            weight.add_(change)
+        save_bundle(RetrievalBundle(model, readings, model_type="retriever"), tmp_path / name)
+    paths = [str(tmp_path / "one"), str(tmp_path / "other")]
+    assert checkpoint.main(["average", *paths, "--out", str(tmp_path / "mean")]) == 0
+    found = next(parameter for parameter in load_bundle(tmp_path / "mean").model.parameters())
+    torch.testing.assert_close(found, weight - 1.0)
 
 
 def test_a_retrievers_encoder_is_written_for_sentence_transformers(shared, tmp_path, capsys):

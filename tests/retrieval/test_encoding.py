@@ -176,9 +176,14 @@ def test_shards_joined_are_the_whole(tmp_path, total):
 @pytest.mark.parametrize("name", ["notes.txt", "notes.txt/base"])
 def test_a_file_in_the_way_is_left_alone(tmp_path, name):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match=r"found the file .*notes.txt"):
-        encode(FakeEmbedder(), passages(5), tmp_path / name)
-    assert (tmp_path / "notes.txt").read_text() == "mine" and len(list(tmp_path.iterdir())) == 1
+    write_index(tmp_path / "shard", np.eye(2), ["a", "b"])
+    for write in (
+        lambda: encode(FakeEmbedder(), passages(5), tmp_path / name),
+        lambda: merge_indexes([tmp_path / "shard"], tmp_path / name),
+    ):
+        with pytest.raises(UsageError, match=r"found the file .*notes.txt"):
+            write()
+    assert (tmp_path / "notes.txt").read_text() == "mine" and len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_folder_of_other_things_is_not_replaced(tmp_path):

@@ -186,10 +186,15 @@ def _extract(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _average(args: argparse.Namespace) -> dict[str, Any]:
-    from ofakit.hub import load_bundle, save_bundle
+    from ofakit.hub import RetrievalBundle, load_bundle, save_bundle
     from ofakit.models.ofa.checkpoints import average
+    from ofakit.models.weights import read_content, tensors_of
 
     out = _replaceable(args.out)
     bundle = load_bundle(args.paths[0])
-    bundle.model.load_stock_state_dict(average(args.paths))
+    if isinstance(bundle, RetrievalBundle):
+        mean = average(args.paths, lambda path: tensors_of(read_content(path), path))
+        bundle.model.load_state_dict(mean, strict=False)
+    else:
+        bundle.model.load_stock_state_dict(average(args.paths))
     return {"out": str(save_bundle(bundle, out)), "averaged": len(args.paths)}

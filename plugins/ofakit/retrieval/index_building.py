@@ -24,6 +24,7 @@ import numpy as np
 from ofakit.config.retrieval import IndexSection
 from ofakit.errors import UsageError
 from ofakit.files import replace_folder
+from ofakit.folder_marks import refuse_file
 from ofakit.retrieval.id_files import Ids, open_ids, refuse_duplicates, write_ids
 from ofakit.retrieval.index_directory import IndexDirectory, load_index
 from ofakit.retrieval.index_record import RECORD, VECTORS, EngineRecord, IndexRecord, PartRecord, file_records
@@ -186,11 +187,12 @@ def merge_indexes(folders: Sequence[str | Path], out: str | Path) -> IndexDirect
         The index, opened.
 
     Raises:
-        UsageError: They differ in encoder, metric, dimension or type, a shard is missing or there twice, or two share
-            an id.
+        UsageError: They differ in encoder, metric, dimension or type, a shard is missing or there twice, two share an
+            id, or a file is in the way.
         SaveError: The disk refused.
     """
     out = Path(out)
+    refuse_file(out)
     if not folders:
         raise UsageError("expected index directories to merge, found none")
     indexes = sorted((load_index(folder, engine="exact") for folder in folders), key=lambda i: i.record.shard or (0, 0))

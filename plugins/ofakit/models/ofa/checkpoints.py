@@ -9,7 +9,7 @@ Files are read by `ofakit.models.weights`; here is what OFA's names and settings
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -205,11 +205,14 @@ def _save(content: Mapping[str, Any], path: Path) -> None:
         torch.save(content, file)
 
 
-def average(paths: Iterable[str | Path]) -> dict[str, Tensor]:
+def average(
+    paths: Iterable[str | Path], read: Callable[[str | Path], Mapping[str, Tensor]] = load_state_dict_file
+) -> dict[str, Tensor]:
     """The mean of several checkpoints of one model, computed in fp32; integers are those of the last.
 
     Args:
         paths: As in `load_state_dict_file`, at least one.
+        read: Gives the weights of one; for models other than OFA.
 
     Raises:
         UsageError: There is none, or their tensors differ in name or shape.
@@ -218,7 +221,7 @@ def average(paths: Iterable[str | Path]) -> dict[str, Tensor]:
     dtypes: dict[str, torch.dtype] = {}
     count = 0
     for path in paths:
-        weights = load_state_dict_file(path)
+        weights = read(path)
         found = {name: tuple(value.shape) for name, value in weights.items()}
         if count and found != {name: tuple(value.shape) for name, value in mean.items()}:
             differing = sorted({*found.items()} ^ {(n, tuple(v.shape)) for n, v in mean.items()})
