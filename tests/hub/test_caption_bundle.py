@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ from ofakit.config.schema import GenerationSection, PreprocessorSection
 from ofakit.errors import UsageError
 from ofakit.hub.caption_bundle import CaptionBundle, stock_model_section
 from ofakit.models.base import Model
+from ofakit.text import StyleSet
 from pydantic import ValidationError
 
 
@@ -19,6 +21,27 @@ def test_the_configuration_comes_back_as_it_was(bundle):
     assert (found.preprocessor, found.generation) == (bundle.preprocessor, bundle.generation)
     assert found.styles.to_dict() == bundle.styles.to_dict()
     assert (found.model, found.tokenizer) == (bundle.model, bundle.tokenizer)
+
+
+@pytest.mark.parametrize(
+    "change, key",
+    [
+        ({"styles": None}, "the styles"),
+        ({"styles": StyleSet(["b", "a"])}, "the styles"),
+        ({"styles": StyleSet(["a", "b"], mode="plain")}, "the styles"),
+        ({"preprocessor": PreprocessorSection(prompt=" what?")}, "preprocessor.prompt"),
+        ({"preprocessor": PreprocessorSection(patch_image_size=32)}, "preprocessor.patch_image_size"),
+        ({"preprocessor": PreprocessorSection(max_image_size=300)}, "preprocessor.max_image_size"),
+        ({"preprocessor": PreprocessorSection(mean_std="imagenet")}, "preprocessor.mean_std"),
+    ],
+)
+def test_what_a_resumed_run_must_have_as_before(bundle, change, key):
+    usual = replace(bundle, styles=StyleSet(["a", "b"]), preprocessor=PreprocessorSection())
+    known = usual.fixed()
+    assert json.loads(json.dumps(known)) == known and known["the vocabulary"] == bundle.tokenizer.fingerprint()
+    found = replace(usual, **change).fixed()
+    assert [name for name in known if found[name] != known[name]] == [key]
+    assert replace(usual, generation=GenerationSection(num_beams=2)).fixed() == known
 
 
 def test_a_model_that_writes_no_sequences_is_refused(bundle):

@@ -335,12 +335,22 @@ def test_weights_of_another_size_are_refused_and_taken_in_part_where_that_is_all
         trained(wider, checkpoint=str(first / "output"), load_all_state=False)
 
 
-def test_snapshot_of_other_data_is_refused(experiment):
-    config = experiment()
-    trained(config)
-    other = experiment(data={"reader": {"images": 4}})
-    with pytest.raises(UsageError, match="cannot resume"):
-        Trainer(experiment=other, device="cpu").train(str(latest_snapshot(Path(config.work_dir))))
+def test_a_resume_with_other_data_styles_prompt_or_sizes_is_refused_by_name(experiment):
+    first = trained(experiment(train={"max_steps": 3}))
+    snapshot, names = str(latest_snapshot(Path(first.work_dir))), first.bundle.styles.names
+    own = {"tokenizer": {"train_vocab_size": None, "path": str(Path(first.work_dir) / "output")}}
+    for changes, said in (
+        ({"data": {"reader": {"images": 4}}}, "the vocabulary = .*, found .*"),
+        (
+            {"data": {"reader": {"images": 2}}, "model": own},
+            r"the training examples = \d+ examples .*, found \d+ ",
+        ),
+        ({"style": {"names": names[::-1]}}, rf"the styles = \['code', '{names[0]}', .*, found \['code', '{names[-1]}'"),
+        ({"preprocessor": {"prompt": " say it"}, "model": own}, "preprocessor.prompt = None, found  say it now"),
+        ({"preprocessor": {"max_image_size": 48}}, "preprocessor.max_image_size = 40, found 48 now"),
+    ):
+        with pytest.raises(UsageError, match=f"cannot resume: the snapshot .* was written with {said}"):
+            Trainer(experiment=experiment(**changes), device="cpu").train(snapshot)
 
 
 @pytest.mark.parametrize("broken", ["state.json", "model.safetensors"])

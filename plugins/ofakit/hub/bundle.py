@@ -70,6 +70,11 @@ class ModelBundle(ABC):
             pydantic.ValidationError: A section does not fit.
         """
 
+    def fixed(self) -> dict[str, Any]:
+        """What a resumed run must have as the run before it had, by the words of a message; of JSON values."""
+        fingerprint = getattr(self.tokenizer, "fingerprint", None)
+        return {} if fingerprint is None else {"the vocabulary": fingerprint()}
+
     def take_weights(self, path: Path, allow_partial: bool = False) -> None:
         """Only the weights of a snapshot or of a model directory, whose token ids must mean the same.
 

@@ -45,6 +45,12 @@ class CaptionBundle(ModelBundle, task=CAPTIONING):
         """Texts to ids and back as the model was taught them."""
         return TextCodec(self.tokenizer, self.preprocessor, self.styles)
 
+    def fixed(self) -> dict[str, Any]:
+        """The vocabulary, the styles in their order, the prompt and what is done to images and captions."""
+        styles = None if self.styles is None else [self.styles.mode, *self.styles.names]
+        seen = {f"preprocessor.{key}": value for key, value in self.preprocessor.model_dump(mode="json").items()}
+        return {**super().fixed(), "the styles": styles, **seen}
+
     def configuration(self) -> dict[str, Any]:
         """ModelScope's configuration.json: its own keys for its own code, ours in `ofakit`."""
         return {

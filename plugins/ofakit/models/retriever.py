@@ -70,6 +70,11 @@ class Readings(dict[Side, Reading]):
         """
         return next((side for side in SIDES if _fingerprint(self[side]) != _fingerprint(other[side])), None)
 
+    def fingerprint(self) -> list[str]:
+        """For each side, what its texts become and the size of its images."""
+        found = (_fingerprint(self[side]) for side in SIDES)
+        return [f"{texts or 'no texts'}, {size or 'no'} pixels" for texts, size in found]
+
 
 class Retriever(Model):
     """Queries and passages as vectors whose inner product says how well they fit.

@@ -14,6 +14,7 @@ Source: ModelScope `models/multi_modal/ofa/tokenization_ofa.py` and `preprocesso
 from __future__ import annotations
 
 import functools
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -246,6 +247,12 @@ class OFATokenizer:
         """
         ids = range(max(len(self), len(other)))
         return next((i for i in ids if self.id_to_token(i) != other.id_to_token(i)), None)
+
+    def fingerprint(self) -> str:
+        """A hash of the vocabulary: equal where every text has the same ids."""
+        merges = None if self.merges is None else list(self.merges)
+        text = repr(([self.id_to_token(number) for number in range(len(self))], merges))
+        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
     @property
     def language(self) -> str:

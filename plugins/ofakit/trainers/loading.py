@@ -21,6 +21,7 @@ from ofakit.data import (
     ResumableBatchSampler,
     usable_examples,
 )
+from ofakit.data.fingerprint import examples_fingerprint
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.hub import ModelBundle
 from ofakit.objectives.base import Objective
@@ -68,6 +69,7 @@ class Loading:
         self.sampler: ResumableBatchSampler
         self.loader: DataLoader
         self.training_examples: list[Any] = []
+        self.fingerprint = ""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -98,6 +100,7 @@ class Loading:
                 f"none of the {len(examples)} training examples can be learned from: {bad.counts}. Check the columns "
                 "of texts and images that data.reader reads, or the column map of data sets given in memory"
             )
+        self.fingerprint = examples_fingerprint(self.training_examples)
         preprocessor = with_views(self.preprocessors["train"], objectives)
         dataset = ExampleDataset(self.training_examples, preprocessor, self.store, config.seed)
         with config.naming_the_file("train", "dataloader"):

@@ -15,12 +15,13 @@ from ofakit.errors import UsageError
 __all__ = ["fixed_values", "refuse_changes"]
 
 
-def fixed_values(train: TrainSection, world_size: int) -> dict[str, Any]:
+def fixed_values(train: TrainSection, world_size: int, others: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The values that may not change, by their key, as JSON gives them back.
 
     Args:
         train: The section `train`.
         world_size: How many processes train together.
+        others: Further ones, such as a fingerprint of the data.
     """
     optimizer = train.optimizer.model_dump(mode="json")
     return {
@@ -30,6 +31,7 @@ def fixed_values(train: TrainSection, world_size: int) -> dict[str, Any]:
         "train.dataloader.mixing": train.dataloader.mixing,
         **{f"train.optimizer.{key}": value for key, value in optimizer.items()},
         "the number of processes": world_size,
+        **(others or {}),
     }
 
 

@@ -323,7 +323,7 @@ class Trainer(HookedTrainer):
         rest = {
             **counters,
             "sampler": self.loading.sampler.state_dict(self._epoch, 0),
-            "fixed": fixed_values(self.experiment.train, self.processes.world_size),
+            "fixed": self._fixed_values(),
             "scheduler": self.lr_scheduler.state_dict(),
             "scaler": self.updater.scaler.state_dict(),
             "bad_steps": [self.updater.bad_steps, self.updater.bad_steps_in_a_row],
@@ -334,6 +334,11 @@ class Trainer(HookedTrainer):
                 save_state(new, self.model, self.optimizer, rest)
         self.processes.wait()
         return folder
+
+    def _fixed_values(self) -> dict[str, Any]:
+        """What a resumed run must have in common with this one."""
+        others = {**self.bundle.fixed(), "the training examples": self.loading.fingerprint}
+        return fixed_values(self.experiment.train, self.processes.world_size, others)
 
     def _is_fit(self) -> bool:
         """Whether every process may go on from what it has now; says why where not."""
@@ -350,7 +355,7 @@ class Trainer(HookedTrainer):
     def _resume(self, path: Path) -> None:
         """Go on from a snapshot in every respect."""
         state = read_state(path)
-        refuse_changes(path, state.get("fixed"), fixed_values(self.experiment.train, self.processes.world_size))
+        refuse_changes(path, state.get("fixed"), self._fixed_values())
         load_weights(path, self.model)
         restore_optimizer(self.optimizer, state["optimizer"])
         self.loading.sampler.load_state_dict(state["sampler"])
