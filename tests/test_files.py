@@ -87,6 +87,13 @@ def test_a_link_stays_and_leads_to_what_is_new(tmp_path, there):
     assert sorted(path.name for path in (tmp_path / "disk").iterdir()) == ["best", "checkpoints", "conf.json"]
 
 
+@pytest.mark.parametrize("text", ["caf\udce9.jpg", "\ud800", "snow ☃"])
+def test_text_that_is_not_unicode_is_written(tmp_path, text):
+    write_text(tmp_path / "page.html", text)
+    content = (tmp_path / "page.html").read_bytes()
+    assert content.decode("utf-8", "surrogatepass" if text == "\ud800" else "surrogateescape") == text
+
+
 def test_folders_are_found_by_their_number_and_nothing_else_is(tmp_path):
     for name in (
         "step_10",

@@ -20,6 +20,7 @@ from ofakit.folder_marks import mark, refuse_strangers, strangers
 
 __all__ = [
     "SaveError",
+    "encoded",
     "numbered_folders",
     "put_folder",
     "remove_folder",
@@ -94,7 +95,22 @@ def write_text(path: Path, text: str) -> None:
         SaveError: The disk is full or permission is missing; the old file is intact.
     """
     with replace_file(path) as new:
-        new.write_text(text, encoding="utf-8")
+        new.write_bytes(encoded(text))
+
+
+def encoded(text: str) -> bytes:
+    """Text as UTF-8; a name that is not UTF-8 as the bytes that it has on disk.
+
+    Args:
+        text: Any text, with lone surrogates too.
+
+    >>> encoded("caf\\udce9"), encoded("\\ud800")
+    (b'caf\\xe9', b'\\xed\\xa0\\x80')
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
 
 
 @contextmanager

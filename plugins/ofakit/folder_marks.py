@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ofakit.errors import UsageError
+from ofakit.json_text import to_json
 
 __all__ = ["MARK", "mark", "refuse_file", "refuse_strangers", "strangers"]
 
@@ -29,7 +30,7 @@ def mark(folder: Path) -> None:
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()
     )
     about = {"written_by": WRITER, "files": [name for name in files if name != MARK]}
-    (folder / MARK).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    (folder / MARK).write_text(to_json(about, indent=1) + "\n", encoding="utf-8")
 
 
 def strangers(folder: Path) -> list[Path]:

@@ -26,6 +26,7 @@ from pathlib import Path
 
 from ofakit.errors import UsageError
 from ofakit.files import saving
+from ofakit.json_text import to_json
 
 __all__ = ["locked", "only_one"]
 
@@ -137,7 +138,7 @@ def _try(handle: int, path: str) -> bool | None:
         if os.path.samestat(os.fstat(handle), os.stat(path)):
             about = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
             os.ftruncate(handle, 0)
-            os.pwrite(handle, json.dumps(about).encode(), 0)
+            os.pwrite(handle, to_json(about).encode(), 0)
             return True
     return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
 import shutil
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,12 +15,13 @@ import torch
 from modelscope.trainers import build_trainer
 from modelscope.trainers.hooks.hook import Hook
 from ofakit.config import load_config, parse_config
-from ofakit.data import examples_from_dataset
+from ofakit.data import Example, examples_from_dataset
 from ofakit.errors import UsageError
 from ofakit.hub import load_bundle
 from ofakit.trainers import Trainer
 from ofakit.trainers.state import latest_snapshot
 from ofakit.trainers.update import LossNotFinite
+from PIL import Image
 from safetensors.torch import load_file
 
 from tests.file_limit import file_limit
@@ -530,6 +532,28 @@ def test_styles_outside_the_list_are_counted_in_one_warning_or_refused(experimen
     warnings = [record.message for record in caplog.records if "not in the list" in record.message]
     assert len(warnings) == 1 and "'robot'" in warnings[0]
     assert trainer.bundle.styles.unknown_counts["robot"] >= 3
+
+
+def test_names_and_texts_that_are_not_unicode_come_through_to_every_file(experiment, tmp_path):
+    images = [os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9%d.png" % number) for number in range(8)]
+    for image in images:
+        Image.new("RGB", (32, 32), "red").save(image, "PNG")
+    (tmp_path / "broken.png").write_bytes(b"none")
+    images[7:] = [str(tmp_path / "broken.png")]
+    rows = [
+        Example(f"{n}\udcff", image, f"a \ud800 {n}", (f"a \ud800 {n}",), "robot") for n, image in enumerate(images)
+    ]
+    hooks = [*USUAL, {"type": "BestSnapshotHook"}]
+    changes = {"description": "caf\udce9", "data": {"max_bad_fraction": 0.5}, "train": {"hooks": hooks, "max_steps": 1}}
+    config = experiment(**changes)
+    trained(config, train_dataset=rows, eval_dataset=rows)
+    work_dir = Path(config.work_dir)
+    assert load_config(work_dir / "conf.json").description == "caf\udce9"
+    lines = (work_dir / "eval" / "val.predictions.jsonl").read_text(encoding="utf-8").splitlines()
+    found = [json.loads(line) for line in lines]
+    assert [(row["id"], row["image"]) for row in found] == [(row.id, row.image) for row in rows[:7]]
+    assert found[0]["references"] == ["a \ud800 0"]
+    assert json.loads((work_dir / "bad_examples.jsonl").read_text(encoding="utf-8"))["id"] == "7\udcff"
 
 
 def test_results_spell_a_style_as_the_list_does(experiment):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import re
 import sys
@@ -19,6 +18,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from ofakit.errors import OfakitError, UsageError
+from ofakit.json_text import finite_or_none
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -192,22 +192,13 @@ def print_json(value: Any) -> None:
     Raises:
         OfakitError: Whoever read stdout has closed it, as `head` does.
     """
-    line = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+    line = json.dumps(finite_or_none(value), ensure_ascii=False, allow_nan=False)
     try:
         print(NO_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", line), flush=True)
     except BrokenPipeError:
         # Otherwise Python would try again to write what is left when it exits, and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise OfakitError("stdout was closed before the tool was done") from None
-
-
-def _finite(value: Any) -> Any:
-    """The value, with None in place of numbers that JSON cannot hold."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def output_file(name: str, argument: str) -> Path:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ofakit.cli import data_passages, data_viquae, document_frequency
 from ofakit.cli._common import add_config_arguments, output_file, positive, reader_of, run_tool, tool_parser
 from ofakit.errors import UsageError
+from ofakit.json_text import to_json
 
 if TYPE_CHECKING:
     from ofakit.data import Example
@@ -142,7 +143,7 @@ def _doctor(args: argparse.Namespace) -> dict[str, Any]:
     report, text, summary = _look_at_base(reader, read, looking) if is_base else _look_at(config, read, looking)
     print(text, file=sys.stderr)
     if target is not None:
-        write_text(target, json.dumps(report, ensure_ascii=False, indent=1) + "\n")
+        write_text(target, to_json(report, indent=1) + "\n")
     return summary
 
 
@@ -214,7 +215,7 @@ def _style_words(args: argparse.Namespace) -> dict[str, Any]:
     result = {"captions": {style: len(texts) for style, texts in captions.items()}, "styles": styles}
     if target is None:
         return result
-    write_text(target, json.dumps(result, ensure_ascii=False, indent=1) + "\n")
+    write_text(target, to_json(result, indent=1) + "\n")
     return {**result, "output": args.output}
 
 

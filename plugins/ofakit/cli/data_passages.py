@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ofakit.cli._common import output_file, positive
 from ofakit.errors import UsageError
+from ofakit.json_text import to_json
 
 if TYPE_CHECKING:
     from ofakit.data.passage import Passage
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         for article in _articles(args):
             before = counts["passages"]
             for passage in passages_of(article, splitter):
-                file.write(json.dumps(_row(passage), ensure_ascii=False) + "\n")
+                file.write(to_json(_row(passage)) + "\n")
                 counts["passages"] += 1
                 counts["words"] += len(str(passage.text).split())
             counts["articles"] += 1

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from ofakit.cli._common import output_file
 from ofakit.errors import UsageError
+from ofakit.json_text import to_json
 
 __all__ = ["add_arguments", "run"]
 
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             raise UsageError(f"--encoder expects NAME=DIR, found {name + equals + folder!r}")
     converted = convert_search(values, {name: folder for name, _, folder in pairs}, args.root)
     parse_config(converted.values)
-    write_text(output, json.dumps(converted.values, indent=2) + "\n")
+    write_text(output, to_json(converted.values, indent=2) + "\n")
     for remark in converted.remarks:
         print(remark, file=sys.stderr)
     searchers = list(converted.values["retrieval"]["searchers"])

@@ -7,7 +7,6 @@ and a resumed run sees the same batches as an uninterrupted one.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections import Counter
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ofakit.errors import UsageError
 from ofakit.files import saving
+from ofakit.json_text import to_json
 
 if TYPE_CHECKING:
     from ofakit.data.image_store import ImageStore
@@ -87,7 +87,7 @@ class BadExamples:
             self.path.unlink(missing_ok=True)
             return
         beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.rows)
+        text = "".join(to_json(row) + "\n" for row in self.rows)
         with saving(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             beside.write_text(text, encoding="utf-8")

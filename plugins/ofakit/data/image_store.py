@@ -38,6 +38,7 @@ import numpy as np
 
 from ofakit.data.decoding import BadImage, load_square
 from ofakit.errors import UsageError
+from ofakit.json_text import to_json
 from ofakit.locks import locked
 
 __all__ = ["ImageStore"]
@@ -225,7 +226,7 @@ class ImageStore:
         if not path.exists():
             if (self.folder / "rows.bin").exists():
                 raise UsageError(f"{self.folder} holds images but no store.json; delete the folder to decode anew")
-            _write_atomically(path, json.dumps(header).encode())
+            _write_atomically(path, to_json(header).encode())
         try:
             found = json.loads(path.read_bytes())
         except ValueError:

@@ -7,7 +7,6 @@ that, and copies neither its passages nor their texts, so that a base of any siz
 from __future__ import annotations
 
 import hashlib
-import json
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -15,6 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from ofakit.data.passage import Passage
+from ofakit.json_text import to_json
 
 __all__ = ["Chosen", "PassageBase", "PassageTexts", "passage_line"]
 
@@ -117,4 +117,4 @@ def passage_line(passage: Passage) -> bytes:
     """
     fields = {"id": passage.id, "text": passage.text, "title": passage.title, "image": passage.image_path}
     row = {name: value for name, value in {**fields, "article": passage.article}.items() if value is not None}
-    return json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+    return to_json(row).encode("utf-8", "surrogatepass") + b"\n"

@@ -34,6 +34,7 @@ from ofakit.data.passage_base import PassageBase, passage_line
 from ofakit.data.text_table import key_hash
 from ofakit.errors import UsageError
 from ofakit.files import replace_folder
+from ofakit.json_text import to_json
 
 __all__ = ["StoredBase"]
 
@@ -100,7 +101,7 @@ class StoredBase(PassageBase):
             _write_places(new, written)
             counts = {"passages": len(written.ids), "articles": len(written.names)}
             described = {"version": VERSION, **counts, "digest": written.digest, "source": source}
-            (new / "base.json").write_text(json.dumps(described), encoding="utf-8")
+            (new / "base.json").write_text(to_json(described), encoding="utf-8")
         return cls(folder)
 
     def __len__(self) -> int:

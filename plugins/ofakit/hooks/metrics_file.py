@@ -16,6 +16,7 @@ from modelscope.trainers.hooks.hook import Hook
 from modelscope.trainers.hooks.priority import Priority
 
 from ofakit.files import saving, write_text
+from ofakit.json_text import to_json
 
 __all__ = ["MetricsFileHook"]
 
@@ -95,7 +96,7 @@ class MetricsFileHook(Hook):
             return
         numbers = {name: _for_json(value) for name, value in numbers.items()}
         with saving(self.path), open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, "epoch": trainer.epoch + 1, **numbers}) + "\n")
+            file.write(to_json({"step": step, "epoch": trainer.epoch + 1, **numbers}) + "\n")
         overall = {n.removeprefix("evaluation/"): v for n, v in numbers.items() if isinstance(v, float)}
         shown = "  ".join(f"{name} {value:.4g}" for name, value in overall.items() if "/" not in name)
         trainer.logger.info(f"epoch {trainer.epoch + 1}/{trainer.max_epochs}  step {step}/{trainer.max_iters}  {shown}")

@@ -20,6 +20,7 @@ from ofakit.files import replace_folder
 from ofakit.hub.bundle import CAPTIONING, ModelBundle, bundle_kind
 from ofakit.hub.caption_bundle import CaptionBundle
 from ofakit.hub.retrieval_bundle import RetrievalBundle  # noqa: F401 (lets `bundle_kind` know it)
+from ofakit.json_text import to_json
 from ofakit.models.types import MODELS
 
 __all__ = ["CONFIGURATION", "load_bundle", "resolve_model", "save_bundle"]
@@ -75,7 +76,7 @@ def save_bundle(
     configuration["ofakit"] = {**ours, **(about or {})}
     with replace_folder(folder, keep_strangers) as new:
         MODELS.build({"type": bundle.model_type}).save(bundle.model, bundle.tokenizer, new)
-        text = json.dumps(configuration, indent=1, ensure_ascii=False)
+        text = to_json(configuration, indent=1)
         (new / CONFIGURATION).write_text(text, encoding="utf-8")
     return folder
 

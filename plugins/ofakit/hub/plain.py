@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from ofakit.errors import UsageError
 from ofakit.files import replace_folder
 from ofakit.hub.caption_bundle import CaptionBundle, stock_model_section
 from ofakit.hub.directory import CONFIGURATION
+from ofakit.json_text import to_json
 from ofakit.models.ofa.checkpoints import refuse_backbone, save_modelscope
 from ofakit.models.ofa.model import OFAModel
 from ofakit.text.prompts import STYLE_PROMPT, build_prompt
@@ -59,7 +59,7 @@ def export_plain(bundle: CaptionBundle, folder: str | Path, style: str | None = 
     with replace_folder(Path(folder)) as new:
         save_modelscope(model, new)
         bundle.tokenizer.save_pretrained(new)
-        (new / CONFIGURATION).write_text(json.dumps(configuration, indent=1, ensure_ascii=False), encoding="utf-8")
+        (new / CONFIGURATION).write_text(to_json(configuration, indent=1), encoding="utf-8")
     return Path(folder)
 
 

@@ -8,7 +8,6 @@ Source: https://sbert.net, of which 6.2 was read; the module names are those tha
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from torch import nn
 from ofakit.errors import UsageError
 from ofakit.files import replace_folder
 from ofakit.hub.retrieval_bundle import RetrievalBundle
+from ofakit.json_text import to_json
 from ofakit.models.encoders.hugging_face import HuggingFaceEncoder
 from ofakit.models.retriever import Side
 
@@ -108,4 +108,4 @@ def _write_layers(folder: Path, layers: nn.Sequential) -> list[tuple[str, str]]:
 
 def _write(path: Path, values: Any) -> None:
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    path.write_text(to_json(values, indent=1) + "\n", encoding="utf-8")

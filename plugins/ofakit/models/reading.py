@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ofakit.errors import UsageError
+from ofakit.text.normalization import without_surrogates
 
 __all__ = ["HuggingFaceTexts", "Reading", "Texts", "train_byte_pairs"]
 
@@ -108,8 +109,8 @@ class HuggingFaceTexts:
         if not texts:
             return []
         return self.tokenizer(
-            list(texts), truncation=True, max_length=self.max_length, return_attention_mask=False,
-            return_token_type_ids=False,
+            [without_surrogates(text) for text in texts], truncation=True, max_length=self.max_length,
+            return_attention_mask=False, return_token_type_ids=False,
         )["input_ids"]  # fmt: skip
 
     def save(self, folder: str | Path) -> None:
@@ -151,7 +152,7 @@ def train_byte_pairs(texts: Iterable[str], size: int, max_length: int) -> Huggin
         show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
-    tokenizer.train_from_iterator(iter(sorted(set(texts))), trainer)
+    tokenizer.train_from_iterator(iter(sorted({without_surrogates(text) for text in texts})), trainer)
     around = [("[SEP]", SPECIAL.index("[SEP]")), ("[CLS]", SPECIAL.index("[CLS]"))]
     tokenizer.post_processor = processors.BertProcessing(*around)
     wrapped = PreTrainedTokenizerFast(

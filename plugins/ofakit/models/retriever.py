@@ -12,7 +12,6 @@ same: `embeddings`, `visual`, `text`, `projection`, as far as the encoders have 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from torch import Tensor, nn
 from ofakit.config.component import Component
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.files import replace_file, write_text
+from ofakit.json_text import to_json
 from ofakit.models.base import Model
 from ofakit.models.encoders.base import Encoder, make_encoder
 from ofakit.models.reading import Reading
@@ -190,7 +190,7 @@ class Retriever(Model):
             directory: Where to; made if it is not there.
         """
         values = {"model_type": "ofakit-retriever", "settings": self.settings.model_dump(mode="json")}
-        write_text(Path(directory) / "config.json", json.dumps(values, indent=1) + "\n")
+        write_text(Path(directory) / "config.json", to_json(values, indent=1) + "\n")
         with replace_file(Path(directory) / "model.safetensors") as new:
             save_file({name: value.cpu().contiguous() for name, value in self.own_state().items()}, new)
 

@@ -23,6 +23,7 @@ from ofakit.files import write_text
 from ofakit.hub import CaptionBundle
 from ofakit.inference.captions import write_captions
 from ofakit.inference.reranking import reranker_of
+from ofakit.json_text import to_json
 from ofakit.objectives._teacher import load_teacher
 from ofakit.preprocessors import CaptionPreprocessor, Collate
 from ofakit.processes import joined_processes
@@ -157,7 +158,7 @@ def _keep(file: Path, about: Mapping[str, Any], images: Sequence[Any], captions:
         {"id": p.id, "image": p.image_path, "style": p.style, "caption": c}
         for p, c in zip(images, captions, strict=True)
     ]
-    write_text(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in (about, *rows)))
+    write_text(file, "".join(to_json(row) + "\n" for row in (about, *rows)))
 
 
 def _key(example: Any) -> tuple[str, str | None]:

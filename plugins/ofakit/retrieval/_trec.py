@@ -39,7 +39,7 @@ def read_rows(path: str | Path, columns: str) -> Rows:
     """
     path, expected = Path(path), columns.split()
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: expected lines of `{columns}` in UTF-8, found: {error}") from error
     fields, width = text.split(), len(expected)

@@ -27,6 +27,7 @@ import numpy as np
 
 from ofakit.errors import UsageError
 from ofakit.files import replace_folder, settle
+from ofakit.json_text import to_json
 from ofakit.retrieval._postings import Postings, search_postings
 from ofakit.retrieval.bm25_settings import BM25Settings
 from ofakit.retrieval.bm25_words import known_words, tokenize
@@ -118,7 +119,7 @@ class BM25Index:
         """
         with replace_folder(Path(folder)) as new:
             self._model.save(new, show_progress=False)
-            (new / "ids.json").write_text(json.dumps(self.ids, ensure_ascii=False), encoding="utf-8")
+            (new / "ids.json").write_text(to_json(self.ids), encoding="utf-8")
             described = {
                 "format": "ofakit-index",
                 "version": 1,
@@ -128,7 +129,7 @@ class BM25Index:
                 "settings": asdict(self.settings),
                 "files": {path.name: _file_record(path) for path in sorted(new.iterdir())},
             }
-            (new / "index.json").write_text(json.dumps(described, indent=1, ensure_ascii=False), encoding="utf-8")
+            (new / "index.json").write_text(to_json(described, indent=1), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: str | Path, *, verify: bool = False) -> BM25Index:

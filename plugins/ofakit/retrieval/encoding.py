@@ -18,7 +18,6 @@ nothing; `merge_indexes` lists shards without copying them.
 from __future__ import annotations
 
 import itertools
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +31,7 @@ from ofakit.data.passage import Passage
 from ofakit.data.query import Query
 from ofakit.errors import UsageError
 from ofakit.files import write_text
+from ofakit.json_text import to_json
 from ofakit.retrieval.encoding_job import (
     BAD_IMAGE,
     EMPTY,
@@ -191,7 +191,7 @@ def _compute(job: EncodingJob, embedder: Embedder, rank: int, world: int, progre
             errors = _errors(items, prepared)
             file.write(job.place(number).start, rows)
             file.sync()
-            write_text(job.record(number), json.dumps(errors, ensure_ascii=False))
+            write_text(job.record(number), to_json(errors))
             done, bad = done + len(items), bad + sum(error["kind"] == BAD_IMAGE for error in errors)
             check_bad(job, bad, errors)
     return done

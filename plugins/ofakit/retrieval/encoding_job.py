@@ -28,6 +28,7 @@ from ofakit.data.query import Query
 from ofakit.errors import UsageError
 from ofakit.files import put_folder, replace_folder, saving, write_text
 from ofakit.folder_marks import refuse_strangers
+from ofakit.json_text import to_json
 from ofakit.retrieval.id_files import Ids, open_ids, write_ids
 from ofakit.retrieval.index_building import write_part
 from ofakit.retrieval.index_record import RECORD, VECTORS, IndexRecord, PartRecord, file_records
@@ -205,7 +206,7 @@ def _plan(job: EncodingJob, items: str) -> str:
         "first": job.first, "count": job.count, "shard": job.shard, "metric": job.metric, "dtype": job.dtype,
         "max_tokens": job.max_tokens, "max_items": job.max_items, "block": job.block,
     }  # fmt: skip
-    return json.dumps(plan, ensure_ascii=False, sort_keys=True, indent=1) + "\n"
+    return to_json(plan, sort_keys=True, indent=1) + "\n"
 
 
 def is_whole(job: EncodingJob, plan: str) -> bool:
@@ -291,7 +292,7 @@ def _finish_without(job: EncodingJob, plan: str, errors: Sequence[Mapping[str, A
     lines = [{key: value for key, value in error.items() if key != "row"} for error in errors]
     with replace_folder(job.folder) as new:
         part = write_part(new, ".", rows, _Chosen(ids, np.flatnonzero(kept)), job.dtype)
-        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        text = "".join(to_json(line) + "\n" for line in lines)
         (new / ERRORS).write_text(text, encoding="utf-8")
         shutil.copy(job.work / PLAN, new / PLAN)
         _record(job, plan, part).write(new)

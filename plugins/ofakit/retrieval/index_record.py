@@ -13,7 +13,6 @@ elsewhere, which are searched where they lie. Paths are relative to the director
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +24,7 @@ from ofakit.config.retrieval import IndexSection
 from ofakit.data.json_files import read_json
 from ofakit.errors import UsageError
 from ofakit.files import write_text
+from ofakit.json_text import to_json
 from ofakit.retrieval.id_files import ENDS, TEXT
 
 __all__ = [
@@ -139,7 +139,7 @@ class IndexRecord(_Record):
         Raises:
             SaveError: The disk refused; the old record is intact.
         """
-        write_text(folder / RECORD, json.dumps(self.model_dump(mode="json"), ensure_ascii=False, indent=1) + "\n")
+        write_text(folder / RECORD, to_json(self.model_dump(mode="json"), indent=1) + "\n")
 
 
 def file_records(folder: Path, names: Iterable[str] = PART_FILES) -> dict[str, FileRecord]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ofakit.files import saving
+from ofakit.json_text import to_json
 
 __all__ = ["BlockJournal"]
 
@@ -70,8 +71,8 @@ class BlockJournal:
                 self.own.parent.mkdir(parents=True, exist_ok=True)
                 self.own.touch()
                 self._length = self._read(self.own)[1]
-            lines = [] if self._length else [json.dumps({"fingerprint": self.fingerprint})]
-            lines.append(json.dumps([block, content], ensure_ascii=False))
+            lines = [] if self._length else [to_json({"fingerprint": self.fingerprint})]
+            lines.append(to_json([block, content]))
             with open(self.own, "r+b") as file:
                 file.truncate(self._length)
                 file.seek(self._length)

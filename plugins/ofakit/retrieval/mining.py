@@ -16,7 +16,6 @@ al. 2024, https://arxiv.org/abs/2407.15831 (margins to the positive's score).
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,6 +33,7 @@ from ofakit.data.passage_base import PassageBase
 from ofakit.data.query import Query
 from ofakit.errors import UsageError
 from ofakit.files import replace_file
+from ofakit.json_text import to_json
 from ofakit.retrieval.journal import BlockJournal
 from ofakit.retrieval.negatives import MinedQuestion
 from ofakit.retrieval.pair_scorers import PairScorer
@@ -362,7 +362,7 @@ def mine_to_file(
     if rank == 0:
         with replace_file(path) as new, new.open("w", encoding="utf-8") as file:
             for number in sorted(blocks):
-                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in blocks[number]["rows"])
+                file.writelines(to_json(row) + "\n" for row in blocks[number]["rows"])
     wait()
     if rank == 0:
         journal.remove()

@@ -12,7 +12,6 @@ Mined negatives that a cross-encoder looked at are such a file too (`ofakit.retr
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from ofakit.data.passage_base import PassageBase
 from ofakit.data.query import Query
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.files import write_text
+from ofakit.json_text import to_json
 from ofakit.retrieval.negatives import scores_in
 from ofakit.retrieval.pair_scorers import PairScorer
 
@@ -96,7 +96,7 @@ def write_teacher_scores(path: str | Path, scores: Scores) -> None:
                 raise UsageError(f"{path}: expected ids without tabs and line breaks, found {row[:2]}; write .jsonl")
         lines: Iterable[str] = map("\t".join, rows)
     else:
-        lines = (json.dumps({"query": query, "scores": dict(own)}, ensure_ascii=False) for query, own in scores.items())
+        lines = (to_json({"query": query, "scores": dict(own)}) for query, own in scores.items())
     write_text(path, "".join(f"{line}\n" for line in lines))
 
 

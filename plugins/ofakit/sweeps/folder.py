@@ -16,6 +16,7 @@ from typing import Any
 
 from ofakit.errors import UsageError
 from ofakit.files import write_text
+from ofakit.json_text import to_json
 from ofakit.locks import only_one
 from ofakit.sweeps.sweep_config import SweepConfig, flatten
 
@@ -46,7 +47,8 @@ class SweepFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         with only_one(self.path, "sweep", "wait for it, end it, or set another work_dir"):
             self._check_it_is_ours()
-            write_text(self.path / "conf.json", self.config.model_dump_json(indent=1, by_alias=True) + "\n")
+            values = self.config.model_dump(mode="json", by_alias=True)
+            write_text(self.path / "conf.json", to_json(values, indent=1) + "\n")
             yield
 
     def run(self, number: int) -> Path:
@@ -64,7 +66,7 @@ class SweepFolder:
             number: The run's number.
             about: At least its parameters.
         """
-        write_text(self.run(number) / "parameters.json", json.dumps(about, ensure_ascii=False, indent=1) + "\n")
+        write_text(self.run(number) / "parameters.json", to_json(about, indent=1) + "\n")
 
     def started(self) -> dict[int, dict[str, Any]]:
         """What every run that has ever been started was started with, by number."""
@@ -90,7 +92,7 @@ class SweepFolder:
             return
         earlier, now = (
             json.loads(path.read_text(encoding="utf-8")),
-            json.loads(self.config.model_dump_json(by_alias=True)),
+            self.config.model_dump(mode="json", by_alias=True),
         )
         different = [key for key in IDENTITY if _identity(earlier, key) != _identity(now, key)]
         if self.config.search.type == "tpe":

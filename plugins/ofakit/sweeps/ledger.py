@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from ofakit.errors import UsageError
 from ofakit.files import write_text
+from ofakit.json_text import to_json
 from ofakit.sweeps.record import Record
 
 __all__ = ["Ledger"]
@@ -103,4 +103,4 @@ class Ledger:
 
 def _cell(value: Any) -> str:
     """A parameter, written as for `--set`."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else to_json(value)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ofakit.errors import UsageError, did_you_mean
+from ofakit.json_text import to_json
 
 __all__ = ["Record", "number_at", "parse_result"]
 
@@ -78,7 +79,7 @@ class Record:
             metric: The name to give the score.
         """
         rest = {"result": self.result, "evaluations": self.evaluations}
-        return json.dumps({**self.summary(metric), **rest}, ensure_ascii=False)
+        return to_json({**self.summary(metric), **rest})
 
     @classmethod
     def from_line(cls, line: str) -> Record:

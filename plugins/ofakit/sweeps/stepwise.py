@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ofakit.json_text import to_json
 from ofakit.sweeps.evaluations import EvaluationReader
 from ofakit.sweeps.launcher import Launcher
 from ofakit.sweeps.record import Record
@@ -84,7 +85,7 @@ class StepwiseRun:
             "parameters": self.parameters,
             "step": None if step is None else self.offset + step,
         }
-        (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
+        (folder / "about.json").write_text(to_json(about), encoding="utf-8")
 
     def load(self, folder: Path) -> None:
         """Take over from another run. A folder that this run wrote itself changes nothing: it goes on as before.

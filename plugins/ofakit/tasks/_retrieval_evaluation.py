@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from ofakit.config.retrieval import RetrievalSection
 from ofakit.data.passage_base import PassageBase
 from ofakit.data.query import Query
 from ofakit.files import write_text
+from ofakit.json_text import to_json
 from ofakit.retrieval.evaluation import score_run
 from ofakit.retrieval.judging import judged
 from ofakit.retrieval.qrels import Qrels
@@ -48,9 +48,9 @@ class RankingEvaluation(Evaluation):
         for name, run in self.runs.items():
             run.write(folder / f"{split}.{name}.run.trec")
         self.runs[self.main].write(folder / f"{split}.run.trec")
-        lines = (json.dumps(dict(row), ensure_ascii=False) for row in self.rows)
+        lines = (to_json(dict(row)) for row in self.rows)
         write_text(folder / f"{split}.predictions.jsonl", "".join(line + "\n" for line in lines))
-        write_text(folder / f"{split}.json", json.dumps(dict(self.scores), indent=1, ensure_ascii=False) + "\n")
+        write_text(folder / f"{split}.json", to_json(dict(self.scores), indent=1) + "\n")
 
 
 def score_runs(

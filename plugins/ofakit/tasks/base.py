@@ -6,7 +6,6 @@ asks it; `docs/how-to-extend.md` shows a task of one file.
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from ofakit.data import BadExamples, examples_from_dataset
 from ofakit.data.reading import build_reader
 from ofakit.files import write_text
 from ofakit.hub import ModelBundle
+from ofakit.json_text import to_json
 from ofakit.objectives.base import Objective
 from ofakit.preprocessors.batches import move_batch
 from ofakit.processes import Processes
@@ -51,11 +51,11 @@ class Evaluation:
             folder: The folder `eval` of a run.
             split: The split's name.
         """
-        lines = (json.dumps(dict(row), ensure_ascii=False) for row in self.rows)
+        lines = (to_json(dict(row)) for row in self.rows)
         write_text(folder / f"{split}.predictions.jsonl", "".join(line + "\n" for line in lines))
         if self.page is not None:
             write_text(folder / f"{split}.html", self.page(f"{folder.parent.name}: {split}"))
-        write_text(folder / f"{split}.json", json.dumps(dict(self.scores), indent=1, ensure_ascii=False) + "\n")
+        write_text(folder / f"{split}.json", to_json(dict(self.scores), indent=1) + "\n")
 
 
 class EvaluationLoading(Protocol):

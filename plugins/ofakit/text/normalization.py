@@ -6,10 +6,11 @@ are Python's `unicodedata`. The Rust `BertNormalizer` has older tables and skips
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Set
 
-__all__ = ["basic_tokenize", "lower"]
+__all__ = ["basic_tokenize", "lower", "without_surrogates"]
 
 CJK_BLOCKS = (
     (0x3400, 0x4DBF),
@@ -110,3 +111,19 @@ def basic_tokenize(
     if any(word in text for word in never_split):
         return " ".join(w if w in never_split else w.translate(SPLIT) for w in text.split())
     return text.translate(SPLIT)
+
+
+def without_surrogates(text: str) -> str:
+    """A text that can be encoded: lone surrogates become U+FFFD.
+
+    Args:
+        text: Any text.
+
+    >>> without_surrogates("caf\\udce9")
+    'caf\ufffd'
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return re.sub("[\ud800-\udfff]", "\ufffd", text)
+    return text

@@ -24,7 +24,7 @@ import numpy as np
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from ofakit.errors import UsageError
-from ofakit.text.normalization import basic_tokenize, lower
+from ofakit.text.normalization import basic_tokenize, lower, without_surrogates
 from ofakit.text.vocabulary_files import read_added, read_base, read_options, write_added, write_chinese, write_english
 
 __all__ = ["NUM_BINS", "NUM_CODES", "OFATokenizer"]
@@ -354,7 +354,7 @@ class OFATokenizer:
         if self.language == "zh":
             pieces = [self._normalize(piece) for piece in pieces]
         else:
-            pieces = [_without_surrogates(piece) for piece in pieces]
+            pieces = [without_surrogates(piece) for piece in pieces]
         if len(pieces) < FEW_PIECES:  # a thread pool costs more than it saves, and forked workers must not inherit one
             return [self._backend.encode(piece, add_special_tokens=False).ids for piece in pieces]
         return [e.ids for e in self._backend.encode_batch(pieces, add_special_tokens=False)]
@@ -406,11 +406,3 @@ def byte_characters() -> list[str]:
     printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
     others = iter(range(256, 512))
     return [chr(byte if byte in printable else next(others)) for byte in range(256)]
-
-
-def _without_surrogates(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return re.sub("[\ud800-\udfff]", "\ufffd", text)
-    return text

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from ofakit.errors import UsageError
+from ofakit.text.normalization import without_surrogates
 from ofakit.text.tokenizer import OFATokenizer, byte_characters
 
 __all__ = ["train_tokenizer"]
@@ -61,5 +62,5 @@ def _learn_merges(texts: Iterable[str], limit: int) -> list[tuple[str, str]]:
     trainer = trainers.BpeTrainer(
         vocab_size=256 + limit, min_frequency=2, initial_alphabet=byte_characters(), show_progress=False
     )
-    backend.train_from_iterator((" " + text.lstrip(" ") for text in texts), trainer)
+    backend.train_from_iterator((" " + without_surrogates(text).lstrip(" ") for text in texts), trainer)
     return [(first, second) for first, second in json.loads(backend.to_str())["model"]["merges"]]

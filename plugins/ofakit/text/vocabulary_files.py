@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ofakit.errors import UsageError
+from ofakit.json_text import to_json
 
 __all__ = ["read_added", "read_base", "read_options", "write_added", "write_chinese", "write_english"]
 
@@ -92,7 +93,7 @@ def write_english(folder: Path, vocab: Mapping[str, int], merges: Sequence[tuple
         vocab: Token to id.
         merges: The BPE merges in order.
     """
-    (folder / "vocab.json").write_text(json.dumps(vocab, ensure_ascii=False), encoding="utf-8")
+    (folder / "vocab.json").write_text(to_json(vocab), encoding="utf-8")
     lines = ["#version: 0.2", *(" ".join(pair) for pair in merges), ""]
     (folder / "merges.txt").write_text("\n".join(lines), encoding="utf-8")
 
@@ -108,7 +109,7 @@ def write_chinese(folder: Path, vocab: Mapping[str, int], options: Mapping[str, 
     token_of = {i: token for token, i in vocab.items()}
     lines = [token_of.get(i, "") + "\n" for i in range(max(token_of) + 1)]
     (folder / "vocab.txt").write_text("".join(lines), encoding="utf-8")
-    (folder / "tokenizer_config.json").write_text(json.dumps(options, indent=1), encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text(to_json(options, indent=1), encoding="utf-8")
 
 
 def write_added(folder: Path, added: Mapping[str, int]) -> None:
@@ -118,7 +119,7 @@ def write_added(folder: Path, added: Mapping[str, int]) -> None:
         folder: The directory, which must exist.
         added: Token to id.
     """
-    text = json.dumps(added, ensure_ascii=False, indent=1)
+    text = to_json(added, indent=1)
     (folder / "added_tokens.json").write_text(text, encoding="utf-8")
 
 

@@ -34,7 +34,7 @@ def log_to_file(logger: logging.Logger, path: Path) -> None:
         logger: From `run_logger`.
         path: The file; lines are added to it.
     """
-    file = logging.FileHandler(path, encoding="utf-8")
+    file = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     said = [record for handler in logger.handlers for record in getattr(handler, "buffer", [])]
     _replace_handlers(logger, [logging.StreamHandler(sys.stderr), file])
     for record in said:

@@ -19,6 +19,7 @@ from ofakit.config.stage_experiments import RESULT, stage_experiments
 from ofakit.data.reading import data_root
 from ofakit.errors import UsageError
 from ofakit.files import replace_folder, write_text
+from ofakit.json_text import to_json
 from ofakit.processes import launched_rank
 from ofakit.trainers.run_directory import best_model, make_run_directory, move_earlier_run
 
@@ -49,7 +50,7 @@ def train_stages(
         make_run_directory(work_dir)
         if not resume:
             move_earlier_run(work_dir)
-        write_text(work_dir / "conf.json", config.model_dump_json(indent=1) + "\n")
+        write_text(work_dir / "conf.json", to_json(config.model_dump(mode="json"), indent=1) + "\n")
     shared = {
         "root": data_root(config),
         "image_store": config.data.image_store or str(work_dir / "image_store"),
@@ -66,7 +67,7 @@ def train_stages(
             continue
         results.append({"name": stage.name, **train_one(experiment, not results)})
         if is_main:
-            write_text(file, json.dumps(results[-1], indent=1) + "\n")
+            write_text(file, to_json(results[-1], indent=1) + "\n")
     if is_main:
         _publish(Path(results[-1]["work_dir"]), work_dir)
     return _joined(results, work_dir)

@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 
 from ofakit.errors import UsageError
 from ofakit.files import numbered_folders, settle
+from ofakit.json_text import to_json
 from ofakit.models.weights import some_of
 
 __all__ = [
@@ -68,12 +69,13 @@ def latest_snapshot(work_dir: Path, say: Callable[[str], None] | None = None) ->
         return None
     for aside in folder.glob(".step_*.old"):
         settle(folder / aside.name.removeprefix(".").removesuffix(".old"))
-    passed_over = []
+    passed_over: list[str] = []
     for snapshot in reversed(numbered_folders(folder, "step_").values()):
         fault = snapshot_fault(snapshot)
         if fault is None:
-            for reason in passed_over if say is not None else ():
-                say(f"passed over: {reason}")
+            if say is not None:
+                for reason in passed_over:
+                    say(f"passed over: {reason}")
             return snapshot
         passed_over.append(fault)
     if passed_over:
@@ -93,7 +95,7 @@ def snapshot_fault(folder: Path) -> str | None:
     try:
         with _readable(folder, cure=""):
             state = json.loads((folder / PLAIN).read_text(encoding="utf-8"))
-            _put_tensors_back(state, dict.fromkeys(_names_in(folder / TENSORS)))
+            _put_tensors_back(state, dict.fromkeys(_names_in(folder / TENSORS), torch.empty(0)))
             state["optimizer"]["state"], state["iter"]  # as `read_state` and the trainer want them
             for name in (WEIGHTS, TENSORS):
                 with safe_open(folder / name, "pt") as file:
@@ -137,7 +139,7 @@ def save_state(folder: Path, model: torch.nn.Module, optimizer: Optimizer, rest:
     tensors: dict[str, torch.Tensor] = {}
     plain = _take_tensors_out({"optimizer": optimizer.state_dict(), **rest}, tensors, "")
     save_file(tensors, folder / TENSORS)
-    (folder / PLAIN).write_text(json.dumps(plain), encoding="utf-8")
+    (folder / PLAIN).write_text(to_json(plain), encoding="utf-8")
 
 
 def read_state(folder: Path) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from ofakit.errors import UsageError, did_you_mean
 from ofakit.files import replace_folder, write_text
 from ofakit.hooks.building import build_hooks
 from ofakit.hub import ModelBundle, save_bundle
+from ofakit.json_text import to_json
 from ofakit.objectives.base import Objective
 from ofakit.processes import join_processes
 from ofakit.tasks import TASKS
@@ -396,7 +397,8 @@ class Trainer(HookedTrainer):
     def save_configuration(self) -> None:
         """Write `conf.json`: running it again repeats the run."""
         if self.processes.is_main:
-            write_text(Path(self.work_dir) / "conf.json", self.experiment.model_dump_json(indent=1) + "\n")
+            values = self.experiment.model_dump(mode="json")
+            write_text(Path(self.work_dir) / "conf.json", to_json(values, indent=1) + "\n")
 
 
 def _tensors_of(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:

@@ -23,6 +23,7 @@ from filelock import FileLock
 
 from ofakit.data.readers._generated import digest_of
 from ofakit.files import replace_file, saving
+from ofakit.json_text import to_json
 
 __all__ = ["FOLDER", "from_base64", "unpacked_rows"]
 
@@ -89,7 +90,7 @@ def _unpack(unpacked: Path, images: Path, rows: Iterable[tuple[Mapping[str, Any]
     with replace_file(unpacked) as beside, beside.open("w", encoding="utf-8", newline="\n") as lines:
         for row, image in rows:
             own = {column: None, **row} if image is None else {**row, column: _write(images, image)}
-            lines.write(json.dumps([own, image is not None]) + "\n")
+            lines.write(to_json([own, image is not None]) + "\n")
 
 
 def _write(folder: Path, image: bytes) -> str:

@@ -14,7 +14,6 @@ the emblem's name as its title and its reference image. Emblems of different spl
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from ofakit.data.readers._generated import digest_of, generate_once
 from ofakit.data.readers.knowledge_base import KnowledgeBaseReader
 from ofakit.data.scene_entities import MOST_ENTITIES, TOPICS, Entity, invent_entities
 from ofakit.errors import UsageError
+from ofakit.json_text import to_json
 
 __all__ = ["SceneKnowledgeBase"]
 
@@ -118,7 +118,7 @@ class SceneKnowledgeBase(KnowledgeBaseReader):
     def _write(self, folder: Path) -> None:
         entities = invent_entities(sum(self.counts.values()), self.settings["seed"])
         splits = [split for split, count in self.counts.items() for _ in range(count)]
-        (folder / "scene_kb.json").write_text(json.dumps(self.settings), encoding="utf-8")
+        (folder / "scene_kb.json").write_text(to_json(self.settings), encoding="utf-8")
         _write_lines(folder / "entities.jsonl", (_entity_row(k, entity) for k, entity in enumerate(entities)))
         passages = (row for k, entity in enumerate(entities) for row in _passage_rows(k, entity))
         _write_lines(folder / "passages.jsonl", passages)
@@ -172,4 +172,4 @@ def _question_rows(k: int, entity: Entity, variants: int) -> list[dict[str, Any]
 
 
 def _write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    path.write_text("".join(to_json(row) + "\n" for row in rows), encoding="utf-8")

@@ -11,7 +11,6 @@ Below `root`, every combination of settings has its own folder, so a changed see
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from ofakit.data.readers._generated import digest_of, generate_once
 from ofakit.data.readers._splits import FileReader
 from ofakit.data.scene_captions import STYLES, Scene, obeys_style, split_scenes
 from ofakit.errors import UsageError, did_you_mean
+from ofakit.json_text import to_json
 
 __all__ = ["Scenes"]
 
@@ -123,7 +123,7 @@ class Scenes(FileReader):
         from ofakit.data.drawing import draw_scene
 
         (folder / "images").mkdir()
-        (folder / "scenes.json").write_text(json.dumps(self.settings), encoding="utf-8")
+        (folder / "scenes.json").write_text(to_json(self.settings), encoding="utf-8")
         splits = split_scenes(self.settings["images"], self.settings["pairs"], self.settings["seed"])
         for place, (split, scenes) in enumerate(splits.items()):
             rows = []
@@ -132,7 +132,7 @@ class Scenes(FileReader):
                 rng = np.random.default_rng([self.settings["seed"], 1 + place, k])
                 draw_scene(scene, self.settings["size"], rng).save(folder / "images" / name, compress_level=1)
                 rows.append(self._row(name, scene))
-            (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+            (folder / f"{split}.jsonl").write_text("".join(to_json(row) + "\n" for row in rows), encoding="utf-8")
 
     def _row(self, name: str, scene: Scene) -> dict[str, Any]:
         captions = {style: scene.captions(style) for style in self.settings["styles"]}

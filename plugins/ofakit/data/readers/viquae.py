@@ -24,7 +24,6 @@ Source: Lerner et al., ViQuAE, SIGIR 2022; https://github.com/PaulLerner/ViQuAE.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -43,6 +42,7 @@ from ofakit.data.row_files import iter_rows, row_files
 from ofakit.data.text_table import TextTable
 from ofakit.errors import UsageError
 from ofakit.files import write_text
+from ofakit.json_text import to_json
 
 __all__ = ["Viquae", "row_id"]
 
@@ -259,7 +259,7 @@ class Viquae(SplitFiles):
                 if matches(text if head is None else f"{head}{SEPARATOR}{text}"):
                     gains[own] = 1.0
         if kept is not None:
-            write_text(kept, json.dumps(found))
+            write_text(kept, to_json(found))
         return found
 
     def _articles_of_passages(self) -> dict[str, list[str]] | None:

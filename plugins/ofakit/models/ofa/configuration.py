@@ -19,6 +19,7 @@ from ofakit.config.load import checked
 from ofakit.config.values import checked_value, resolved_annotations
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.files import write_text
+from ofakit.json_text import to_json
 
 __all__ = ["RESNET_BLOCKS", "SIZES", "OFAConfig", "drop_path_rates"]
 
@@ -212,7 +213,7 @@ class OFAConfig(_Fields):
         Args:
             directory: Where to; made if it is not there.
         """
-        write_text(Path(directory) / "config.json", json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n")
+        write_text(Path(directory) / "config.json", to_json(self.to_dict(), indent=2, sort_keys=True) + "\n")
 
     def replace(self, **keys: Any) -> OFAConfig:
         """A copy in which `keys` differ.

@@ -22,6 +22,7 @@ import numpy as np
 from ofakit.config.retrieval import IndexSection
 from ofakit.errors import UsageError
 from ofakit.files import write_text
+from ofakit.json_text import to_json
 from ofakit.retrieval.indexes.base import IndexEngine
 from ofakit.retrieval.vector_files import Vectors
 
@@ -68,7 +69,7 @@ class MilvusIndex(IndexEngine):
         """
         kind, parameters = _index_type(settings)
         collection = f"ofakit_{uuid.uuid4().hex[:16]}"
-        write_text(folder / RECORD, json.dumps({"collection": collection, "address": settings.address}))
+        write_text(folder / RECORD, to_json({"collection": collection, "address": settings.address}))
         client = _connected(folder, settings.address)
         try:
             _create(client, collection, vectors.dimension, kind, METRICS[settings.metric], parameters)
