@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["OfakitError", "UsageError", "did_you_mean"]
+__all__ = ["ModelNotFinite", "OfakitError", "UsageError", "did_you_mean"]
 
 
 class OfakitError(Exception):
@@ -23,6 +23,10 @@ class UsageError(OfakitError, ValueError):
     def __init__(self, message: str = "", key: str | None = None) -> None:
         super().__init__(message)
         self.key = key
+
+
+class ModelNotFinite(OfakitError):
+    """A model gives NaN or infinity where a number is wanted. The tools end with exit code 1."""
 
 
 def did_you_mean(name: str, available: Iterable[str]) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import shutil
 from contextlib import contextmanager
 
 import pytest
+import torch
 from ofakit.cli import evaluate, finetune
 from ofakit.errors import UsageError
+from ofakit.hub import load_bundle, save_bundle
 
 from .conftest import QUICKSTART, last_line, overrides
 
@@ -22,6 +26,22 @@ def test_last_line_and_run_directory(run, tmp_path, capsys):
     assert first == json.loads((tmp_path / "again" / "eval" / "test.json").read_text())
     for name in ("conf.json", "train.log", "metrics.jsonl", "tensorboard", "best", "output", "eval/test.html"):
         assert (run / name).exists(), name
+
+
+def test_a_model_that_gives_nan_is_said_so_with_exit_code_1(run, tmp_path, capsys):
+    broken = tmp_path / "broken"
+    bundle = load_bundle(run / "best")
+    with torch.no_grad():
+        bundle.model.encoder.image_proj.bias[0] = math.nan
+    save_bundle(bundle, broken)
+    conf = ["--conf", str(run / "conf.json"), "--set", f"work_dir={tmp_path / 'work'}", "--checkpoint", str(broken)]
+    for tool in (evaluate.main, lambda arguments: finetune.main(["eval", *arguments])):
+        assert tool(conf) == 1
+        printed = capsys.readouterr()
+        assert re.search(r"error: the model gave nothing for (\d+) of \1 examples of test, .* NaN", printed.err)
+        assert "Traceback" not in printed.err and not printed.out.strip()
+    strict = json.loads((tmp_path / "work" / "eval" / "test.predictions.jsonl").read_text().splitlines()[0])
+    assert strict["caption"] == "" and strict["score"] is None
 
 
 def test_evaluation_of_the_best_model_repeats_its_scores(run, capsys):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from ofakit.errors import UsageError
+from ofakit.errors import ModelNotFinite, UsageError
 from ofakit.inference import CrossEncoder
 from ofakit.inference.cross_encoder import batches_by_length
 
@@ -75,7 +75,7 @@ def test_a_score_that_is_not_finite_names_its_pair(tmp_path):
     encoder = CrossEncoder(save_cross_encoder(tmp_path / "one"), device="cpu")
     with torch.no_grad():
         encoder.model.classifier.weight[0, 0] = torch.nan
-    with pytest.raises(UsageError, match="gives 'a b c ?.*with 'd e f.*the score nan; expected a finite one"):
+    with pytest.raises(ModelNotFinite, match="gives 'a b c ?.*with 'd e f.*the score nan; expected a finite one"):
         encoder.score(PAIRS)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from ofakit.data.passage import Passage
 from ofakit.data.query import Query
-from ofakit.errors import UsageError
+from ofakit.errors import ModelNotFinite, UsageError
 from ofakit.files import SaveError
 from ofakit.retrieval import PassageFile, encode, load_index, merge_indexes, write_index
 
@@ -248,7 +248,7 @@ def test_empty_passages_are_left_out_and_counted(tmp_path):
 
 def test_a_vector_that_is_not_finite_names_its_passage(tmp_path):
     items = [*passages(20), Passage("bad", "nan")]
-    with pytest.raises(UsageError, match="expected finite numbers in the vector of 'bad', found nan"):
+    with pytest.raises(ModelNotFinite, match="expected finite numbers in the vector of 'bad', found nan"):
         encode(FakeEmbedder(), items, tmp_path / "base", block=8)
     assert not (tmp_path / "base").exists()
 

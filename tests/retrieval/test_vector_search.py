@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ofakit.data.passage import Passage
-from ofakit.errors import UsageError
+from ofakit.errors import ModelNotFinite
 from ofakit.inference.embedder import Prepared
 from ofakit.processes import Processes
 from ofakit.retrieval.searchers.base import SearchContext
@@ -107,7 +107,7 @@ def test_what_cannot_be_read_is_left_out_with_a_warning(caplog):
 
 
 def test_a_vector_that_is_not_finite_is_an_error_with_its_passage():
-    with pytest.raises(UsageError, match="the vector of passage '1' is not finite"):
+    with pytest.raises(ModelNotFinite, match="the vector of passage '1' is not finite"):
         embed_all(Pretended(), passages("aa", "nan"), SearchContext())
 
 

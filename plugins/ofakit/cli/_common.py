@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from ofakit.errors import OfakitError, UsageError
+from ofakit.errors import ModelNotFinite, OfakitError, UsageError
 from ofakit.json_text import finite_or_none
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ __all__ = [
     "print_json",
     "program",
     "reader_of",
+    "refuse_silence",
     "retriever_of",
     "run_tool",
     "share",
@@ -121,6 +122,24 @@ def retriever_of(config: ExperimentConfig, checkpoint: str | None = None) -> Ret
     bundle = load_retriever(model_to_score(config, checkpoint) or str(config.model.path), config.model.allow_partial)
     config.retrieval = bundle.retrieval = config.retrieval.over(bundle.retrieval)
     return bundle
+
+
+def refuse_silence(trainer: Any, split: str) -> None:
+    """Refuse to end well where an evaluation is one of a model that gave NaN.
+
+    Args:
+        trainer: Has just evaluated.
+        split: What.
+
+    Raises:
+        ModelNotFinite: For some examples the model gave nothing.
+    """
+    if trainer.silent:
+        raise ModelNotFinite(
+            f"the model gave nothing for {trainer.silent} of {len(trainer.examples[split])} examples of {split}, most "
+            "likely NaN; they count as empty in the scores under eval/. Look for NaN in the weights, try another "
+            "evaluation.precision, or lower generation.min_length"
+        )
 
 
 def reader_of(config: ExperimentConfig) -> Any:

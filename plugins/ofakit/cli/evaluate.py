@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from ofakit.cli._common import add_config_arguments, model_to_score, run_tool, tool_parser
+from ofakit.cli._common import add_config_arguments, model_to_score, refuse_silence, run_tool, tool_parser
 from ofakit.cli._scored_runs import add_run_arguments
 from ofakit.errors import UsageError
 
@@ -107,4 +107,5 @@ def _score_model(args: argparse.Namespace) -> dict[str, Any] | None:
     checkpoint = model_to_score(config, args.checkpoint)
     trainer = Trainer(model=checkpoint, experiment=config, device=args.device)
     scores = trainer.evaluate(split=args.split)
+    refuse_silence(trainer, args.split)
     return {"checkpoint": checkpoint, "split": args.split, **scores} if launched_rank() == 0 else None

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ofakit.cli._common import add_config_arguments, model_to_score, run_tool, tool_parser
+from ofakit.cli._common import add_config_arguments, model_to_score, refuse_silence, run_tool, tool_parser
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,7 +130,10 @@ def _evaluate(config: ExperimentConfig, args: argparse.Namespace) -> dict[str, A
 def _final_scores(trainer: Any, checkpoint: Path | str | None) -> dict[str, Any]:
     """Score the test split, or the validation split if there is no test split."""
     split = next((name for name in ("test", "val") if trainer.examples.get(name)), None)
-    scores = {} if split is None else trainer.evaluate(None if checkpoint is None else str(checkpoint), split=split)
+    scores = {}
+    if split is not None:
+        scores = trainer.evaluate(None if checkpoint is None else str(checkpoint), split=split)
+        refuse_silence(trainer, split)
     return {
         "work_dir": str(trainer.work_dir),
         "split": split,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ofakit.errors import UsageError, did_you_mean
+from ofakit.errors import ModelNotFinite, UsageError, did_you_mean
 from ofakit.models.encoders.hugging_face import local_directory
 from ofakit.models.precision import autocast
 from ofakit.models.transformers_directory import read_pretrained
@@ -73,7 +73,7 @@ class CrossEncoder:
             (n,) float32, higher is better.
 
         Raises:
-            UsageError: A score is not finite.
+            ModelNotFinite: A score is not finite.
         """
         scores = np.empty(len(pairs), dtype=np.float32)
         for start in range(0, len(pairs), _WINDOW):
@@ -81,7 +81,7 @@ class CrossEncoder:
         bad = np.flatnonzero(~np.isfinite(scores))
         if len(bad):
             question, passage = pairs[int(bad[0])]
-            raise UsageError(
+            raise ModelNotFinite(
                 f"{self.directory} gives {question[:40]!r} with {passage[:40]!r} the score {scores[bad[0]]}; expected "
                 "a finite one. Its weights are damaged, or need another precision"
             )

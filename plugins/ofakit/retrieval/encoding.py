@@ -29,7 +29,7 @@ import numpy as np
 
 from ofakit.data.passage import Passage
 from ofakit.data.query import Query
-from ofakit.errors import UsageError
+from ofakit.errors import ModelNotFinite, UsageError
 from ofakit.files import write_text
 from ofakit.json_text import to_json
 from ofakit.retrieval.encoding_job import (
@@ -227,7 +227,7 @@ def _embed_block(
     for batch in token_batches([entry.length for _, entry in usable], job.max_tokens, job.max_items):
         places = [usable[n][0] for n in batch]
         rows[places] = embedder.embed_prepared([usable[n][1] for n in batch])
-        refuse_infinite(rows[places], job.dtype, [items[row].id for row in places])
+        refuse_infinite(rows[places], job.dtype, [items[row].id for row in places], error=ModelNotFinite)
         done += len(places)
         progress(done)
     return rows

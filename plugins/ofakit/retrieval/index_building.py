@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from ofakit.config.retrieval import IndexSection
-from ofakit.errors import UsageError
+from ofakit.errors import OfakitError, UsageError
 from ofakit.files import replace_folder
 from ofakit.folder_marks import refuse_file
 from ofakit.retrieval.id_files import Ids, open_ids, refuse_duplicates, write_ids
@@ -151,7 +151,9 @@ def write_part(folder: Path, name: str, rows: Vectors, ids: Sequence[str], dtype
     return PartRecord(folder=name, count=count, files=file_records(folder))
 
 
-def refuse_infinite(rows: np.ndarray, dtype: str, ids: Sequence[str], start: int = 0) -> None:
+def refuse_infinite(
+    rows: np.ndarray, dtype: str, ids: Sequence[str], start: int = 0, error: type[OfakitError] = UsageError
+) -> None:
     """Refuse vectors that are not finite in the type in which they are kept.
 
     Args:
@@ -159,9 +161,10 @@ def refuse_infinite(rows: np.ndarray, dtype: str, ids: Sequence[str], start: int
         dtype: "float32" or "float16", whose largest number is 65504.
         ids: Of all vectors.
         start: The position of the first row.
+        error: What is raised: `ModelNotFinite` where a model made them.
 
     Raises:
-        UsageError: One is not; the message names it.
+        OfakitError: One is not; the message names it.
     """
     with np.errstate(over="ignore"):
         finite = np.isfinite(rows.astype(dtype, copy=False)).all(axis=1)
@@ -169,7 +172,7 @@ def refuse_infinite(rows: np.ndarray, dtype: str, ids: Sequence[str], start: int
         row = int(np.argmin(finite))
         values = rows[row][~np.isfinite(rows[row].astype(np.float32))]
         found = f"{values[0]}" if len(values) else f"a value that {dtype} cannot hold, {np.abs(rows[row]).max():g}"
-        raise UsageError(
+        raise error(
             f"expected finite numbers in the vector of {ids[start + row]!r}, found {found}. Check the weights and "
             "the precision that they are computed in"
         )

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from ofakit.data.passage import Passage
 from ofakit.data.passage_base import Chosen, PassageTexts
-from ofakit.errors import UsageError
+from ofakit.errors import ModelNotFinite
 from ofakit.inference.embedder import Embedder
 from ofakit.retrieval.index_building import build_engine, write_index
 from ofakit.retrieval.index_directory import IndexDirectory, load_index
@@ -129,7 +129,8 @@ def search_of(
         Which items have a vector, (n,) int64, and what searches them by their place among these.
 
     Raises:
-        UsageError: A vector is not finite, or the engine refuses its settings.
+        ModelNotFinite: A vector is not finite.
+        UsageError: The engine refuses its settings.
     """
     embedded, section = embed_all(embedder, items, context), context.section.index
     if section.engine == "exact":
@@ -154,7 +155,7 @@ def embed_all(embedder: Embedder, items: Sequence[Any], context: SearchContext) 
         context: Says batches and processes.
 
     Raises:
-        UsageError: A vector is not finite.
+        ModelNotFinite: A vector is not finite.
     """
     processes = context.processes
     rank, world_size = (0, 1) if processes is None else (processes.rank, processes.world_size)
@@ -199,7 +200,9 @@ def _checked(embedder: Embedder, items: Sequence[Any], vectors: np.ndarray, brok
     finite = np.isfinite(vectors[kept]).all(1)
     if not finite.all():
         worst = items[kept[int(finite.argmin())]]
-        raise UsageError(f"the vector of {embedder.side} {worst.id!r} is not finite; the encoder's weights are damaged")
+        raise ModelNotFinite(
+            f"the vector of {embedder.side} {worst.id!r} is not finite; the encoder's weights are damaged"
+        )
     return Embedded(kept, vectors[kept])
 
 

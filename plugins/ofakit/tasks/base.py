@@ -38,11 +38,13 @@ class Evaluation:
         scores: By name.
         rows: What was made of each example, for JSON lines.
         page: Makes a page to look at, as HTML, under a title; None where there is none.
+        silent: For how many examples the model gave nothing, such as NaN in place of a caption.
     """
 
     scores: Mapping[str, Any]
     rows: Sequence[Mapping[str, Any]]
     page: Callable[[str], str] | None = None
+    silent: int = 0
 
     def write(self, folder: Path, split: str) -> None:
         """Write `<split>.json`, `<split>.predictions.jsonl` and, where there is a page, `<split>.html`.

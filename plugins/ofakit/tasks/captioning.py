@@ -22,7 +22,7 @@ from ofakit.data.expansion import one_per_image
 from ofakit.data.style_names import first_spellings
 from ofakit.errors import UsageError
 from ofakit.hub import CaptionBundle, load_bundle, resolve_model
-from ofakit.inference.captions import caption_batches
+from ofakit.inference.captions import NOTHING, caption_batches
 from ofakit.models.types import MODELS
 from ofakit.objectives.base import Objective
 from ofakit.preprocessors import CaptionPreprocessor, Collate
@@ -178,7 +178,8 @@ class Captioning(Task[CaptionBundle]):
         seed = config.seed if settings.shuffled_images else None
         scores = score_predictions(predictions, self.judge, seed, build_metrics(settings.metrics))
         rows = [prediction.row() for prediction in predictions]
-        return Evaluation(scores, rows, lambda title: gallery(title, scores, predictions))
+        silent = sum(prediction.score == NOTHING.score for prediction in predictions)
+        return Evaluation(scores, rows, lambda title: gallery(title, scores, predictions), silent)
 
     def predict(
         self, bundle: CaptionBundle, examples: Sequence[Example], loading: EvaluationLoading

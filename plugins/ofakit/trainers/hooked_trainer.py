@@ -31,6 +31,7 @@ class HookedTrainer(EpochBasedTrainer):
         loading: Gives the batches.
         started: When the run began, by `time.perf_counter`.
         evaluations: How many evaluations there have been, those before a resume included.
+        silent: For how many examples of the last evaluation the model gave nothing.
         epoch_is_over: Whether the loop of the epoch has ended and its hooks run.
         step_logs: The numbers of the last step.
         step_is_skipped: Whether it changed nothing, since its loss or gradient was not finite.
@@ -60,7 +61,7 @@ class HookedTrainer(EpochBasedTrainer):
         self._epoch = self._iter = self._inner_iter = 0
         self._stop_training = False
         self._metric_values: dict[str, float] | None = None
-        self.evaluations = 0
+        self.evaluations = self.silent = 0
         self.epoch_is_over = False
         self.seconds_before = 0.0
         self.step_logs: dict[str, float] = {}

@@ -300,7 +300,10 @@ class Trainer(HookedTrainer):
         evaluation = self.task.evaluate(self.bundle, self.examples[split], self.loading)
         if evaluation is not None and self.processes.is_main:
             evaluation.write(Path(self.work_dir) / "eval", split)
-        scores = self.processes.gather(None if evaluation is None else dict(evaluation.scores))[0]
+        found = None if evaluation is None else (dict(evaluation.scores), evaluation.silent)
+        scores, self.silent = self.processes.gather(found)[0]
+        if self.silent:
+            self.logger.warning(f"{split}: the model gave nothing for {self.silent} examples, which count as empty")
         self._metric_values = scores
         self.evaluations += 1
         return scores
