@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["ModelNotFinite", "OfakitError", "UsageError", "did_you_mean"]
+__all__ = ["ModelNotFinite", "OfakitError", "RunStopped", "UsageError", "did_you_mean"]
 
 
 class OfakitError(Exception):
@@ -27,6 +27,19 @@ class UsageError(OfakitError, ValueError):
 
 class ModelNotFinite(OfakitError):
     """A model gives NaN or infinity where a number is wanted. The tools end with exit code 1."""
+
+
+class RunStopped(KeyboardInterrupt):
+    """A run was asked to stop and can go on later; like Ctrl-C no failure, so that nothing takes it for one.
+
+    Args:
+        message: What stopped it, after which step, and how to go on.
+        exit_code: What the tools end with.
+    """
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 def did_you_mean(name: str, available: Iterable[str]) -> str:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from ofakit.errors import ModelNotFinite, OfakitError, UsageError
+from ofakit.errors import ModelNotFinite, OfakitError, RunStopped, UsageError
 from ofakit.json_text import finite_or_none
 
 if TYPE_CHECKING:
@@ -172,8 +172,8 @@ def run_tool(
         argv: The arguments; None takes those of the process.
 
     Returns:
-        0 for success, 2 for bad usage, configuration or data, 130 when interrupted, 1 for anything else. A traceback is
-        printed only for an error that ofakit does not raise on purpose.
+        0 for success, 2 for bad usage, configuration or data, 130 when interrupted, 143 for a run that was asked to
+        stop, 1 for anything else. A traceback is printed only for an error that ofakit does not raise on purpose.
     """
     args = parser.parse_args(argv)
     try:
@@ -187,6 +187,9 @@ def run_tool(
     except OfakitError as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 1
+    except RunStopped as stopped:
+        print(f"{parser.prog}: {stopped}", file=sys.stderr)
+        return stopped.exit_code
     except KeyboardInterrupt:
         print(f"{parser.prog}: interrupted", file=sys.stderr)
         return 130

@@ -20,6 +20,7 @@ EXAMPLES = """examples:
   python tools/finetune.py --conf configs/caption/flickrstyle.json --set data.root=DIR
   python tools/finetune.py --conf configs/retrieval/quickstart.json
   python tools/finetune.py --conf work_dir/run/conf.json --resume
+  python tools/finetune.py --conf configs/quickstart.json --resume auto
   python tools/finetune.py eval --conf work_dir/run/conf.json --checkpoint work_dir/run/best
   torchrun --nproc_per_node 2 tools/finetune.py --conf configs/quickstart.json
 
@@ -40,7 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("mode", nargs="?", choices=("train", "eval"), default="train", help="default: train")
     add_config_arguments(parser)
     parser.add_argument("--checkpoint", metavar="DIR", help="model directory or snapshot to take the weights from")
-    parser.add_argument("--resume", action="store_true", help="continue from the newest snapshot of the run directory")
+    parser.add_argument(
+        "--resume", nargs="?", const="yes", choices=("yes", "auto"), metavar="auto",
+        help="continue from the newest snapshot of the run directory; auto: without a word where there is none",
+    )  # fmt: skip
     parser.add_argument("--wait", action="store_true", help="wait while another run works in the run directory")
     parser.add_argument("--max_epochs", "--max_epoches", type=int, metavar="N", help="sets train.max_epochs")
     parser.add_argument("--batch_size", type=int, metavar="N", help="sets train.dataloader.batch_size_per_gpu")
@@ -98,7 +102,7 @@ def _train_stages(config: ExperimentConfig, args: argparse.Namespace) -> dict[st
     def train_one(experiment: ExperimentConfig, is_first: bool) -> dict[str, Any]:
         return _train_one(experiment, args, args.checkpoint if is_first else None)
 
-    return train_stages(config, train_one, resume=args.resume)
+    return train_stages(config, train_one, resume=args.resume is not None)
 
 
 def _train_one(config: ExperimentConfig, args: argparse.Namespace, checkpoint: str | None) -> dict[str, Any]:
@@ -116,7 +120,7 @@ def _train_one(config: ExperimentConfig, args: argparse.Namespace, checkpoint: s
     if snapshot is not None:
         trainer.train(str(snapshot))
     else:
-        if args.resume:
+        if args.resume == "yes":
             trainer.logger.warning(f"no snapshot in {work_dir / 'checkpoints'} to resume from: the run starts anew")
         trainer.train(checkpoint, load_all_state=False)
     return _final_scores(trainer, work_dir / "best" if (work_dir / "best").exists() else None)

@@ -203,6 +203,12 @@ class TrainSection(Section):
 
     max_epochs: int = Field(3, ge=1)
     max_steps: int | None = Field(None, ge=1, description="stop after this many steps")
+    time_limit: float | None = Field(
+        None,
+        gt=0,
+        description="minutes after which the run stops with a snapshot, as at a signal; null: what is left of the "
+        "Slurm job that it runs in, if it does",
+    )
     dataloader: TrainDataloaderSection = Field(default_factory=TrainDataloaderSection)
     gradient_accumulation: int = Field(1, ge=1, description="batches per step")
     clip_norm: float | None = Field(1.0, gt=0, description="largest gradient norm; null: no clipping")

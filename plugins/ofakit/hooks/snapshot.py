@@ -8,6 +8,7 @@ hook: ModelScope's own snapshots cannot be resumed from, because their random st
 
 from __future__ import annotations
 
+import time
 from typing import Any, ClassVar, Literal
 
 from modelscope.trainers.hooks.builder import HOOKS
@@ -36,6 +37,7 @@ class SnapshotHook(Hook):
         max_checkpoint_num: How many snapshots to keep; None keeps all. An old one goes when the new one is complete.
         save_last: Whether to save after the last step as well.
         by_epoch: ModelScope's older spelling of `save_strategy`.
+        minutes: Save after the first step that ends so many minutes after the last snapshot, too.
     """
 
     PRIORITY = Priority.LOWEST
@@ -48,6 +50,7 @@ class SnapshotHook(Hook):
         max_checkpoint_num: int | None = 2,
         save_last: bool = True,
         by_epoch: bool | None = None,
+        minutes: float | None = None,
     ) -> None:
         if by_epoch is not None:
             save_strategy = "by_epoch" if by_epoch else "by_step"
@@ -59,7 +62,19 @@ class SnapshotHook(Hook):
         self.interval = interval
         self.max_checkpoint_num = None if max_checkpoint_num is None else max(int(max_checkpoint_num), 1)
         self.save_last = save_last
+        if minutes is not None and not minutes > 0:
+            raise UsageError(f"the minutes between snapshots must be over 0, or null for none, found {minutes}")
+        self.minutes = minutes
+        self.saved_at = time.monotonic()
         self.is_owed = False
+
+    def before_run(self, trainer: Any) -> None:
+        """Start the clock.
+
+        Args:
+            trainer: The trainer before its first step.
+        """
+        self.saved_at = time.monotonic()
 
     def after_train_iter(self, trainer: Any) -> None:
         """Save after a step, if steps are counted, and after the last of an epoch, before an evaluation that may fail.
@@ -72,6 +87,8 @@ class SnapshotHook(Hook):
         due = self.save_strategy == "by_step" and self.every_n_iters(trainer, self.interval)
         if trainer.ends_the_epoch and trainer.is_evaluated_after_epochs:
             due = due or self._is_due_after_epoch(trainer, over=trainer.iter + 1 >= trainer.max_iters)
+        if self.minutes is not None and trainer.agree(time.monotonic() - self.saved_at >= 60 * self.minutes):
+            due = True
         if due or self.is_owed:
             self._save(trainer, epoch_is_over=False)
 
@@ -92,6 +109,7 @@ class SnapshotHook(Hook):
 
     def _save(self, trainer: Any, epoch_is_over: bool) -> None:
         folder = trainer.save_snapshot(epoch_is_over)
+        self.saved_at = time.monotonic()
         self.is_owed = folder is None
         if folder is None:
             return

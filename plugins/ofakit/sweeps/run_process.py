@@ -19,8 +19,11 @@ from ofakit.sweeps.record import parse_result
 
 __all__ = ["RunFailed", "RunProcess"]
 
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+ASKED = (*(-number for number in ENDING), *(128 + number for number in ENDING))
+"""Exit codes of a process that a signal ended, and of one that ended in order when it got the signal."""
 PATIENCE = 10.0  # seconds between asking a process to end and ending it
 
 
@@ -75,7 +78,7 @@ class RunProcess:
 
     def was_asked_to_end(self) -> bool:
         """Whether something else asked it to end, as a machine that shuts down does: not a fault of the run."""
-        return self._process.wait() in (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
+        return self._process.wait() in ASKED
 
     def terminate(self) -> None:
         """End it with everything it started: first by asking, then by force."""

@@ -67,6 +67,9 @@ class HookedTrainer(EpochBasedTrainer):
         self.step_logs: dict[str, float] = {}
         self.step_is_skipped = False
         self.examples_in_step = 0
+        self.stop_request: Any = None
+        self.saved_step: int | None = None
+        self.step_began = self.longest_step = self.longest_save = 0.0
 
     @property
     def iters_per_epoch(self) -> int:
@@ -84,6 +87,14 @@ class HookedTrainer(EpochBasedTrainer):
     def is_over_after_this_epoch(self) -> bool:
         """Whether no epoch follows the one that runs."""
         return self._epoch + 1 >= self._max_epochs or self._stop_training or self._iter >= self.max_iters
+
+    def agree(self, wish: bool) -> bool:
+        """Whether any process wishes something, such as a snapshot that is due by its clock; all must ask.
+
+        Args:
+            wish: Of this process.
+        """
+        return self.processes.total([float(wish)])[0] > 0
 
     @property
     def ends_the_epoch(self) -> bool:

@@ -12,6 +12,7 @@ apart.
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +27,7 @@ from modelscope.utils.constant import ModeKeys, TrainerStages
 
 from ofakit.config import ExperimentConfig
 from ofakit.config.component import Component
-from ofakit.errors import UsageError, did_you_mean
+from ofakit.errors import RunStopped, UsageError, did_you_mean
 from ofakit.files import replace_folder, write_text
 from ofakit.hooks.building import build_hooks
 from ofakit.hub import ModelBundle, save_bundle
@@ -54,6 +55,7 @@ from ofakit.trainers.state import (
     save_state,
     snapshot_folder,
 )
+from ofakit.trainers.stop_request import StopRequest, seconds_left_in_slurm
 from ofakit.trainers.update import Updater, WeightedObjectives
 
 __all__ = ["Trainer"]
@@ -202,7 +204,18 @@ class Trainer(HookedTrainer):
         if self.processes.is_main:
             log_to_file(self.logger, Path(self.work_dir) / "train.log")
         self.model.train()
-        self.train_loop(self.loading)
+        with StopRequest(self._seconds_allowed(), self.started) as self.stop_request:
+            self.train_loop(self.loading)
+            if self.agree(self.stop_request.reason is not None) and self.saved_step == self._iter:
+                raise self.stop_request.stopped("after the last step")
+
+    def _seconds_allowed(self) -> float | None:
+        """Seconds after the start by which the run must have ended; None: it may take as long as it likes."""
+        minutes = self.experiment.train.time_limit
+        if minutes is not None:
+            return 60 * minutes
+        left = seconds_left_in_slurm(os.environ)
+        return None if left is None else time.perf_counter() - self.started + left
 
     def _prepare_objectives(self, objectives: Mapping[str, Objective], resumed: bool) -> None:
         """Let objectives get ready, once the weights to start with are there."""
@@ -232,10 +245,12 @@ class Trainer(HookedTrainer):
         while self._epoch < self._max_epochs and not self._stop_training:
             self._mode, self.epoch_is_over = ModeKeys.TRAIN, False
             self.invoke_hook(TrainerStages.before_train_epoch)
+            self.step_began = time.perf_counter()
             for batches in self._steps_left(data_loader):
                 self.invoke_hook(TrainerStages.before_train_iter)
                 self.train_step(self.model, batches)
                 self.invoke_hook(TrainerStages.after_train_iter)
+                self._stop_if_asked()
                 self._iter += 1
                 self._inner_iter += 1
                 self._mode = ModeKeys.TRAIN
@@ -244,11 +259,43 @@ class Trainer(HookedTrainer):
             self.epoch_is_over = True
             if self._iter >= self.max_iters:
                 self._stop_training = True
-            self.invoke_hook(TrainerStages.after_train_epoch)
+            with self._stoppable():
+                self.invoke_hook(TrainerStages.after_train_epoch)
             self._epoch += 1
             self._inner_iter = 0
         self.invoke_hook(TrainerStages.after_run)
         self.save_output()
+
+    def _stop_if_asked(self) -> None:
+        """Write a snapshot and end the run where a process of it was asked to, or its time is up.
+
+        Raises:
+            RunStopped: That is so.
+        """
+        now = time.perf_counter()
+        self.longest_step = max(self.longest_step, now - self.step_began)
+        self.stop_request.look_at_the_clock(2 * self.longest_step + self.longest_save)
+        self.step_began = time.perf_counter()
+        if self.agree(self.stop_request.reason is not None):
+            if self.saved_step != self._iter + 1:
+                self.save_snapshot(epoch_is_over=False)
+            stopped = self.stop_request.stopped(f"after step {self._iter + 1}")
+            self.logger.info(str(stopped))
+            raise stopped
+
+    @contextmanager
+    def _stoppable(self) -> Iterator[None]:
+        """Where an evaluation after an epoch is stopped, go back to the end of its last step and write a snapshot."""
+        chance = random_state()
+        try:
+            yield
+        except RunStopped as stopped:
+            restore_random_state(chance)
+            if self.saved_step != self._iter:
+                self._iter, self._inner_iter = self._iter - 1, self._inner_iter - 1
+                self.save_snapshot(epoch_is_over=False)
+            self.logger.info(str(stopped))
+            raise
 
     def _steps_left(self, loading: Loading) -> Iterator[list[dict[str, Any]]]:
         """The batches of each step of this epoch that is still to do."""
@@ -297,7 +344,8 @@ class Trainer(HookedTrainer):
             raise UsageError(f"no examples to evaluate on in {split!r}: {did_you_mean(split, self.examples)}")
         self._mode = ModeKeys.EVAL  # until the next step: ModelScope's loggers tell by it what they log
         self.model.eval()
-        evaluation = self.task.evaluate(self.bundle, self.examples[split], self.loading)
+        with self._interruptible():
+            evaluation = self.task.evaluate(self.bundle, self.examples[split], self.loading)
         if evaluation is not None and self.processes.is_main:
             evaluation.write(Path(self.work_dir) / "eval", split)
         found = None if evaluation is None else (dict(evaluation.scores), evaluation.silent)
@@ -307,6 +355,23 @@ class Trainer(HookedTrainer):
         self._metric_values = scores
         self.evaluations += 1
         return scores
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Let a signal end an evaluation after an epoch at once: it may take long, and changes nothing.
+
+        Several processes would stop at different places; they end it first.
+        """
+        request = self.stop_request
+        if request is None or not self.epoch_is_over or self.processes.world_size > 1:
+            yield
+            return
+        request.is_interruptible = True
+        try:
+            request.stop_here()
+            yield
+        finally:
+            request.is_interruptible = False
 
     # Files
 
@@ -322,6 +387,7 @@ class Trainer(HookedTrainer):
         """
         if not self._is_fit():
             return None
+        began = time.perf_counter()
         counters = self.counters(epoch_is_over)
         folder = snapshot_folder(Path(self.work_dir), counters["iter"])
         rest = {
@@ -337,6 +403,8 @@ class Trainer(HookedTrainer):
             with replace_folder(folder, keep_strangers=True) as new:
                 save_state(new, self.model, self.optimizer, rest)
         self.processes.wait()
+        self.saved_step = counters["iter"]
+        self.longest_save = max(self.longest_save, time.perf_counter() - began)
         return folder
 
     def _fixed_values(self) -> dict[str, Any]:

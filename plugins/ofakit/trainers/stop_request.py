@@ -1,0 +1,134 @@
+"""A run that is asked to stop writes a snapshot at the end of its step: by a signal, or because its time is up.
+
+    {"train": {"time_limit": 230}}
+
+SIGTERM and Ctrl-C are what a scheduler and a person send, SIGUSR1 what Slurm can be told to send ahead of the end
+(`#SBATCH --signal=USR1@120`). A second signal ends the process at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+from types import FrameType, TracebackType
+from typing import Any
+
+from ofakit.errors import RunStopped
+
+__all__ = ["StopRequest", "seconds_left_in_slurm"]
+
+EXIT_CODES = {signal.SIGTERM: 143, signal.SIGUSR1: 143, signal.SIGINT: 130}
+OUT_OF_TIME = 143
+SLURM_MARGIN = 60.0
+"""Seconds that a job is given to end before Slurm ends it."""
+
+
+class StopRequest:
+    """Listens to signals and to the clock while a run trains.
+
+    Args:
+        seconds: After how many seconds from `started` the run must have ended; None: never.
+        started: When the run began, by `time.perf_counter`.
+    """
+
+    def __init__(self, seconds: float | None, started: float) -> None:
+        self.ends = None if seconds is None else started + seconds
+        self.reason: str | None = None
+        self.exit_code = 0
+        self.is_interruptible = False
+        self._before: dict[int, Any] = {}
+        self._process = os.getpid()
+
+    def __enter__(self) -> StopRequest:
+        """Listen to signals, where this is the main thread: no other may."""
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._heard) for number in EXIT_CODES}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Leave signals to whoever listened before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def _heard(self, number: int, frame: FrameType | None) -> None:
+        """Note a signal; end at once at a second one, or where there is nothing to finish.
+
+        Loading processes that were forked hear what a terminal or Slurm sends to all, and must go on until the step is
+        done; the SIGTERM that ends them at last is their second.
+        """
+        if self.reason is not None and (os.getpid() == self._process or number == signal.SIGTERM):
+            os._exit(EXIT_CODES[signal.Signals(number)])
+        self.reason, self.exit_code = signal.Signals(number).name, EXIT_CODES[signal.Signals(number)]
+        if self.is_interruptible and os.getpid() == self._process:
+            self.stop_here()
+
+    def look_at_the_clock(self, seconds_needed: float) -> None:
+        """Ask to stop where another step might not end in time.
+
+        Args:
+            seconds_needed: For a step and a snapshot.
+        """
+        if self.reason is None and self.ends is not None and time.perf_counter() + seconds_needed >= self.ends:
+            self.reason, self.exit_code = "the time limit", OUT_OF_TIME
+
+    def stop_here(self) -> None:
+        """Stop an evaluation, where the run was asked to stop.
+
+        Raises:
+            RunStopped: It was.
+        """
+        if self.reason is not None:
+            raise self.stopped("in an evaluation, which will be repeated")
+
+    def stopped(self, where: str) -> RunStopped:
+        """What the run ends with.
+
+        Args:
+            where: At what it stopped, such as "after step 12".
+        """
+        reason = self.reason or "another process"
+        code = self.exit_code or OUT_OF_TIME
+        return RunStopped(f"stopped by {reason} {where}; go on with the same command and --resume auto", code)
+
+
+def seconds_left_in_slurm(environment: Mapping[str, str]) -> float | None:
+    """How long the Slurm job of this process may still run, less a margin to end in; None outside of Slurm.
+
+    Args:
+        environment: The environment variables.
+    """
+    job, ends = environment.get("SLURM_JOB_ID"), environment.get("SLURM_JOB_END_TIME", "")
+    if job is None:
+        return None
+    if ends.isdecimal():
+        return int(ends) - time.time() - SLURM_MARGIN
+    try:
+        command = ["squeue", "--noheader", "--jobs", job, "--format", "%L"]
+        left = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    seconds = _seconds(left.strip())
+    return None if seconds is None else seconds - SLURM_MARGIN
+
+
+def _seconds(text: str) -> float | None:
+    """The seconds of Slurm's `days-hours:minutes:seconds`; None for anything else, such as UNLIMITED.
+
+    >>> _seconds("1-02:03:04"), _seconds("12:30"), _seconds("UNLIMITED")
+    (93784.0, 750.0, None)
+    """
+    days, _, clock = text.rpartition("-")
+    parts = clock.split(":")
+    if not (all(part.isdecimal() for part in parts) and (days.isdecimal() or not days)):
+        return None
+    seconds = 0
+    for part in parts:
+        seconds = 60 * seconds + int(part)
+    return float(seconds + 86400 * int(days or 0))
