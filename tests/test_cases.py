@@ -6,12 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ofakit.cli.evaluate_predictions import evaluate_files
 from ofakit.data import BadImage, examine, examples_from_dataset, load_square
 from ofakit.data.decoding import load_rgb
 from ofakit.data.image_folders import images_in
 from ofakit.data.json_files import read_jsonl
+from ofakit.data.plain_pickle import read_plain_pickle
 from ofakit.data.readers import READERS
 from ofakit.errors import UsageError
+from ofakit.rewards.cider_d import CiderD
+from ofakit.scores import DocumentFrequency, ptb_tokenize
 
 
 @pytest.fixture(scope="module")
@@ -149,3 +153,78 @@ def test_28_personality_captions_as_they_are_given_out(cases):
     report = examine(splits)
     assert [Path(row["image"]).name for row in report["splits"]["train"]["broken_images"]] == ["cc33.jpg"]
     assert report["splits"]["test"]["broken_images"] == report["splits"]["val"]["broken_images"] == []
+
+
+def test_29_the_next_line_decides_over_a_final_abbreviation(cases):
+    rows = read_jsonl(cases(29) / "captions.jsonl", "captions")
+    assert ptb_tokenize([row["text"] for row in rows]) == [row["tokens"] for row in rows]
+
+
+def scored(cases, number, predictions, references):
+    """What tools/evaluate.py says of files of a case."""
+    folder = cases(number)
+    return evaluate_files(folder / predictions, folder / references, bootstrap=0, java=False)
+
+
+def test_03_chinese_without_spaces_scores_as_with_them(cases):
+    plain, spaced = (
+        scored(cases, "03", f"predictions_{k}.jsonl", f"references_{k}.jsonl") for k in ("plain", "spaced")
+    )
+    for name in ("bleu1", "bleu2", "bleu3", "bleu4", "rouge_l", "cider", "cider_d"):
+        assert plain[name] == spaced[name]
+    assert plain["bleu1"] > 0.9 and plain["cider"] > 6
+    own = read_jsonl(cases("03") / "references_plain.jsonl", "references")
+    reward = CiderD()
+    reward.prepare([row["captions"] for row in own], [None] * len(own))
+    assert min(reward([row["captions"][0] for row in own], [row["captions"] for row in own], [None] * len(own))) > 1
+
+
+def test_06_coco_train_words(cases):
+    frequency = DocumentFrequency.load(cases("06") / "train-words.p")
+    content = read_plain_pickle(cases("06") / "train-words.p", "counts")
+    assert frequency.documents == content["ref_len"]
+    counts = content["document_frequency"]
+    assert {ngram: frequency[" ".join(ngram)] for ngram in counts} == counts
+    assert len(frequency) == len(counts) and frequency["zebra"] == 0
+
+
+def test_07_cider_of_one_picture_is_explained(cases, capsys):
+    found = scored(cases, "07", "predictions.json", "references.json")
+    assert found["cider"] == 0 and found["bleu4"] == pytest.approx(1)
+    assert "CIDEr is 0 here whatever the captions say" in found["notes"][0]
+    assert found["notes"][0] in capsys.readouterr().err
+
+
+def test_09_karpathys_file_as_references(cases):
+    found = scored(cases, "09", "results.json", "dataset_minicoco.json")
+    assert (found["items"], found["rouge_l"]) == (1, 1.0)
+    with pytest.raises(UsageError) as caught:
+        scored(cases, "09", "results.json", "dataset_mini8k.json")
+    assert len(str(caught.value)) < 400
+
+
+def test_12_line_separators_are_spaces(cases):
+    odd, plain = (scored(cases, 12, f"predictions{k}.jsonl", f"references{k}.jsonl") for k in ("", "_spaces"))
+    assert odd == plain and odd["items"] == 12
+
+
+@pytest.mark.parametrize(
+    ("predictions", "references", "items"),
+    [("predictions.json", "references.json", 3), ("pred_lists.json", "references.json", 3),
+     ("float_ids.json", "float_refs.json", 2)],
+)  # fmt: skip
+def test_21_results_by_name_and_ids_of_pandas(cases, predictions, references, items):
+    found = scored(cases, 21, predictions, references)
+    assert found["items"] == items and found["bleu1"] > 0.85
+
+
+def test_22_each_domain_of_nocaps_is_scored(cases):
+    found = scored(cases, 22, "results.json", "annotations.json")
+    assert set(found["groups"]) == {"in-domain", "near-domain", "out-domain"}
+    assert all(part["items"] == 2 and part["bleu4"] == pytest.approx(1) for part in found["groups"].values())
+    assert found["items"] == 6 and found["cider"] == pytest.approx(9.931, abs=1e-3)
+
+
+def test_25_our_own_lines_are_scored(cases):
+    found = scored(cases, 25, "predictions.jsonl", "references.jsonl")
+    assert (found["items"], found["rouge_l"], found["skipped"]) == (3, 1.0, {})

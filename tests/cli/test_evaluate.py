@@ -78,8 +78,8 @@ def test_two_files_are_scored_with_or_without_intervals(files, tmp_path, capsys)
     ("arguments", "message"),
     [
         ([], "give --conf FILE to score a model, or --predictions FILE --references FILE"),
-        (["--predictions", "p.jsonl"], "--predictions and --references go together"),
-        (["--references", "r.jsonl"], "--predictions and --references go together"),
+        (["--predictions", "p.jsonl"], "p.jsonl: expected predictions"),
+        (["--references", "r.jsonl"], "--references goes with --predictions"),
         (["--predictions", "p", "--references", "r", "--conf", "c.json"], "give either --conf FILE"),
         (["--conf", "c.json", "--document-frequency", "x.npz"], "--document-frequency goes with --predictions"),
         (["--conf", "nowhere.json"], "no configuration file"),

@@ -9,8 +9,7 @@ from ofakit.cli.evaluate import main
 from ofakit.cli.evaluate_predictions import (
     align,
     evaluate_files,
-    read_own_references,
-    read_predictions,
+    matched_files,
     read_references,
 )
 from ofakit.errors import UsageError
@@ -171,14 +170,52 @@ def test_missing_files_are_named(tmp_path, jsonl):
 
 
 def test_one_line_alone_and_a_byte_order_mark_are_read(tmp_path):
-    assert read_predictions(write(tmp_path / "one.jsonl", '\ufeff{"id": 4, "caption": "a dog"}')) == {"4": "a dog"}
+    one = write(tmp_path / "one.jsonl", '\ufeff{"id": 4, "caption": "a dog", "references": ["the dog"]}')
+    assert matched_files(one, None).captions == {"4": "a dog"}
 
 
-def test_references_beside_the_captions(tmp_path):
-    rows = [{"id": "a", "caption": "x", "references": ["y", "z"]}]
-    assert read_own_references(write(tmp_path / "p.jsonl", lines(rows))) == {"a": ["y", "z"]}
+def test_references_beside_the_captions(tmp_path, capsys):
+    rows = [{"id": "a", "caption": "one x", "references": ["one y", "z"]}]
+    path = write(tmp_path / "p.jsonl", lines(rows))
+    assert matched_files(path, None).references == {"a": ["one y", "z"]}
+    assert main(["--predictions", str(path), "--bootstrap", "0"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["bleu1"] == pytest.approx(0.5)
     with pytest.raises(UsageError, match="pass --references"):
-        read_own_references(write(tmp_path / "q.jsonl", lines([{"id": "a", "caption": "x"}])))
+        matched_files(write(tmp_path / "q.jsonl", lines([{"id": "a", "caption": "x"}])), None)
+
+
+def test_groups_and_styles_have_scores_of_their_own(tmp_path):
+    said = [("1", "in", "dry", "a dog runs"), ("2", "in", "sweet", "two cats sleep"), ("3", "out", "dry", "no")]
+    predictions = [{"id": i, "style": style, "caption": text} for i, _, style, text in said]
+    people = ["a dog runs", "two cats sleep", "a bird sings"]
+    references = [{"id": i, "group": g, "captions": [text]} for (i, g, *_), text in zip(said, people, strict=True)]
+    found = evaluate_files(write(tmp_path / "p.jsonl", lines(predictions)),
+                           write(tmp_path / "r.jsonl", lines(references)), java=False, bootstrap=0)  # fmt: skip
+    assert {name: part["items"] for name, part in found["groups"].items()} == {"in": 2, "out": 1}
+    assert found["groups"]["in"]["bleu1"] == pytest.approx(1) and found["groups"]["out"]["bleu1"] < 1e-6
+    assert {name: part["items"] for name, part in found["styles"].items()} == {"dry": 2, "sweet": 1}
+    assert found["styles"]["sweet"]["rouge_l"] == 1
+
+
+def test_notes_tell_what_is_easily_misread(tmp_path, jsonl, capsys):
+    one = [{"id": "1", "caption": "a dog", "references": ["a dog"]}]
+    alone = evaluate_files(write(tmp_path / "one.jsonl", lines(one)), None, java=False, bootstrap=0)
+    assert (alone["cider"], len(alone["notes"])) == (0, 1) and "CIDEr is 0 here whatever" in capsys.readouterr().err
+    same = [{"id": k, "caption": "a dog", "references": [f"dog {k}"]} for k in range(12)]
+    often = evaluate_files(write(tmp_path / "same.jsonl", lines(same)), None, java=False, bootstrap=0)
+    assert often["notes"] == ["one caption stands for 12 of 12 items: 'a dog'"]
+    assert often["diversity"] == {
+        "distinct1": pytest.approx(2 / 24), "distinct2": pytest.approx(1 / 12), "vocabulary": 2,
+        "most_frequent": "a dog", "most_frequent_count": 12,
+    }  # fmt: skip
+    assert evaluate_files(*jsonl, java=False, bootstrap=0)["notes"] == []
+
+
+@pytest.mark.parametrize("nothing", ["。", "…", "—", " . "])
+def test_what_has_no_word_is_empty_as_in_training(tmp_path, nothing):
+    rows = [{"id": 1, "caption": "a dog", "references": [nothing, "a dog"]}]
+    found = evaluate_files(write(tmp_path / "p.jsonl", lines(rows)), None, java=False, bootstrap=0)
+    assert found["skipped"] == {"empty reference": 1}
 
 
 def test_alignment_keeps_the_order_of_predictions():

@@ -29,9 +29,10 @@ def test_drop_empty_keeps_only_what_can_be_scored():
 
 
 @pytest.mark.parametrize(
-    ("caption", "empty"), [("", True), (" \t\n", True), ("...!?", True), ("a", False), ("...no", False), ("。", False)]
+    ("caption", "empty"),
+    [("", True), (" \t\n", True), ("...!?", True), ("a", False), ("...no", False), ("。…", True), ("好。", False)],
 )
-def test_white_space_and_ascii_punctuation_say_nothing(caption, empty):
+def test_white_space_and_punctuation_say_nothing(caption, empty):
     assert is_empty(caption) is empty
 
 

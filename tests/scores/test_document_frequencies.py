@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from collections import defaultdict
 
 import numpy as np
 import pytest
@@ -118,3 +119,29 @@ def test_a_file_that_lacks_a_part_is_refused(tmp_path):
     np.savez(path, **{**parts, "counts": parts["counts"][1:]})
     with pytest.raises(UsageError, match="a count for each"):
         DocumentFrequency.load(path)
+
+
+@pytest.mark.parametrize("word", ["a", "<eos>"])
+def test_counts_of_others_are_those_of_ours(tmp_path, word):
+    lists = [[f"a dog runs {word}", "the dog"], [f"a cat {word}"]]
+    ours = document_frequency(lists)
+    counts = defaultdict(float)
+    for texts in lists:
+        found = {
+            tuple(words[k : k + n]) for words in map(str.split, texts) for n in range(1, 5) for k in range(len(words))
+        }
+        for ngram in {ngram for ngram in found if ngram}:
+            counts[ngram] += 1.0
+    (tmp_path / "words.p").write_bytes(pickle.dumps({"ref_len": 2, "document_frequency": counts}, protocol=2))
+    theirs = DocumentFrequency.load(tmp_path / "words.p")
+    assert {" ".join(n): theirs[" ".join(n)] for n in counts} == {" ".join(n): ours[" ".join(n)] for n in counts}
+    assert (theirs.documents, len(theirs), theirs.for_reward) == (2, len(ours), word == "<eos>")
+
+
+@pytest.mark.parametrize("content", [[], {"ref_len": 2}, {"ref_len": 0, "document_frequency": {("a",): 1}},
+                                     {"ref_len": 2, "document_frequency": {("a b",): 1}},
+                                     {"ref_len": 2, "document_frequency": {(1, 2): 1}}])  # fmt: skip
+def test_other_pickles_say_how_to_make_ours(tmp_path, content):
+    (tmp_path / "words.p").write_bytes(pickle.dumps(content))
+    with pytest.raises(UsageError, match=r"in .*words.p.*make ours .* tools/data.py document-frequency"):
+        DocumentFrequency.load(tmp_path / "words.p")

@@ -110,3 +110,20 @@ def test_groups_have_scores_of_their_own():
     scores = score_predictions([given[0], given[1], replace(given[2], caption="nothing")], None, None)
     assert (scores["in-domain/bleu4"], scores["out-domain/bleu1"]) == (pytest.approx(1), pytest.approx(0, abs=1e-6))
     assert given[0].row()["group"] == "in-domain" and "group" not in replace(given[0], group=None).row()
+
+
+def test_captions_that_are_all_the_same_are_told(caplog):
+    given = [Prediction(str(k), f"{k}.jpg", None, "a dog", 0.0, (f"dog {k}",)) for k in range(20)]
+    scores = score_predictions(given, None, None)
+    assert (scores["vocabulary"], scores["most_frequent"]) == (2, 1.0)
+    assert "one caption stands for 20 of 20 images: 'a dog'" in caplog.text
+
+
+def test_chinese_is_scored_by_characters():
+    given = [
+        Prediction(str(k), None, None, text, 0.0, (text,))
+        for k, text in enumerate(["一只白色小狗。", "桌上有一杯咖啡"])
+    ]
+    scores = score_predictions(given, None, None)
+    assert scores["bleu4"] == pytest.approx(1) and scores["cider"] > 1
+    assert score_predictions(given, None, None, None, "spaces")["bleu4"] < 0.1

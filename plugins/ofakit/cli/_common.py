@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "add_config_arguments",
+    "add_segmentation_argument",
     "check_parents",
     "model_to_score",
     "new_file",
@@ -79,6 +80,18 @@ def add_config_arguments(parser: argparse.ArgumentParser, required: bool = True)
     parser.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides",
         help="override a key of the file, dotted: --set train.max_epochs=3 (repeatable)",
+    )  # fmt: skip
+
+
+def add_segmentation_argument(parser: Any) -> None:
+    """Add `--segmentation`, what a word is in a script without spaces.
+
+    Args:
+        parser: A parser or a group of arguments; gets the argument.
+    """
+    parser.add_argument(
+        "--segmentation", choices=("characters", "words", "spaces"), default="characters",
+        help="what counts as a word in Chinese and other scripts without spaces; words need jieba; default: characters",
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ofakit.cli._common import output_file, run_tool, share, tool_parser
+from ofakit.cli._common import add_segmentation_argument, output_file, run_tool, share, tool_parser
 from ofakit.cli._scored_runs import add_run_arguments
 from ofakit.cli._tables import latex_table, markdown_table
 from ofakit.errors import UsageError
@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     captions.add_argument("predictions", nargs="*", metavar="FILE", help="predictions, two or more files")
     captions.add_argument("--references", metavar="FILE", help="COCO annotations JSON or JSONL with id and captions")
     captions.add_argument("--document-frequency", metavar="FILE", help="for CIDEr-D: tools/data.py document-frequency")
+    add_segmentation_argument(captions)
     captions.add_argument("--no-java", action="store_true", help="leave out METEOR and SPICE")
     add_run_arguments(parser.add_argument_group("rankings"))
     parser.add_argument("--p", type=share, default=0.01, metavar="P", help="significance level (default: 0.01)")
@@ -112,6 +113,7 @@ def _compare_captions(args: argparse.Namespace) -> dict[str, Any]:
         Path(args.references) if args.references else None,
         Path(args.document_frequency) if args.document_frequency else None,
         rounds=args.rounds, bootstrap=args.bootstrap, seed=args.seed, java=not args.no_java,
+        segmentation=args.segmentation,
     )  # fmt: skip
 
 

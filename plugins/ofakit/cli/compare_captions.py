@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ofakit.cli._caption_files import match, own_reference_entries, read_entries
 from ofakit.cli._comparison import compared, require_systems, short_names
-from ofakit.cli.evaluate_predictions import Aligned, align, read_own_references, read_predictions, read_references
+from ofakit.cli.evaluate_predictions import Aligned, align
 from ofakit.errors import UsageError
 
 __all__ = ["compare_files"]
@@ -21,6 +22,7 @@ def compare_files(
     bootstrap: int = 1000,
     seed: int = 0,
     java: bool = True,
+    segmentation: str = "characters",
 ) -> dict[str, Any]:
     """Score systems on the same items and test every pair of them.
 
@@ -32,6 +34,7 @@ def compare_files(
         bootstrap: Resamples for the 95 % confidence intervals.
         seed: Of both.
         java: Whether to compute METEOR and SPICE.
+        segmentation: What a word is in a script without spaces, as in `scores.segmentation`.
 
     Returns:
         `systems`: for each its `name`, `file`, `scores` and `intervals`. `tests`: for each pair `first` and `second`
@@ -46,7 +49,7 @@ def compare_files(
 
     require_systems(predictions, "prediction")
     frequency = DocumentFrequency.load(document_frequency) if document_frequency else None
-    aligned = _align_all(predictions, references)
+    aligned = _align_all(predictions, references, segmentation)
     measured = [measure(one.candidates, one.references, frequency, java) for one in aligned]
     result = compared(predictions, [measures for measures, _ in measured], rounds, bootstrap, seed)
     missing = {key: reason for _, missed in measured for key, reason in missed.items()}
@@ -54,20 +57,23 @@ def compare_files(
     return {**result, "items": len(aligned[0].ids), "skipped": skipped, "missing": missing}
 
 
-def _align_all(predictions: Sequence[Path], references: Path | None) -> list[Aligned]:
+def _align_all(predictions: Sequence[Path], references: Path | None, segmentation: str) -> list[Aligned]:
     """Each system's captions beside the references; only items that every system can be scored on, in one order."""
-    found = {path: read_predictions(path) for path in predictions}
-    first = predictions[0]
-    for path, captions in found.items():
-        different = set(captions) ^ set(found[first])
+    first, where = predictions[0], str(references or predictions[0])
+    people = read_entries(references, "references") if references else own_reference_entries(first)
+    found = {path: match(read_entries(path, "predictions"), people, str(path), where) for path in predictions}
+    order = found[first].captions
+    for path, matched in found.items():
+        different = set(matched.captions) ^ set(order)
         if different:
             raise UsageError(
                 f"{first} and {path}: expected captions of the same images; {len(different)} ids are in only one of "
                 f"them, such as {min(different)!r}"
             )
-    texts = read_references(references) if references else read_own_references(first)
-    where = str(references or first)
-    aligned = [align({name: found[path][name] for name in found[first]}, texts, str(path), where) for path in found]
+    aligned = [
+        align({name: matched.captions[name] for name in order}, matched.references, str(path), where, segmentation)
+        for path, matched in found.items()
+    ]
     common = set(aligned[0].ids).intersection(*(one.ids for one in aligned[1:]))
     if not common:
         raise UsageError("no image has a caption of every system that can be scored")

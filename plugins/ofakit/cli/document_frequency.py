@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ofakit.cli._common import add_config_arguments, output_file, reader_of
+from ofakit.cli._common import add_config_arguments, add_segmentation_argument, output_file, reader_of
 from ofakit.errors import UsageError
 
 __all__ = ["add_arguments", "run"]
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", metavar="NAME", help="split or slice of the experiment; default: its data.train")
     parser.add_argument("--references", metavar="FILE", help="instead of --conf: COCO annotations JSON or JSONL")
     parser.add_argument("--for-reward", action="store_true", help="count as the reward cider_d does, not as scoring")
+    add_segmentation_argument(parser)
     parser.add_argument("--output", metavar="FILE", required=True, help="file to write, such as train.df.npz")
 
 
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise UsageError("give either --conf FILE or --references FILE")
     output = output_file(args.output, "--output")
     lists = _of_file(Path(args.references)) if args.references else _of_experiment(args)
-    tokenized = [_words(texts, args.for_reward) for texts in lists]
+    tokenized = [_words(texts, args.for_reward, args.segmentation) for texts in lists]
     kept = [[text for text in texts if text] for texts in tokenized]
     kept = [texts for texts in kept if texts]
     if not kept:
@@ -55,15 +56,15 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     return {"output": str(output), "documents": frequency.documents, "ngrams": len(frequency), "skipped": skipped}
 
 
-def _words(captions: list[str], for_reward: bool) -> list[str]:
+def _words(captions: list[str], for_reward: bool, segmentation: str) -> list[str]:
     """The words of each caption in the form in which they will be looked up; empty if it has none."""
     from ofakit.rewards.cider_d import ended
-    from ofakit.scores import ptb_tokenize
+    from ofakit.scores import tokenize
     from ofakit.scores.document_frequencies import END
 
     if for_reward:
-        return ["" if words == END else words for words in map(ended, captions)]
-    return ptb_tokenize(captions)
+        return ["" if words == END else words for words in (ended(text, segmentation) for text in captions)]
+    return tokenize(captions, segmentation)
 
 
 def _of_file(path: Path) -> list[list[str]]:

@@ -6,7 +6,14 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from ofakit.cli._common import add_config_arguments, model_to_score, refuse_silence, run_tool, tool_parser
+from ofakit.cli._common import (
+    add_config_arguments,
+    add_segmentation_argument,
+    model_to_score,
+    refuse_silence,
+    run_tool,
+    tool_parser,
+)
 from ofakit.cli._scored_runs import add_run_arguments
 from ofakit.errors import UsageError
 
@@ -17,8 +24,9 @@ EXAMPLES = """examples:
   python tools/evaluate.py --predictions results.json --references annotations.json
   python tools/evaluate.py --run bm25.trec --qrels test.trec --metric mrr@100 p@1
 
-Predictions are COCO results JSON or JSONL with id and caption; references COCO annotations JSON or JSONL with id and
-captions; runs and qrels are those of TREC. The last line of stdout is one JSON object with the scores."""
+Predictions are COCO results JSON, JSONL with id or image and caption, or captions by name; references COCO annotations,
+Karpathy's file, JSONL with id or image and captions, or lists by name; runs and qrels are those of TREC. The last line
+of stdout is one JSON object with the scores."""
 
 
 _FILES = "--predictions FILE --references FILE, or --run FILE --qrels FILE"
@@ -38,7 +46,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--checkpoint", metavar="DIR", help="model directory; default: the run's best/, or output/")
     parser.add_argument("--split", choices=("train", "val", "test"), default="test", help="default: test")
     parser.add_argument("--predictions", metavar="FILE", help="captions of any system to score")
-    parser.add_argument("--references", metavar="FILE", help="what they are scored against")
+    parser.add_argument(
+        "--references", metavar="FILE", help="what they are scored against; default: the references in their lines"
+    )
+    parser.add_argument(
+        "--language", metavar="CODE", help="of the captions: en takes words between spaces and nothing else; default: "
+        "each script as it is written",
+    )  # fmt: skip
+    add_segmentation_argument(parser)
     parser.add_argument("--document-frequency", metavar="FILE", help="for CIDEr-D: tools/data.py document-frequency")
     add_run_arguments(parser.add_argument_group("rankings of any system"))
     parser.add_argument(
@@ -64,8 +79,8 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
     if args.runs or args.qrels or args.metrics or args.pooled or args.leave_out_unjudged:
         return _score_run(args)
     if args.predictions or args.references:
-        if not (args.predictions and args.references):
-            raise UsageError("--predictions and --references go together")
+        if not args.predictions:
+            raise UsageError("--references goes with --predictions")
         if args.conf is not None:
             raise UsageError(f"give either --conf FILE to score a model, or {_FILES}")
         return _score_files(args)
@@ -94,7 +109,11 @@ def _score_files(args: argparse.Namespace) -> dict[str, Any]:
 
     frequency = Path(args.document_frequency) if args.document_frequency else None
     return evaluate_files(
-        Path(args.predictions), Path(args.references), document_frequency=frequency, bootstrap=args.bootstrap
+        Path(args.predictions),
+        Path(args.references) if args.references else None,
+        document_frequency=frequency,
+        bootstrap=args.bootstrap,
+        segmentation="spaces" if args.language == "en" else args.segmentation,
     )
 
 

@@ -1,29 +1,29 @@
-"""Score caption files of any system: COCO results or JSON lines against COCO annotations or JSON lines.
+"""Score caption files of any system against captions by people; `_caption_files` says which formats are read.
 
-    predictions   [{"image_id": 1, "caption": "a dog"}, ...]                  COCO results
-                  {"id": "1", "caption": "a dog"}                             one line per caption
-    references    {"annotations": [{"image_id": 1, "caption": "A dog."}, ...]}  COCO annotations
-                  {"id": "1", "captions": ["A dog.", "The dog."]}             one line per image
-
-Ids are compared as text, so 1 and "1" are the same image. A caption that cannot be scored is skipped and counted. Ids
-that do not match are an error, so a caption is never scored against the references of another image.
+A caption that cannot be scored is skipped and counted. Ids that do not match are an error, so a caption is never scored
+against the references of another image.
 """
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ofakit.cli._caption_files import Matched, id_of, indexed, match, own_reference_entries, read_entries
+from ofakit.data.expansion import is_empty
 from ofakit.errors import UsageError
 
-__all__ = ["Aligned", "align", "evaluate_files", "read_own_references", "read_predictions", "read_references"]
+if TYPE_CHECKING:
+    from ofakit.scores.score import Measure
 
-_FORMATS = "COCO JSON or one JSON object a line, in UTF-8"
-_SHOWN = 5
+__all__ = ["Aligned", "align", "evaluate_files", "read_references"]
+
+_MANY = 10
+_SHARE = 0.1
 
 
 class Aligned(NamedTuple):
@@ -44,26 +44,29 @@ class Aligned(NamedTuple):
 
 def evaluate_files(
     predictions: Path,
-    references: Path,
+    references: Path | None,
     document_frequency: Path | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
     java: bool = True,
+    segmentation: str = "characters",
 ) -> dict[str, Any]:
     """Score a file of predictions.
 
     Args:
-        predictions: COCO results or JSON lines.
-        references: COCO annotations or JSON lines.
-        document_frequency: What `tools/data.py document-frequency` wrote, for CIDEr-D.
+        predictions: Captions of a system.
+        references: Captions by people; None takes those in the lines of the predictions.
+        document_frequency: What `tools/data.py document-frequency` wrote, or `coco-train-words.p`, for CIDEr-D.
         bootstrap: Resamples for the 95 % confidence intervals; 0 leaves them out.
         seed: Of the resamples.
         java: Whether to compute METEOR and SPICE.
+        segmentation: What a word is in a script without spaces, as in `scores.segmentation`.
 
     Returns:
         The corpus scores by name (`bleu1` to `bleu4`, `rouge_l`, `cider`, `cider_d`, and `meteor` and `spice` where
         Java could compute them), `items`, `skipped` by reason, `missing` with the reason of each score that is
-        missing, and `intervals` by name.
+        missing, `diversity`, `groups` and `styles` with the scores of each where there are several, `notes` on what
+        is easily misread, and `intervals` by name.
 
     Raises:
         UsageError: A file is missing or of another format, ids do not fit together or occur twice, or a caption is
@@ -74,77 +77,53 @@ def evaluate_files(
     if bootstrap < 0:
         raise UsageError(f"bootstrap: expected 0 or more resamples, found {bootstrap}")
     frequency = DocumentFrequency.load(document_frequency) if document_frequency else None
-    aligned = align(read_predictions(predictions), read_references(references), str(predictions), str(references))
+    matched = matched_files(predictions, references)
+    aligned = align(matched.captions, matched.references, str(predictions), str(references), segmentation)
     measures, missing = measure(aligned.candidates, aligned.references, frequency, java)
     result: dict[str, Any] = {name: found.corpus for name, found in measures.items()}
     result |= {"items": len(aligned.ids), "skipped": aligned.skipped, "missing": missing}
+    result["diversity"] = _diversity(aligned.candidates)
+    for name, parts in (("groups", matched.groups), ("styles", matched.styles)):
+        if len(set(parts.values())) > 1 or (name == "groups" and parts):
+            result[name] = _scores_by(parts, aligned, measures, frequency)
+    result["notes"] = _notes(aligned, result)
     if bootstrap:
         intervals = bootstrap_intervals(measures, bootstrap, seed=seed)
         result["intervals"] = {name: list(interval) for name, interval in intervals.items()}
     return result
 
 
-def read_predictions(path: Path) -> dict[str, str]:
-    """The caption of each id.
+def matched_files(predictions: Path, references: Path | None) -> Matched:
+    """The captions of a file beside the references of another, or beside its own.
 
     Args:
-        path: COCO results or JSON lines.
+        predictions: Captions of a system.
+        references: Captions by people; None takes those in the lines of the predictions.
 
     Raises:
-        UsageError: The file is missing or of another format, an id occurs twice, or a caption is not a string.
+        UsageError: As `evaluate_files`.
     """
-    found: dict[str, str] = {}
-    for number, row in enumerate(_rows(path, "predictions"), start=1):
-        name = _id(row, path, number)
-        if name in found:
-            raise UsageError(f"{path}: entry {number}: a second caption for id {name!r}; keep one")
-        found[name] = _caption(row.get("caption"), path, number)
-    return found
+    captions = read_entries(predictions, "predictions")
+    people = own_reference_entries(predictions) if references is None else read_entries(references, "references")
+    return match(captions, people, str(predictions), str(references or predictions))
 
 
 def read_references(path: Path) -> dict[str, list[str]]:
-    """The references of each id.
+    """The references of each item.
 
     Args:
-        path: COCO annotations, where each entry has one caption, or JSON lines with `captions`.
+        path: Captions by people.
 
     Raises:
-        UsageError: The file is missing or of another format, an id occurs twice in JSON lines, or a caption is not a
+        UsageError: The file is missing or of another format, an item has two lists of captions, or a caption is not a
             string.
     """
-    found: dict[str, list[str]] = {}
-    for number, row in enumerate(_rows(path, "references"), start=1):
-        name = _id(row, path, number)
-        captions = row.get("captions", row.get("references"))
-        if captions is None:
-            found.setdefault(name, []).append(_caption(row.get("caption"), path, number))
-        elif not isinstance(captions, list):
-            raise UsageError(f"{path}: entry {number}: expected captions as a list of strings, found {captions!r}")
-        elif name in found:
-            raise UsageError(f"{path}: entry {number}: a second list of captions for id {name!r}; join the two")
-        else:
-            found[name] = [_caption(caption, path, number) for caption in captions]
-    return found
-
-
-def read_own_references(path: Path) -> dict[str, list[str]]:
-    """The references that the lines of predictions contain themselves, as those of an evaluated run do.
-
-    Args:
-        path: JSON lines with `id`, `caption` and `references`.
-
-    Raises:
-        UsageError: The file is missing or of another format, or a line has no references.
-    """
-    found = {}
-    for number, row in enumerate(_rows(path, "predictions"), start=1):
-        references = row.get("references")
-        if not isinstance(references, list):
-            raise UsageError(
-                f"{path}: entry {number}: expected references beside the caption; or pass --references FILE"
-            )
-        found[_id(row, path, number)] = [_caption(reference, path, number) for reference in references]
-    return found
+    entries = read_entries(path, "references")
+    kinds = [kind for kind in ("id", "name", "number") if all(kind in entry.names for entry in entries)]
+    if not kinds:
+        raise UsageError(f"{path}: expected references that all have an id, or all the name of an image")
+    styled = any(entry.style for entry in entries)
+    return {id_of(entry): entry.captions for entry in indexed(entries, kinds[0], styled, str(path)).values()}
 
 
 def align(
@@ -152,6 +131,7 @@ def align(
     references: Mapping[str, list[str]],
     predictions_name: str = "predictions",
     references_name: str = "references",
+    segmentation: str = "characters",
 ) -> Aligned:
     """Bring captions and references into the same order, tokenized, without those that cannot be scored.
 
@@ -160,6 +140,7 @@ def align(
         references: References by id.
         predictions_name: What to call the predictions in messages.
         references_name: What to call the references in messages.
+        segmentation: What a word is in a script without spaces, as in `scores.segmentation`.
 
     Raises:
         UsageError: A prediction has no references, or nothing is left to score.
@@ -167,17 +148,15 @@ def align(
     >>> align({"1": "A dog.", "2": "..."}, {"1": ["The dog!", ""], "2": ["A cat."], "3": ["A bird."]}).skipped
     {'without a prediction': 1, 'empty prediction': 1, 'empty reference': 1}
     """
-    from ofakit.scores import ptb_tokenize
+    from ofakit.scores import tokenize
 
     unknown = [name for name in predictions if name not in references]
     if unknown:
-        raise UsageError(
-            f"{predictions_name}: {len(unknown)} of {len(predictions)} ids are not in {references_name}: "
-            f"{_some(unknown)}; there the ids are such as {_some(list(references)) or 'none'}"
-        )
+        raise UsageError(f"{predictions_name}: {len(unknown)} ids are not in {references_name}, such as {unknown[0]!r}")
     ids = list(predictions)
-    candidates = ptb_tokenize([predictions[name] for name in ids])
-    flat = iter(ptb_tokenize(list(chain.from_iterable(references[name] for name in ids))))
+    candidates = _said(tokenize([predictions[name] for name in ids], segmentation), predictions.values())
+    texts = list(chain.from_iterable(references[name] for name in ids))
+    flat = iter(_said(tokenize(texts, segmentation), texts))
     lists = [[next(flat) for _ in references[name]] for name in ids]
     skipped = {
         "without a prediction": len(references) - len(ids),
@@ -196,45 +175,51 @@ def align(
     )
 
 
-def _rows(path: Path, what: str) -> Iterable[Mapping[str, Any]]:
-    """The entries of a file in either format."""
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: expected {what} as {_FORMATS}, found: {error}") from error
-    try:
-        content = json.loads(text)
-    except ValueError:
-        content = [_line(line, path, n, what) for n, line in enumerate(text.split("\n"), start=1) if line.strip()]
-    if isinstance(content, dict):
-        content = content["annotations"] if isinstance(content.get("annotations"), list) else [content]
-    if not isinstance(content, list):
-        raise UsageError(f"{path}: expected {what} as {_FORMATS}, found {text[:60]!r}")
-    for number, row in enumerate(content, start=1):
-        if not isinstance(row, dict):
-            raise UsageError(f"{path}: entry {number}: expected an object with an id and a caption, found {row!r}")
-    return content
+def _said(tokens: Sequence[str], texts: Any) -> list[str]:
+    """The tokens of texts that say something, and nothing for those without a word, as in training."""
+    return ["" if is_empty(text) else words for words, text in zip(tokens, texts, strict=True)]
 
 
-def _line(line: str, path: Path, number: int, what: str) -> Any:
-    try:
-        return json.loads(line)
-    except ValueError as error:
-        raise UsageError(f"{path}: line {number}: expected {what} as {_FORMATS}, found: {error}") from error
+def _scores_by(
+    parts: Mapping[str, str], aligned: Aligned, measures: Mapping[str, Measure], frequency: Any
+) -> dict[str, dict[str, float]]:
+    """The scores of the items of each part; CIDEr's document frequencies are those of the part, as nocaps has them."""
+    from ofakit.scores import measure
+    from ofakit.scores.score import Measure
+
+    found: dict[str, dict[str, float]] = {}
+    for part in sorted(set(parts.values())):
+        places = [i for i, name in enumerate(aligned.ids) if parts.get(name) == part]
+        if places:
+            lists = [aligned.references[i] for i in places]
+            own, _ = measure([aligned.candidates[i] for i in places], lists, frequency, java=False)
+            own = {name: Measure(whole.statistics[places], whole.combine) for name, whole in measures.items()} | own
+            found[part] = {name: own[name].corpus for name in measures} | {"items": len(places)}
+    return found
 
 
-def _id(row: Mapping[str, Any], path: Path, number: int) -> str:
-    found = row.get("image_id", row.get("id"))
-    if isinstance(found, bool) or not isinstance(found, (int, str)):
-        raise UsageError(f"{path}: entry {number}: expected image_id or id, a number or a string, found {dict(row)!r}")
-    return str(found)
+def _diversity(candidates: Sequence[str]) -> dict[str, Any]:
+    """How varied captions are, and the one that occurs most often."""
+    from ofakit.scores import distinct, vocabulary_size
+
+    caption, count = Counter(candidates).most_common(1)[0]
+    found: dict[str, Any] = {f"distinct{n}": distinct(candidates, n) for n in (1, 2)}
+    return {**found, "vocabulary": vocabulary_size(candidates), "most_frequent": caption, "most_frequent_count": count}
 
 
-def _caption(caption: Any, path: Path, number: int) -> str:
-    if not isinstance(caption, str):
-        raise UsageError(f"{path}: entry {number}: expected the caption as a string, found {caption!r}")
-    return caption
+def _notes(aligned: Aligned, result: Mapping[str, Any]) -> list[str]:
+    """What is easily misread; also told on stderr."""
+    from ofakit.scores import cider
 
-
-def _some(names: list[str]) -> str:
-    return ", ".join(map(repr, names[:_SHOWN])) + (" …" if len(names) > _SHOWN else "")
+    notes, items = [], len(aligned.ids)
+    if result["cider"] == 0 and cider([texts[0] for texts in aligned.references], aligned.references).corpus == 0:
+        notes.append(
+            "CIDEr is 0 here whatever the captions say: an n-gram counts the less the more items have it in their "
+            f"references, and all {items} have the same ones"
+        )
+    count = result["diversity"]["most_frequent_count"]
+    if count >= _MANY and count >= _SHARE * items:
+        notes.append(f"one caption stands for {count} of {items} items: {result['diversity']['most_frequent']!r}")
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    return notes

@@ -254,6 +254,9 @@ class EvaluationSection(Section):
         description="besides the usual scores, each with a `type`: a file of ofakit/metrics or a name in METRICS",
     )
     shuffled_images: bool = Field(True, description="also score every caption against another image's references")
+    segmentation: Literal["characters", "words", "spaces"] = Field(
+        "characters", description="what a word is in a script without spaces; words need jieba"
+    )
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="type in which generation is computed")
 
 

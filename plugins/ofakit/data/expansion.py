@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -49,15 +50,15 @@ def expand(examples: Iterable[Example], bad: BadExamples | None = None) -> list[
 
 
 def is_empty(caption: str) -> bool:
-    """Whether a caption holds nothing but white space and ASCII punctuation, which targets and scores leave out.
+    """Whether a caption holds nothing but white space and punctuation, in any script, so that no word is left to score.
 
     Args:
         caption: The caption.
 
-    >>> is_empty(" ..."), is_empty("no.")
-    (True, False)
+    >>> is_empty(" ..."), is_empty("。…“”"), is_empty("no."), is_empty("好。"), is_empty("\N{THUMBS UP SIGN}")
+    (True, True, False, False, False)
     """
-    return not caption.strip(SAYS_NOTHING)
+    return all(letter in SAYS_NOTHING or unicodedata.category(letter)[0] in "PZC" for letter in caption)
 
 
 def drop_empty(examples: Iterable[Example], bad: BadExamples | None = None) -> list[Example]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
-__all__ = ["first_spellings", "same_style"]
+__all__ = ["SENTIMENTS", "first_spellings", "same_style"]
+
+SENTIMENTS = {1: "positive", 0: "negative"}
+"""The styles that SentiCap writes as numbers."""
 
 
 def same_style(name: str) -> str:

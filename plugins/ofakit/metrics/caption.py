@@ -19,7 +19,7 @@ from modelscope.metrics.builder import METRICS
 
 from ofakit.data.style_names import same_style
 from ofakit.errors import UsageError
-from ofakit.scores import DocumentFrequency, StyleClassifier, measure, ptb_tokenize, style_accuracy
+from ofakit.scores import DocumentFrequency, StyleClassifier, measure, style_accuracy, tokenize
 
 __all__ = ["CaptionMetric"]
 
@@ -31,7 +31,7 @@ class _Row(NamedTuple):
     references: tuple[str, ...]
 
 
-_Stored = tuple[str | Path | None, str | Path | None, bool, list[_Row]]
+_Stored = tuple[str | Path | None, str | Path | None, bool, str, list[_Row]]
 
 
 @METRICS.register_module(module_name="ofakit-caption")
@@ -43,6 +43,8 @@ class CaptionMetric(Metric):
         style_classifier: File of a style classifier; with it the style accuracy of the captions that have a style is
             given, beside that of people.
         java: Whether to compute METEOR and SPICE; one that cannot be computed here is left out.
+        segmentation: What a word is in a script without spaces: a character, what jieba says, or what stands between
+            spaces, as `characters`, `words` or `spaces`.
     """
 
     def __init__(
@@ -50,11 +52,13 @@ class CaptionMetric(Metric):
         document_frequency: str | Path | None = None,
         style_classifier: str | Path | None = None,
         java: bool = False,
+        segmentation: str = "characters",
     ) -> None:
         super().__init__()
         self.document_frequency = document_frequency
         self.style_classifier = style_classifier
         self.java = java
+        self.segmentation = segmentation
         self._rows: list[_Row] = []
 
     def add(self, outputs: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
@@ -90,8 +94,9 @@ class CaptionMetric(Metric):
             UsageError: There is nothing to score, or the classifier does not know a style.
         """
         rows = self._unique()
-        candidates = ptb_tokenize([row.caption for row in rows])
-        references = [[text for text in ptb_tokenize(row.references) if text] for row in rows]
+        candidates = tokenize([row.caption for row in rows], self.segmentation)
+        flat = iter(tokenize([text for row in rows for text in row.references], self.segmentation))
+        references = [[text for text in [next(flat) for _ in row.references] if text] for row in rows]
         kept = [i for i in range(len(rows)) if candidates[i] and references[i]]
         if not kept:
             raise UsageError(f"nothing to score: {len(self._rows)} captions were added, none with words and references")
@@ -136,10 +141,10 @@ class CaptionMetric(Metric):
         return rows
 
     def __getstate__(self) -> _Stored:
-        return self.document_frequency, self.style_classifier, self.java, self._rows
+        return self.document_frequency, self.style_classifier, self.java, self.segmentation, self._rows
 
     def __setstate__(self, state: _Stored) -> None:
-        self.document_frequency, self.style_classifier, self.java, rows = state
+        self.document_frequency, self.style_classifier, self.java, self.segmentation, rows = state
         self._rows = list(rows)
 
 

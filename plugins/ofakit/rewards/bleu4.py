@@ -16,7 +16,14 @@ __all__ = ["Bleu4"]
 
 
 class Bleu4:
-    """BLEU-4; takes no arguments."""
+    """BLEU-4.
+
+    Args:
+        segmentation: What a word is in a script without spaces: `characters`, or `words`, which need jieba.
+    """
+
+    def __init__(self, segmentation: str = "characters") -> None:
+        self.segmentation = segmentation
 
     def __call__(
         self, candidates: Sequence[str], references: Sequence[Sequence[str]], styles: Sequence[str | None]
@@ -28,5 +35,5 @@ class Bleu4:
             references: All references of each item.
             styles: Not used.
         """
-        plain_references = [[plain(text) for text in texts] for texts in references]
-        return bleu([plain(text) for text in candidates], plain_references)[3].per_item
+        plain_references = [[plain(text, self.segmentation) for text in texts] for texts in references]
+        return bleu([plain(text, self.segmentation) for text in candidates], plain_references)[3].per_item

@@ -28,13 +28,17 @@ class CiderD:
         sigma: Width of the length penalty, in words.
         document_frequency: A file that `tools/data.py document-frequency --for-reward` wrote; None counts the
             references that `prepare` is given.
+        segmentation: What a word is in a script without spaces: `characters`, or `words`, which need jieba.
 
     Raises:
         UsageError: The file is missing, or was counted on captions that do not end with " <eos>".
     """
 
-    def __init__(self, sigma: float = 6.0, document_frequency: str | None = None) -> None:
+    def __init__(
+        self, sigma: float = 6.0, document_frequency: str | None = None, segmentation: str = "characters"
+    ) -> None:
         self.sigma = sigma
+        self.segmentation = segmentation
         self.frequency = None if document_frequency is None else DocumentFrequency.load(document_frequency)
         if self.frequency is not None and not self.frequency.for_reward:
             raise UsageError(
@@ -50,7 +54,7 @@ class CiderD:
             styles: Not used.
         """
         if self.frequency is None:
-            self.frequency = document_frequency([[ended(text) for text in texts] for texts in references])
+            self.frequency = document_frequency(self._ended(references))
 
     def __call__(
         self, candidates: Sequence[str], references: Sequence[Sequence[str]], styles: Sequence[str | None]
@@ -70,17 +74,21 @@ class CiderD:
                 "cider_d has no document frequency: call prepare(references, styles) with the training captions, or "
                 "give document_frequency a file"
             )
-        ended_references = [[ended(text) for text in texts] for texts in references]
-        return cider_d([ended(text) for text in candidates], ended_references, self.frequency, self.sigma).per_item
+        ended_candidates = [ended(text, self.segmentation) for text in candidates]
+        return cider_d(ended_candidates, self._ended(references), self.frequency, self.sigma).per_item
+
+    def _ended(self, references: Sequence[Sequence[str]]) -> list[list[str]]:
+        return [[ended(text, self.segmentation) for text in texts] for texts in references]
 
 
-def ended(caption: str) -> str:
+def ended(caption: str, segmentation: str = "characters") -> str:
     """The words of a caption and the word that marks its end.
 
     Args:
         caption: Any text.
+        segmentation: What a word is in a script without spaces, as in `scores.segmentation`.
 
     >>> ended("A dog runs.")
     'a dog runs <eos>'
     """
-    return f"{plain(caption)} {END}".lstrip()
+    return f"{plain(caption, segmentation)} {END}".lstrip()

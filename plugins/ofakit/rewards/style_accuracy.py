@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ofakit.errors import UsageError
-from ofakit.scores.ptb.ptb_tokenizer import ptb_tokenize
+from ofakit.scores.segmentation import tokenize
 from ofakit.scores.style import StyleClassifier
 from ofakit.text.styles import same_style
 
@@ -47,7 +47,7 @@ class StyleAccuracyReward:
                 f"the reward style_accuracy needs training captions in two styles or more, found {known}; "
                 "take it out of the rewards, or give it a trained classifier"
             )
-        captions = ptb_tokenize([text for text, _ in pairs])
+        captions = tokenize([text for text, _ in pairs])
         self.classifier = StyleClassifier.train(captions, [style for _, style in pairs])
 
     def __call__(
@@ -65,6 +65,6 @@ class StyleAccuracyReward:
         """
         if self.classifier is None:
             raise UsageError("style_accuracy has no classifier: call prepare(references, styles), or give it a file")
-        recognised = self.classifier.predict(ptb_tokenize(list(candidates)))
+        recognised = self.classifier.predict(tokenize(list(candidates)))
         pairs = zip(map(same_style, recognised), styles, strict=True)
         return np.array([style is not None and found == same_style(style) for found, style in pairs], np.float64)

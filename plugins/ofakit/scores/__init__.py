@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ofakit.scores.ranking import judge, ranking_scores
     from ofakit.scores.rouge import rouge_l
     from ofakit.scores.score import Score, mean_of
+    from ofakit.scores.segmentation import tokenize
     from ofakit.scores.style import StyleClassifier, style_accuracy
     from ofakit.scores.uncertainty import bootstrap_intervals, paired_tests
 
@@ -60,6 +61,7 @@ __all__ = [
     "spice",
     "style_accuracy",
     "style_perplexity",
+    "tokenize",
     "vocabulary_size",
 ]
 
@@ -67,6 +69,7 @@ __getattr__ = exports(
     __name__,
     {
         "ofakit.scores.ptb.ptb_tokenizer": ["ptb_tokenize"],
+        "ofakit.scores.segmentation": ["tokenize"],
         "ofakit.scores.score": ["Score", "mean_of"],
         "ofakit.scores.ranking": ["judge", "ranking_scores"],
         "ofakit.scores.bleu": ["bleu"],

@@ -7,7 +7,7 @@ cider_d(candidates, references, document_frequency=DocumentFrequency.load("work_
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate, chain
 from pathlib import Path
@@ -97,14 +97,16 @@ class DocumentFrequency:
 
     @classmethod
     def load(cls, path: str | Path) -> DocumentFrequency:
-        """Read what `save` wrote.
+        """Read what `save` wrote, or what OFA, Oscar and self-critical.pytorch call coco-train-words.p.
 
         Args:
-            path: The file.
+            path: The file. A pickle is read as plain data; one that holds more is refused.
 
         Raises:
             UsageError: The file is missing, or does not hold document frequencies of this version.
         """
+        if Path(path).suffix in (".p", ".pkl", ".pickle"):
+            return cls._from_pickle(Path(path))
         cure = "make one with: python tools/data.py document-frequency"
         stored = load_arrays(path, _KIND, ("documents", "words", "edges", "counts"), cure)
         if len(stored["edges"]) != len(stored["counts"]):
@@ -114,6 +116,44 @@ class DocumentFrequency:
         children = np.arange(1, len(stored["edges"]) + 1, dtype=np.uint64) | stored["counts"].astype(np.uint64) << 32
         _fill(np.column_stack((stored["edges"], children)), table)
         return cls(vocabulary, table, int(stored["documents"]))
+
+    @classmethod
+    def from_counts(cls, counts: Mapping[tuple[str, ...], float], documents: int) -> DocumentFrequency:
+        """Document frequencies that were counted elsewhere.
+
+        Args:
+            counts: In how many documents each n-gram occurs, a tuple of 1 to 4 words.
+            documents: Number of documents.
+
+        >>> DocumentFrequency.from_counts({("a",): 2, ("a", "dog"): 1, ("dog",): 1}, documents=3)["a dog"]
+        1
+        """
+        vocabulary = new_vocabulary()
+        words, bounds = encode_texts([" ".join(ngram) for ngram in counts], vocabulary)
+        trie = build_trie(words, bounds)
+        last = trie.nodes[bounds[:, 0], bounds[:, 1] - bounds[:, 0] - 1]
+        by_node = np.zeros(trie.node_count, np.int64)
+        by_node[last] = np.fromiter(counts.values(), np.float64, len(counts))
+        trie.table[:, 1] |= by_node[trie.table[:, 1]].astype(np.uint64) << np.uint64(32)
+        return cls({word: number for word, number in vocabulary.items() if number}, trie.table, documents)
+
+    @classmethod
+    def _from_pickle(cls, path: Path) -> DocumentFrequency:
+        from ofakit.data.plain_pickle import read_plain_pickle
+
+        content = read_plain_pickle(path, "document frequencies")
+        counts = content.get("document_frequency") if isinstance(content, Mapping) else None
+        documents = content.get("ref_len") if isinstance(content, Mapping) else None
+        whole = isinstance(counts, Mapping) and counts and isinstance(documents, int | float) and documents >= 1
+        if not whole or not all(
+            isinstance(ngram, tuple) and 0 < len(ngram) <= ORDER and all(_is_word(word) for word in ngram)
+            for ngram in counts
+        ):
+            raise UsageError(
+                f"expected {{'ref_len', 'document_frequency': {{(word, ...): count}}}} in {path}, words as text, found "
+                f"{str(content)[:60]!r}; make ours from annotations with: python tools/data.py document-frequency"
+            )
+        return cls.from_counts(counts, round(documents))
 
 
 def document_frequency(references: Sequence[Sequence[str]]) -> DocumentFrequency:
@@ -138,6 +178,10 @@ def document_frequency(references: Sequence[Sequence[str]]) -> DocumentFrequency
     plain = {word: number for word, number in vocabulary.items() if number}
     trie.table[:, 1] |= counts[trie.table[:, 1]].astype(np.uint64) << np.uint64(32)
     return DocumentFrequency(plain, trie.table, len(references))
+
+
+def _is_word(word: Any) -> bool:
+    return isinstance(word, str) and len(word.split(" ")) == 1 and word != ""
 
 
 def squared_weights(documents: int) -> np.ndarray:

@@ -7,6 +7,8 @@ itself put first is scored beside it.
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -23,10 +25,13 @@ from ofakit.data.style_names import first_spellings, same_style
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.metrics import METRICS
 from ofakit.registry import modelscope_members
-from ofakit.scores import StyleClassifier, cider, measure, ptb_tokenize
+from ofakit.scores import StyleClassifier, cider, distinct, measure, tokenize, vocabulary_size
 
 __all__ = ["Prediction", "StyleJudge", "build_metrics", "score_predictions", "shuffled", "style_judge"]
 
+logger = logging.getLogger(__name__)
+
+MANY, MUCH = 10, 0.1
 SELDOM = ("p_yes", "before_rerank", "group")
 REPORTED = ("bleu1", "bleu2", "bleu3", "bleu4", "rouge_l", "cider")
 
@@ -66,7 +71,7 @@ def style_judge(reader: Any, examples: Mapping[str, Sequence[Example]], work_dir
     classifier.save(work_dir / "style_classifier.npz")
 
     def obeys(captions: Sequence[str], styles: Sequence[str]) -> list[bool]:
-        heard = classifier.predict(ptb_tokenize(list(captions)))
+        heard = classifier.predict(tokenize(list(captions)))
         return [found == same_style(style) for found, style in zip(heard, styles, strict=True)]
 
     return StyleJudge(obeys, classifier.human_accuracy)
@@ -75,7 +80,7 @@ def style_judge(reader: Any, examples: Mapping[str, Sequence[Example]], work_dir
 def _styled_captions(examples: Iterable[Example]) -> tuple[list[str], list[str]]:
     """Tokenized captions by people and the style of each."""
     pairs = [(text, e.style) for e in examples if e.style for text in (e.references or (e.text,)) if text]
-    return ptb_tokenize([text for text, _ in pairs]), [same_style(style) for _, style in pairs]
+    return tokenize([text for text, _ in pairs]), [same_style(style) for _, style in pairs]
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,7 @@ def score_predictions(
     judge: StyleJudge | None,
     seed: int | None = 0,
     metrics: Mapping[str, Metric] | None = None,
+    segmentation: str = "characters",
 ) -> dict[str, float]:
     """BLEU, ROUGE-L and CIDEr over all captions and over each style, style accuracy, and CIDEr of the control.
 
@@ -149,28 +155,32 @@ def score_predictions(
         judge: Says of each caption whether it is in the style beside it; None leaves style accuracy out.
         seed: Of the control's permutation; None leaves the control out.
         metrics: Further ones, fresh; theirs are `<name>/<score>`.
+        segmentation: What a word is in a script without spaces, as in `scores.segmentation`.
 
     Returns:
-        The scores by name: `cider` from 0 to 10, the others from 0 to 1; those of a style, as it is spelled first,
-        as `<style>/<score>`, and those of a group as `<group>/<score>`. Where hypotheses were reranked also `p_yes`,
-        its mean; `reranked`, the share of captions that it changed; and as `without_rerank/<score>` the scores of what
-        the search put first.
+        The scores by name: `cider` from 0 to 10, the others from 0 to 1, but for `vocabulary`, the number of different
+        words; `most_frequent` is the share of the caption that occurs most often; those of a style, as it is spelled
+        first, as `<style>/<score>`, and those of a group as `<group>/<score>`. Where hypotheses were reranked also
+        `p_yes`, its mean; `reranked`, the share of captions that it changed; and as `without_rerank/<score>` the scores
+        of what the search put first.
     """
-    scores = _text_scores(predictions) | _control(predictions, seed)
+    scores = _text_scores(predictions, segmentation) | _control(predictions, seed, segmentation)
     styles = first_spellings(p.style for p in predictions)
     scores |= _style_accuracy(predictions, judge)
     if judge is not None and "style_accuracy" in scores:
         scores["style_accuracy_of_people"] = judge.human_accuracy
     for style, spelling in sorted(styles.items()) if len(styles) > 1 else []:
         of_style = [p for p in predictions if _key(p.style) == style]
-        own = _text_scores(of_style) | _style_accuracy(of_style, judge) | _control(of_style, seed)
+        own = _text_scores(of_style, segmentation) | _style_accuracy(of_style, judge)
+        own |= _control(of_style, seed, segmentation)
         scores |= {f"{spelling}/{name}": value for name, value in own.items()}
     for group in sorted({p.group for p in predictions if p.group is not None}):
-        own = _text_scores([p for p in predictions if p.group == group])
+        own = _text_scores([p for p in predictions if p.group == group], segmentation)
         scores |= {f"{group}/{name}": value for name, value in own.items()}
     for name, metric in (metrics or {}).items():
         scores |= {f"{name}/{key}": value for key, value in _measured(metric, predictions).items()}
-    return {**scores, **_rerank_scores(predictions, judge), "captions": len(predictions)}
+    scores |= _diversity(predictions, segmentation)
+    return {**scores, **_rerank_scores(predictions, judge, segmentation), "captions": len(predictions)}
 
 
 def _measured(metric: Metric, predictions: Sequence[Prediction]) -> dict[str, float]:
@@ -181,19 +191,19 @@ def _measured(metric: Metric, predictions: Sequence[Prediction]) -> dict[str, fl
     return metric.evaluate()
 
 
-def _control(predictions: Sequence[Prediction], seed: int | None) -> dict[str, float]:
+def _control(predictions: Sequence[Prediction], seed: int | None, segmentation: str) -> dict[str, float]:
     """CIDEr with shuffled images; nothing where it is not asked for or there is nothing to shuffle."""
     control = None if seed is None else shuffled(predictions, seed)
-    return {} if control is None else {"cider_shuffled": float(cider(*_tokenized(control)).corpus)}
+    return {} if control is None else {"cider_shuffled": float(cider(*_tokenized(control, segmentation)).corpus)}
 
 
-def _rerank_scores(predictions: Sequence[Prediction], judge: StyleJudge | None) -> dict[str, float]:
+def _rerank_scores(predictions: Sequence[Prediction], judge: StyleJudge | None, segmentation: str) -> dict[str, float]:
     """What reranking changed; nothing where it was not asked for."""
     first = [p.before_rerank for p in predictions if p.before_rerank is not None]
     if len(first) < len(predictions):
         return {}
     before = [replace(p, caption=text) for p, text in zip(predictions, first, strict=True)]
-    found = _text_scores(before) | _style_accuracy(before, judge)
+    found = _text_scores(before, segmentation) | _style_accuracy(before, judge)
     scores = {f"without_rerank/{name}": value for name, value in found.items()}
     sure = [p.p_yes for p in predictions if p.p_yes is not None]
     changed = [p.caption != p.before_rerank for p in predictions]
@@ -209,14 +219,30 @@ def _style_accuracy(predictions: Sequence[Prediction], judge: StyleJudge | None)
     return {"style_accuracy": float(np.mean(judge.obeys(captions, styles)))}
 
 
-def _text_scores(predictions: Sequence[Prediction]) -> dict[str, float]:
-    found, _ = measure(*_tokenized(predictions), java=False)
+def _text_scores(predictions: Sequence[Prediction], segmentation: str) -> dict[str, float]:
+    found, _ = measure(*_tokenized(predictions, segmentation), java=False)
     return {name: found[name].corpus for name in REPORTED}
 
 
-def _tokenized(predictions: Sequence[Prediction]) -> tuple[list[str], list[list[str]]]:
-    candidates = ptb_tokenize([p.caption for p in predictions])
-    return candidates, [ptb_tokenize(list(p.references)) for p in predictions]
+def _diversity(predictions: Sequence[Prediction], segmentation: str) -> dict[str, float]:
+    """How varied the captions are, with a warning where one stands for many images."""
+    candidates = tokenize([p.caption for p in predictions], segmentation)
+    caption, count = Counter(candidates).most_common(1)[0]
+    if count >= MANY and count >= MUCH * len(candidates):
+        logger.warning("one caption stands for %d of %d images: %r", count, len(candidates), caption)
+    return {
+        "distinct1": distinct(candidates, 1),
+        "distinct2": distinct(candidates, 2),
+        "vocabulary": vocabulary_size(candidates),
+        "most_frequent": count / len(candidates),
+    }
+
+
+def _tokenized(predictions: Sequence[Prediction], segmentation: str) -> tuple[list[str], list[list[str]]]:
+    """Captions and references as the COCO evaluation reads them: each all in one go."""
+    candidates = tokenize([p.caption for p in predictions], segmentation)
+    flat = iter(tokenize([text for p in predictions for text in p.references], segmentation))
+    return candidates, [[next(flat) for _ in p.references] for p in predictions]
 
 
 def shuffled(predictions: Sequence[Prediction], seed: int) -> list[Prediction] | None:

@@ -176,7 +176,8 @@ class Captioning(Task[CaptionBundle]):
         if self.judge is None:
             self.judge = style_judge(self.reader, self.examples, Path(config.work_dir))
         seed = config.seed if settings.shuffled_images else None
-        scores = score_predictions(predictions, self.judge, seed, build_metrics(settings.metrics))
+        metrics = build_metrics(settings.metrics)
+        scores = score_predictions(predictions, self.judge, seed, metrics, settings.segmentation)
         rows = [prediction.row() for prediction in predictions]
         silent = sum(prediction.score == NOTHING.score for prediction in predictions)
         return Evaluation(scores, rows, lambda title: gallery(title, scores, predictions), silent)

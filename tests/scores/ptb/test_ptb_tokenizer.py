@@ -78,12 +78,16 @@ def chance_texts(number: int, seed: int) -> list[str]:
     return texts
 
 
-def test_chance_texts_as_java():
+@pytest.mark.parametrize("between", ["zz", "", None])
+def test_chance_texts_as_java(between):
+    """With a word, an empty line or nothing between each text and the next."""
     package = importlib.util.find_spec("pycocoevalcap")
     if shutil.which("java") is None or package is None:
         pytest.skip("asks the Java tokenizer in pycocoevalcap; there is no Java here, or no pycocoevalcap")
     texts = chance_texts(6000, seed=11)
-    lines = "".join(f"{text}\nzz\n" for text in texts)
+    if between is not None:
+        texts = [line for text in texts for line in (text, between)]
+    lines = "".join(f"{text}\n" for text in texts)
     command = ["java", "-cp", "stanford-corenlp-3.4.1.jar", "edu.stanford.nlp.process.PTBTokenizer"]
     answer = subprocess.run(
         [*command, "-preserveLines", "-lowerCase"], input=lines.encode(), capture_output=True, timeout=120,
@@ -91,7 +95,7 @@ def test_chance_texts_as_java():
     ).stdout.decode()  # fmt: skip
     expected = [
         " ".join(word for word in line.rstrip().split(" ") if word not in PUNCTUATION)
-        for line in answer.split("\n")[: 2 * len(texts) : 2]
+        for line in answer.split("\n")[: len(texts)]
     ]
     found = ptb_tokenize(texts)
     assert len(expected) == len(texts)

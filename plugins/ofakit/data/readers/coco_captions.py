@@ -23,12 +23,12 @@ from typing import Any
 from ofakit.data.example import Example
 from ofakit.data.json_files import captions_in, id_in, read_json, require, require_text, style_in, text_in
 from ofakit.data.readers._splits import FileReader
+from ofakit.data.style_names import SENTIMENTS
 from ofakit.errors import UsageError
 
 __all__ = ["CocoCaptions"]
 
 KARPATHY_SPLITS = ("train", "restval", "val", "test")
-SENTIMENTS = {1: "positive", 0: "negative"}
 
 
 class CocoCaptions(FileReader):

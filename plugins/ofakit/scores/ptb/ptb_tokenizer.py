@@ -1,8 +1,9 @@
 """The Penn Treebank tokenization that the COCO caption evaluation uses, without Java.
 
 Its results equal those of pycocoevalcap's PTBTokenizer: lower-cased tokens without punctuation, separated by one space.
-Each text is tokenized on its own, whereas the Java tokenizer reads its texts as the lines of one file: if a line ends
-in a single letter with a period ("plan B."), the next line decides whether that period is kept.
+The Java tokenizer reads its texts as the lines of one file, and so does this one: if a line ends in an abbreviation
+("plan B.", "No."), the beginning of the next line decides whether its period is a token by itself. A list of one text
+has no next line.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ __all__ = ["ptb_tokenize"]
 
 _PUNCTUATION = frozenset(["''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"])
 _MEMORY = 200_000
+_BLANK_LINES = 1000
 _AMPERSAND = re.compile("&amp;", re.IGNORECASE)
 
 _WORDS = re.compile(
@@ -60,7 +62,7 @@ def ptb_tokenize(texts: Sequence[str]) -> list[str]:
     """Tokenize texts as the COCO caption evaluation does.
 
     Args:
-        texts: Captions. A line break counts as a space.
+        texts: Captions, in the order of the file that they would be. A line break counts as a space.
 
     Returns:
         The tokens of each text, separated by single spaces; an empty string for a text of nothing but punctuation.
@@ -70,15 +72,29 @@ def ptb_tokenize(texts: Sequence[str]) -> list[str]:
 
     >>> ptb_tokenize(["It's a man's hat, isn't it?", "U.S. sailors at 3:30 p.m. (cannot wait!)", "..."])
     ["it 's a man 's hat is n't it", 'u.s. sailors at 3:30 p.m. -lrb- can not wait -rrb-', '']
+    >>> ptb_tokenize(["plan B.", "A dog"]), ptb_tokenize(["plan B.", "dogs"])
+    (['plan b', 'a dog'], ['plan b.', 'dogs'])
     """
     if isinstance(texts, str):
         raise UsageError(f"ptb_tokenize: expected a list of strings, found the string {texts!r}; wrap it in a list")
-    results = []
     for number, text in enumerate(texts):
         if not isinstance(text, str):
             raise UsageError(f"ptb_tokenize: texts[{number}]: expected a string, found {text!r}")
-        results.append(_tokenize(text))
-    return results
+    return [_tokenize(text, texts, number + 1) for number, text in enumerate(texts)]
+
+
+def _line(text: str) -> str:
+    return text.replace("\n", " ") + "\n"
+
+
+def _next_line(texts: Sequence[str], start: int) -> str:
+    """The lines from a text on, up to the first that says something."""
+    lines = []
+    for text in texts[start : start + _BLANK_LINES]:
+        lines.append(_line(text))
+        if not text.isspace() and text:
+            break
+    return "".join(lines)
 
 
 class _Chunks(dict[str, str | None]):
@@ -99,27 +115,33 @@ class _Chunks(dict[str, str | None]):
 _CHUNKS = _Chunks()
 
 
-def _tokenize(text: str) -> str:
-    text = text.replace("\n", " ") + "\n"
-    found = list(map(_CHUNKS.__getitem__, text.split(" ")))
+def _tokenize(text: str, texts: Sequence[str], start: int) -> str:
+    """The tokens of a text; those from `start` on stand behind it."""
+    line = _line(text)
+    found = list(map(_CHUNKS.__getitem__, line.split(" ")))
     if None not in found:
         tokens = " ".join(filter(None, found))
         if not tokens[-1:].isspace():
             return tokens
-    return _read(text)[0]
+    tokens, needs_more = _read(line)
+    return _read(line, _next_line(texts, start))[0] if needs_more and start < len(texts) else tokens
 
 
-def _read(text: str) -> tuple[str, bool]:
+def _read(text: str, following: str = "") -> tuple[str, bool]:
     """The tokens of `text`, and whether text after its last character might change them.
 
     Java counts in UTF-16, so a character beyond the Basic Multilingual Plane is read as its two halves.
+
+    Args:
+        text: What is read.
+        following: What stands behind it.
     """
-    if wide := max(text) > "\uffff":
-        units = memoryview(text.encode("utf-16-le", "surrogatepass")).cast("H")
-        text = "".join(map(chr, units))
+    wide = max(text) > "\uffff"
+    text, following = (_units(text), _units(following)) if wide else (text, following)
+    whole, end = text + following, len(text)
     tokens, place, last_end, needs_more = [], 0, 0, False
-    while place < len(text) - 1:
-        token, place, more = _next_token(text, place)
+    while place < end - 1:
+        token, place, more = _next_token(whole, place)
         needs_more = needs_more or more
         if token and token not in _PUNCTUATION:
             tokens.append(token)
@@ -128,6 +150,10 @@ def _read(text: str) -> tuple[str, bool]:
         tokens[-1] = tokens[-1].rstrip()
     joined = " ".join(tokens)
     return (joined.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace") if wide else joined), needs_more
+
+
+def _units(text: str) -> str:
+    return "".join(map(chr, memoryview(text.encode("utf-16-le", "surrogatepass")).cast("H")))
 
 
 def _next_token(text: str, place: int) -> tuple[str, int, bool]:
