@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ofakit.cli.evaluate_predictions import evaluate_files
+from ofakit.config.schema import PreprocessorSection
 from ofakit.data import BadImage, examine, examples_from_dataset, load_square
 from ofakit.data.decoding import load_rgb
 from ofakit.data.image_folders import images_in
@@ -16,6 +17,8 @@ from ofakit.data.readers import READERS
 from ofakit.errors import UsageError
 from ofakit.rewards.cider_d import CiderD
 from ofakit.scores import DocumentFrequency, ptb_tokenize
+from ofakit.text import OFATokenizer
+from ofakit.text.codec import TextCodec
 
 
 @pytest.fixture(scope="module")
@@ -228,3 +231,14 @@ def test_22_each_domain_of_nocaps_is_scored(cases):
 def test_25_our_own_lines_are_scored(cases):
     found = scored(cases, 25, "predictions.jsonl", "references.jsonl")
     assert (found["items"], found["rouge_l"], found["skipped"]) == (3, 1.0, {})
+
+
+def test_17_tokens_that_captions_spell_are_text(cases, shared):
+    for folder in ("ofa_bpe", "ofa_bpe_zh"):
+        tokenizer = OFATokenizer.from_pretrained(shared / "data" / folder)
+        codec = TextCodec(tokenizer, PreprocessorSection(strip_punctuation=False))
+        for row in read_jsonl(cases(17) / "train.jsonl", "captions"):
+            target = codec.target(codec.caption(row["text"]))["target"].tolist()
+            assert target.index(tokenizer.eos_token_id) == len(target) - 1
+            added = {tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.mask_token_id}
+            assert not (added | {tokenizer.token_to_id("<code_3>")}) & set(target)

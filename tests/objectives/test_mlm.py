@@ -10,7 +10,7 @@ import torch
 from ofakit.errors import UsageError
 from ofakit.objectives import OBJECTIVES
 
-from .conftest import batch_with_views, prepared, words_of
+from .conftest import batch_with_views, make_bundle, prepared, words_of
 
 
 def test_mlm_asks_for_the_whole_text_with_the_holes_between_the_quotes(bundle, examples):
@@ -75,3 +75,17 @@ def test_the_normalizer_counts_target_tokens_and_no_padding(bundle, examples):
 def test_numbers_out_of_range_are_refused(keys, words):
     with pytest.raises(UsageError, match=words):
         OBJECTIVES.build({"type": "mlm", **keys})
+
+
+@pytest.mark.parametrize("replace_length", [-1, 0, 1])
+def test_mlm_never_outgrows_the_positions_of_the_model(examples, replace_length):
+    small = make_bundle(max_position_embeddings=64)
+    objective = prepared("mlm", small, examples, replace_length=replace_length, poisson_lambda=0.5, ratio=0.9)
+    for words in (1, 20, 40, 200):
+        example = replace(examples[0], text="a red dog " * words)
+        for seed in range(20):
+            view = objective.view(example, np.random.default_rng(seed))
+            assert len(view["input_ids"]) <= 64 and len(view["decoder_input_ids"]) <= 64
+            assert words_of(small, view["input_ids"]).endswith(' "?</s>')
+    with pytest.raises(UsageError, match="mlm: the prompt takes .* tokens, the model has 8 positions"):
+        prepared("mlm", make_bundle(max_position_embeddings=8), examples).view(examples[0], np.random.default_rng(0))

@@ -23,6 +23,8 @@ class LetterTokenizer:
     def encode(self, text):
         return [10 + ord(letter) for letter in text]
 
+    encode_as_text = encode
+
     def decode(self, ids):
         return "".join(chr(i - 10) for i in ids if i >= 10)
 

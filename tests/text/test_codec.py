@@ -95,3 +95,14 @@ def test_it_survives_pickling(tokenizer):
     codec = codec_of(tokenizer, StyleSet(["calm"]), lowercase=False)
     again = pickle.loads(pickle.dumps(codec))
     assert again.caption("A dog") == codec.caption("A dog") and again.style("calm") == "<code_0>"
+
+
+@pytest.mark.parametrize("token", ["</s>", "<pad>", "<s>", "<mask>", "<unk>", "<code_3>"])
+def test_tokens_that_a_caption_spells_are_text(tokenizer, token):
+    codec = codec_of(tokenizer, strip_punctuation=False)
+    ids = codec.caption(f"a red {token} dog")
+    assert not set(ids) & {*tokenizer.special_ids, tokenizer.token_to_id("<code_3>")}
+    assert codec.texts([ids]) == [f"a red {token} dog"]
+    target = codec.target(ids)["target"].tolist()
+    assert target.count(tokenizer.eos_token_id) == 1 and target[-1] == tokenizer.eos_token_id
+    assert tokenizer.added[token] in codec.fixed(f"a prompt with {token}")

@@ -69,20 +69,25 @@ class MLM(Objective):
         self.random_ratio, self.max_length, self.label_smoothing = random_ratio, max_length, label_smoothing
         self.pad_token_id = pad_token_id
         self.codec: TextCodec
+        self.positions: int | None = None
         mask_whole_words([0, 2], [0, 0], mask_id=3, random_ratio=random_ratio, vocab_range=(4, 5), **self.masking)
 
     def prepare(self, examples: Sequence[Any], bundle: Any, work_dir: Path) -> None:
-        """Learn how texts are encoded.
+        """Learn how texts are encoded, and how many tokens the model has positions for.
 
         Args:
             examples: Not used.
-            bundle: Its tokenizer and preprocessor.
+            bundle: Its model, tokenizer and preprocessor.
             work_dir: Not used.
         """
         self.codec = bundle.codec()
+        self.positions = getattr(getattr(bundle.model, "config", None), "max_position_embeddings", None)
 
     def view(self, example: Any, rng: np.random.Generator) -> dict[str, Tensor]:
         """A caption with holes as source, the whole as target.
+
+        Of a text that the model has no positions for the last tokens that fit are taken, and of one that outgrows them
+        as spans without a word insert `<mask>`, the first.
 
         Args:
             example: With a caption.
@@ -91,9 +96,23 @@ class MLM(Objective):
         Returns:
             input_ids (T,), decoder_input_ids (U,) and target (U,), int64.
         """
-        ids = self.codec.caption(caption_of(example, rng))[-self.max_length :]
         before, after = self.around(example)
-        return {"input_ids": self.codec.source(before, self.masked(ids, example, rng), after), **self.codec.target(ids)}
+        room = self._room(before, after)
+        ids = self.codec.caption(caption_of(example, rng))[-min(self.max_length, room) :]
+        masked = self.masked(ids, example, rng)[:room]
+        return {"input_ids": self.codec.source(before, masked, after), **self.codec.target(ids)}
+
+    def _room(self, before: str, after: str) -> int:
+        """How many tokens of a text fit between the parts of the prompt, bos and eos."""
+        if self.positions is None:
+            return self.max_length
+        around = len(self.codec.fixed(before)) + len(self.codec.fixed(after)) + 2
+        if around >= self.positions:
+            raise UsageError(
+                f"{self.name}: the prompt takes {around} tokens, the model has {self.positions} positions; it needs "
+                "more of them (model.config.max_position_embeddings)"
+            )
+        return self.positions - around
 
     def around(self, example: Any) -> tuple[str, str]:
         """The prompt before the caption and behind it.

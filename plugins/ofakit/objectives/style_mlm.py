@@ -73,7 +73,7 @@ class StyleMLM(MLM):
         Raises:
             UsageError: There are fewer than two styles.
         """
-        self.codec = bundle.codec()
+        super().prepare(examples, bundle, work_dir)
         found = style_words(captions_by_style(examples), self.top, min_score=self.min_score)
         self.scores = {style: dict(pairs) for style, pairs in found.items()}
 

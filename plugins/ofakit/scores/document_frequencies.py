@@ -142,8 +142,8 @@ class DocumentFrequency:
         from ofakit.data.plain_pickle import read_plain_pickle
 
         content = read_plain_pickle(path, "document frequencies")
-        counts = content.get("document_frequency") if isinstance(content, Mapping) else None
-        documents = content.get("ref_len") if isinstance(content, Mapping) else None
+        counts: Any = content.get("document_frequency") if isinstance(content, Mapping) else None
+        documents: Any = content.get("ref_len") if isinstance(content, Mapping) else None
         whole = isinstance(counts, Mapping) and counts and isinstance(documents, int | float) and documents >= 1
         if not whole or not all(
             isinstance(ngram, tuple) and 0 < len(ngram) <= ORDER and all(_is_word(word) for word in ngram)

@@ -43,13 +43,13 @@ class TextCodec:
         self._fixed: dict[str, list[int]] = {}
 
     def caption(self, text: str) -> list[int]:
-        """The ids of a caption, cleaned, without bos and eos.
+        """The ids of a caption, cleaned, without bos and eos; tokens that it spells, such as `</s>`, are text.
 
         Args:
             text: The caption.
         """
         cleaned = clean_caption(text, keep_punctuation=self.keep_punctuation, lower_case=self.lowercase)
-        return self.tokenizer.encode(self.space + cleaned)
+        return self.tokenizer.encode_as_text(self.space + cleaned)
 
     def fixed(self, text: str) -> list[int]:
         """The ids of a prompt or of a part of one, as it is; they are kept.

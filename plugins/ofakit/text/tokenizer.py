@@ -133,6 +133,19 @@ class OFATokenizer:
                 ids[-1].extend(next(encoded) if isinstance(part, str) else (part,))
         return ids
 
+    def encode_as_text(self, text: str) -> list[int]:
+        """The ids of a text in which no token is spelled: `</s>` and `<code_3>` are the characters that they are.
+
+        Captions are such texts. A caption that spells eos must not end what a model learns to say.
+
+        Args:
+            text: Any text; a lone surrogate counts as U+FFFD.
+        """
+        if not text:
+            return []
+        text = lower(text) if self._lower_cases else text
+        return self._encode_pieces([text], never_split=frozenset())[0]
+
     def decode(self, ids: Iterable[int], skip_special_tokens: bool = True) -> str:
         """The text of some ids.
 
@@ -350,22 +363,24 @@ class OFATokenizer:
                     yield start, token
                     break
 
-    def _encode_pieces(self, pieces: list[str]) -> list[list[int]]:
+    def _encode_pieces(
+        self, pieces: list[str], never_split: frozenset[str] = frozenset(SPECIAL_TOKENS)
+    ) -> list[list[int]]:
         if self.language == "zh":
-            pieces = [self._normalize(piece) for piece in pieces]
+            pieces = [self._normalize(piece, never_split) for piece in pieces]
         else:
             pieces = [without_surrogates(piece) for piece in pieces]
         if len(pieces) < FEW_PIECES:  # a thread pool costs more than it saves, and forked workers must not inherit one
             return [self._backend.encode(piece, add_special_tokens=False).ids for piece in pieces]
         return [e.ids for e in self._backend.encode_batch(pieces, add_special_tokens=False)]
 
-    def _normalize(self, piece: str) -> str:
+    def _normalize(self, piece: str, never_split: frozenset[str]) -> str:
         return basic_tokenize(
             piece,
             lower_case=self._lower_cases,
             strip_accents=self.options.get("strip_accents"),
             space_chinese=self.options.get("tokenize_chinese_chars", True),
-            never_split=frozenset(SPECIAL_TOKENS),
+            never_split=never_split,
         )
 
     @functools.cached_property

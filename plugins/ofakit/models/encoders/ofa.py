@@ -79,7 +79,7 @@ class OFATexts:
         """
         bos, eos = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
         cleaned = (text.lower() if self.lowercase else text for text in texts)
-        pieces = ([] if not text else self.tokenizer.encode(f" {text}") for text in cleaned)
+        pieces = ([] if not text else self.tokenizer.encode_as_text(f" {text}") for text in cleaned)
         return [[bos, *ids[: self.max_length - 2], eos] for ids in pieces]
 
     def save(self, folder: str | Path) -> None:
