@@ -9,7 +9,8 @@
 #   1e-3,0.0
 #   5e-4,0.1
 #
-# A cell is what --set would take; one that contains a comma is put in double quotes, as spreadsheets do. The metric
+# Runs are compared on the validation split; the best one is then scored on the test split, once, as `test`. A cell is
+# what --set would take; one that contains a comma is put in double quotes, as spreadsheets do. The metric
 # (default: cider) is a number in the tool's last line. OUT_DIR/results.csv gets one row per run: its parameters, the
 # metric, work_dir, status and seconds. Rows that are already there are skipped and an interrupted run is resumed, so
 # after a kill the same command continues; remove a row from results.csv to repeat its run. Only the best run keeps its
@@ -27,6 +28,8 @@ fail() { echo "sweep.sh: error: $*" >&2; exit 2; }
 table=$1 base=$2 out=$3 metric=${4:-cider}
 rule=${RULE:-max}
 finetune=${FINETUNE:-python $(dirname "$0")/finetune.py}
+split=${FINETUNE:+null}
+split=${split:-'"val"'}
 command -v jq >/dev/null || fail "jq is not installed; see https://jqlang.org/download"
 [ -f "$table" ] || fail "no table of parameters $table"
 [ -f "$base" ] || fail "no configuration file $base"
@@ -43,7 +46,7 @@ fi
 
 # The cells of every line of a table, as a JSON list a line.
 cells='
-def cells: rtrimstr("\r") + ","
+def cells: ltrimstr("\ufeff") | rtrimstr("\r") + ","
     | [match("(?:\"((?:[^\"]|\"\")*)\"|([^,]*)),"; "g")
        | .captures as $c | if $c[0].string != null then $c[0].string | gsub("\"\""; "\"") else $c[1].string end];
 '
@@ -90,6 +93,7 @@ run_row() {
     key=$(printf '%s' "$row" | cksum | cut -d ' ' -f 1)
     dir=$out/runs/$key
     set -- --conf "$base"
+    [ "$split" = null ] || set -- "$@" --set evaluation.final_split=val
     while IFS= read -r setting; do set -- "$@" --set "$setting"; done <<EOF
 $(jq -nr --argjson header "$header" --argjson row "$row" '[$header, $row] | transpose[] | "\(.[0])=\(.[1])"')
 EOF
@@ -129,8 +133,21 @@ $rows
 EOF
 drop_the_others
 best=$(best_run)
-read_results | jq -sc --argjson best "$best" --arg dir "$out" '
+test=null
+if [ "$split" != null ] && [ "$best" != null ]; then
+    chosen=$(printf '%s' "$best" | jq -r .work_dir)
+    if [ ! -s "$chosen/test.json" ]; then
+        # shellcheck disable=SC2086
+        $finetune eval --conf "$chosen/conf.json" --set evaluation.final_split=test \
+            >"$chosen/test.log" 2>>"$chosen/stderr.log" </dev/null \
+            && tail -n 1 "$chosen/test.log" | jq -c 'select(.split == "test")' >"$chosen/test.json"
+    fi
+    [ ! -s "$chosen/test.json" ] || test=$(cat "$chosen/test.json")
+fi
+read_results | jq -sc --argjson best "$best" --arg dir "$out" --argjson split "$split" --argjson test "$test" '
     # A cell stands for the JSON value that --set makes of it.
     def typed: .parameters |= with_entries(.value as $cell | .value = ([$cell | fromjson?] + [$cell])[0]);
-    {work_dir: $dir, runs: map(typed), best: ($best | if . == null then . else typed end)}'
+    {work_dir: $dir, runs: map(typed), best: ($best | if . == null then . else typed end)}
+    | if $split == null or .best == null then . else .best.split = $split end
+    | if $test == null then . else .test = $test end'
 [ "$best" != null ] || exit 1

@@ -148,3 +148,21 @@ def test_the_shell_says_what_is_wrong(tmp_path, table, environment, said):
 def test_help_names_metrics_that_there_are():
     named = re.findall(r"metric=(\w+)", sweep.EXAMPLES)
     assert named and set(named) <= set(MEASURES)
+
+
+def test_the_shells_way_chooses_on_val_too_and_reads_tables_of_spreadsheets(tmp_path):
+    if shutil.which("jq") is None:
+        pytest.skip("tools/sweep.sh needs jq")
+    shutil.copy(ROOT / "tools" / "sweep.sh", tmp_path)
+    shutil.copy(PRETENDED, tmp_path / "finetune.py")
+    (tmp_path / "table.csv").write_bytes(b"\xef\xbb\xbfgain,train.max_steps\r\n1.5,3\r\n2,4\r\n")
+    (tmp_path / "base.json").write_text("{}")
+    command = ["bash", tmp_path / "sweep.sh", tmp_path / "table.csv", tmp_path / "base.json", tmp_path / "out"]
+    environment = {key: value for key, value in os.environ.items() if key != "FINETUNE"}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    for _ in range(2):
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stderr
+        result = json.loads(done.stdout.splitlines()[-1])
+        assert (result["best"]["parameters"], result["best"]["split"]) == ({"gain": 2, "train.max_steps": 4}, "val")
+        assert result["test"] == {"split": "test", "cider": 4.0}

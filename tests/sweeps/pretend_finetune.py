@@ -59,12 +59,17 @@ def metrics_of(folder: Path, step: int, first_stage: int | None) -> tuple[Path, 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("mode", nargs="?", default="train")
     parser.add_argument("--conf", required=True)
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--checkpoint")
     args = parser.parse_args()
     given = settings(args.overrides)
+    if args.mode == "eval":  # of the run whose conf.json it is given; the test split scores half
+        level = json.loads((Path(args.conf).parent / "best" / "config.json").read_text())["level"]
+        print(json.dumps({"split": given["evaluation.final_split"], "cider": level / 2}))
+        return
     folder = Path(given["work_dir"])
     first, level = start(folder, args.resume, args.checkpoint)
     with open(folder / "starts.jsonl", "a") as file:
@@ -84,7 +89,9 @@ def main() -> None:
     for name in ("best", "output"):
         write(folder / name / "config.json", {"level": level})
     print("logs may go to stdout too")
-    print(json.dumps({"work_dir": str(folder), "cider": level, "loss": -level, "stages": [{"cider": level / 2}]}))
+    result = {"work_dir": str(folder), "cider": level, "loss": -level, "stages": [{"cider": level / 2}]}
+    split = given.get("evaluation.final_split")
+    print(json.dumps(result if split is None else {**result, "split": split}))
 
 
 if __name__ == "__main__":

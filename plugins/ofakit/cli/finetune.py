@@ -132,8 +132,10 @@ def _evaluate(config: ExperimentConfig, args: argparse.Namespace) -> dict[str, A
 
 
 def _final_scores(trainer: Any, checkpoint: Path | str | None) -> dict[str, Any]:
-    """Score the test split, or the validation split if there is no test split."""
-    split = next((name for name in ("test", "val") if trainer.examples.get(name)), None)
+    """Score the split that the configuration names, the test split as a rule, or the other if there is none."""
+    wanted = trainer.experiment.evaluation.final_split
+    order = ("val", "test") if wanted == "val" else ("test", "val")
+    split = next((name for name in order if trainer.examples.get(name)), None)
     scores = {}
     if split is not None:
         scores = trainer.evaluate(None if checkpoint is None else str(checkpoint), split=split)

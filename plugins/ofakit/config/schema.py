@@ -258,6 +258,9 @@ class EvaluationSection(Section):
         "characters", description="what a word is in a script without spaces; words need jieba"
     )
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="type in which generation is computed")
+    final_split: Literal["test", "val"] = Field(
+        "test", description="split that is scored at the end of a run, or else the other; sweeps choose on val"
+    )
 
 
 class StageSection(Section):

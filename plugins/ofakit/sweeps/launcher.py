@@ -50,13 +50,15 @@ class Launcher:
             The running process.
         """
         folder = self.folder.run(number)
-        texts = [*settings(self.config, parameters), f"work_dir={folder}"]
+        # Runs are compared on validation data; a command of the sweep's own knows no such key.
+        chosen_on = [] if self.config.command else ['evaluation.final_split="val"']
+        texts = [*chosen_on, *settings(self.config, parameters), f"work_dir={folder}"]
         program = sys.executable if self.command[0] == "python" else self.command[0]
         command = [program, *self.command[1:], "--conf", self.config.base]
         command += [part for text in texts for part in ("--set", text)]
         command += [*(["--resume"] if resume else []), *more]
         say(f"run {number} {'goes on' if resume else 'starts'}: {parameters}")
-        return RunProcess(folder, command, self._environment(slot), self.directory)
+        return RunProcess(folder, command, self.environment(slot), self.directory)
 
     def reader(self, number: int) -> EvaluationReader:
         """What a run reports while it trains.
@@ -93,8 +95,12 @@ class Launcher:
         except (RunFailed, UsageError) as error:
             return ended(status="failed", error=str(error))
 
-    def _environment(self, slot: int) -> dict[str, str]:
-        """The environment of a run: its share of the threads, and its device."""
+    def environment(self, slot: int) -> dict[str, str]:
+        """The environment of a run: its share of the threads, and its device.
+
+        Args:
+            slot: Its place among the runs that go on at once, from 0.
+        """
         environment = dict(os.environ)
         if self.config.threads is not None:
             environment["OMP_NUM_THREADS"] = str(self.config.threads)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ofakit.errors import OfakitError, UsageError
+from ofakit.sweeps.chosen_run import scores_on_test
 from ofakit.sweeps.engines import ENGINES
 from ofakit.sweeps.folder import SweepFolder
 from ofakit.sweeps.launcher import Launcher, say
@@ -30,8 +31,9 @@ def run_sweep(
         retry_failed: Whether runs that failed in an earlier session go on from their last snapshot.
 
     Returns:
-        `runs`, a list of every run's parameters, metric, work_dir, status and seconds; `best`, one of them; and the
-        `work_dir`, `metric` and `rule` of the sweep.
+        `runs`, a list of every run's parameters, metric, work_dir, status and seconds; `best`, one of them, with
+        `split`, the data that it was chosen on; `test`, what it scores on the test split where it was chosen on the
+        validation split; and the `work_dir`, `metric` and `rule` of the sweep.
 
     Raises:
         UsageError: The search does not go with the engine, or the directory belongs to another sweep.
@@ -48,22 +50,31 @@ def run_sweep(
             ledger.forget_failures()
         ledger.write()
         config.search.begin(config.parameters, config.seed, config.rule)
-        start_runs(Sweep(config, folder, ledger, Launcher(config, folder, config.command or finetune)))
-    return _summary(config, ledger)
+        launcher = Launcher(config, folder, config.command or finetune)
+        start_runs(Sweep(config, folder, ledger, launcher))
+        return _summary(config, ledger, launcher)
 
 
-def _summary(config: SweepConfig, ledger: Ledger) -> dict[str, Any]:
+def _summary(config: SweepConfig, ledger: Ledger, launcher: Launcher) -> dict[str, Any]:
     """The last line of the tool."""
     best = ledger.best()
     if best is None:
         errors = "; ".join(dict.fromkeys(str(record.error) for record in ledger))
         raise OfakitError(f"none of {len(ledger)} runs was done to its end: {errors}")
+    split, test = (best.result or {}).get("split"), None
+    if split == "val" and not config.command:
+        test = scores_on_test(launcher.folder.path, best, launcher.command, launcher.environment(0))
+        scored = "there is no test split" if test is None else f"test split: {test.get(config.metric, test)}"
+        say(f"run {best.number} was chosen on the validation split: {config.metric} {best.score}; {scored}")
+    elif split == "test":
+        say(f"run {best.number} was chosen on the test split, which makes it look better than it is: set data.val")
     return {
         "work_dir": config.work_dir,
         "metric": config.metric,
         "rule": config.rule,
         "runs": [record.summary(config.metric) for record in ledger],
-        "best": best.summary(config.metric),
+        "best": {**best.summary(config.metric), **({} if split is None else {"split": split})},
+        **({} if test is None else {"test": test}),
     }
 
 
