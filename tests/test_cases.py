@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,10 @@ from ofakit.data.readers import READERS
 from ofakit.errors import UsageError
 from ofakit.rewards.cider_d import CiderD
 from ofakit.scores import DocumentFrequency, ptb_tokenize
+from ofakit.tasks._caption_evaluation import build_metrics
 from ofakit.text import OFATokenizer
 from ofakit.text.codec import TextCodec
+from ofakit.trainers.experiment import read_experiment
 
 
 @pytest.fixture(scope="module")
@@ -242,3 +245,31 @@ def test_17_tokens_that_captions_spell_are_text(cases, shared):
             assert target.index(tokenizer.eos_token_id) == len(target) - 1
             added = {tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.mask_token_id}
             assert not (added | {tokenizer.token_to_id("<code_3>")}) & set(target)
+
+
+def test_27_what_a_cfg_modify_fn_sets_acts_or_is_refused(cases, tmp_path):
+    assert (cases(27) / "cfg_keys.py").is_file()
+    model = {"framework": "pytorch", "task": "image-captioning", "model": {"type": "ofakit-ofa"}}
+    (tmp_path / "configuration.json").write_text(json.dumps(model))
+
+    def change(cfg, **more):
+        cfg.train.max_epochs, cfg.train.max_steps, cfg.train.precision = 3, 2, "bf16"
+        cfg.train["freeze"] = ["visual"]
+        cfg.train.lr_scheduler = {"name": "const", "warmup_steps": 4}
+        cfg.train.optimizer = {"type": "AdamW", "lr": 1e-4}
+        cfg.evaluation.metrics = [{"type": "ofakit-caption"}]
+        cfg.evaluation.shuffled_images = False
+        cfg.generation = {"num_beams": 1}
+        cfg.train.update(more)
+        return cfg
+
+    found = read_experiment(str(tmp_path), None, change)
+    assert (found.train.max_epochs, found.train.max_steps, found.train.precision) == (3, 2, "bf16")
+    assert (found.train.freeze, found.train.optimizer.lr) == (["visual"], 1e-4)
+    assert (found.train.lr_scheduler.name, found.train.lr_scheduler.warmup_steps) == ("const", 4)
+    assert (found.evaluation.shuffled_images, found.generation.num_beams) == (False, 1)
+    assert list(build_metrics(found.evaluation.metrics)) == ["ofakit-caption"]
+    with pytest.raises(UsageError, match="unknown key 'train.no_such_key'"):
+        read_experiment(str(tmp_path), None, lambda cfg: change(cfg, no_such_key=1))
+    with pytest.raises(UsageError, match="unknown key 'train.max_step': did you mean 'max_steps'"):
+        read_experiment(str(tmp_path), None, lambda cfg: change(cfg, max_step=1))

@@ -127,6 +127,10 @@ def test_where_values_came_from_makes_no_other_configuration(tmp_path):
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
+        ({"train": {"learning_rate": 1}}, "did you mean 'train.optimizer.lr'"),
+        ({"beam_size": 1}, "did you mean 'generation.num_beams'"),
+        ({"train": {"max_grad_norm": 1}}, "did you mean 'train.clip_norm'"),
+        ({"output_dir": "x"}, "did you mean 'work_dir' at the top of the file"),
         ({"train": {"batchsize": 8}}, "did you mean 'train.dataloader.batch_size_per_gpu'[?] Available: clip_norm"),
         ({"lr": 1}, "unknown key 'lr'.*did you mean 'train.optimizer.lr'[?] Available: corpus, data"),
         ({"train": {"work_dirs": "a"}}, "did you mean 'work_dir' at the top of the file[?]"),
@@ -180,3 +184,11 @@ def test_resolved_configuration_reads_back_the_same():
 
 def test_schema_describes_every_section():
     assert {"data", "train", "model", "style"} <= set(json_schema()["properties"])
+
+
+def test_the_schema_that_a_file_names_is_for_editors(tmp_path):
+    values = {"$schema": "experiment.schema.json", "data": {"reader": {"type": "given"}}}
+    (tmp_path / "a.json").write_text(json.dumps(values))
+    (tmp_path / "b.json").write_text(json.dumps({"$schema": "x", "extends": "a.json", "seed": 3}))
+    assert load_config(tmp_path / "b.json").seed == 3
+    assert parse_config(values).data.reader.type == "given"

@@ -12,6 +12,7 @@ from ofakit.config.modelscope_format import (
     stock_preprocessor,
     with_usual_sections,
 )
+from ofakit.errors import UsageError
 
 STOCK = {"framework": "pytorch", "task": "image-captioning", "model": {"type": "ofa", "language": "en"}}
 
@@ -115,3 +116,36 @@ def test_the_beam_search_is_told_by_our_names():
         "temperature": 2.0,
     }  # fmt: skip
     assert stock_generation(STOCK) == {}
+
+
+def test_keys_of_ours_act_there_and_unknown_ones_are_refused():
+    train = {"max_steps": 2, "precision": "bf16", "freeze": ["visual"], "clip_norm": 3.0, "gradient_accumulation": 4,
+             "max_epochs": 2, "lr_scheduler": {"name": "const", "warmup_steps": 4}, "use_fp16": True}  # fmt: skip
+    evaluation = {"metrics": [{"type": "ofakit-caption"}, "bleu"], "shuffled_images": False, "precision": "bf16"}
+    values = {**STOCK, "train": train, "evaluation": evaluation, "generation": {"num_beams": 1}, "seed": 9,
+              "style": {"mode": "none"}, "preprocessor": {"type": "x", "patch_image_size": 32}}  # fmt: skip
+    config = parse_config(from_configuration(values))
+    assert (config.train.max_steps, config.train.precision, config.train.freeze) == (2, "bf16", ["visual"])
+    assert (config.train.clip_norm, config.train.gradient_accumulation, config.train.max_epochs) == (3.0, 4, 2)
+    assert (config.train.lr_scheduler.name, config.train.lr_scheduler.warmup_steps) == ("const", 4)
+    assert [metric.type for metric in config.evaluation.metrics] == ["ofakit-caption"]
+    assert (config.evaluation.shuffled_images, config.evaluation.precision) == (False, "bf16")
+    assert (config.generation.num_beams, config.seed, config.style.mode) == (1, 9, "none")
+    assert config.preprocessor.patch_image_size == 32
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"train": {"no_such_key": 1}}, "unknown key 'train.no_such_key': available: clip_norm"),
+        ({"train": {"batchsize": 1}}, "did you mean 'train.dataloader.batch_size_per_gpu'"),
+        ({"train": {"lr_scheduler": {"warmup_step": 1}}}, "did you mean 'warmup_steps'"),
+        ({"evaluation": {"shuffled_image": 1}}, "did you mean 'shuffled_images'"),
+        ({"generation": {"num_beam": 1}}, "did you mean 'num_beams'"),
+        ({"preprocessor": {"type": "x", "patch_size": 1}}, "unknown key 'preprocessor.patch_size'"),
+        ({"sede": 1}, "did you mean 'seed'"),
+    ],
+)
+def test_a_key_that_nobody_knows_is_named_with_the_nearest(section, message):
+    with pytest.raises(UsageError, match=message):
+        parse_config(from_configuration({**STOCK, **section}))

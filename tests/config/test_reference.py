@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
-from ofakit.config import ExperimentConfig
+from ofakit.config import ExperimentConfig, json_schema, reference
 from ofakit.config.reference import reference_page
 
 
@@ -37,3 +38,9 @@ def test_every_section_has_a_table_of_its_own():
     titles = [line.removeprefix("## ") for line in reference_page().splitlines() if line.startswith("## ")]
     assert titles[0] == "the experiment" and len(titles) == len(set(titles))
     assert {"data", "train", "train.optimizer", "evaluation.dataloader"} <= set(titles)
+
+
+def test_schema_that_is_shipped_is_up_to_date():
+    file = Path(reference.__file__).with_name("experiment.schema.json")
+    assert json.loads(file.read_text(encoding="utf-8")) == json_schema(), "run python -m ofakit.config.reference schema"
+    assert {"$schema", "extends", "data"} <= set(json_schema()["properties"])

@@ -20,6 +20,19 @@ from ofakit.errors import UsageError, did_you_mean
 
 __all__ = ["checked", "json_schema", "laid_over", "load_config", "own_section", "parse_config", "read_values"]
 
+SCHEMA_KEY = "$schema"
+"""What editors know the schema of a JSON file by; it says nothing of the experiment."""
+
+ELSEWHERE = {
+    "learning_rate": "train.optimizer.lr", "beam_size": "generation.num_beams", "beams": "generation.num_beams",
+    "num_workers": "train.dataloader.workers_per_gpu", "batch": "train.dataloader.batch_size_per_gpu",
+    "max_grad_norm": "train.clip_norm", "grad_clip": "train.clip_norm", "fp16": "train.precision",
+    "bf16": "train.precision", "use_fp16": "train.precision", "warmup_ratio": "train.lr_scheduler.warmup_proportion",
+    "image_size": "preprocessor.patch_image_size", "checkpoint": "model.path", "pretrained": "model.path",
+    "output_dir": "work_dir", "num_train_epochs": "train.max_epochs",
+}  # fmt: skip
+"""Where the keys of other trainers are found here."""
+
 Schema = TypeVar("Schema", bound=BaseModel)
 
 
@@ -51,7 +64,7 @@ def parse_config(
     Raises:
         UsageError: A key is unknown or a value is out of range.
     """
-    config = checked(ExperimentConfig, values, files, overrides)
+    config = checked(ExperimentConfig, {k: v for k, v in values.items() if k != SCHEMA_KEY}, files, overrides)
     config._origin = Origin(files, overrides)
     return config
 
@@ -96,8 +109,11 @@ def checked(
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON schema of an experiment's file."""
-    return ExperimentConfig.model_json_schema()
+    """The JSON schema of an experiment's file, by which editors complete and check it."""
+    schema = ExperimentConfig.model_json_schema()
+    above = {SCHEMA_KEY: {"type": "string"}, "extends": {"type": "string", "description": "a base file"}}
+    # A file may leave to its base what every experiment must have.
+    return {**schema, "properties": {**above, **schema["properties"]}, "required": []}
 
 
 def _read_chain(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], list[Path]]:
@@ -115,6 +131,7 @@ def _read_chain(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], li
         raise UsageError(f"{path}: not valid JSON at line {error.lineno}, column {error.colno}: {error.msg}") from None
     if not isinstance(values, dict):
         raise UsageError(f"{path}: expected a JSON object, found a {type(values).__name__}")
+    values.pop(SCHEMA_KEY, None)
     base = values.pop("extends", None)
     if base is None:
         return values, [path]
@@ -211,6 +228,9 @@ def _nearest_key(schema: type[BaseModel], location: Sequence[str | int]) -> str:
     """The valid key nearest to an unknown one, of its own section or else of any other, as a clause."""
     name, beside = str(location[-1]), _valid_keys(schema, location[:-1])
     elsewhere = {key: _likeness(name, key.rpartition(".")[2]) for key in _dotted_keys(schema)}
+    known = ELSEWHERE.get(name)
+    if known in elsewhere and name not in beside:
+        elsewhere[known] = 1.0
     nearest = max(elsewhere, key=lambda key: elsewhere[key])
     if elsewhere[nearest] <= max(_likeness(name, key) for key in beside):
         return did_you_mean(name, beside)

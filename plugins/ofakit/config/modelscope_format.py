@@ -9,11 +9,13 @@ Keys that both have keep their meaning; what the stock trainer keeps elsewhere i
     train.hooks[].metric_key            -> ours: bleu-4 is bleu4, rouge-l is rouge_l
     model.beam_search                   -> generation
     model.patch_image_size, prompt, …   -> preprocessor
+
+Every key of ours may stand there too and acts; what neither knows is refused with the nearest key, as in our files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 __all__ = [
@@ -35,6 +37,20 @@ BEAM_SEARCH_NAMES = {
 }
 RUN_KEYS = ("work_dir", "seed")
 SCORE_NAMES = {**{f"bleu-{order}": f"bleu{order}" for order in (1, 2, 3, 4)}, "rouge-l": "rouge_l"}
+STOCK_KEYS = (
+    "framework", "task", "model", "pipeline", "preprocessor", "dataset", "train", "evaluation", "ofakit", "version",
+    "modelscope_version", "allow_remote", "plugins", "hidden", "adapter_cfg",
+)  # fmt: skip
+"""What a ModelScope configuration has on top beside keys of ours."""
+STOCK_TRAIN = (
+    "criterion", "lr_scheduler_hook", "optimizer_hook", "use_fp16", "logging", "checkpoint", "trainer", "launcher",
+    "type", "device", "ddp", "train_split", "val_split", "find_unused_parameters", "extra", "total_steps",
+)  # fmt: skip
+STOCK_SCHEDULER = ("type", "options", "by_epoch")
+STOCK_DATALOADER = ("shuffle", "drop_last", "pin_memory", "persistent_workers", "prefetch_factor", "worker_init_fn")
+STOCK_EVALUATION = ("visualization", "split", "period", "extra")
+STOCK_METRICS = ("bleu", "cider", "rouge", "rouge-l", "accuracy", "text-gen-metric", "seq-cls-metric")
+"""Metrics of the stock trainer's own outputs; what they say is always computed here."""
 CRITERION_NAMES = {
     "label_smoothing": "label_smoothing",
     "drop_worst_ratio": "drop_worst_ratio",
@@ -81,20 +97,46 @@ def from_configuration(configuration: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         configuration: The content of configuration.json.
     """
-    ours = configuration.get("ofakit", {})
-    train = configuration.get("train", {})
-    evaluation = configuration.get("evaluation", {})
+    ours, train = configuration.get("ofakit", {}), configuration.get("train", {})
+    given = {key: value for key, value in configuration.items() if key not in STOCK_KEYS}
+    reader = {"type": "given", "column_map": _column_map(configuration)}
     values: dict[str, Any] = {
-        "data": {"reader": {"type": "given", "column_map": _column_map(configuration)}},
-        "preprocessor": dict(ours.get("preprocessor") or stock_preprocessor(configuration)),
-        "generation": dict(ours.get("generation") or stock_generation(configuration)),
-        "objectives": [_objective(train.get("criterion", {}))],
+        **given,
+        "data": {"reader": reader, **given.get("data", {})},
+        "preprocessor": {**(ours.get("preprocessor") or stock_preprocessor(configuration)), **_changed(configuration)},
+        "generation": {
+            **(ours.get("generation") or stock_generation(configuration)), **given.get("generation", {}),
+        },
+        "objectives": given.get("objectives") or [_objective(train.get("criterion", {}))],
         "train": _train(train),
         "model": {"language": "zh" if configuration.get("model", {}).get("language") in ("zh", "cn") else "en"},
-    }
-    if "dataloader" in evaluation:
-        values["evaluation"] = {"dataloader": _dataloader(evaluation["dataloader"])}
+        "evaluation": _evaluation(configuration.get("evaluation", {})),
+    }  # fmt: skip
     return values | {key: train[key] for key in RUN_KEYS if key in train}
+
+
+def _changed(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys of ours in the section `preprocessor`, where the stock names a class and what it does by mode."""
+    section = configuration.get("preprocessor")
+    if not isinstance(section, Mapping):
+        return {}
+    return {key: value for key, value in section.items() if key not in ("type", "train", "val", "mode")}
+
+
+def _evaluation(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Our section `evaluation`."""
+    found = {key: value for key, value in section.items() if key not in STOCK_EVALUATION}
+    if "dataloader" in found:
+        found["dataloader"] = _without(found["dataloader"], STOCK_DATALOADER)
+    if "metrics" in found:
+        metrics = found["metrics"] if isinstance(found["metrics"], list) else [found["metrics"]]
+        specs = [{"type": metric} if isinstance(metric, str) else metric for metric in metrics]
+        found["metrics"] = [spec for spec in specs if spec.get("type") not in STOCK_METRICS]
+    return found
+
+
+def _without(section: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    return {key: value for key, value in section.items() if key not in keys}
 
 
 def stock_preprocessor(configuration: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,29 +184,21 @@ def _train(train: Mapping[str, Any]) -> dict[str, Any]:
     update = {**train.get("optimizer", {}).get("options", {}), **train.get("optimizer_hook", {})}
     clip = update.get("grad_clip", {}).get("max_norm")
     optimizer = {key: value for key, value in train.get("optimizer", {}).items() if key != "options"}
-    scheduler = {
-        key: value
-        for key, value in train.get("lr_scheduler", {}).items()
-        if key in ("name", "warmup_proportion", "lr_end", "power")
-    }
+    scheduler = _without(train.get("lr_scheduler", {}), STOCK_SCHEDULER)
     found = {
-        "max_epochs": train.get("max_epochs"),
-        "dataloader": _dataloader(train.get("dataloader", {})),
+        "dataloader": _without(train.get("dataloader", {}), STOCK_DATALOADER),
         "gradient_accumulation": update.get("cumulative_iters"),
         "precision": "fp16" if train.get("use_fp16") else None,
         "optimizer": optimizer or None,
         "lr_scheduler": scheduler or None,
         "hooks": [_hook(hook) for hook in train.get("hooks", [])],
     }
-    return {"clip_norm": clip, **{key: value for key, value in found.items() if value is not None}}
+    moved = (*found, *RUN_KEYS, *STOCK_TRAIN)
+    own = {key: train[key] for key in train if key not in moved or key in ("gradient_accumulation", "precision")}
+    return {"clip_norm": clip, **{key: value for key, value in found.items() if value is not None}, **own}
 
 
 def _hook(hook: Mapping[str, Any]) -> dict[str, Any]:
     """A hook, with our name for the score that it watches."""
     watched = {key: SCORE_NAMES.get(hook[key], hook[key]) for key in ("metric_key",) if key in hook}
     return {**hook, **watched}
-
-
-def _dataloader(section: Mapping[str, Any]) -> dict[str, Any]:
-    """The two keys that have a meaning here."""
-    return {key: section[key] for key in ("batch_size_per_gpu", "workers_per_gpu") if key in section}

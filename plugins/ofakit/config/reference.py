@@ -1,13 +1,18 @@
-"""The page that lists every configuration key, made from the schema: this module prints docs/configuration.md."""
+"""The page that lists every configuration key, made from the schema: this module prints docs/configuration.md.
+
+With the argument `schema` it prints config/experiment.schema.json, which a file may name as its "$schema".
+"""
 
 from __future__ import annotations
 
+import json
+import sys
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from ofakit.config.load import own_section
+from ofakit.config.load import json_schema, own_section
 from ofakit.config.schema import ExperimentConfig
 
 __all__ = ["reference_page"]
@@ -18,6 +23,8 @@ One JSON file describes one experiment. `"extends": "base.json"` builds on anoth
 are relative to the file); `--set a.b=c` overrides a key from the command line, where the value is JSON or else text. An
 unknown key is an error that names the nearest valid one. An object with a `type` names one file of the package, such as
 a reader, an objective or a reward, and its other keys are the arguments of what that file defines.
+
+With `"$schema"` set to the file `ofakit/config/experiment.schema.json` of the package, editors complete and check keys.
 
 Only `data.reader` is required. This page is generated from the schema by `python -m ofakit.config.reference`.
 """
@@ -66,4 +73,4 @@ def _about(field: Any) -> str:
 
 
 if __name__ == "__main__":
-    print(reference_page(), end="")
+    print(json.dumps(json_schema(), indent=1) if sys.argv[1:] == ["schema"] else reference_page().rstrip("\n"))

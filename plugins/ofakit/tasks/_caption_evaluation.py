@@ -128,8 +128,9 @@ def build_metrics(specs: Sequence[Component]) -> dict[str, Metric]:
     built, theirs = {}, modelscope_members("METRICS")
     for spec in specs:
         arguments = spec.model_dump()
-        if spec.type in METRICS.names():
-            built[spec.type] = METRICS.build(arguments)
+        own = spec.type.removeprefix("ofakit-")  # ModelScope's name for one of ours
+        if own in METRICS.names():
+            built[spec.type] = METRICS.build({**arguments, "type": own})
             continue
         if spec.type not in theirs:
             known = did_you_mean(spec.type, sorted({*METRICS.names(), *theirs}))
