@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -273,3 +274,27 @@ def test_27_what_a_cfg_modify_fn_sets_acts_or_is_refused(cases, tmp_path):
         read_experiment(str(tmp_path), None, lambda cfg: change(cfg, no_such_key=1))
     with pytest.raises(UsageError, match="unknown key 'train.max_step': did you mean 'max_steps'"):
         read_experiment(str(tmp_path), None, lambda cfg: change(cfg, max_step=1))
+
+
+def test_04_the_vocabulary_folders_of_ofa_are_read_in_fairseqs_order(cases, shared, tmp_path):
+    assert (cases("04") / "fairseq_vocab.py").is_file()
+    english, chinese = tmp_path / "BPE", tmp_path / "BERT_CN_dict"
+    english.mkdir()
+    for name in ("dict.txt", "encoder.json", "vocab.bpe"):
+        shutil.copy(shared / "data" / "ofa_bpe" / name, english / name)
+    chinese.mkdir()
+    lines = (shared / "data" / "ofa_bpe_zh" / "vocab.txt").read_text("utf-8").split("\n")[:21128]
+    (chinese / "vocab.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    (chinese / "dict.txt").write_text("".join(f"{token} 1\n" for token in lines), "utf-8")
+    for folder, rows, expected in (
+        (english, 59457, {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "\u0120dog": 2335}),
+        (chinese, 30325, {"<s>": 0, "</s>": 2, "\u4e00": 675, "<mask>": 21132, "<code_0>": 21133, "<bin_999>": 30324}),
+    ):
+        tokenizer = OFATokenizer.from_pretrained(folder)
+        assert len(tokenizer) == rows
+        assert {token: tokenizer.token_to_id(token) for token in expected} == expected
+        tokenizer.save_pretrained(tmp_path / "again")
+        assert tokenizer.first_difference(OFATokenizer.from_pretrained(tmp_path / "again")) is None
+        shutil.rmtree(tmp_path / "again")
+    stock = OFATokenizer.from_pretrained(shared / "data" / "ofa_bpe")
+    assert OFATokenizer.from_pretrained(english).encode(" a dog runs") == stock.encode(" a dog runs")

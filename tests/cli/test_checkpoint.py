@@ -10,6 +10,7 @@ import pytest
 import torch
 from ofakit.cli import caption, checkpoint, finetune
 from ofakit.hub import RetrievalBundle, load_bundle, save_bundle
+from ofakit.text import OFATokenizer
 
 from tests.file_limit import file_limit
 from tests.models.encoders.kinds import KINDS
@@ -214,3 +215,44 @@ def test_a_fairseq_file_and_an_extracted_one_replace_no_other(run, tmp_path, cap
         assert checkpoint.main(["extract", str(tmp_path / "a.tar"), "best/thesis.pt", "--out", str(target)]) == 2
         assert f"{out} is there already" in capsys.readouterr().err
     assert out.read_text() == "years of work"
+
+
+def released(run, tmp_path):
+    """A fairseq file with the settings of its task and averaged weights, such as were given out."""
+    assert checkpoint.main(["convert", str(run / "best"), str(tmp_path / "m.pt"), "--to", "fairseq"]) == 0
+    content = torch.load(tmp_path / "m.pt", weights_only=False)
+    task = {"patch_image_size": 64, "eval_args": '{"beam": 7, "max_len_b": 9}'}
+    averaged = {
+        name: value + 1 if name.endswith("image_proj.bias") else value for name, value in content["model"].items()
+    }
+    content["cfg"]["task"], content["extra_state"] = task, {"ema": averaged}
+    torch.save(content, tmp_path / "m.pt")
+    return ["convert", str(tmp_path / "m.pt"), str(tmp_path / "d"), "--to", "ofakit", "--tokenizer", str(run / "best")]
+
+
+def test_a_released_file_tells_image_size_and_search_and_offers_averaged_weights(run, tmp_path, capsys):
+    command = released(run, tmp_path)
+    assert checkpoint.main(command) == 0
+    assert "averaged over training: --ema takes them" in capsys.readouterr().err
+    plain = load_bundle(tmp_path / "d")
+    assert (plain.preprocessor.patch_image_size, plain.generation.num_beams, plain.generation.max_length) == (64, 7, 9)
+    assert checkpoint.main([*command, "--ema", "--image-size", "32"]) == 0
+    averaged = load_bundle(tmp_path / "d")
+    assert averaged.preprocessor.patch_image_size == 32
+    bias = plain.model.encoder.image_proj.bias
+    torch.testing.assert_close(averaged.model.encoder.image_proj.bias, bias + 1)
+
+
+def test_a_vocabulary_that_cannot_be_the_checkpoints_is_refused(run, tmp_path, capsys):
+    command = released(run, tmp_path)
+    longer = OFATokenizer.from_pretrained(run / "best")
+    places = {"<s>": longer.eos_token_id, "</s>": longer.bos_token_id}
+    vocab = {token: places.get(token, place) for token, place in longer.base_vocab.items()}
+    added = {token: place for token, place in longer.added.items() if token not in vocab}
+    OFATokenizer({**vocab, **places}, longer.merges, {**added, **places}).save_pretrained(tmp_path / "order")
+    longer.add_tokens(["<more>"])
+    longer.save_pretrained(tmp_path / "count")
+    assert checkpoint.main([*command[:-1], str(tmp_path / "count")]) == 2
+    assert "entries, the model" in capsys.readouterr().err
+    assert checkpoint.main([*command[:-1], str(tmp_path / "order")]) == 2
+    assert "expected the vocabulary of a fairseq file" in capsys.readouterr().err

@@ -62,7 +62,7 @@ def test_other_settings_are_left_out(tmp_path):
         ('{"a": "b"}', "", "object of tokens and ids in vocab.json"),
         ('{"a": -1}', "", "object of tokens and ids in vocab.json"),
         ('{"a": true}', "", "object of tokens and ids in vocab.json"),
-        ('{"a": 0, "ab": 1}', "a b\n", "has 'a b', expected two pieces that vocab.json knows"),
+        ('{"a": 0, "ab": 1}', "a b\n", "has 'a b', expected two pieces that the vocabulary knows"),
         ('{"a": 0, "b": 1}', "a b\n", "has 'a b', expected two pieces"),
         ('{"a": 0, "aaa": 1}', "a a a\n", "has 'a a a', expected two pieces"),
         ('{"a": 0}', "\n", "has '', expected two pieces"),
@@ -91,3 +91,29 @@ def test_a_directory_without_a_vocabulary_is_named_with_what_it_has(tmp_path):
         read_base(tmp_path)
     with pytest.raises(UsageError, match="found no such directory"):
         read_base(tmp_path / "nowhere")
+
+
+def write_bpe(folder, dictionary="2 9\n0 5\nmadeupword0000 0\n1 1\n"):
+    (folder / "dict.txt").write_text(dictionary)
+    (folder / "encoder.json").write_text(json.dumps({"a": 0, "b": 1, "ab": 2}))
+    (folder / "vocab.bpe").write_text("#version: 0.2\na b\n")
+    return folder
+
+
+def test_the_folders_of_ofa_are_numbered_as_fairseq_does(tmp_path):
+    vocab, merges = read_base(write_bpe(tmp_path))
+    assert list(vocab) == ["<s>", "<pad>", "</s>", "<unk>", "ab", "a", "madeupword0000", "b", "<mask>"]
+    assert list(vocab.values()) == list(range(9)) and merges == [("a", "b")]
+    chinese = tmp_path / "zh"
+    chinese.mkdir()
+    (chinese / "vocab.txt").write_text("[PAD]\n\u4e00\n", encoding="utf-8")
+    (chinese / "dict.txt").write_text("[PAD] 1\n\u4e00 1\n", encoding="utf-8")
+    assert read_base(chinese) == (
+        {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "[PAD]": 4, "\u4e00": 5, "<mask>": 6}, None
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("dictionary", ["2 9\nx\n", "2 9\n2 8\n", "<s> 1\n"])
+def test_a_dictionary_that_is_none_is_refused(tmp_path, dictionary):
+    with pytest.raises(ValueError, match="dict.txt"):
+        read_base(write_bpe(tmp_path, dictionary))

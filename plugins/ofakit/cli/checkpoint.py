@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ofakit.cli._common import check_parents, new_file, run_tool, tool_parser
+from ofakit.cli._common import check_parents, new_file, positive, run_tool, tool_parser
 from ofakit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     convert.add_argument("--tokenizer", metavar="DIR", help="vocabulary, for a checkpoint that has none")
     convert.add_argument("--style", metavar="NAME", help="the style that the one prompt of a plain directory asks for")
     convert.add_argument("--side", choices=("query", "passage"), default="query", help="of a retriever; default: query")
+    convert.add_argument("--image-size", type=positive, metavar="PIXELS", help="of a file that does not say it")
+    convert.add_argument("--ema", action="store_true", help="of a fairseq file, the weights averaged over training")
     convert.add_argument("--allow-partial", action="store_true", help="accept missing or unexpected weights")
     extract = commands.add_parser("extract", help="extract a checkpoint from a tar archive")
     extract.add_argument("archive")
@@ -153,9 +156,11 @@ def _bundle(args: argparse.Namespace) -> CaptionBundle:
     """The checkpoint with its own tokenizer or the one that was named."""
     from pathlib import Path
 
+    from ofakit.config.schema import GenerationSection, PreprocessorSection
     from ofakit.hub import CaptionBundle, load_bundle, resolve_model
     from ofakit.models.ofa import OFAModel, load_checkpoint
     from ofakit.models.ofa.checkpoints import config_of
+    from ofakit.models.ofa.released import read_released
     from ofakit.text import OFATokenizer
 
     path = resolve_model(args.path)
@@ -164,15 +169,55 @@ def _bundle(args: argparse.Namespace) -> CaptionBundle:
     if path.is_dir() and any((path / name).exists() for name in ("vocab.json", "vocab.txt")):
         raise UsageError(f"{path} has a vocabulary of its own; leave out --tokenizer")
     if args.tokenizer is None and args.to != "fairseq":
-        raise UsageError(f"{path} is a file without a vocabulary: give --tokenizer DIR (vocab.json and merges.txt)")
+        raise UsageError(f"{path} is a file without a vocabulary: give --tokenizer DIR, such as utils/BPE of OFA")
     model = OFAModel(config_of(path))
     load_checkpoint(model, path, allow_partial=args.allow_partial)
+    released = read_released(path) if path.is_file() else None
     tokenizer = None if args.tokenizer is None else OFATokenizer.from_pretrained(Path(args.tokenizer))
-    if tokenizer is not None and len(tokenizer) > model.config.vocab_size:
+    if tokenizer is not None:
+        _check_vocabulary(args, tokenizer, model.config.vocab_size, released is not None)
+    if released is None:
+        return CaptionBundle(model, tokenizer)
+    _take_averaged(args, model, released)
+    sizes = PreprocessorSection(**{**released.preprocessor, **_image_size(args, released.preprocessor)})
+    return CaptionBundle(model, tokenizer, None, sizes, GenerationSection(**released.generation))
+
+
+def _check_vocabulary(args: argparse.Namespace, tokenizer: Any, rows: int, is_fairseq: bool) -> None:
+    """Refuse a vocabulary that cannot be the checkpoint's."""
+    from ofakit.models.ofa.released import SPECIAL_IDS
+
+    if len(tokenizer) > rows or (len(tokenizer) < rows and is_fairseq and not args.allow_partial):
+        raise UsageError(f"the vocabulary of {args.tokenizer} has {len(tokenizer)} entries, the model {rows}")
+    found = {token: tokenizer.token_to_id(token) for token in SPECIAL_IDS}
+    if is_fairseq and found != SPECIAL_IDS:
         raise UsageError(
-            f"the vocabulary of {args.tokenizer} has {len(tokenizer)} entries, the model only {model.config.vocab_size}"
+            f"expected the vocabulary of a fairseq file, where {SPECIAL_IDS}; found {found} in {args.tokenizer}. Name "
+            "the folder that it was trained with: utils/BPE or utils/BERT_CN_dict of OFA, with dict.txt"
         )
-    return CaptionBundle(model, tokenizer)
+
+
+def _take_averaged(args: argparse.Namespace, model: OFAModel, released: Any) -> None:
+    """The averaged weights of a file, where they are asked for."""
+    if args.ema and not released.ema:
+        raise UsageError(f"--ema: {args.path} has no averaged weights")
+    if args.ema:
+        model.load_stock_state_dict(released.ema)
+    elif released.ema:
+        print(f"{args.path} also has weights averaged over training: --ema takes them", file=sys.stderr)
+
+
+def _image_size(args: argparse.Namespace, found: dict[str, Any]) -> dict[str, Any]:
+    """The size of images that was asked for, or a word where nobody says it."""
+    if args.image_size is not None:
+        return {"patch_image_size": args.image_size}
+    if "patch_image_size" not in found:
+        print(
+            f"{args.path} does not say the size of its images; the released caption models want --image-size 480, the "
+            "pretrained ones 384",
+            file=sys.stderr,
+        )
+    return {}
 
 
 def _extract(args: argparse.Namespace) -> dict[str, Any]:

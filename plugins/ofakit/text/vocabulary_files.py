@@ -7,12 +7,17 @@
 | `vocab.txt` | Chinese: a token per line, whose number is the id |
 | `tokenizer_config.json` | Chinese: whether to lower-case, strip accents and separate Chinese characters |
 | `added_tokens.json` | token to id of the tokens that are never split |
+
+The folders that OFA was trained with are read too: `utils/BPE` (`dict.txt`, `encoder.json`, `vocab.bpe`) and
+`utils/BERT_CN_dict` (`dict.txt`, `vocab.txt`). Ids there are those of fairseq's dictionary: `<s>`, `<pad>`, `</s>`,
+`<unk>`, the lines of `dict.txt`, `<mask>`. A line is a piece and its count; an English piece is its number in
+`encoder.json`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +26,8 @@ from ofakit.json_text import to_json
 
 __all__ = ["read_added", "read_base", "read_options", "write_added", "write_chinese", "write_english"]
 
+FIRST = ("<s>", "<pad>", "</s>", "<unk>")
+"""What every fairseq dictionary begins with."""
 OPTIONS = ("do_lower_case", "strip_accents", "tokenize_chinese_chars")
 
 
@@ -28,7 +35,7 @@ def read_base(folder: Path) -> tuple[dict[str, int], list[tuple[str, str]] | Non
     """Read the base vocabulary of a directory, and the merges of an English one.
 
     Args:
-        folder: Holds `vocab.json` and `merges.txt` (English) or `vocab.txt` (Chinese).
+        folder: Holds `vocab.json` and `merges.txt` (English) or `vocab.txt` (Chinese), or is one of OFA's own.
 
     Returns:
         Token to id, and the merges; None instead of them if the vocabulary is Chinese.
@@ -40,12 +47,19 @@ def read_base(folder: Path) -> tuple[dict[str, int], list[tuple[str, str]] | Non
     if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         vocab = _read_ids(folder / "vocab.json")
         return vocab, _read_merges(folder / "merges.txt", vocab)
+    if all((folder / name).is_file() for name in ("dict.txt", "encoder.json", "vocab.bpe")):
+        pieces = {number: piece for piece, number in _read_ids(folder / "encoder.json").items()}
+        vocab = _fairseq_ids(pieces.get(int(line), line) if line.isdecimal() else line for line in _dictionary(folder))
+        return vocab, _read_merges(folder / "vocab.bpe", vocab)
+    if (folder / "vocab.txt").is_file() and (folder / "dict.txt").is_file():
+        return _fairseq_ids(_dictionary(folder)), None
     if (folder / "vocab.txt").is_file():
         with (folder / "vocab.txt").open(encoding="utf-8") as lines:
             return {line.rstrip("\n"): i for i, line in enumerate(lines)}, None
     found = ", ".join(sorted(p.name for p in folder.iterdir())) if folder.is_dir() else "no such directory"
     raise UsageError(
-        f"no tokenizer in {folder}: expected vocab.json and merges.txt (English) or vocab.txt (Chinese), "
+        f"no tokenizer in {folder}: expected vocab.json and merges.txt (English) or vocab.txt (Chinese), or OFA's own "
+        "dict.txt, encoder.json and vocab.bpe, "
         f"found {found or 'nothing'}"
     )
 
@@ -123,6 +137,24 @@ def write_added(folder: Path, added: Mapping[str, int]) -> None:
     (folder / "added_tokens.json").write_text(text, encoding="utf-8")
 
 
+def _dictionary(folder: Path) -> list[str]:
+    """The pieces of a fairseq dictionary, in order."""
+    lines = (folder / "dict.txt").read_text(encoding="utf-8").split("\n")
+    found = [line.rpartition(" ") for line in lines if line]
+    if not all(between and count.isdecimal() for _, between, count in found):
+        raise ValueError("expected a piece and its count on every line of dict.txt")
+    return [piece for piece, _, _ in found]
+
+
+def _fairseq_ids(pieces: Iterable[str]) -> dict[str, int]:
+    """Token to id, as fairseq numbers them."""
+    ordered = [*FIRST, *pieces, "<mask>"]
+    vocab = {token: place for place, token in enumerate(ordered)}
+    if len(vocab) < len(ordered):
+        raise ValueError("expected every piece once in dict.txt")
+    return vocab
+
+
 def _read_ids(path: Path) -> dict[str, int]:
     ids = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(ids, dict) or not all(type(i) is int and i >= 0 for i in ids.values()):
@@ -136,6 +168,6 @@ def _read_merges(path: Path, vocab: Mapping[str, int]) -> list[tuple[str, str]]:
     for line in path.read_text(encoding="utf-8").split("\n")[1:-1]:
         pieces = line.split()
         if len(pieces) != 2 or not vocab.keys() >= {*pieces, "".join(pieces)}:
-            raise ValueError(f"merges.txt has {' '.join(pieces)!r}, expected two pieces that vocab.json knows")
+            raise ValueError(f"{path.name} has {' '.join(pieces)!r}, expected two pieces that the vocabulary knows")
         merges.append((pieces[0], pieces[1]))
     return merges

@@ -17,7 +17,14 @@ from torch import Tensor
 from ofakit.errors import UsageError
 from ofakit.models.ofa.configuration import RESNET_BLOCKS, OFAConfig
 
-__all__ = ["config_from_weights", "fairseq_checkpoint", "fairseq_settings", "from_fairseq_names", "inert_classes"]
+__all__ = [
+    "config_from_weights",
+    "fairseq_checkpoint",
+    "fairseq_settings",
+    "from_fairseq_names",
+    "inert_classes",
+    "plain_settings",
+]
 
 _LAYER_NAMES = (  # fairseq, stock; matched after "encoder.layers.N." or "decoder.layers.N."
     ("self_attn_ln.", "self_attn_mid_layer_norm."),
@@ -117,24 +124,28 @@ def fairseq_settings(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         checkpoint: The whole content of the file.
     """
-    settings = _plain(checkpoint.get("cfg")) or {}
+    settings = plain_settings(checkpoint.get("cfg")) or {}
     model = settings.get("model") if isinstance(settings, dict) else None
-    arguments = model or _plain(checkpoint.get("args")) or {}
+    arguments = model or plain_settings(checkpoint.get("args")) or {}
     keys = {stock: arguments[theirs] for stock, theirs in _SETTINGS.items() if arguments.get(theirs) is not None}
     if arguments.get("no_scale_embedding") is not None:
         keys["scale_embedding"] = not arguments["no_scale_embedding"]
     return keys
 
 
-def _plain(value: Any) -> Any:
-    """Settings as dicts and plain values, whatever class held them."""
+def plain_settings(value: Any) -> Any:
+    """Settings as dicts and plain values, whatever class held them.
+
+    Args:
+        value: What a fairseq file holds as `cfg` or `args`.
+    """
     if isinstance(value, Namespace):
         value = vars(value)
     if isinstance(value, Inert):
         state = vars(value)
         value = state.get("_val", state.get("_content"))
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain_settings(item) for key, item in value.items()}
     return value
 
 
