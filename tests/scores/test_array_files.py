@@ -35,6 +35,12 @@ def test_what_was_saved_comes_back(saved):
     assert [entry.name for entry in saved.parent.iterdir()] == ["arrays.npz"]
 
 
+def test_what_was_saved_without_compression_comes_back(tmp_path):
+    save_arrays(tmp_path / "arrays.npz", KIND, compressed=False, numbers=np.zeros(500), words=pack_strings(["a"]))
+    assert load(tmp_path / "arrays.npz")["numbers"].tolist() == [0.0] * 500
+    assert (tmp_path / "arrays.npz").stat().st_size > 500 * 8
+
+
 @given(st.lists(st.text(st.characters(exclude_characters="\n", codec=None), min_size=1)))
 def test_strings_survive_packing(strings):
     """Lone surrogates and white space too."""

@@ -35,12 +35,13 @@ def unpack_strings(packed: np.ndarray) -> list[str]:
     return text.split("\n") if text else []
 
 
-def save_arrays(path: str | Path, kind: str, **arrays: Any) -> None:
+def save_arrays(path: str | Path, kind: str, compressed: bool = True, **arrays: Any) -> None:
     """Write arrays to `path`, first under a temporary name beside it.
 
     Args:
         path: The file; its folder must exist.
         kind: What the file is and the version of its layout; `load_arrays` expects the same.
+        compressed: Whether to compress; a file that is not is written and read many times as fast.
         **arrays: Arrays, numbers or strings.
 
     Raises:
@@ -50,7 +51,7 @@ def save_arrays(path: str | Path, kind: str, **arrays: Any) -> None:
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with saving(path), open(unfinished, "wb") as file:
-            np.savez_compressed(file, kind=kind, **arrays)
+            (np.savez_compressed if compressed else np.savez)(file, kind=kind, **arrays)
             file.flush()
             os.fsync(file.fileno())
             os.replace(unfinished, path)
