@@ -1,6 +1,6 @@
 """Do our scores rank captions as people do? Kendall's tau-c on Flickr8k-Expert, beside the published figures.
 
-    python benchmarks/flickr8k_expert.py [--no-java]
+    python benchmarks/flickr8k_expert.py
 
 5,664 pairs of image and caption (those whose caption belongs to the image itself are left out), each rated by
 three experts from 1 to 4; every single rating is one observation. The candidate is scored against the five captions of
@@ -40,8 +40,7 @@ def all_captions(folder: Path) -> dict[str, list[str]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--no-java", action="store_true", help="leave METEOR out")
-    arguments = parser.parse_args()
+    parser.parse_args()
     shared = Path(os.environ.get("OFAKIT_SHARED") or Path(__file__).resolve().parents[2] / "shared")
     folder = shared / "data" / "flickr8k"
     if not folder.is_dir():
@@ -52,7 +51,7 @@ def main() -> int:
     candidates, references, ratings = pairs(folder / "human_judgements" / "ExpertAnnotations.txt", captions)
     if (len(candidates), ratings.size) != (golden["pairs"], golden["ratings"]):
         raise SystemExit(f"expected {golden['pairs']} pairs, found {len(candidates)}")
-    measures, missing = measure(candidates, references, java=not arguments.no_java)
+    measures, missing = measure(candidates, references, java=False)
     same = True
     result = {}
     for name, title in TITLES.items():

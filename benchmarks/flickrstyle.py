@@ -136,7 +136,7 @@ def test_table(options: argparse.Namespace, pairs: list[tuple[str, str]]) -> str
     lines = ["| | against | BLEU-1 | BLEU-3 | CIDEr | CIDEr, by image |", "|---|---|---|---|---|---|"]
     for arm, other in pairs:
         (*before, images), (*after, _) = (captions_of(options, name) for name in (other, arm))
-        first, second = (measure(*captions, java=False)[0] for captions in (before, after))
+        first, second = (measure(*captions, java=False, meteor=False)[0] for captions in (before, after))
         found = paired_tests(first, second)
         cells = [f"{100 * found[n].difference:+.1f} (p {found[n].p:.4f})" for n in ("bleu1", "bleu3", "cider")]
         cells.append(test_by_image(first["cider"], second["cider"], images))

@@ -122,7 +122,7 @@ def report_of(**changed):
     report = {
         "ofakit": "1.2.3", "location": "there", "python": "3.12.1", "platform": "Linux", "works": True,
         "packages": {"torch": "2.6.0", "ray": None}, "devices": {"cpu": cpu, "cuda": []}, "modelscope": {},
-        "java": {"path": None, "version": None, "meteor": False, "spice": False}, "jq": None,
+        "java": {"path": None, "version": None, "spice": False}, "jq": None,
         "disk": {"work_dir": "work_dir", "free_gib": 3.5}, "environment": {}, "missing": [], "problems": [],
     }  # fmt: skip
     return report | changed

@@ -11,7 +11,7 @@ import warnings
 import pytest
 import torch
 from ofakit.cli import _installation as installation
-from ofakit.scores import MissingScoreError, meteor, spice
+from ofakit.scores import MissingScoreError, spice
 
 INTEL = (
     "processor\t: 0\nmodel name\t: Intel(R) Xeon(R)\nflags\t\t: fpu avx512_bf16 amx_bf16 amx_tile\n\nprocessor\t: 1\n"
@@ -116,7 +116,6 @@ def machine(tmp_path, monkeypatch):
     monkeypatch.delenv("JAVA_HOME", raising=False)
     package = tmp_path / "pycocoevalcap"
     (package / "spice" / "lib").mkdir(parents=True)
-    (package / "meteor").mkdir()
     (tmp_path / "bin").mkdir()
     found = types.SimpleNamespace(submodule_search_locations=[str(package)])
     monkeypatch.setattr(installation.importlib.util, "find_spec", lambda name: found)
@@ -139,54 +138,53 @@ def java_rows():
     return [(row.purpose, row.missing.partition(" ")[0]) for row in installation.java()[1]]
 
 
-def test_without_java_neither_score_can_be_had(machine):
+def test_without_java_there_is_no_spice(machine):
     machine.add_models()
-    assert installation.java()[0] == {"path": None, "version": None, "meteor": False, "spice": False}
-    assert java_rows() == [("METEOR and SPICE", "Java")]
+    assert installation.java()[0] == {"path": None, "version": None, "spice": False}
+    assert java_rows() == [("SPICE", "Java")]
 
 
-def test_java_alone_gives_meteor(machine):
+def test_java_alone_is_not_enough(machine):
     path = machine.add_java()
-    assert installation.java()[0] == {"path": path, "version": "17.0.15", "meteor": True, "spice": False}
+    assert installation.java()[0] == {"path": path, "version": "17.0.15", "spice": False}
     assert java_rows() == [("SPICE", "CoreNLP's")]
 
 
-def test_java_and_the_models_give_both_and_java_home_comes_first(machine, monkeypatch):
+def test_java_and_the_models_give_spice_and_java_home_comes_first(machine, monkeypatch):
     machine.add_java()
     machine.add_models()
     path = machine.add_java("jdk/bin", 'java version "1.8.0_392"')
     monkeypatch.setenv("JAVA_HOME", str(machine.folder / "jdk"))
-    assert installation.java() == ({"path": path, "version": "1.8.0_392", "meteor": True, "spice": True}, [])
+    assert installation.java() == ({"path": path, "version": "1.8.0_392", "spice": True}, [])
 
 
 def test_a_java_that_does_not_say_its_version_is_none(machine):
     machine.add_java(says="No Java runtime present, requesting install.")
     machine.add_models()
-    assert installation.java()[0]["version"] is None and java_rows() == [("METEOR and SPICE", "Java")]
+    assert installation.java()[0]["version"] is None and java_rows() == [("SPICE", "Java")]
 
 
 def test_without_pycocoevalcap_neither_score_can_be_had(machine, monkeypatch):
     machine.add_java()
     monkeypatch.setattr(installation.importlib.util, "find_spec", lambda name: None)
     found, rows = installation.java()
-    assert not found["meteor"] and not found["spice"] and rows == []
+    assert not found["spice"] and rows == []
     monkeypatch.setattr(installation, "version_of", lambda name: None)
     assert "METEOR and SPICE" in [row.purpose for row in installation.optional_packages()[1]]
 
 
-@pytest.mark.parametrize("score", [meteor, spice], ids=["meteor", "spice"])
 @pytest.mark.parametrize("has_java", [False, True])
 @pytest.mark.parametrize("has_models", [False, True])
-def test_what_is_missing_is_what_the_scores_themselves_ask_for(machine, score, has_java, has_models):
+def test_what_is_missing_is_what_spice_itself_asks_for(machine, has_java, has_models):
     """Java here answers and does nothing, so a score that gets as far as asking it fails with another message."""
     if has_java:
         machine.add_java()
     if has_models:
         machine.add_models()
     with pytest.raises(MissingScoreError) as refusal:
-        score(["a dog"], [["a dog"]])
+        spice(["a dog"], [["a dog"]])
     can_be_asked = " needs " not in str(refusal.value)
-    assert installation.java()[0][score.__name__] == can_be_asked
+    assert installation.java()[0]["spice"] == can_be_asked
 
 
 def test_jq(machine, monkeypatch):

@@ -5,22 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ofakit.errors import UsageError
-from ofakit.scores import bleu, cider, cider_d, document_frequency, measure, rouge_l
+from ofakit.scores import bleu, cider, cider_d, document_frequency, measure, meteor, rouge_l
 from ofakit.scores.measures import MEASURES
 from ofakit.scores.score import Measure
 
 CANDIDATES = ["a dog runs", "two red cars", "the cat", "a dog sits on the grass", ""]
 REFERENCES = [["a dog runs off", "the dog runs"], ["red cars"], ["a cat"], ["a dog sits on grass", "a dog"], ["a sea"]]
-WITHOUT_JAVA = [name for name in MEASURES if name not in ("meteor", "spice")]
+WITHOUT_JAVA = [name for name in MEASURES if name != "spice"]
 
 
 def test_measures_are_the_scores():
     found, missing = measure(CANDIDATES, REFERENCES, java=False)
     expected = dict(zip(("bleu1", "bleu2", "bleu3", "bleu4"), bleu(CANDIDATES, REFERENCES), strict=True))
     expected |= {"rouge_l": rouge_l(CANDIDATES, REFERENCES), "cider": cider(CANDIDATES, REFERENCES)}
-    expected |= {"cider_d": cider_d(CANDIDATES, REFERENCES)}
+    expected |= {"cider_d": cider_d(CANDIDATES, REFERENCES), "meteor": meteor(CANDIDATES, REFERENCES)}
     assert list(found) == WITHOUT_JAVA == list(expected)
-    assert missing == {"meteor": "not asked for", "spice": "not asked for"}
+    assert missing == {"spice": "not asked for"}
     for name, score in expected.items():
         assert found[name].corpus == pytest.approx(score.corpus, abs=1e-12)
         np.testing.assert_allclose(found[name].per_item, score.per_item, atol=1e-12)
@@ -61,15 +61,18 @@ def test_a_corpus_score_is_the_scores_own_to_the_last_bit():
     assert [found[f"bleu{n}"].corpus for n in range(1, 5)] == [score.corpus for score in bleu(texts, references)]
 
 
-def test_without_java_the_other_scores_come_and_two_say_why(tmp_path, monkeypatch):
+def test_meteor_may_be_left_out():
+    found, missing = measure(CANDIDATES, REFERENCES, java=False, meteor=False)
+    assert "meteor" not in found and missing == dict.fromkeys(("meteor", "spice"), "not asked for")
+
+
+def test_without_java_the_other_scores_come_and_spice_says_why(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
     found, missing = measure(["a dog runs off"], [["a dog runs off"]])
     assert list(found) == WITHOUT_JAVA
-    assert set(missing) == {"meteor", "spice"}
-    for name, reason in missing.items():
-        assert reason.startswith(f"{name.upper()} needs Java")
-        assert "install" in reason
+    assert set(missing) == {"spice"}
+    assert missing["spice"].startswith("SPICE needs Java") and "install" in missing["spice"]
 
 
 @pytest.mark.parametrize(("candidates", "references"), [([], []), (["a"], [[]]), ([None], [["a"]])])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ofakit.errors import UsageError
 from ofakit.scores import bleu, bootstrap_intervals, measure, meteor, paired_tests
-from ofakit.scores.meteor_spice import meteor_from_statistics
+from ofakit.scores.meteor import meteor_from_statistics
 from ofakit.scores.score import Measure, mean_of
 
 from tests.golden_rankings import COLLECTIONS, golden

@@ -195,11 +195,11 @@ def _cuda_devices() -> list[dict[str, Any]]:
 
 
 def java() -> tuple[dict[str, Any], list[Missing]]:
-    """The Java runtime, and what METEOR and SPICE lack.
+    """The Java runtime, and what SPICE lacks.
 
     Returns:
-        `path` and `version`, None where there is none that answers; `meteor` and `spice`, whether they can be computed.
-        And a row for everything that is missing beside the package pycocoevalcap.
+        `path` and `version`, None where there is none that answers; `spice`, whether it can be computed. And a row for
+        everything that is missing beside the package pycocoevalcap.
     """
     home = os.environ.get("JAVA_HOME")
     path = (shutil.which("java", path=os.path.join(home, "bin")) if home else None) or shutil.which("java")
@@ -209,12 +209,11 @@ def java() -> tuple[dict[str, Any], list[Missing]]:
     models = folder is not None and any(folder.glob("spice/lib/stanford-corenlp-*-models.jar"))
     rows = []
     if version is None:
-        rows.append(Missing("METEOR and SPICE", "Java", "apt install default-jre-headless, or set JAVA_HOME"))
+        rows.append(Missing("SPICE", "Java", "apt install default-jre-headless, or set JAVA_HOME"))
     if folder is not None and not models:
         fetch = f"cd {folder / 'spice'} && python get_stanford_models.py"
         rows.append(Missing("SPICE", "CoreNLP's models (400 MB)", fetch))
-    runs = version is not None and folder is not None
-    return {"path": path, "version": version, "meteor": runs, "spice": runs and models}, rows
+    return {"path": path, "version": version, "spice": version is not None and models}, rows
 
 
 def _java_version(path: str) -> str | None:

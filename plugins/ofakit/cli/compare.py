@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     captions.add_argument("--references", metavar="FILE", help="COCO annotations JSON or JSONL with id and captions")
     captions.add_argument("--document-frequency", metavar="FILE", help="for CIDEr-D: tools/data.py document-frequency")
     add_segmentation_argument(captions)
-    captions.add_argument("--no-java", action="store_true", help="leave out METEOR and SPICE")
+    captions.add_argument("--no-java", action="store_true", help="leave out SPICE, which needs Java")
     add_run_arguments(parser.add_argument_group("rankings"))
     parser.add_argument("--p", type=share, default=0.01, metavar="P", help="significance level (default: 0.01)")
     parser.add_argument("--rounds", type=int, default=10_000, metavar="N", help="random swaps (default: 10000)")

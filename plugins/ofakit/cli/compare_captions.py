@@ -33,7 +33,7 @@ def compare_files(
         rounds: Random swaps of each test.
         bootstrap: Resamples for the 95 % confidence intervals.
         seed: Of both.
-        java: Whether to compute METEOR and SPICE.
+        java: Whether to compute SPICE, which needs Java.
         segmentation: What a word is in a script without spaces, as in `scores.segmentation`.
 
     Returns:

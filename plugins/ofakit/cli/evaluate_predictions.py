@@ -59,14 +59,14 @@ def evaluate_files(
         document_frequency: What `tools/data.py document-frequency` wrote, or `coco-train-words.p`, for CIDEr-D.
         bootstrap: Resamples for the 95 % confidence intervals; 0 leaves them out.
         seed: Of the resamples.
-        java: Whether to compute METEOR and SPICE.
+        java: Whether to compute SPICE, which needs Java.
         segmentation: What a word is in a script without spaces, as in `scores.segmentation`.
 
     Returns:
-        The corpus scores by name (`bleu1` to `bleu4`, `rouge_l`, `cider`, `cider_d`, and `meteor` and `spice` where
-        Java could compute them), `items`, `skipped` by reason, `missing` with the reason of each score that is
-        missing, `diversity`, `groups` and `styles` with the scores of each where there are several, `notes` on what
-        is easily misread, and `intervals` by name.
+        The corpus scores by name (`bleu1` to `bleu4`, `rouge_l`, `cider`, `cider_d`, `meteor`, and `spice` where Java
+        could compute it), `items`, `skipped` by reason, `missing` with the reason of each score that is missing,
+        `diversity`, `groups` and `styles` with the scores of each where there are several, `notes` on what is easily
+        misread, and `intervals` by name.
 
     Raises:
         UsageError: A file is missing or of another format, ids do not fit together or occur twice, or a caption is

@@ -1,4 +1,4 @@
-"""Caption scores as a ModelScope metric: BLEU, ROUGE-L, CIDEr, CIDEr-D, on demand METEOR, SPICE and style accuracy.
+"""Caption scores as a ModelScope metric: BLEU, ROUGE-L, CIDEr, CIDEr-D, METEOR, on demand SPICE and style accuracy.
 
     "evaluation": {"metrics": [{"type": "caption", "java": true}]}
 
@@ -42,7 +42,7 @@ class CaptionMetric(Metric):
         document_frequency: File of document frequencies for CIDEr-D; without it those of the references are used.
         style_classifier: File of a style classifier; with it the style accuracy of the captions that have a style is
             given, beside that of people.
-        java: Whether to compute METEOR and SPICE; one that cannot be computed here is left out.
+        java: Whether to compute SPICE, which needs Java; it is left out where it cannot be computed.
         segmentation: What a word is in a script without spaces: a character, what jieba says, or what stands between
             spaces, as `characters`, `words` or `spaces`.
     """

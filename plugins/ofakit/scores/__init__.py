@@ -1,4 +1,4 @@
-"""Scores as pure functions: of captions, on tokenized strings, and of rankings. Java only for METEOR and SPICE.
+"""Scores as pure functions: of captions, on tokenized strings, and of rankings. Java only for SPICE.
 
     from ofakit.scores import ptb_tokenize, bleu, cider
 
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from ofakit.scores.document_frequencies import DocumentFrequency, document_frequency
     from ofakit.scores.fluency import TrigramModel, style_perplexity
     from ofakit.scores.measures import measure
-    from ofakit.scores.meteor_spice import MissingScoreError, meteor, spice
+    from ofakit.scores.meteor import meteor
     from ofakit.scores.ptb.ptb_tokenizer import ptb_tokenize
     from ofakit.scores.ranking import judge, ranking_scores
     from ofakit.scores.rouge import rouge_l
-    from ofakit.scores.score import Score, mean_of
+    from ofakit.scores.score import MissingScoreError, Score, mean_of
     from ofakit.scores.segmentation import tokenize
+    from ofakit.scores.spice import spice
     from ofakit.scores.style import StyleClassifier, style_accuracy
     from ofakit.scores.uncertainty import bootstrap_intervals, paired_tests
 
@@ -70,13 +71,14 @@ __getattr__ = exports(
     {
         "ofakit.scores.ptb.ptb_tokenizer": ["ptb_tokenize"],
         "ofakit.scores.segmentation": ["tokenize"],
-        "ofakit.scores.score": ["Score", "mean_of"],
+        "ofakit.scores.score": ["MissingScoreError", "Score", "mean_of"],
         "ofakit.scores.ranking": ["judge", "ranking_scores"],
         "ofakit.scores.bleu": ["bleu"],
         "ofakit.scores.rouge": ["rouge_l"],
         "ofakit.scores.cider": ["cider", "cider_d"],
         "ofakit.scores.document_frequencies": ["DocumentFrequency", "document_frequency"],
-        "ofakit.scores.meteor_spice": ["MissingScoreError", "meteor", "spice"],
+        "ofakit.scores.meteor": ["meteor"],
+        "ofakit.scores.spice": ["spice"],
         "ofakit.scores.style": ["StyleClassifier", "style_accuracy"],
         "ofakit.scores.fluency": ["TrigramModel", "style_perplexity"],
         "ofakit.scores.diversity": ["distinct", "novel_share", "self_cider", "vocabulary_size"],

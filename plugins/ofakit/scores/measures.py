@@ -15,10 +15,11 @@ from ofakit.errors import UsageError
 from ofakit.scores.bleu import bleu_from_statistics, bleu_statistics
 from ofakit.scores.cider import cider, cider_d
 from ofakit.scores.document_frequencies import END, DocumentFrequency
-from ofakit.scores.meteor_spice import MissingScoreError, meteor_from_statistics, meteor_statistics, spice
+from ofakit.scores.meteor import meteor_from_statistics, meteor_statistics
 from ofakit.scores.ngrams import ORDER
 from ofakit.scores.rouge import rouge_l
-from ofakit.scores.score import Measure, check_pairs, mean_of
+from ofakit.scores.score import Measure, MissingScoreError, check_pairs, mean_of
+from ofakit.scores.spice import spice
 
 __all__ = ["MEASURES", "measure"]
 
@@ -30,6 +31,7 @@ def measure(
     references: Sequence[Sequence[str]],
     document_frequency: DocumentFrequency | None = None,
     java: bool = True,
+    meteor: bool = True,
 ) -> tuple[dict[str, Measure], dict[str, str]]:
     """Compute every caption score.
 
@@ -38,7 +40,8 @@ def measure(
         references: Tokenized strings, at least one per item.
         document_frequency: Document frequencies of a corpus, for CIDEr-D; without them the references given here are
             the corpus. CIDEr itself always uses the references, as pycocoevalcap does.
-        java: Whether to compute METEOR and SPICE.
+        java: Whether to compute SPICE, the one score that needs Java.
+        meteor: Whether to compute METEOR, which takes most of the time.
 
     Returns:
         The measures by name, in the order of `MEASURES`, and the reason for each one that is missing.
@@ -48,8 +51,8 @@ def measure(
             for a reward.
 
     >>> measures, missing = measure(["a dog runs off"], [["a dog runs off"]], java=False)
-    >>> round(measures["bleu4"].corpus, 4), measures["rouge_l"].corpus, sorted(missing)
-    (1.0, 1.0, ['meteor', 'spice'])
+    >>> round(measures["bleu4"].corpus, 4), measures["meteor"].corpus, missing
+    (1.0, 1.0, {'spice': 'not asked for'})
     """
     check_pairs(candidates, references)
     if document_frequency is not None and document_frequency.for_reward:
@@ -62,17 +65,24 @@ def measure(
     found["rouge_l"] = mean_of(rouge_l(candidates, references).per_item)
     found["cider"] = mean_of(cider(candidates, references).per_item)
     found["cider_d"] = mean_of(cider_d(candidates, references, document_frequency).per_item)
-    missing = {} if java else dict.fromkeys(("meteor", "spice"), "not asked for")
-    if java:
+    missing = {}
+    for name, wanted, compute in (("meteor", meteor, _meteor), ("spice", java, _spice)):
         try:
-            found["meteor"] = Measure(meteor_statistics(candidates, references), meteor_from_statistics)
+            if wanted:
+                found[name] = compute(candidates, references)
+            else:
+                missing[name] = "not asked for"
         except MissingScoreError as error:
-            missing["meteor"] = str(error)
-        try:
-            found["spice"] = mean_of(spice(candidates, references).per_item)
-        except MissingScoreError as error:
-            missing["spice"] = str(error)
+            missing[name] = str(error)
     return found, missing
+
+
+def _meteor(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Measure:
+    return Measure(meteor_statistics(candidates, references), meteor_from_statistics)
+
+
+def _spice(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Measure:
+    return mean_of(spice(candidates, references).per_item)
 
 
 def _bleu_of_order(n: int, sums: np.ndarray) -> np.ndarray:

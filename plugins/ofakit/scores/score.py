@@ -13,9 +13,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ofakit.errors import UsageError
+from ofakit.errors import OfakitError, UsageError
 
-__all__ = ["Measure", "Score", "check_pairs", "mean_of"]
+__all__ = ["Measure", "MissingScoreError", "Score", "check_pairs", "mean_of"]
+
+
+class MissingScoreError(OfakitError):
+    """A score that cannot be computed here; the message says what is missing, or went wrong, and how to mend it."""
 
 
 class Score(NamedTuple):

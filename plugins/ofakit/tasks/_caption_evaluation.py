@@ -221,7 +221,7 @@ def _style_accuracy(predictions: Sequence[Prediction], judge: StyleJudge | None)
 
 
 def _text_scores(predictions: Sequence[Prediction], segmentation: str) -> dict[str, float]:
-    found, _ = measure(*_tokenized(predictions, segmentation), java=False)
+    found, _ = measure(*_tokenized(predictions, segmentation), java=False, meteor=False)
     return {name: found[name].corpus for name in REPORTED}
 
 
