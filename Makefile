@@ -11,7 +11,7 @@ test:
 coverage:
 	pytest --cov
 
-BENCHMARKS = startup data masking scores kill_resume
+BENCHMARKS = startup data masking scores meteor kill_resume
 STOCK_BENCHMARKS = stock_parity stock_plain vs_stock
 
 bench:
