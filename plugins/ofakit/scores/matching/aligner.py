@@ -8,6 +8,8 @@ https://aclanthology.org/W14-3348; beam, half weights and ties as the program ha
 
 Shapes: a match is a row (stage, start in the reference, length there, start in the candidate, length there), with the
 stages 0 exact, 1 stem, 2 synonym, 3 paraphrase.
+
+Numbers are handed on as `np.int64`, because Numba compiles a function anew for each literal that it is given.
 """
 
 from __future__ import annotations
@@ -104,7 +106,7 @@ def score_of_counts(counts):
 @njit(cache=True)
 def _best_counts(texts, last_reference, lexicon, usable, ids):
     result = np.zeros((len(last_reference), STATISTICS))
-    heads = -np.ones(ids, np.int32), -np.ones(ids, np.int32)
+    heads = -np.ones((2, ids), np.int32)
     following = np.empty(len(texts.words), np.int32)
     first = len(last_reference)
     for item in range(len(last_reference)):
@@ -119,7 +121,8 @@ def _best_counts(texts, last_reference, lexicon, usable, ids):
             score = score_of_counts(counts)
             if score > best:
                 best = score
-                _copy(result[item], counts, STATISTICS)
+                for number in range(STATISTICS):
+                    result[item, number] = counts[number]
         _leave(heads[0], texts.ids, c0, c1)
         first = last_reference[item]
     return result
@@ -146,11 +149,10 @@ def _counts(texts, bounds, lexicon, usable, heads, following):
     same = c1 - c0 == r1 - r0
     for offset in range(r1 - r0):
         same = same and lexicon.keys[texts.words[c0 + offset]] == lexicon.keys[texts.words[r0 + offset]]
-    matches, count = np.empty((4 * (r1 - r0) + 16, 5), np.int64), 0
+    matches, count = np.empty((4 * (r1 - r0) + 16, 5), np.int64), np.int64(0)
     matches, count = _match_words(matches, count, texts.words, c0, c1, r0, r1, lexicon, 1 if same else 3)
-    if not same:
-        matches, count = _match_phrases(matches, count, texts.ids, bounds, usable, heads[0], following, False)
-        matches, count = _match_phrases(matches, count, texts.ids, bounds, usable, heads[1], following, True)
+    for side in range(0 if same else 2):
+        matches, count = _match_phrases(matches, count, texts.ids, bounds, usable, heads[side], following, side == 1)
     matches, first = _by_start(matches, count, r1 - r0)
     chosen = _search(matches, first, c1 - c0, r1 - r0)
     return _count(texts.words, c0, c1, r0, r1, lexicon.function, matches, chosen)
@@ -161,7 +163,7 @@ def _appended(matches, count, stage, start, length, match_start, match_length):
     if count == len(matches):
         larger = np.empty((2 * count, 5), np.int64)
         for row in range(count):
-            _copy(larger[row], matches[row], 5)
+            _copy(larger[row], matches[row])
         matches = larger
     matches[count, 0] = stage
     matches[count, 1], matches[count, 2] = start, length
@@ -170,19 +172,20 @@ def _appended(matches, count, stage, start, length, match_start, match_length):
 
 
 @njit(cache=True)
-def _copy(target, source, numbers):
-    for number in range(numbers):
+def _copy(target, source):
+    for number in range(len(target)):
         target[number] = source[number]
 
 
 @njit(cache=True)
 def _match_words(matches, count, words, c0, c1, r0, r1, lexicon, stages):
     """Append the matches of single words, for each place of the reference stage by stage."""
+    one = np.int64(1)
     for place in range(r0, r1):
         for stage in range(stages):
             for other in range(c0, c1):
                 if _words_match(lexicon, words[other], words[place], stage):
-                    matches, count = _appended(matches, count, stage, place - r0, 1, other - c0, 1)
+                    matches, count = _appended(matches, count, stage, place - r0, one, other - c0, one)
     return matches, count
 
 
@@ -210,7 +213,8 @@ def _words_match(lexicon, one, other, stage):
 def _match_phrases(matches, count, ids, bounds, usable, head, following, from_candidate):
     """Append where phrases of the one text have a paraphrase in the other, to whose places `head` points."""
     c0, c1, r0, r1 = bounds
-    begin, end, other_begin, other_end = (c0, c1, r0, r1) if from_candidate else (r0, r1, c0, c1)
+    begin, end, other_end = (c0, c1, r1) if from_candidate else (r0, r1, c1)
+    stage = np.int64(3)
     for place in range(begin, end):
         for span in range(usable.spans[place], usable.spans[place + 1]):
             length, number = np.int64(usable.span_lengths[span]), usable.span_lists[span]
@@ -222,7 +226,7 @@ def _match_phrases(matches, count, ids, bounds, usable, head, following, from_ca
                         row = (found - r0, stop - start, place - c0, length)
                         if not from_candidate:
                             row = (place - r0, length, found - c0, stop - start)
-                        matches, count = _appended(matches, count, 3, row[0], row[1], row[2], row[3])
+                        matches, count = _appended(matches, count, stage, row[0], row[1], row[2], row[3])
                     found = np.int64(following[found])
     return matches, count
 
@@ -249,7 +253,7 @@ def _by_start(matches, count, places):
     ordered = np.empty((count, 5), np.int64)
     for row in range(count):
         start = matches[row, 1] + 1
-        _copy(ordered[first[start]], matches[row], 5)
+        _copy(ordered[first[start]], matches[row])
         first[start] += 1
     return ordered, first
 
@@ -260,10 +264,10 @@ def _certain(matches, first, candidate_length, length):
     covered = np.zeros(candidate_length + length, np.int64)
     for row in range(len(matches)):
         _add(covered, matches[row], candidate_length)
-    certain = np.empty(length, np.int64)
+    certain, once = np.empty(length, np.int64), np.int64(1)
     for place in range(length):
         row = first[place]
-        alone = first[place + 1] - row == 1 and _covers_at_most(covered, matches[row], candidate_length, 1)
+        alone = first[place + 1] - row == 1 and not _covers_more(covered, matches[row], candidate_length, once)
         certain[place] = row if alone else -1
     return certain
 
@@ -278,15 +282,15 @@ def _add(covered, match, candidate_length):
 
 
 @njit(cache=True)
-def _covers_at_most(covered, match, candidate_length, times):
-    """Whether none of a match's words is counted more often than this."""
+def _covers_more(covered, match, candidate_length, times):
+    """Whether one of a match's words is counted more often than this."""
     for place in range(match[3], match[3] + match[4]):
         if covered[place] > times:
-            return False
+            return True
     for place in range(candidate_length + match[1], candidate_length + match[1] + match[2]):
         if covered[place] > times:
-            return False
-    return True
+            return True
+    return False
 
 
 @njit(cache=True)
@@ -306,16 +310,16 @@ def _search(matches, first, candidate_length, length):
     for place in range(length):
         if certain[place] >= 0:
             _add(used[0], matches[certain[place]], candidate_length)
-    count = 1
+    count = np.int64(1)
     for place in range(length):
-        size = 0
+        size = np.int64(0)
         for rank in range(count):
-            _copy(step, paths[rank], 5)
+            _copy(step, paths[rank])
             step[5], step[6] = rank, -1
             size = _extend(step, place, used[rank], matches, first, certain, new, size)
         for rank in range(size):
             parent, row = new[rank, 5], new[rank, 6]
-            _copy(new_used[rank], used[parent], candidate_length + length)
+            _copy(new_used[rank], used[parent])
             if row >= 0:
                 _add(new_used[rank], matches[row], candidate_length)
             trace[place, rank, 0], trace[place, rank, 1] = parent, row
@@ -333,10 +337,10 @@ def _extend(path, place, used, matches, first, certain, new, size):
             _take(path, match)
             path[2] += abs(match[1] - match[3])
         return _entered(new, size, path)
-    words, chunks, last = path[0], path[1], path[4]
+    words, chunks, last, never = path[0], path[1], path[4], np.int64(0)
     for row in range(first[place], first[place + 1]):
         match = matches[row]
-        if _covers_at_most(used, match, candidate_length, 0):
+        if not _covers_more(used, match, candidate_length, never):
             path[6] = row
             _take(path, match)
             size = _entered(new, size, path)
@@ -374,9 +378,9 @@ def _entered(beam, size, path):
         size -= 1
     place = size
     while place > 0 and _is_better(path, beam[place - 1]):
-        _copy(beam[place], beam[place - 1], _FIELDS)
+        _copy(beam[place], beam[place - 1])
         place -= 1
-    _copy(beam[place], path, _FIELDS)
+    _copy(beam[place], path)
     return size + 1
 
 

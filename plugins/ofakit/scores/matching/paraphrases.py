@@ -62,7 +62,7 @@ class Usable(NamedTuple):
         span_lengths: Int32: words of each of these phrases; at one place the shorter comes first.
         span_lists: Int32: the list of paraphrases of each.
         lists: Int64, shape (lists + 1,): list k has the paraphrases `lists[k]` to `lists[k + 1]`.
-        entries: Int64, shape (paraphrases + 1,): where the words of each paraphrase begin.
+        entries: Int32, shape (paraphrases + 1,): where the words of each paraphrase begin.
         words: Uint16: word ids of the table.
     """
 
@@ -301,7 +301,7 @@ def _what_occurs(ids, bounds, words):
 @njit(cache=True)
 def _choose(used, lengths, words, words_seen, neighbours_seen):
     """The lists of paraphrases of the used phrases, without those that no text can have."""
-    lists, entries = np.zeros(len(used) + 1, np.int64), np.zeros(1024, np.int64)
+    lists, entries = np.zeros(len(used) + 1, np.int64), np.zeros(1024, np.int32)
     chosen = np.empty(4096, words.dtype)
     count, end = 0, 0
     for number in range(len(used)):
