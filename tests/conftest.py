@@ -21,3 +21,12 @@ def shared() -> Path:
     if not (folder / "golden").is_dir():
         pytest.skip(f"no golden data at {folder}; set OFAKIT_SHARED to the folder that holds golden/ and data/")
     return folder
+
+
+@pytest.fixture(scope="session")
+def pretrained() -> Path:
+    """The folder $OFAKIT_PRETRAINED, with all-MiniLM-L6-v2 and tf_efficientnet_lite0.safetensors."""
+    folder = os.environ.get("OFAKIT_PRETRAINED")
+    if folder is None or not Path(folder).is_dir():
+        pytest.skip(f"needs pretrained weights: OFAKIT_PRETRAINED is {folder}, which is no folder of them")
+    return Path(folder)

@@ -88,3 +88,13 @@ def test_what_does_not_fit_is_refused(tmp_path):
     save_file(wide, tmp_path / "wide.safetensors")
     with pytest.raises(UsageError, match="is of a backbone of other sizes"):
         load_weights(timm_network(section()), section(weights=str(tmp_path / "wide.safetensors")))
+
+
+def test_weights_of_imagenet_are_loaded_whole(pretrained):
+    lite = section(name="tf_efficientnet_lite0", weights=str(pretrained / "tf_efficientnet_lite0.safetensors"))
+    network = timm_network(lite, classifier=True)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    load_weights(network, lite, classifier=True)
+    learned = [name for name in before if not torch.equal(before[name], network.state_dict()[name])]
+    assert {name for name in before if name.endswith("weight")} <= set(learned)
+    assert pixel_norm(lite, network).mean.flatten().tolist() == [0.5, 0.5, 0.5]

@@ -24,6 +24,7 @@ from ofakit.errors import UsageError
 from ofakit.hub import CaptionBundle, load_bundle, resolve_model
 from ofakit.inference.captions import NOTHING, caption_batches
 from ofakit.models.types import MODELS
+from ofakit.models.word_embeddings import start_word_embeddings
 from ofakit.objectives.base import Objective
 from ofakit.preprocessors import CaptionPreprocessor, Collate
 from ofakit.preprocessors.batches import move_batch
@@ -89,7 +90,15 @@ class Captioning(Task[CaptionBundle]):
             prompt = bundle.preprocessor.prompt
             if prompt is not None and "{}" not in prompt:
                 logger.warning("preprocessor.prompt %r has no {} for the style: captioning is told none", prompt)
+        if section.word_embeddings is not None and section.path is None:
+            with config.naming_the_file("model"):
+                self._start_words(bundle, section.word_embeddings)
         return bundle
+
+    def _start_words(self, bundle: CaptionBundle, source: str) -> None:
+        """Rows of words and styles as a text encoder has them."""
+        started = start_word_embeddings(bundle.model, bundle.tokenizer, source, bundle.styles)
+        logger.info("%d of %d rows of tokens start from those of %s", started, len(bundle.tokenizer), source)
 
     def adopt(self, bundle: CaptionBundle) -> None:
         """Take over prompt and generation as the bundle has them, and look at the styles of the examples.

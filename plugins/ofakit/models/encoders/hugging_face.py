@@ -27,7 +27,14 @@ from ofakit.models.heads.projection import Head
 from ofakit.models.reading import HuggingFaceTexts, Reading, train_byte_pairs
 from ofakit.models.transformers_directory import load_network
 
-__all__ = ["HuggingFaceEncoder", "HuggingFaceSettings", "local_directory", "network_of", "plain_config"]
+__all__ = [
+    "HuggingFaceEncoder",
+    "HuggingFaceSettings",
+    "local_directory",
+    "network_of",
+    "plain_config",
+    "transformer_directory",
+]
 
 
 class HuggingFaceSettings(EncoderSettings):
@@ -61,7 +68,7 @@ class HuggingFaceEncoder(Encoder):
     def __init__(self, settings: HuggingFaceSettings, reading: Reading) -> None:
         super().__init__()
         settings = with_modules(settings)
-        path = None if settings.path is None else _transformer_of(settings.path)
+        path = None if settings.path is None else transformer_directory(settings.path)
         size = len(reading.texts)  # type: ignore[arg-type]
         decoder, partial = settings.pooling == "decoder_start", settings.allow_partial
         self.transformer: Any = network_of(path, settings.config, decoder, partial, vocab_size=size)
@@ -84,7 +91,7 @@ class HuggingFaceEncoder(Encoder):
         """
         settings = with_modules(settings)
         if settings.path is not None:
-            return Reading(HuggingFaceTexts.load(_transformer_of(settings.path), settings.max_length))
+            return Reading(HuggingFaceTexts.load(transformer_directory(settings.path), settings.max_length))
         return Reading(train_byte_pairs(texts, settings.vocabulary_size, settings.max_length))
 
     @classmethod
@@ -139,8 +146,12 @@ def with_modules(settings: HuggingFaceSettings) -> HuggingFaceSettings:
     return settings.model_copy(update={**unset, "path": path})
 
 
-def _transformer_of(path: str) -> Path:
-    """Where the network and its tokenizer are: the directory, or one of a sentence-transformers directory's."""
+def transformer_directory(path: str) -> Path:
+    """Where a network and its tokenizer are: the directory, or one of a sentence-transformers directory's.
+
+    Args:
+        path: A local directory.
+    """
     return read_modules(path).transformer if is_sentence_transformer(path) else Path(path)
 
 
