@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import timm
 from ofakit.config import load_config
 from ofakit.config.component import Component
+from ofakit.config.stage_experiments import stage_experiments
 from ofakit.data.reading import build_reader
 from ofakit.models.encoders.base import settings_of
 from ofakit.models.retriever import RetrieverSettings
@@ -35,6 +37,9 @@ def test_a_shipped_configuration_knows_what_it_names(path, tmp_path):
     build_reader(config)
     for component in config.objectives or ():
         OBJECTIVES.get(component.type)
+    for stage in stage_experiments(config):
+        build_reader(stage)
+    assert config.model.backbone is None or timm.is_model(config.model.backbone.name)
     if TASKS.get(config.task).name == "multimodal-retrieval":
         for component in config.retrieval.searchers.values():
             if "encoder" not in (component.model_extra or {}):

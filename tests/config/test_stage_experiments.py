@@ -38,6 +38,20 @@ def test_a_stage_changes_what_it_names_and_nothing_else():
     assert second.train.optimizer.weight_decay == 0.5
 
 
+def test_a_stage_may_learn_from_other_data():
+    joined = {"type": "joined", "readers": [{"type": "scenes"}, {"type": "flickrstyle"}]}
+    data = {"reader": joined, "train": "train[:10]"}
+    values = {"data": {"reader": {"type": "flickrstyle"}, "root": "folder"}, "stages": [{"name": "a"}]}
+    values["stages"].append({"name": "b", "data": data})
+    first, second = stage_experiments(parse_config(values))
+    assert first.data.reader.type == "flickrstyle" and first.data.train == "train"
+    assert second.data.reader.model_dump() == joined and second.data.train == "train[:10]"
+    assert second.data.root == "folder"
+    values["stages"][1]["data"] = {"trian": "train"}
+    with pytest.raises(UsageError, match="stage 2, 'b': unknown key 'data.trian': did you mean 'train'"):
+        stage_experiments(parse_config(values))
+
+
 def test_keys_that_were_not_set_stay_unset():
     (stage,) = stage_experiments(parse_config({**READER, "stages": [{"name": "only"}]}))
     assert stage.model_fields_set == {"data", "work_dir", "train"}

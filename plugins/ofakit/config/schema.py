@@ -268,6 +268,7 @@ class StageSection(Section):
 
     name: str = Field(pattern=r"^[\w-]+$", description="also names its folder, stages/<number>_<name>")
     objectives: list[Component] | None = Field(None, min_length=1, description="instead of the experiment's")
+    data: dict[str, Any] = Field(default_factory=dict, description="keys of `data` that differ in this stage")
     train: dict[str, Any] = Field(default_factory=dict, description="keys of `train` that differ in this stage")
 
 
@@ -288,7 +289,8 @@ class ExperimentConfig(Section):
     train: TrainSection = Field(default_factory=TrainSection)
     stages: list[StageSection] = Field(
         default_factory=list,
-        description="trainings one after the other: a `name` and the `objectives` and keys of `train` that differ",
+        description="trainings one after the other: a `name` and the `objectives`, keys of `data` and keys of `train` "
+        "that differ",
     )
     generation: GenerationSection = Field(default_factory=GenerationSection)
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)

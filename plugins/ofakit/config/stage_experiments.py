@@ -2,6 +2,8 @@
 
 "stages": [{"name": "cross_entropy"},
            {"name": "scst", "objectives": [{"type": "scst"}], "train": {"optimizer": {"lr": 1e-5}}}]
+
+A stage may learn from other data as well, such as all captions after those of a style; images stay below one root.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ def stage_experiments(config: ExperimentConfig) -> list[ExperimentConfig]:
         config: With `stages`.
 
     Raises:
-        UsageError: A stage's `train` has an unknown key or a value out of range.
+        UsageError: A stage's `train` or `data` has an unknown key or a value out of range.
     """
     values = config.model_dump(exclude_unset=True, exclude={"stages"})
     experiments = []
