@@ -168,6 +168,23 @@ def test_nothing_mixes_devices_or_types(experiment, name, precision):
     assert "cider" in result and result["grad_norm"] > 0
 
 
+@pytest.mark.parametrize(("name", "precision", "frozen"), [("likelihood", "bf16", False), ("rewards", "bf16", True)])
+def test_an_eye_of_timm_mixes_none_either(experiment, tmp_path, name, precision, frozen):
+    eye = {
+        "name": "test_efficientnet",
+        "out_indices": [3, 4],
+        "frozen": frozen,
+        "feature_store": str(tmp_path / "kept"),
+    }
+    train = {"max_steps": 2, "hooks": [{"type": "MetricsFileHook"}], "precision": precision}
+    settings = experiment(
+        model={"backbone": eye}, preprocessor={"crops": 5}, train=train, evaluation={"precision": precision}
+    )
+    result = run_script(SCRIPT, {**settings.model_dump(mode="json"), "objectives": OBJECTIVES[name]})
+    assert result["steps"] == 2 and result["grad_norm"] > 0
+    assert (tmp_path / "kept").exists() == frozen
+
+
 @pytest.mark.parametrize(("precision", "steps"), [("fp32", 2), ("bf16", 2), ("fp16", 8)])
 def test_retrieval_mixes_no_devices_or_types(tmp_path, precision, steps):
     """Of fp16 the first steps are skipped, until the factor on its gradients is small enough."""

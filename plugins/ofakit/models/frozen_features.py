@@ -65,9 +65,9 @@ class FrozenFeatures:
 
         def made(places: list[int]) -> np.ndarray:
             size = 1 if images.device.type == "cpu" else AT_ONCE
-            parts = [images[places[start : start + size]] for start in range(0, len(places), size)]
+            absent = images.index_select(0, torch.tensor(places).to(images.device))
             with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-                return torch.cat([compute(part).flatten(1) for part in parts]).float().cpu().numpy()
+                return torch.cat([compute(part).flatten(1) for part in absent.split(size)]).float().cpu().numpy()
 
         self._open(network)
         pixels = images.cpu().contiguous().numpy()

@@ -380,12 +380,15 @@ class OFAModel(Seq2SeqModel):
         """
         dtype = dtype_named(precision)
         fast = copy.deepcopy(self).eval().requires_grad_(False)
+        eye = fast.encoder.embed_images
+        stays = isinstance(eye, TimmBackbone) and eye.folder is not None and self.visual_frozen
+        if stays:
+            fast.encoder.embed_images = None
         with torch.inference_mode():
             fast.packed_projection = speed_up(fast.encoder, fast.decoder, dtype)
             fast.to(dtype)
-        backbone = self.encoder.embed_images
-        if isinstance(backbone, TimmBackbone) and backbone.folder and self.visual_frozen:
-            fast.encoder.embed_images = backbone  # in fp32, in which its features are kept
+        if stays:
+            fast.encoder.embed_images = eye  # in fp32, in which its features are kept
         return fast
 
     @classmethod
