@@ -9,6 +9,7 @@ from ofakit.hub import CaptionBundle, save_bundle
 from ofakit.models.encoders.base import make_encoder, settings_of
 from ofakit.models.encoders.ofa import OFAEncoder
 from ofakit.models.heads.pooling import pool
+from ofakit.models.ofa import OFAModel
 
 from tests.models.encoders.kinds import TEXTS, items, made
 
@@ -52,3 +53,22 @@ def test_it_starts_from_a_captioner(tmp_path):
         assert torch.equal(started.pooled(batch, ("text", "image")), encoder.pooled(batch, ("text", "image")))
     assert reading.texts.encode(TEXTS) == inputs.reading.texts.encode(TEXTS)
     assert reading.texts.fingerprint() == inputs.reading.texts.fingerprint()
+
+
+def test_a_captioner_that_sees_through_timm_is_an_encoder_too(tmp_path):
+    encoder, inputs = made("ofa", tmp_path)
+    config = encoder.network.config.replace(backbone={"name": "test_efficientnet", "out_indices": [3]})
+    tokenizer = inputs.reading.texts.tokenizer
+    captioner = CaptionBundle(OFAModel(config).eval(), tokenizer, None, PreprocessorSection())
+    save_bundle(captioner, tmp_path / "captioner")
+    spec = Component(type="ofa", path=str(tmp_path / "captioner"), image_size=32)
+    started = make_encoder(spec, OFAEncoder.make_reading(settings_of(spec), ())).eval()
+    batch = inputs.collate(inputs.samples(items()))
+    again = OFAEncoder(started.settings, inputs.reading).eval()
+    again.load_state_dict(started.state_dict())
+    with torch.no_grad():
+        found = started.pooled(batch, ("text", "image"))
+        flipped = started.pooled({**batch, "images": 255 - batch["images"]}, ("text", "image"))
+        assert torch.equal(again.pooled(batch, ("text", "image")), found)
+    there = batch["image_mask"]
+    assert there.any() and not torch.allclose(found[there], flipped[there], atol=1e-4)
