@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+
+import pytest
 import torch
+from ofakit.data.feature_store import FeatureStore
 from ofakit.models.frozen_features import FrozenFeatures
 from torch import nn
 
@@ -65,3 +69,11 @@ def test_maps_keep_their_shape_and_each_shape_and_type_has_its_own(tmp_path):
     half = FrozenFeatures(tmp_path, "net", 5, "float16")(network, IMAGES, network.features)
     assert torch.equal(half, found[:, 0].half().float()) and not torch.equal(half, found[:, 0])
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_copy_of_a_network_does_not_read_the_store_again(tmp_path, monkeypatch):
+    network, features = Network(), FrozenFeatures(tmp_path, "net", 5)
+    expected = features(network, IMAGES, network.features)
+    twin, copied = copy.deepcopy((network, features))
+    monkeypatch.setattr(FeatureStore, "__init__", lambda *_: pytest.fail("the store was opened again"))
+    assert torch.equal(copied(twin, IMAGES, twin.features), expected) and twin.computed == network.computed

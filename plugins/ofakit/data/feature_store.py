@@ -46,7 +46,7 @@ class FeatureStore:
     def __init__(
         self, folder: str | Path, name: str, width: int, dtype: Literal["float32", "float16"] = "float32"
     ) -> None:
-        self.path = Path(folder).expanduser() / f"{name}.bin"
+        self.name, self.path = name, Path(folder).expanduser() / f"{name}.bin"
         row = {"float32": "<f4", "float16": "<f2"}[dtype]
         self.record = np.dtype([("digest", f"V{DIGEST_BYTES}"), ("crc", "<u4"), ("row", row, (width,))])
         self._records = np.zeros(0, self.record)

@@ -44,7 +44,7 @@ class FrozenFeatures:
     ) -> None:
         self.folder, self.name, self.dtype = Path(folder), name, dtype
         self.shape: tuple[int, ...] = (shape,) if isinstance(shape, int) else shape
-        self._store: FeatureStore
+        self._store: FeatureStore | None = None
         self._made_by: list[tuple[int, int]] = []
 
     def __call__(self, network: nn.Module, images: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
@@ -69,22 +69,24 @@ class FrozenFeatures:
             with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
                 return torch.cat([compute(part).flatten(1) for part in absent.split(size)]).float().cpu().numpy()
 
-        self._open(network)
+        store = self._store_of(network)
         pixels = images.cpu().contiguous().numpy()
         digests = [hashlib.blake2b(image.data, digest_size=DIGEST_BYTES).digest() for image in pixels]
-        rows = torch.from_numpy(self._store.rows(digests, made)).view(-1, *self.shape)
+        rows = torch.from_numpy(store.rows(digests, made)).view(-1, *self.shape)
         return rows.to(images.device)
 
-    def _open(self, network: nn.Module) -> None:
-        """Take the store of the network's weights; they are only looked at again where one of them was written to."""
+    def _store_of(self, network: nn.Module) -> FeatureStore:
+        """The store of the network's weights; they are only looked at again where one of them was written to."""
         state = network.state_dict()
         made_by = [(id(value), value._version) for value in network.state_dict(keep_vars=True).values()]
-        if made_by == self._made_by:
-            return
+        if self._store is not None and made_by == self._made_by:
+            return self._store
         digest = hashlib.blake2b(f"{self.name} {self.shape} {self.dtype}".encode(), digest_size=8)
         for name, value in sorted(state.items()):
             digest.update(name.encode())
             digest.update(value.cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
         name = f"{self.name.partition(' ')[0]}-{digest.hexdigest()}"
-        self._store = FeatureStore(self.folder, name, math.prod(self.shape), self.dtype)
+        if self._store is None or self._store.name != name:  # a copy of a network has the store that it had
+            self._store = FeatureStore(self.folder, name, math.prod(self.shape), self.dtype)
         self._made_by = made_by
+        return self._store
