@@ -18,7 +18,7 @@ NOT_WRITTEN = {
     "cli/mine.py": "hashes", "data/fingerprint.py": "hashes", "data/readers/_generated.py": "hashes",
     "models/reading.py": "hashes", "retrieval/item_digest.py": "hashes",
     "models/weights.py": "a message",
-    "scores/meteor_spice.py": "is read by Java, as ASCII",
+    "scores/spice.py": "is read by Java, as ASCII",
     "sweeps/load_sweep.py": "arguments of a command", "sweeps/searches/tpe.py": "names of choices",
     "json_text.py": "",
 }  # fmt: skip
