@@ -93,7 +93,9 @@ def test_without_room_for_a_cache_it_works_and_says_so(file, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"no gzip at all", gzip.compress(b""), gzip.compress(b"0.5\na\nb\n" * 9)[:30]]
+    "content",
+    [b"", b"no gzip at all", gzip.compress(b""), gzip.compress(b"0.5\na\nb\n" * 9)[:30]],
+    ids=["empty", "other", "empty inside", "cut off"],
 )
 def test_another_file_is_refused(tmp_path, content):
     path = tmp_path / "x.gz"
