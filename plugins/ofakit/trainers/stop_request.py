@@ -13,13 +13,17 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
 from ofakit.errors import RunStopped
+from ofakit.trainers.hooked_trainer import HookedTrainer
+from ofakit.trainers.state import random_state, restore_random_state
 
-__all__ = ["StopRequest", "seconds_left_in_slurm"]
+__all__ = ["StopRequest", "StoppableTrainer", "seconds_left_in_slurm"]
 
 EXIT_CODES = {signal.SIGTERM: 143, signal.SIGUSR1: 143, signal.SIGINT: 130}
 OUT_OF_TIME = 143
@@ -96,6 +100,74 @@ class StopRequest:
         reason = self.reason or "another process"
         code = self.exit_code or OUT_OF_TIME
         return RunStopped(f"stopped by {reason} {where}; go on with the same command and --resume auto", code)
+
+
+class StoppableTrainer(HookedTrainer):
+    """A trainer that ends its step where it is asked to stop."""
+
+    def save_snapshot(self, epoch_is_over: bool) -> Path | None:
+        """Write everything a resumed run needs.
+
+        Args:
+            epoch_is_over: Whether this is the end of the epoch's loop.
+        """
+        raise NotImplementedError
+
+    def _seconds_allowed(self) -> float | None:
+        """Seconds after the start by which the run must have ended; None: it may take as long as it likes."""
+        minutes = self.experiment.train.time_limit
+        if minutes is not None:
+            return 60 * minutes
+        left = seconds_left_in_slurm(os.environ)
+        return None if left is None else time.perf_counter() - self.started + left
+
+    def _stop_if_asked(self) -> None:
+        """Write a snapshot and end the run where a process of it was asked to, or its time is up.
+
+        Raises:
+            RunStopped: That is so.
+        """
+        now = time.perf_counter()
+        self.longest_step = max(self.longest_step, now - self.step_began)
+        self.stop_request.look_at_the_clock(2 * self.longest_step + self.longest_save)
+        self.step_began = time.perf_counter()
+        if self.agree(self.stop_request.reason is not None):
+            if self.saved_step != self._iter + 1:
+                self.save_snapshot(epoch_is_over=False)
+            stopped = self.stop_request.stopped(f"after step {self._iter + 1}")
+            self.logger.info(str(stopped))
+            raise stopped
+
+    @contextmanager
+    def _stoppable(self) -> Iterator[None]:
+        """Where an evaluation after an epoch is stopped, go back to the end of its last step and write a snapshot."""
+        chance = random_state()
+        try:
+            yield
+        except RunStopped as stopped:
+            restore_random_state(chance)
+            if self.saved_step != self._iter:
+                self._iter, self._inner_iter = self._iter - 1, self._inner_iter - 1
+                self.save_snapshot(epoch_is_over=False)
+            self.logger.info(str(stopped))
+            raise
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Let a signal end an evaluation after an epoch at once: it may take long, and changes nothing.
+
+        Several processes would stop at different places; they end it first.
+        """
+        request = self.stop_request
+        if request is None or not self.epoch_is_over or self.processes.world_size > 1:
+            yield
+            return
+        request.is_interruptible = True
+        try:
+            request.stop_here()
+            yield
+        finally:
+            request.is_interruptible = False
 
 
 def seconds_left_in_slurm(environment: Mapping[str, str]) -> float | None:

@@ -12,7 +12,6 @@ apart.
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,7 +27,7 @@ from modelscope.utils.constant import ModeKeys, TrainerStages
 
 from ofakit.config import ExperimentConfig
 from ofakit.config.component import Component
-from ofakit.errors import RunStopped, UsageError, did_you_mean
+from ofakit.errors import UsageError, did_you_mean
 from ofakit.files import replace_folder, write_text
 from ofakit.hooks.building import build_hooks
 from ofakit.hub import ModelBundle, save_bundle
@@ -38,7 +37,6 @@ from ofakit.processes import join_processes
 from ofakit.tasks import TASKS
 from ofakit.tasks.base import Task
 from ofakit.trainers.experiment import read_experiment, with_arguments
-from ofakit.trainers.hooked_trainer import HookedTrainer
 from ofakit.trainers.host_memory import keep_freed_memory
 from ofakit.trainers.loading import Loading
 from ofakit.trainers.named_objectives import build_objectives
@@ -56,14 +54,14 @@ from ofakit.trainers.state import (
     save_state,
     snapshot_folder,
 )
-from ofakit.trainers.stop_request import StopRequest, seconds_left_in_slurm
+from ofakit.trainers.stop_request import StoppableTrainer, StopRequest
 from ofakit.trainers.update import Updater, WeightedObjectives
 
 __all__ = ["Trainer"]
 
 
 @TRAINERS.register_module(module_name="ofakit")
-class Trainer(HookedTrainer):
+class Trainer(StoppableTrainer):
     """Train a model for a task, from one configuration.
 
     Args:
@@ -210,14 +208,6 @@ class Trainer(HookedTrainer):
             if self.agree(self.stop_request.reason is not None) and self.saved_step == self._iter:
                 raise self.stop_request.stopped("after the last step")
 
-    def _seconds_allowed(self) -> float | None:
-        """Seconds after the start by which the run must have ended; None: it may take as long as it likes."""
-        minutes = self.experiment.train.time_limit
-        if minutes is not None:
-            return 60 * minutes
-        left = seconds_left_in_slurm(os.environ)
-        return None if left is None else time.perf_counter() - self.started + left
-
     def _prepare_objectives(self, objectives: Mapping[str, Objective], resumed: bool) -> None:
         """Let objectives get ready, once the weights to start with are there."""
         work_dir = Path(self.work_dir)
@@ -266,37 +256,6 @@ class Trainer(HookedTrainer):
             self._inner_iter = 0
         self.invoke_hook(TrainerStages.after_run)
         self.save_output()
-
-    def _stop_if_asked(self) -> None:
-        """Write a snapshot and end the run where a process of it was asked to, or its time is up.
-
-        Raises:
-            RunStopped: That is so.
-        """
-        now = time.perf_counter()
-        self.longest_step = max(self.longest_step, now - self.step_began)
-        self.stop_request.look_at_the_clock(2 * self.longest_step + self.longest_save)
-        self.step_began = time.perf_counter()
-        if self.agree(self.stop_request.reason is not None):
-            if self.saved_step != self._iter + 1:
-                self.save_snapshot(epoch_is_over=False)
-            stopped = self.stop_request.stopped(f"after step {self._iter + 1}")
-            self.logger.info(str(stopped))
-            raise stopped
-
-    @contextmanager
-    def _stoppable(self) -> Iterator[None]:
-        """Where an evaluation after an epoch is stopped, go back to the end of its last step and write a snapshot."""
-        chance = random_state()
-        try:
-            yield
-        except RunStopped as stopped:
-            restore_random_state(chance)
-            if self.saved_step != self._iter:
-                self._iter, self._inner_iter = self._iter - 1, self._inner_iter - 1
-                self.save_snapshot(epoch_is_over=False)
-            self.logger.info(str(stopped))
-            raise
 
     def _steps_left(self, loading: Loading) -> Iterator[list[dict[str, Any]]]:
         """The batches of each step of this epoch that is still to do."""
@@ -356,23 +315,6 @@ class Trainer(HookedTrainer):
         self._metric_values = scores
         self.evaluations += 1
         return scores
-
-    @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """Let a signal end an evaluation after an epoch at once: it may take long, and changes nothing.
-
-        Several processes would stop at different places; they end it first.
-        """
-        request = self.stop_request
-        if request is None or not self.epoch_is_over or self.processes.world_size > 1:
-            yield
-            return
-        request.is_interruptible = True
-        try:
-            request.stop_here()
-            yield
-        finally:
-            request.is_interruptible = False
 
     # Files
 
