@@ -134,9 +134,7 @@ class StoppableTrainer(HookedTrainer):
         if self.agree(self.stop_request.reason is not None):
             if self.saved_step != self._iter + 1:
                 self.save_snapshot(epoch_is_over=False)
-            stopped = self.stop_request.stopped(f"after step {self._iter + 1}")
-            self.logger.info(str(stopped))
-            raise stopped
+            raise self.stop_request.stopped(f"after step {self._iter + 1}")
 
     @contextmanager
     def _stoppable(self) -> Iterator[None]:
@@ -144,12 +142,11 @@ class StoppableTrainer(HookedTrainer):
         chance = random_state()
         try:
             yield
-        except RunStopped as stopped:
+        except RunStopped:
             restore_random_state(chance)
             if self.saved_step != self._iter:
                 self._iter, self._inner_iter = self._iter - 1, self._inner_iter - 1
                 self.save_snapshot(epoch_is_over=False)
-            self.logger.info(str(stopped))
             raise
 
     @contextmanager
