@@ -61,7 +61,7 @@ def test_an_evaluation_after_an_epoch_is_ended_at_once_and_repeated(experiment, 
 
         def evaluate(*args):
             torch.manual_seed(5)
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
             raise AssertionError("went on")
 
         patched.setattr("ofakit.tasks.captioning.Captioning.evaluate", evaluate)
@@ -92,14 +92,14 @@ SECOND = """
     import os, signal, time
     from ofakit.trainers.stop_request import StopRequest
     with StopRequest(None, 0.0) as request:
-        os.kill(os.getpid(), signal.SIGUSR1)
+        signal.raise_signal(signal.SIGUSR1)
         assert request.reason == "SIGUSR1"
         child = os.fork()
         if child == 0:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
             os._exit(7)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         time.sleep(60)
 """
 
