@@ -35,7 +35,7 @@ class Send(Hook):
 
     def before_train_iter(self, trainer):
         if trainer.iter + 1 == self.step:
-            os.kill(os.getpid(), self.number)
+            signal.raise_signal(self.number)
 
 
 @pytest.mark.parametrize("number, code", CODES)
