@@ -14,7 +14,7 @@ from ofakit.json_text import finite_or_none, to_json
 
 PACKAGE = Path(__file__).resolve().parents[1] / "plugins" / "ofakit"
 NOT_WRITTEN = {
-    "cli/_common.py": "prints",
+    "cli/_common.py": "prints", "config/reference.py": "prints",
     "cli/mine.py": "hashes", "data/fingerprint.py": "hashes", "data/readers/_generated.py": "hashes",
     "models/reading.py": "hashes", "retrieval/item_digest.py": "hashes",
     "models/weights.py": "a message",

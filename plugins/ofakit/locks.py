@@ -49,7 +49,9 @@ _held: dict[str, _Held] = {}
 
 
 @contextmanager
-def only_one(folder: Path, noun: str, cure: str, wait: bool = False, nested: bool = False) -> Iterator[None]:
+def only_one(
+    folder: Path, noun: str, cure: str, wait: bool = False, nested: bool = False, file: str | None = None
+) -> Iterator[None]:
     """Keep others out of a folder.
 
     Args:
@@ -58,12 +60,13 @@ def only_one(folder: Path, noun: str, cure: str, wait: bool = False, nested: boo
         cure: What can be done, for the message.
         wait: Wait until the folder is free, rather than refuse.
         nested: Whether this process may hold it already.
+        file: The lock's file in that folder; None: after the noun.
 
     Raises:
         UsageError: Something else works there.
         SaveError: The lock's file cannot be made.
     """
-    path = os.path.realpath(folder / f".{noun}.lock")
+    path = os.path.realpath(folder / (file or f".{noun}.lock"))
     if path in _held:
         if not nested:
             raise UsageError(f"another {noun} is working in {folder}: it is one of this very process; {cure}")

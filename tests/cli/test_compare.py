@@ -19,7 +19,7 @@ from ofakit.cli.compare import main
         (["--run", "a", "--qrels", "q"], "expected two run files or more, found 1"),
         (["--run", "a", "b", "a", "--qrels", "q"], "a is given twice; name the runs of each system once"),
         (["--run", "a", "b"], "--run needs --qrels FILE"),
-        (["--run", "a", "b", "--qrels", "none.trec"], "none.trec: expected lines of `query 0 passage gain` in UTF-8"),
+        (["--run", "a", "b", "--qrels", "none.trec"], "expected judgements in none.trec; there is no such file"),
         (["--run", "a", "b", "--qrels", "q", "--out", "."], "--markdown: cannot write .: it is a folder"),
         (["--run", "a", "b", "--qrels", "q", "--latex", f"{__file__}/t.tex"], "--latex: cannot write"),
     ],

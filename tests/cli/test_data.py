@@ -91,7 +91,10 @@ def test_doctor_and_store_on_a_configuration(tmp_path, scenes, capsys):
         (["store", "--reader", '{"type": "jsonl", "train": "x"}', "--split", "trian"], "did you mean 'train'"),
         (["scenes", "--images", "0"], "expected images"),
         (["style-words"], "--conf FILE or --reader JSON"),
-        (["doctor", "--reader", '{"type": "jsonl"}', "--set", "a=b"], "--set goes with --conf"),
+        (
+            ["doctor", "--reader", '{"type": "jsonl"}', "--set", "a=b"],
+            "give --conf FILE too",
+        ),
         (["style-words", "--reader", '{"type": "jsonl", "train": "x", "root": "/nowhere"}'], "nowhere"),
     ],
 )

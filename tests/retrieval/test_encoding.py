@@ -197,6 +197,14 @@ def test_a_folder_of_other_things_is_not_replaced(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
+def test_one_command_encodes_into_a_directory_at_a_time(tmp_path):
+    folder = tmp_path / "new" / "base.index"
+    with pytest.raises(UsageError, match="another encoding into base.index is working in .*new"):
+        encode(FakeEmbedder(), passages(4), folder, progress=lambda *_: encode(FakeEmbedder(), passages(4), folder))
+    assert encode(FakeEmbedder(), passages(4), folder).count == 4
+    assert [path.name for path in folder.parent.iterdir()] == ["base.index"]
+
+
 def test_a_shard_that_there_is_not_is_refused(tmp_path):
     with pytest.raises(UsageError, match="expected a shard from 0/4 to 3/4, found 4/4"):
         encode(FakeEmbedder(), passages(5), tmp_path / "base", shard=(4, 4))

@@ -59,3 +59,8 @@ def test_a_bad_line_is_named(tmp_path, line, message):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UsageError, match="expected passages in .*p.jsonl"):
         PassageFile(tmp_path / "p.jsonl")
+
+
+def test_a_corpus_of_beir_is_read(tmp_path):
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "7", "title": "t", "text": "x", "metadata": {}}\n')
+    assert list(PassageFile(tmp_path / "corpus.jsonl")) == [Passage("7", "x", "t")]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, fields
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from ofakit.data import Example, GroupedBatchSampler, load_square
+from ofakit.data import GroupedBatchSampler, load_square
 from ofakit.errors import UsageError
 from ofakit.objectives.cross_entropy import CrossEntropy
 from ofakit.preprocessors import normalize
@@ -69,21 +69,10 @@ def test_processes_start_from_one_model_and_draw_their_own_dropout(experiment, m
     assert torch.equal(one, other) and not torch.equal(chance, other_chance)
 
 
-@dataclass(frozen=True)
-class Grouped(Example):
-    """An example of one of several kinds."""
-
-    group: str | None = None
-
-
 def grouped_examples(experiment, names=("a", "b", "b", "b")):
     """The training examples of the scenes, of groups of different size."""
     examples = Trainer(experiment=experiment("reading"), device="cpu").examples["train"]
-    shared = [field.name for field in fields(Example)]
-    return [
-        Grouped(**{name: getattr(example, name) for name in shared}, group=names[number % len(names)])
-        for number, example in enumerate(examples)
-    ]
+    return [replace(example, group=names[number % len(names)]) for number, example in enumerate(examples)]
 
 
 class TestMixing:

@@ -33,7 +33,8 @@ class Example:
         text: The caption to learn, or None.
         references: Every caption known for this image in this style.
         style: The style's name as the data spells it, or None.
-        group: What its scores are also given by, such as a domain of nocaps; None for no group.
+        group: What its scores are also given by, such as a domain of nocaps, and what steps of a training with
+            `train.dataloader.mixing` are told apart by; None for no group.
 
     >>> Example("dog.jpg#humorous", "images/dog.jpg", references=("a dog on strike .",), style="humorous").style
     'humorous'

@@ -21,6 +21,7 @@ import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -31,7 +32,9 @@ from ofakit.data.passage import Passage
 from ofakit.data.query import Query
 from ofakit.errors import ModelNotFinite, UsageError
 from ofakit.files import write_text
+from ofakit.folder_marks import refuse_file
 from ofakit.json_text import to_json
+from ofakit.locks import only_one
 from ofakit.retrieval.encoding_job import (
     BAD_IMAGE,
     EMPTY,
@@ -144,8 +147,9 @@ def encode(
         What was done.
 
     Raises:
-        UsageError: An id stands there twice, a vector is not finite, too many images cannot be read, an argument is out
-            of range, or something that is no index is in the place of the directory.
+        UsageError: Another command encodes into the directory, an id stands there twice, a vector is not finite, too
+            many images cannot be read, an argument is out of range, or something that is no index is in the place of
+            the directory.
         SaveError: The disk is full; the same call goes on when there is room.
     """
     began = time.perf_counter()
@@ -158,22 +162,40 @@ def encode(
         embedder.description, embedder.fingerprint, embedder.dimension, items, first, last, Path(folder), metric, dtype,
         max_tokens, max_items, block, shard, max_bad_fraction,
     )  # fmt: skip
+    rank = processes.rank if processes else 0
+    with _alone(job) if rank == 0 else nullcontext():
+        computed = _run(job, embedder, processes, progress or (lambda done, total: None))
+    record = IndexRecord.read(job.folder)
+    seconds = time.perf_counter() - began
+    return Encoded(job.folder, record.count, record.dimension, job.count - record.count, computed, seconds)
+
+
+def _alone(job: EncodingJob) -> AbstractContextManager[None]:
+    """Keep other commands out of the index directory while this one fills it."""
+    refuse_file(job.folder)
+    job.folder.parent.mkdir(parents=True, exist_ok=True)
+    name = job.folder.name
+    return only_one(job.folder.parent, f"encoding into {name}", "wait for it, or name another", file=f".{name}.lock")
+
+
+def _run(
+    job: EncodingJob, embedder: Embedder, processes: Processes | None, progress: Callable[[int, int], None]
+) -> int:
+    """Do what is left to do, in all processes; returns the number of items that were computed."""
     rank, world = (processes.rank, processes.world_size) if processes else (0, 1)
     plan = prepare(job) if rank == 0 else ""
     if processes is not None:
         plan = processes.gather(plan)[0]
     computed = 0
     if not is_whole(job, plan):
-        computed = _compute(job, embedder, rank, world, progress or (lambda done, total: None))
+        computed = _compute(job, embedder, rank, world, progress)
         if processes is not None:
             computed = int(processes.total([computed])[0])
         if rank == 0:
             finish(job, plan)
     if processes is not None:
         processes.wait()
-    record = IndexRecord.read(job.folder)
-    seconds = time.perf_counter() - began
-    return Encoded(job.folder, record.count, record.dimension, job.count - record.count, computed, seconds)
+    return computed
 
 
 def _compute(job: EncodingJob, embedder: Embedder, rank: int, world: int, progress: Callable[[int, int], None]) -> int:

@@ -19,7 +19,8 @@ STRIDE = 256
 
 
 class PassageFile(Sequence[Passage]):
-    """The lines of a file as passages; empty lines are skipped. `id` is required, all other keys are optional.
+    """The lines of a file as passages; empty lines are skipped. `id`, or BEIR's `_id`, is required, all other
+    keys are optional.
 
     Where lines begin is found once, for every 256th of them; what stands in a line is looked at when it is asked for.
 
@@ -77,7 +78,7 @@ class PassageFile(Sequence[Passage]):
         where = f"{self.path}, passage {number + 1}"
         (row,) = jsonl_rows(line, "passages", where)
         image = text_in(row.get("image"), "the path of an image", where)
-        name = id_in(require(row, "id", where), where)
+        name = id_in(require(row, "_id" if "_id" in row and "id" not in row else "id", where), where)
         if not name:
             raise UsageError(f"expected an id in {where}, found none")
         return Passage(

@@ -14,6 +14,7 @@ from typing import Any
 
 from ofakit.errors import UsageError
 from ofakit.files import write_text
+from ofakit.json_text import to_json
 from ofakit.sweeps.record import Record, parse_result
 
 __all__ = ["scores_on_test"]
@@ -51,5 +52,5 @@ def scores_on_test(
         return {"error": f"{stdout}: {error}"}
     if scores.get("split") != "test":
         return None
-    write_text(kept, json.dumps({"number": best.number, "scores": scores}, indent=1) + "\n")
+    write_text(kept, to_json({"number": best.number, "scores": scores}, indent=1) + "\n")
     return scores
