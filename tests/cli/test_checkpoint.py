@@ -46,6 +46,13 @@ def test_inspect_says_what_it_is(run, capsys):
     assert "conf.json is no checkpoint" in capsys.readouterr().err
 
 
+def test_inspect_says_what_a_retriever_is(shared, capsys):
+    path = shared / "golden" / "retrieval" / "tiny_bert" / "sentence_transformer"
+    assert checkpoint.main(["inspect", str(path)]) == 0
+    found = last_line(capsys.readouterr().out)
+    assert found["format"] == "retriever" and found["sides"]["passage"]["dimension"] == {"text": 32}
+
+
 @pytest.mark.parametrize("there, back", [("huggingface", "ofakit"), ("plain", "huggingface"), ("fairseq", "ofakit")])
 def test_formats_there_and_back_keep_every_weight(full_run, tmp_path, capsys, there, back):
     middle = tmp_path / ("model.pt" if there == "fairseq" else "middle")

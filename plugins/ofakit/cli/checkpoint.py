@@ -79,6 +79,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _inspect(args: argparse.Namespace) -> dict[str, Any]:
+    from ofakit.hub.retriever_directory import is_retriever, load_retriever
+
+    if is_retriever(args.path):
+        return {"path": args.path, **load_retriever(args.path).describe()}
     from ofakit.models.ofa.describe import describe
 
     return {"path": args.path, **describe(args.path)}

@@ -12,7 +12,7 @@ from ofakit.data.json_files import read_json
 from ofakit.errors import UsageError
 from ofakit.hub.bundle import ModelBundle
 from ofakit.models.base import Model
-from ofakit.models.retriever import Retriever
+from ofakit.models.retriever import SIDES, Retriever
 
 __all__ = ["EMBEDDING", "RetrievalBundle"]
 
@@ -60,6 +60,23 @@ class RetrievalBundle(ModelBundle, task=EMBEDDING):
             "model": {"type": f"ofakit-{self.model_type}"},
             "pipeline": {"type": "ofakit-embedding"},
             "ofakit": {"retrieval": self.retrieval.model_dump(mode="json"), "fitted": self.fitted},
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """What it is: `parameters`, `sides` with type, modalities and widths, `retrieval`, `fitted`, and `config`."""
+        sides = {}
+        for side in SIDES:
+            encoder = self.model.encoder(side)
+            reads = sorted(encoder.reads)
+            widths = {name: encoder.dimension([name]) for name in reads}
+            sides[side] = {"type": self.model.settings.of_side(side).type, "reads": reads, "dimension": widths}
+        return {
+            "format": "retriever",
+            "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "sides": sides,
+            "searchers": list(self.retrieval.searchers),
+            "fitted": self.fitted,
+            "config": self.model.settings.model_dump(mode="json"),
         }
 
     @classmethod

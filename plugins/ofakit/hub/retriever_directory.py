@@ -5,13 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ofakit.data.json_files import read_json
 from ofakit.errors import UsageError
 from ofakit.hub.directory import CONFIGURATION, load_bundle
 from ofakit.hub.retrieval_bundle import RetrievalBundle
+from ofakit.models.encoders._sentence_transformers import is_sentence_transformer
 from ofakit.models.encoders.hugging_face import local_directory
 from ofakit.models.types.retriever import RetrieverType
 
-__all__ = ["load_retriever"]
+__all__ = ["is_retriever", "load_retriever"]
+
+
+def is_retriever(path: str | Path) -> bool:
+    """Whether a directory is a retriever of ours or of sentence-transformers; of other directories nobody can tell.
+
+    Args:
+        path: Anything.
+    """
+    file = Path(path) / CONFIGURATION
+    if not file.is_file():
+        return is_sentence_transformer(path)
+    kind = read_json(file, "configuration").get("model")
+    return isinstance(kind, dict) and kind.get("type") == "ofakit-retriever"
 
 
 def load_retriever(path_or_id: str | Path, allow_partial: bool = False) -> RetrievalBundle:
