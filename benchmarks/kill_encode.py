@@ -43,7 +43,8 @@ class Passages(Sequence):
 
         if isinstance(place, slice):
             return [self[number] for number in range(*place.indices(self.count))]
-        return Passage(f"passage-{place}", "word " * (1 + place * 7919 % 40))
+        number = range(self.count)[place]
+        return Passage(f"passage-{number}", "word " * (1 + number * 7919 % 40))
 
 
 class Drawn(NamedTuple):
