@@ -7,6 +7,7 @@ import json
 import pytest
 from ofakit.cli._local_tasks import places, run_local_tasks
 from ofakit.errors import UsageError
+from ofakit.sweeps.launcher import usable_cores
 
 SEES = "import json, os; print(json.dumps({key: os.environ.get(key) for key in ('CUDA_VISIBLE_DEVICES', 'A')}))"
 DIES = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
@@ -28,16 +29,10 @@ def test_when_one_stops_asking_nothing_is_left_running(tmp_path):
     """The sleeper is ended, and the one that waits for its place is never started."""
     sleeps = "import time; time.sleep(300)"
     logs = [tmp_path / str(number) for number in range(3)]
-    tasks = run_local_tasks([["-c", SEES], ["-c", sleeps], ["-c", sleeps]], logs, _cores(), 0)
+    tasks = run_local_tasks([["-c", SEES], ["-c", sleeps], ["-c", sleeps]], logs, usable_cores(), 0)
     assert next(tasks)[0] == 0
     tasks.close()
     assert not (tmp_path / "2").exists()
-
-
-def _cores():
-    from ofakit.cli import _local_tasks
-
-    return _local_tasks._cores()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ofakit.errors import UsageError
+from ofakit.sweeps.launcher import usable_cores
 from ofakit.sweeps.run_process import RunFailed, RunProcess
 
 __all__ = ["places", "run_local_tasks"]
@@ -34,7 +35,7 @@ def run_local_tasks(
     Raises:
         UsageError: This machine has fewer cores or GPUs than a command takes.
     """
-    free = places(cpus, gpus, _cores(), _devices() if gpus else [])
+    free = places(cpus, gpus, usable_cores(), _devices() if gpus else [])
     waiting, running = list(range(len(commands))), dict[int, tuple[RunProcess, str]]()
     try:
         while waiting or running:
@@ -82,11 +83,6 @@ def places(cpus: int, gpus: float, cores: int, devices: Sequence[str]) -> list[s
             f"{len(devices)} GPUs: lower --shard-cpus or --shard-gpus"
         )
     return found[:room]
-
-
-def _cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _devices() -> list[str]:

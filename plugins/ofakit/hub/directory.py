@@ -23,7 +23,7 @@ from ofakit.hub.retrieval_bundle import RetrievalBundle  # noqa: F401 (lets `bun
 from ofakit.json_text import to_json
 from ofakit.models.types import MODELS
 
-__all__ = ["CONFIGURATION", "load_bundle", "resolve_model", "save_bundle"]
+__all__ = ["CONFIGURATION", "load_bundle", "read_configuration", "resolve_model", "save_bundle"]
 
 CONFIGURATION = "configuration.json"
 
@@ -99,7 +99,7 @@ def load_bundle(path_or_id: str | Path, allow_partial: bool = False) -> Any:
         raise UsageError(f"expected a model directory, found the file {folder}; convert it with tools/checkpoint.py")
     if not (folder / "config.json").exists():
         raise UsageError(f"{folder} is no model directory: it has no config.json")
-    configuration = _read_configuration(folder / CONFIGURATION)
+    configuration = read_configuration(folder / CONFIGURATION)
     kind, ours = _kind_of(configuration), configuration.get("ofakit", {})
     model_type = ours.get("model_type", "ofa")
     model, tokenizer = MODELS.build({"type": model_type}).load(folder, allow_partial=allow_partial)
@@ -119,8 +119,15 @@ def _kind_of(configuration: Mapping[str, Any]) -> type[ModelBundle]:
     return bundle_kind(str(configuration.get("task", CAPTIONING)))
 
 
-def _read_configuration(path: Path) -> dict[str, Any]:
-    """configuration.json, or nothing where a Hugging Face directory has none."""
+def read_configuration(path: Path) -> dict[str, Any]:
+    """A file configuration.json, or nothing where a Hugging Face directory has none.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UsageError: It is no JSON object, or its section `ofakit` is none.
+    """
     if not path.exists():
         return {}
     try:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ofakit.data.json_files import read_json
 from ofakit.errors import UsageError
-from ofakit.hub.directory import CONFIGURATION, load_bundle
-from ofakit.hub.retrieval_bundle import RetrievalBundle
+from ofakit.hub.directory import CONFIGURATION, load_bundle, read_configuration
+from ofakit.hub.retrieval_bundle import EMBEDDING, RetrievalBundle
 from ofakit.models.encoders._sentence_transformers import is_sentence_transformer
 from ofakit.models.encoders.hugging_face import local_directory
 from ofakit.models.types.retriever import RetrieverType
@@ -25,8 +24,8 @@ def is_retriever(path: str | Path) -> bool:
     file = Path(path) / CONFIGURATION
     if not file.is_file():
         return is_sentence_transformer(path)
-    kind = read_json(file, "configuration").get("model")
-    return isinstance(kind, dict) and kind.get("type") == "ofakit-retriever"
+    configuration = read_configuration(file)
+    return "ofakit" in configuration and configuration.get("task") == EMBEDDING
 
 
 def load_retriever(path_or_id: str | Path, allow_partial: bool = False) -> RetrievalBundle:

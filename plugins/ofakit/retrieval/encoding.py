@@ -32,7 +32,7 @@ from ofakit.data.passage import Passage
 from ofakit.data.query import Query
 from ofakit.errors import ModelNotFinite, UsageError
 from ofakit.files import write_text
-from ofakit.folder_marks import refuse_file
+from ofakit.folder_marks import refuse_strangers
 from ofakit.json_text import to_json
 from ofakit.locks import only_one
 from ofakit.retrieval.encoding_job import (
@@ -171,8 +171,8 @@ def encode(
 
 
 def _alone(job: EncodingJob) -> AbstractContextManager[None]:
-    """Keep other commands out of the index directory while this one fills it."""
-    refuse_file(job.folder)
+    """Keep other commands out of the index directory while this one fills it; refuse one that holds other things."""
+    refuse_strangers(job.folder)
     job.folder.parent.mkdir(parents=True, exist_ok=True)
     name = job.folder.name
     return only_one(job.folder.parent, f"encoding into {name}", "wait for it, or name another", file=f".{name}.lock")

@@ -27,7 +27,6 @@ from ofakit.data.passage import Passage
 from ofakit.data.query import Query
 from ofakit.errors import UsageError
 from ofakit.files import put_folder, replace_folder, saving, write_text
-from ofakit.folder_marks import refuse_strangers
 from ofakit.json_text import to_json
 from ofakit.retrieval.id_files import Ids, open_ids, write_ids
 from ofakit.retrieval.index_building import write_part
@@ -154,10 +153,9 @@ def prepare(job: EncodingJob) -> str:
         A digest of all that the vectors depend on.
 
     Raises:
-        UsageError: An id stands there twice, or something that ofakit did not write is in the place of the index.
+        UsageError: An id stands there twice.
         SaveError: The disk has no room.
     """
-    refuse_strangers(job.folder)
     begun = job.work / PLAN
     before = begun.read_text(encoding="utf-8") if begun.exists() else None
     digest = hashlib.blake2b(digest_size=16)

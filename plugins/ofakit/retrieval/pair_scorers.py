@@ -86,11 +86,9 @@ def _kind(directory: str | Path) -> str:
     folder = Path(directory).expanduser()
     configuration, network = _json(folder / "configuration.json"), _json(folder / "config.json")
     if "ofakit" in configuration:
-        from ofakit.hub.bundle import CAPTIONING, bundle_kind
-        from ofakit.hub.retrieval_bundle import RetrievalBundle
+        from ofakit.hub.retriever_directory import is_retriever
 
-        task = str(configuration.get("task", CAPTIONING))
-        return "retriever" if bundle_kind(task) is RetrievalBundle else "matching"
+        return "retriever" if is_retriever(folder) else "matching"
     if network.get("model_type") == "ofa":
         return "matching"
     classifies = any("SequenceClassification" in name for name in network.get("architectures") or ())

@@ -18,7 +18,7 @@ from ofakit.sweeps.record import Record
 from ofakit.sweeps.run_process import RunFailed, RunProcess
 from ofakit.sweeps.sweep_config import SweepConfig
 
-__all__ = ["Launcher", "say"]
+__all__ = ["Launcher", "say", "usable_cores"]
 
 
 class Launcher:
@@ -105,12 +105,17 @@ class Launcher:
         if self.config.threads is not None:
             environment["OMP_NUM_THREADS"] = str(self.config.threads)
         elif self.config.parallel > 1:
-            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-            available = int(os.environ["OMP_NUM_THREADS"]) if os.environ.get("OMP_NUM_THREADS", "").isdigit() else cores
+            said = os.environ.get("OMP_NUM_THREADS", "")
+            available = int(said) if said.isdigit() else usable_cores()
             environment["OMP_NUM_THREADS"] = str(max(1, available // self.config.parallel))
         if self.config.devices is not None:
             environment["CUDA_VISIBLE_DEVICES"] = self.config.devices[slot % len(self.config.devices)]
         return environment
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def say(text: str) -> None:
