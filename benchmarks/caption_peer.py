@@ -510,7 +510,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    options = parser().parse_args()
+    asked = parser()
+    options = asked.parse_args()
+    if options.checks < 1 or options.minutes <= 0:
+        asked.error("expected --checks of 1 or more, and --minutes above 0")
     print(to_json(compared(options)))
 
 
