@@ -16,6 +16,8 @@ REFERENCES = [
     ["A gloomy dog waits in the cold dark rain."],
 ]
 STYLES = ["happy", "gloomy", "happy", "Gloomy"]
+VARIETY = ("cider_btw",)
+"""Rewards that ask whether a caption is unlike others, not whether it fits."""
 WORST = ["the the the the the the the the the the the the the the the the the the"] * 4
 
 
@@ -32,7 +34,7 @@ def test_a_reference_beats_babble_and_the_reward_survives_pickling(name):
     perfect = [references[0] for references in REFERENCES]
     good, bad = reward(perfect, REFERENCES, STYLES), reward(WORST, REFERENCES, STYLES)
     assert good.shape == bad.shape == (4,) and good.dtype == np.float64
-    assert good.mean() > bad.mean()
+    assert good.mean() > bad.mean() or name in VARIETY
     again = pickle.loads(pickle.dumps(reward))
     np.testing.assert_array_equal(again(perfect, REFERENCES, STYLES), good)
 
@@ -47,7 +49,7 @@ def test_a_reward_does_not_depend_on_the_rest_of_the_batch(name):
     assert len(set(joined.tolist())) > 1
 
 
-@pytest.mark.parametrize("name", ["cider_d", "style_accuracy", "length"])
+@pytest.mark.parametrize("name", ["cider_d", "cider_btw", "style_accuracy", "length"])
 def test_a_reward_that_was_not_prepared_says_so(name):
     with pytest.raises(UsageError, match="prepare"):
         REWARDS.build({"type": name})(["a"], [["a"]], [None])
