@@ -48,8 +48,11 @@ class SimilarImages:
         pairs = zip(styles, references, strict=True)
         images = list(dict.fromkeys(_image(texts, style) for style, texts in pairs))
         self.captions: dict[str | None, list[tuple[str, ...]]] = {}
+        self.places: dict[_Image, int] = {}
         for style, texts in images:
-            self.captions.setdefault(style, []).append(texts)
+            of_style = self.captions.setdefault(style, [])
+            self.places[style, texts] = len(of_style)
+            of_style.append(texts)
         if max(map(len, self.captions.values()), default=0) < 2:
             raise UsageError(
                 f"expected training captions of two images or more in a style, found {len(images)} examples that "
@@ -75,10 +78,14 @@ class SimilarImages:
         style, own = image
         if style not in self.captions:
             return []
-        cosines = self.vectors[style] @ self._vectors([own]).toarray()[0]
-        order = np.argsort(-cosines, kind="stable")[: self.count + 1].tolist()
-        others = [self.captions[style][place] for place in order if self.captions[style][place] != own]
-        return [text for texts in others[: self.count] for text in texts]
+        vectors, place = self.vectors[style], self.places.get(image)
+        vector = self._vectors([own])[0] if place is None else vectors[place]
+        cosines = vectors @ vector.toarray()[0]
+        if place is not None:
+            cosines[place] = -1.0
+        count = min(self.count, len(cosines) - (place is not None))
+        near = _largest(cosines, count).tolist()
+        return [text for other in near for text in self.captions[style][other]]
 
     def _fitted(self, images: Sequence[_Image]) -> Any:
         from sklearn.feature_extraction.text import TfidfVectorizer
@@ -99,3 +106,12 @@ class SimilarImages:
 def _image(references: Sequence[str], style: str | None) -> _Image:
     """What images are told apart by."""
     return None if style is None else same_style(style), tuple(references)
+
+
+def _largest(numbers: np.ndarray, count: int) -> np.ndarray:
+    """The places of the largest, in falling order; of equal ones the first come first."""
+    if not count:
+        return np.empty(0, np.int64)
+    least = np.partition(numbers, -count)[-count]
+    places = np.flatnonzero(numbers >= least)
+    return places[np.argsort(-numbers[places], kind="stable")][:count]
