@@ -210,6 +210,7 @@ def test_notes_tell_what_is_easily_misread(tmp_path, jsonl, capsys):
     often = evaluate_files(write(tmp_path / "same.jsonl", lines(same)), None, java=False, bootstrap=0)
     assert often["notes"] == ["one caption stands for 12 of 12 items: 'a dog'"]
     assert often["diversity"] == {
+        "distinct": 1, "cross_cider": pytest.approx(5),
         "distinct1": pytest.approx(2 / 24), "distinct2": pytest.approx(1 / 12), "vocabulary": 2,
         "most_frequent": "a dog", "most_frequent_count": 12,
     }  # fmt: skip

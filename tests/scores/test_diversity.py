@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ofakit.errors import UsageError
-from ofakit.scores import distinct, document_frequency, novel_share, self_cider, vocabulary_size
+from ofakit.scores import (
+    cross_cider,
+    distinct,
+    document_frequency,
+    novel_share,
+    self_cider,
+    variety,
+    vocabulary_size,
+)
+from ofakit.scores.diversity import _similarities, one_for_many
 
 WORDS = st.sampled_from(["a", "dog", "cat", "runs", "sits", "on", "the", "grass", "red", "ball"])
 CAPTIONS = st.lists(st.lists(WORDS, max_size=8).map(" ".join), min_size=1, max_size=8)
@@ -81,6 +90,41 @@ def test_self_cider_by_hand():
     assert found.per_item[0] == pytest.approx(-math.log(roots[0] / sum(roots)) / math.log(2))
     assert found.per_item[1] == pytest.approx(1.0)
     assert found.corpus == pytest.approx(found.per_item.mean())
+
+
+def test_cross_cider_by_hand():
+    """Three captions: "red car" and "red bus" share one of two words, the third shares none with them.
+
+    Words are weighted alike, so one pair has cosine 1/2 for n = 1 and 0 beyond; the mean over three pairs.
+    """
+    frequency = document_frequency([["red"], ["car"], ["bus"], ["a"], ["b"]])
+    assert cross_cider(["red car", "red bus", "a b"], frequency) == pytest.approx(10 * (1 / 2) / 4 / 3)
+    assert cross_cider(["red car"], frequency) == 0.0
+
+
+@settings(max_examples=40, deadline=None)
+@given(captions=st.lists(st.lists(WORDS, max_size=8).map(" ".join), min_size=2, max_size=8))
+def test_cross_cider_is_the_mean_of_all_pairs_in_any_order(captions):
+    frequency = document_frequency([["a dog runs"], ["the cat sits on the grass"], ["a red ball"]])
+    known = frequency.text_cache
+    numbers = known.numbers(captions)
+    pairs = _similarities(numbers, *known.arrays)
+    expected = 10 * np.mean([pairs[i, j] for i in range(len(captions)) for j in range(i)])
+    assert cross_cider(captions, frequency) == pytest.approx(expected, abs=1e-9)
+    assert cross_cider(captions[::-1], frequency) == pytest.approx(expected, abs=1e-9)
+
+
+def test_variety_of_captions():
+    found = variety(["a dog", "a  dog", "two cats"], [["a dog"], ["the dog"], ["two cats"]])
+    assert (found["distinct"], found["vocabulary"]) == (2, 4)
+    assert (found["most_frequent"], found["most_frequent_count"]) == ("a dog", 2)
+    with pytest.raises(UsageError, match="nothing to score"):
+        variety([], [])
+
+
+@pytest.mark.parametrize(("count", "items", "told"), [(9, 20, False), (10, 100, True), (10, 101, False)])
+def test_one_caption_for_many_is_told(count, items, told):
+    assert (one_for_many("a dog", count, items) is not None) == told
 
 
 def test_captions_without_a_rare_word_are_not_diverse():

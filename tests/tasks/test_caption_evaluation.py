@@ -79,6 +79,7 @@ def test_scores_of_a_style_in_two_spellings_are_one():
     assert {name.partition("/")[0] for name in scores if "/" in name} == {"Happy", "calm"}
     assert (scores["Happy/style_accuracy"], scores["calm/style_accuracy"]) == (0.0, 1.0)
     assert "Happy/cider_shuffled" in scores
+    assert (scores["distinct"], scores["Happy/distinct"], scores["calm/distinct"]) == (4, 2, 2)
 
 
 def test_shuffling_does_not_depend_on_what_styles_are_called():
@@ -115,8 +116,9 @@ def test_groups_have_scores_of_their_own():
 def test_captions_that_are_all_the_same_are_told(caplog):
     given = [Prediction(str(k), f"{k}.jpg", None, "a dog", 0.0, (f"dog {k}",)) for k in range(20)]
     scores = score_predictions(given, None, None)
-    assert (scores["vocabulary"], scores["most_frequent"]) == (2, 1.0)
-    assert "one caption stands for 20 of 20 images: 'a dog'" in caplog.text
+    assert (scores["distinct"], scores["vocabulary"], scores["most_frequent"]) == (1, 2, 1.0)
+    assert scores["cross_cider"] == pytest.approx(5)  # "a dog" has no n-grams of three and four words
+    assert "one caption stands for 20 of 20 items: 'a dog'" in caplog.text
 
 
 def test_chinese_is_scored_by_characters():

@@ -39,13 +39,13 @@ def compare_files(
     Returns:
         `systems`: for each its `name`, `file`, `scores` and `intervals`. `tests`: for each pair `first` and `second`
         (names) and, for each measure, `difference` (second - first) and `p`. `p`: the same p by "first vs second".
-        `items`, `skipped` and `missing`.
+        `items`, and by system `diversity` and `skipped`; `missing`.
 
     Raises:
         UsageError: There are fewer than two files, one is given twice or cannot be read, or they are not of the same
             images.
     """
-    from ofakit.scores import DocumentFrequency, measure
+    from ofakit.scores import DocumentFrequency, measure, variety
 
     require_systems(predictions, "prediction")
     frequency = DocumentFrequency.load(document_frequency) if document_frequency else None
@@ -54,7 +54,9 @@ def compare_files(
     result = compared(predictions, [measures for measures, _ in measured], rounds, bootstrap, seed)
     missing = {key: reason for _, missed in measured for key, reason in missed.items()}
     skipped = {name: one.skipped for name, one in zip(short_names(predictions), aligned, strict=True)}
-    return {**result, "items": len(aligned[0].ids), "skipped": skipped, "missing": missing}
+    names = [system["name"] for system in result["systems"]]
+    varied = {name: variety(one.candidates, one.references) for name, one in zip(names, aligned, strict=True)}
+    return {**result, "items": len(aligned[0].ids), "diversity": varied, "skipped": skipped, "missing": missing}
 
 
 def _align_all(predictions: Sequence[Path], references: Path | None, segmentation: str) -> list[Aligned]:

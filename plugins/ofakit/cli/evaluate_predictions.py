@@ -7,7 +7,6 @@ against the references of another image.
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
     from ofakit.scores.score import Measure
 
 __all__ = ["Aligned", "align", "evaluate_files", "read_references"]
-
-_MANY = 10
-_SHARE = 0.1
 
 
 class Aligned(NamedTuple):
@@ -72,7 +68,7 @@ def evaluate_files(
         UsageError: A file is missing or of another format, ids do not fit together or occur twice, or a caption is
             not a string.
     """
-    from ofakit.scores import DocumentFrequency, bootstrap_intervals, measure
+    from ofakit.scores import DocumentFrequency, bootstrap_intervals, measure, variety
 
     if bootstrap < 0:
         raise UsageError(f"bootstrap: expected 0 or more resamples, found {bootstrap}")
@@ -82,7 +78,7 @@ def evaluate_files(
     measures, missing = measure(aligned.candidates, aligned.references, frequency, java)
     result: dict[str, Any] = {name: found.corpus for name, found in measures.items()}
     result |= {"items": len(aligned.ids), "skipped": aligned.skipped, "missing": missing}
-    result["diversity"] = _diversity(aligned.candidates)
+    result["diversity"] = variety(aligned.candidates, aligned.references)
     for name, parts in (("groups", matched.groups), ("styles", matched.styles)):
         if len(set(parts.values())) > 1 or (name == "groups" and parts):
             result[name] = _scores_by(parts, aligned, measures, frequency)
@@ -194,22 +190,15 @@ def _scores_by(
             lists = [aligned.references[i] for i in places]
             own, _ = measure([aligned.candidates[i] for i in places], lists, frequency, java=False)
             own = {name: Measure(whole.statistics[places], whole.combine) for name, whole in measures.items()} | own
-            found[part] = {name: own[name].corpus for name in measures} | {"items": len(places)}
+            found[part] = {name: own[name].corpus for name in measures}
+            found[part] |= {"distinct": len({aligned.candidates[i] for i in places}), "items": len(places)}
     return found
-
-
-def _diversity(candidates: Sequence[str]) -> dict[str, Any]:
-    """How varied captions are, and the one that occurs most often."""
-    from ofakit.scores import distinct, vocabulary_size
-
-    caption, count = Counter(candidates).most_common(1)[0]
-    found: dict[str, Any] = {f"distinct{n}": distinct(candidates, n) for n in (1, 2)}
-    return {**found, "vocabulary": vocabulary_size(candidates), "most_frequent": caption, "most_frequent_count": count}
 
 
 def _notes(aligned: Aligned, result: Mapping[str, Any]) -> list[str]:
     """What is easily misread; also told on stderr."""
     from ofakit.scores import cider
+    from ofakit.scores.diversity import one_for_many
 
     notes, items = [], len(aligned.ids)
     if result["cider"] == 0 and cider([texts[0] for texts in aligned.references], aligned.references).corpus == 0:
@@ -217,9 +206,9 @@ def _notes(aligned: Aligned, result: Mapping[str, Any]) -> list[str]:
             "CIDEr is 0 here whatever the captions say: an n-gram counts the less the more items have it in their "
             f"references, and all {items} have the same ones"
         )
-    count = result["diversity"]["most_frequent_count"]
-    if count >= _MANY and count >= _SHARE * items:
-        notes.append(f"one caption stands for {count} of {items} items: {result['diversity']['most_frequent']!r}")
+    often = one_for_many(result["diversity"]["most_frequent"], result["diversity"]["most_frequent_count"], items)
+    if often:
+        notes.append(often)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     return notes

@@ -23,7 +23,7 @@ from ofakit.lazy import exports
 if TYPE_CHECKING:
     from ofakit.scores.bleu import bleu
     from ofakit.scores.cider import cider, cider_d
-    from ofakit.scores.diversity import distinct, novel_share, self_cider, vocabulary_size
+    from ofakit.scores.diversity import cross_cider, distinct, novel_share, self_cider, variety, vocabulary_size
     from ofakit.scores.document_frequencies import DocumentFrequency, document_frequency
     from ofakit.scores.fluency import TrigramModel, style_perplexity
     from ofakit.scores.measures import measure
@@ -47,6 +47,7 @@ __all__ = [
     "bootstrap_intervals",
     "cider",
     "cider_d",
+    "cross_cider",
     "distinct",
     "document_frequency",
     "judge",
@@ -63,6 +64,7 @@ __all__ = [
     "style_accuracy",
     "style_perplexity",
     "tokenize",
+    "variety",
     "vocabulary_size",
 ]
 
@@ -81,7 +83,14 @@ __getattr__ = exports(
         "ofakit.scores.spice": ["spice"],
         "ofakit.scores.style": ["StyleClassifier", "style_accuracy"],
         "ofakit.scores.fluency": ["TrigramModel", "style_perplexity"],
-        "ofakit.scores.diversity": ["distinct", "novel_share", "self_cider", "vocabulary_size"],
+        "ofakit.scores.diversity": [
+            "cross_cider",
+            "distinct",
+            "novel_share",
+            "self_cider",
+            "variety",
+            "vocabulary_size",
+        ],
         "ofakit.scores.measures": ["measure"],
         "ofakit.scores.uncertainty": ["bootstrap_intervals", "paired_tests"],
     },

@@ -1,4 +1,6 @@
-"""How varied captions are: distinct n-grams, self-CIDEr, vocabulary, and the share of captions nobody wrote before.
+"""How varied captions are: different captions, distinct n-grams, vocabulary, CIDEr among themselves, and novelty.
+
+`variety` is what every evaluation reports of one caption an image; `self_cider` is for several captions of one image.
 
 Sources: distinct-n, Li et al. 2016, https://arxiv.org/abs/1510.03055; self-CIDEr, Wang and Chan, CVPR 2019,
 https://arxiv.org/abs/1903.12020.
@@ -6,8 +8,11 @@ https://arxiv.org/abs/1903.12020.
 
 from __future__ import annotations
 
+import math
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, chain
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -18,9 +23,102 @@ from ofakit.scores.ngrams import ORDER
 from ofakit.scores.score import Score, check_pairs
 from ofakit.scores.text_cache import shared_length
 
-__all__ = ["distinct", "novel_share", "self_cider", "vocabulary_size"]
+__all__ = ["cross_cider", "distinct", "novel_share", "one_for_many", "self_cider", "variety", "vocabulary_size"]
 
+_MANY, _MUCH = 10, 0.1
 _ROUNDING = 1e-13
+
+
+def variety(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """How varied the captions of different images are.
+
+    Args:
+        candidates: One tokenized caption an image.
+        references: Tokenized references of each; `cross_cider` takes document frequencies from them.
+
+    Returns:
+        `distinct`, the number of different captions; `distinct1` and `distinct2`, the shares of distinct n-grams;
+        `vocabulary`, the number of different words; `cross_cider`; `most_frequent`, the caption that occurs most often,
+        and `most_frequent_count`, how often.
+
+    Raises:
+        UsageError: The lists do not match, or something in them is not a string.
+
+    >>> found = variety(["a dog", "a dog", "a cat"], [["a dog"], ["the dog"], ["a cat"]])
+    >>> found["distinct"], found["vocabulary"], found["most_frequent"], found["most_frequent_count"]
+    (2, 3, 'a dog', 2)
+    """
+    check_pairs(candidates, references)
+    counts = Counter(" ".join(caption.split()) for caption in candidates)
+    caption, count = counts.most_common(1)[0]
+    return {
+        "distinct": len(counts),
+        **{f"distinct{n}": distinct(candidates, n) for n in (1, 2)},
+        "vocabulary": vocabulary_size(candidates),
+        "cross_cider": cross_cider(candidates, document_frequency(references)),
+        "most_frequent": caption,
+        "most_frequent_count": count,
+    }
+
+
+def one_for_many(caption: str, count: int, items: int) -> str | None:
+    """A warning where one caption stands for ten items and a tenth of all, or more; else None.
+
+    Args:
+        caption: The one that occurs most often.
+        count: How often.
+        items: How many captions there are.
+
+    >>> one_for_many("a dog", 12, 100)
+    "one caption stands for 12 of 100 items: 'a dog'"
+    """
+    if count < max(_MANY, _MUCH * items):
+        return None
+    return f"one caption stands for {count} of {items} items: {caption!r}"
+
+
+def cross_cider(candidates: Sequence[str], frequency: DocumentFrequency) -> float:
+    """Mean CIDEr between the captions of two different images, from 0 to 10; the lower, the more varied.
+
+    CIDEr here is 10 times the mean cosine over the orders 1 to 4. The mean over all pairs comes from the sum of the
+    vectors, whose squared length has every pair twice and every caption with itself.
+
+    Args:
+        candidates: One tokenized caption an image.
+        frequency: Document frequencies of the references: among equal captions themselves no word would be rare.
+
+    Returns:
+        0 where there is one caption.
+
+    >>> frequency = document_frequency([["a red car"], ["a dog runs fast"], ["a cat"]])
+    >>> round(cross_cider(["a dog runs fast"] * 3, frequency), 6), cross_cider(["a red car", "a dog"], frequency)
+    (10.0, 0.0)
+    """
+    pairs = len(candidates) * (len(candidates) - 1)
+    if not pairs:
+        return 0.0
+    sums: defaultdict[tuple[int, ...], float] = defaultdict(float)
+    alone = 0.0
+    texts = Counter(candidates)
+    numbers = frequency.text_cache.numbers(list(texts))
+    for number, times in zip(numbers.tolist(), texts.values(), strict=True):
+        vector = _unit_vectors(number, *frequency.text_cache.arrays)
+        for ngram, value in vector.items():
+            sums[ngram] += times * value
+        alone += times * sum(value * value for value in vector.values())
+    return max(0.0, 10 / ORDER * (sum(value * value for value in sums.values()) - alone) / pairs)
+
+
+def _unit_vectors(number: int, words: Any, weights: Any, bounds: Any, norms: Any) -> dict[tuple[int, ...], float]:
+    """The n-grams of a text, those of each order as a vector of length 1, or of 0 where none is rare."""
+    start, end = bounds[number].tolist()
+    said, squares, lengths = words[start:end].tolist(), weights[start:end].tolist(), norms[number].tolist()
+    vector: defaultdict[tuple[int, ...], float] = defaultdict(float)
+    for place in range(len(said)):
+        for n in range(min(ORDER, len(said) - place)):
+            if squares[place][n] > 0:
+                vector[tuple(said[place : place + n + 1])] += math.sqrt(squares[place][n]) / lengths[n]
+    return vector
 
 
 def distinct(candidates: Sequence[str], n: int) -> float:

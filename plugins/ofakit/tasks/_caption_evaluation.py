@@ -8,7 +8,6 @@ itself put first is scored beside it.
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -25,13 +24,13 @@ from ofakit.data.style_names import first_spellings, same_style
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.metrics import METRICS
 from ofakit.registry import modelscope_members
-from ofakit.scores import StyleClassifier, cider, distinct, measure, tokenize, vocabulary_size
+from ofakit.scores import StyleClassifier, cider, measure, tokenize, variety
+from ofakit.scores.diversity import one_for_many
 
 __all__ = ["Prediction", "StyleJudge", "build_metrics", "score_predictions", "shuffled", "style_judge"]
 
 logger = logging.getLogger(__name__)
 
-MANY, MUCH = 10, 0.1
 SELDOM = ("p_yes", "before_rerank", "group")
 REPORTED = ("bleu1", "bleu2", "bleu3", "bleu4", "rouge_l", "cider")
 
@@ -159,11 +158,11 @@ def score_predictions(
         segmentation: What a word is in a script without spaces, as in `scores.segmentation`.
 
     Returns:
-        The scores by name: `cider` from 0 to 10, the others from 0 to 1, but for `vocabulary`, the number of different
-        words; `most_frequent` is the share of the caption that occurs most often; those of a style, as it is spelled
-        first, as `<style>/<score>`, and those of a group as `<group>/<score>`. Where hypotheses were reranked also
-        `p_yes`, its mean; `reranked`, the share of captions that it changed; and as `without_rerank/<score>` the scores
-        of what the search put first.
+        The scores by name: `cider` and `cross_cider` from 0 to 10, the others from 0 to 1, but for `distinct` and
+        `vocabulary`, the numbers of different captions and words; `most_frequent` is the share of the caption that
+        occurs most often; those of a style, as it is spelled first, as `<style>/<score>`, and those of a group as
+        `<group>/<score>`. Where hypotheses were reranked also `p_yes`, its mean; `reranked`, the share of captions that
+        it changed; and as `without_rerank/<score>` the scores of what the search put first.
     """
     scores = _text_scores(predictions, segmentation) | _control(predictions, seed, segmentation)
     styles = first_spellings(p.style for p in predictions)
@@ -173,14 +172,14 @@ def score_predictions(
     for style, spelling in sorted(styles.items()) if len(styles) > 1 else []:
         of_style = [p for p in predictions if _key(p.style) == style]
         own = _text_scores(of_style, segmentation) | _style_accuracy(of_style, judge)
-        own |= _control(of_style, seed, segmentation)
+        own |= _control(of_style, seed, segmentation) | _variety(of_style, segmentation)
         scores |= {f"{spelling}/{name}": value for name, value in own.items()}
     for group in sorted({p.group for p in predictions if p.group is not None}):
         own = _text_scores([p for p in predictions if p.group == group], segmentation)
         scores |= {f"{group}/{name}": value for name, value in own.items()}
     for name, metric in (metrics or {}).items():
         scores |= {f"{name}/{key}": value for key, value in _measured(metric, predictions).items()}
-    scores |= _diversity(predictions, segmentation)
+    scores |= _variety(predictions, segmentation, warn=True)
     return {**scores, **_rerank_scores(predictions, judge, segmentation), "captions": len(predictions)}
 
 
@@ -225,18 +224,14 @@ def _text_scores(predictions: Sequence[Prediction], segmentation: str) -> dict[s
     return {name: found[name].corpus for name in REPORTED}
 
 
-def _diversity(predictions: Sequence[Prediction], segmentation: str) -> dict[str, float]:
-    """How varied the captions are, with a warning where one stands for many images."""
-    candidates = tokenize([p.caption for p in predictions], segmentation)
-    caption, count = Counter(candidates).most_common(1)[0]
-    if count >= MANY and count >= MUCH * len(candidates):
-        logger.warning("one caption stands for %d of %d images: %r", count, len(candidates), caption)
-    return {
-        "distinct1": distinct(candidates, 1),
-        "distinct2": distinct(candidates, 2),
-        "vocabulary": vocabulary_size(candidates),
-        "most_frequent": count / len(candidates),
-    }
+def _variety(predictions: Sequence[Prediction], segmentation: str, warn: bool = False) -> dict[str, float]:
+    """How varied the captions are, on demand with a warning where one stands for many images."""
+    found = variety(*_tokenized(predictions, segmentation))
+    caption, count = found.pop("most_frequent"), found.pop("most_frequent_count")
+    warning = one_for_many(caption, count, len(predictions))
+    if warn and warning:
+        logger.warning(warning)
+    return {**found, "most_frequent": count / len(predictions)}
 
 
 def _tokenized(predictions: Sequence[Prediction], segmentation: str) -> tuple[list[str], list[list[str]]]:
