@@ -87,7 +87,7 @@ def test_the_tool_prints_tables_and_ends_with_json(files, tmp_path):
     assert targets[0].read_text().strip() == result["markdown"]
     assert targets[1].read_text().strip() == result["latex"]
     assert result["markdown"] in done.stdout
-    assert set(result["missing"]) == {"spice"}
+    assert set(result["missing"]) == {"spice", "spider"}
 
 
 def test_references_may_stand_beside_the_captions(tmp_path):

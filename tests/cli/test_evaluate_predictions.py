@@ -84,7 +84,7 @@ def test_the_official_numbers_on_the_command_line(shared, capsys, monkeypatch, t
         low, high = result["intervals"][ours]
         assert low < result[ours] < high
     assert (result["items"], result["skipped"]) == (1000, {})
-    assert set(result["missing"]) == {"spice"} and "needs Java" in result["missing"]["spice"]
+    assert set(result["missing"]) == {"spice", "spider"} and "needs Java" in result["missing"]["spice"]
 
 
 def test_a_corpus_document_frequency_changes_cider_d_alone(tmp_path, jsonl):

@@ -1,4 +1,4 @@
-"""Scores as pure functions: of captions, on tokenized strings, and of rankings. Java only for SPICE.
+"""Scores as pure functions: of captions, on tokenized strings, and of rankings. Java only for SPICE and SPIDEr.
 
     from ofakit.scores import ptb_tokenize, bleu, cider
 
@@ -23,6 +23,7 @@ from ofakit.lazy import exports
 if TYPE_CHECKING:
     from ofakit.scores.bleu import bleu
     from ofakit.scores.cider import cider, cider_d
+    from ofakit.scores.clip_score import clip_score, ref_clip_score
     from ofakit.scores.diversity import cross_cider, distinct, novel_share, self_cider, variety, vocabulary_size
     from ofakit.scores.document_frequencies import DocumentFrequency, document_frequency
     from ofakit.scores.fluency import TrigramModel, style_perplexity
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from ofakit.scores.score import MissingScoreError, Score, mean_of
     from ofakit.scores.segmentation import tokenize
     from ofakit.scores.spice import spice
+    from ofakit.scores.spider import spider
     from ofakit.scores.style import StyleClassifier, style_accuracy
     from ofakit.scores.uncertainty import bootstrap_intervals, paired_tests
 
@@ -47,6 +49,7 @@ __all__ = [
     "bootstrap_intervals",
     "cider",
     "cider_d",
+    "clip_score",
     "cross_cider",
     "distinct",
     "document_frequency",
@@ -58,9 +61,11 @@ __all__ = [
     "paired_tests",
     "ptb_tokenize",
     "ranking_scores",
+    "ref_clip_score",
     "rouge_l",
     "self_cider",
     "spice",
+    "spider",
     "style_accuracy",
     "style_perplexity",
     "tokenize",
@@ -78,9 +83,11 @@ __getattr__ = exports(
         "ofakit.scores.bleu": ["bleu"],
         "ofakit.scores.rouge": ["rouge_l"],
         "ofakit.scores.cider": ["cider", "cider_d"],
+        "ofakit.scores.clip_score": ["clip_score", "ref_clip_score"],
         "ofakit.scores.document_frequencies": ["DocumentFrequency", "document_frequency"],
         "ofakit.scores.meteor": ["meteor"],
         "ofakit.scores.spice": ["spice"],
+        "ofakit.scores.spider": ["spider"],
         "ofakit.scores.style": ["StyleClassifier", "style_accuracy"],
         "ofakit.scores.fluency": ["TrigramModel", "style_perplexity"],
         "ofakit.scores.diversity": [

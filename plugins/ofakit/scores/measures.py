@@ -23,7 +23,7 @@ from ofakit.scores.spice import spice
 
 __all__ = ["MEASURES", "measure"]
 
-MEASURES = ("bleu1", "bleu2", "bleu3", "bleu4", "rouge_l", "cider", "cider_d", "meteor", "spice")
+MEASURES = ("bleu1", "bleu2", "bleu3", "bleu4", "rouge_l", "cider", "cider_d", "meteor", "spice", "spider")
 
 
 def measure(
@@ -40,7 +40,7 @@ def measure(
         references: Tokenized strings, at least one per item.
         document_frequency: Document frequencies of a corpus, for CIDEr-D; without them the references given here are
             the corpus. CIDEr itself always uses the references, as pycocoevalcap does.
-        java: Whether to compute SPICE, the one score that needs Java.
+        java: Whether to compute SPICE, the one score that needs Java, and SPIDEr, which needs SPICE.
         meteor: Whether to compute METEOR, which takes most of the time.
 
     Returns:
@@ -52,7 +52,7 @@ def measure(
 
     >>> measures, missing = measure(["a dog runs off"], [["a dog runs off"]], java=False)
     >>> round(measures["bleu4"].corpus, 4), measures["meteor"].corpus, missing
-    (1.0, 1.0, {'spice': 'not asked for'})
+    (1.0, 1.0, {'spice': 'not asked for', 'spider': 'not asked for'})
     """
     check_pairs(candidates, references)
     if document_frequency is not None and document_frequency.for_reward:
@@ -74,6 +74,10 @@ def measure(
                 missing[name] = "not asked for"
         except MissingScoreError as error:
             missing[name] = str(error)
+    if "spice" in found:
+        found["spider"] = mean_of((found["spice"].per_item + found["cider"].per_item) / 2)
+    else:
+        missing["spider"] = "SPIDEr needs SPICE, which is missing" if java else missing["spice"]
     return found, missing
 
 
