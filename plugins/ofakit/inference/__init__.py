@@ -1,4 +1,4 @@
-"""A batch → captions or answers: what pipelines, tasks, teachers and tools call."""
+"""A batch → captions, answers, vectors or scores of CLIP: what pipelines, tasks, teachers and tools call."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from ofakit.lazy import exports
 if TYPE_CHECKING:
     from ofakit.inference.captioner import Captioner, CaptionResult
     from ofakit.inference.captions import Caption, write_captions
+    from ofakit.inference.clip_scorer import ClipScorer
     from ofakit.inference.cross_encoder import CrossEncoder
     from ofakit.inference.embedder import Embedder
     from ofakit.inference.image_text_matcher import ImageTextMatcher
@@ -18,6 +19,7 @@ __all__ = [
     "Caption",
     "CaptionResult",
     "Captioner",
+    "ClipScorer",
     "CrossEncoder",
     "Embedder",
     "ImageTextMatcher",
@@ -31,6 +33,7 @@ __getattr__ = exports(
     {
         "ofakit.inference.captioner": ["CaptionResult", "Captioner"],
         "ofakit.inference.captions": ["Caption", "write_captions"],
+        "ofakit.inference.clip_scorer": ["ClipScorer"],
         "ofakit.inference.cross_encoder": ["CrossEncoder"],
         "ofakit.inference.embedder": ["Embedder"],
         "ofakit.inference.image_text_matcher": ["ImageTextMatcher"],

@@ -57,3 +57,11 @@ def test_it_says_what_is_missing(tmp_path):
         ClipEncoder.make_reading(settings_of(Component(type="clip", config=CLIP)), ())
     with pytest.raises(UsageError, match="is no model of images and texts, such as CLIP"):
         make_encoder(Component(type="clip", config={**SMALL_BERT["config"], "vocab_size": 9}), Reading())
+
+
+def test_a_directory_of_something_else_is_named(tmp_path):
+    with pytest.raises(UsageError, match="no network in"):
+        ClipEncoder.load_reading(settings_of(Component(type="clip", path=str(tmp_path))), tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(UsageError, match="is no model of images and texts, such as CLIP"):
+        ClipEncoder.load_reading(settings_of(Component(type="clip", path=str(tmp_path))), tmp_path)

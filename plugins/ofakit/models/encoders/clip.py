@@ -153,9 +153,15 @@ def _config(settings: ClipSettings) -> Any:
     """The configuration of the network."""
     from transformers import AutoConfig
 
-    if settings.path is not None:
-        return AutoConfig.from_pretrained(str(local_directory(settings.path)))
-    return AutoConfig.for_model(**settings.config)
+    if settings.path is None:
+        return AutoConfig.for_model(**settings.config)
+    try:
+        found = AutoConfig.from_pretrained(str(local_directory(settings.path)))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"no network in {settings.path}: {str(error).partition(chr(10))[0]}", "path") from None
+    if not hasattr(found, "text_config") or not hasattr(found, "vision_config"):
+        raise UsageError(f"{settings.path} is no model of images and texts, such as CLIP", "path")
+    return found
 
 
 def _mean_std(settings: ClipSettings, path: Path | None) -> tuple[Any, Any]:
