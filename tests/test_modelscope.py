@@ -31,6 +31,7 @@ OURS = {
     ("HOOKS", "default", "ResumableEarlyStopHook"): "ResumableEarlyStopHook",
     ("HOOKS", "default", "SnapshotHook"): "SnapshotHook",
     ("METRICS", "default", "ofakit-caption"): "CaptionMetric",
+    ("METRICS", "default", "ofakit-clip-score"): "ClipScoreMetric",
     ("MODELS", "image-captioning", "ofakit-ofa"): "CaptionModel",
     ("MODELS", "multi-modal-embedding", "ofakit-retriever"): "EmbeddingModel",
     ("PIPELINES", "image-captioning", "ofakit-caption"): "CaptionPipeline",

@@ -111,7 +111,7 @@ def test_a_missing_java_score_is_left_out(tmp_path, monkeypatch):
 
 
 def test_it_is_found_by_its_files_name():
-    assert METRICS.names() == ["caption"]
+    assert METRICS.names() == ["caption", "clip_score"]
     metric = METRICS.build({"type": "caption", "java": True})
     assert isinstance(metric, CaptionMetric) and metric.java
     with pytest.raises(UsageError, match="did you mean 'java'"):

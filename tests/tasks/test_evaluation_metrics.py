@@ -19,6 +19,11 @@ def test_a_metric_adds_its_scores_under_its_name():
     assert scores["caption/captions"] == 3 and "caption/cider_d" in scores
 
 
+def test_names_that_modelscope_has_for_ours_are_ours(tmp_path):
+    specs = [Component(type="ofakit-caption"), Component(type="ofakit-clip-score", path=str(tmp_path))]
+    assert [type(metric).__name__ for metric in build_metrics(specs).values()] == ["CaptionMetric", "ClipScoreMetric"]
+
+
 def test_without_a_seed_there_is_no_control():
     assert score_predictions(PREDICTIONS, None, 0).keys() - score_predictions(PREDICTIONS, None, None).keys() == {
         "cider_shuffled"

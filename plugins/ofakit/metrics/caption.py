@@ -10,32 +10,23 @@ ModelScope's name for it is "ofakit-caption".
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from modelscope.metrics.base import Metric
 from modelscope.metrics.builder import METRICS
 
-from ofakit.data.style_names import same_style
 from ofakit.errors import UsageError
+from ofakit.metrics._collected import CollectedCaptions, Row
 from ofakit.scores import DocumentFrequency, StyleClassifier, measure, style_accuracy, tokenize
 
 __all__ = ["CaptionMetric"]
 
 
-class _Row(NamedTuple):
-    id: str | None
-    style: str | None
-    caption: str
-    references: tuple[str, ...]
-
-
-_Stored = tuple[str | Path | None, str | Path | None, bool, str, list[_Row]]
+_Stored = tuple[str | Path | None, str | Path | None, bool, str, list[Row]]
 
 
 @METRICS.register_module(module_name="ofakit-caption")
-class CaptionMetric(Metric):
+class CaptionMetric(CollectedCaptions):
     """Collects captions with their references and scores them all at the end.
 
     Args:
@@ -59,29 +50,6 @@ class CaptionMetric(Metric):
         self.style_classifier = style_classifier
         self.java = java
         self.segmentation = segmentation
-        self._rows: list[_Row] = []
-
-    def add(self, outputs: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
-        """Add a batch.
-
-        Args:
-            outputs: `captions`, one string per item.
-            inputs: `references`, a list of strings for each item; optionally `ids` and `styles`.
-
-        Raises:
-            UsageError: A list is missing or of another length, or holds something that does not belong there.
-        """
-        captions, references = _column(outputs, "captions"), _column(inputs, "references")
-        columns = {"references": references}
-        for name in ("ids", "styles"):
-            columns[name] = inputs[name] if inputs.get(name) is not None else [None] * len(captions)
-        for name, column in columns.items():
-            if len(column) != len(captions):
-                raise UsageError(f"expected as many {name} as captions, found {len(column)} and {len(captions)}")
-        for caption, texts, name, style in zip(captions, *columns.values(), strict=True):
-            if not isinstance(caption, str) or not isinstance(texts, (list, tuple)):
-                raise UsageError(f"expected a caption and its list of references, found {caption!r} and {texts!r}")
-            self._rows.append(_Row(None if name is None else str(name), style, caption, tuple(texts)))
 
     def evaluate(self) -> dict[str, float]:
         """Score everything that was added.
@@ -93,19 +61,19 @@ class CaptionMetric(Metric):
         Raises:
             UsageError: There is nothing to score, or the classifier does not know a style.
         """
-        rows = self._unique()
+        rows = self.unique()
         candidates = tokenize([row.caption for row in rows], self.segmentation)
         flat = iter(tokenize([text for row in rows for text in row.references], self.segmentation))
         references = [[text for text in [next(flat) for _ in row.references] if text] for row in rows]
         kept = [i for i in range(len(rows)) if candidates[i] and references[i]]
         if not kept:
-            raise UsageError(f"nothing to score: {len(self._rows)} captions were added, none with words and references")
+            raise UsageError(f"nothing to score: {len(self.rows)} captions were added, none with words and references")
         frequency = DocumentFrequency.load(self.document_frequency) if self.document_frequency else None
         candidates = [candidates[i] for i in kept]
         measures, _ = measure(candidates, [references[i] for i in kept], frequency, self.java)
         scores = {name: found.corpus for name, found in measures.items()}
         scores |= self._style_accuracy(candidates, [rows[i].style for i in kept])
-        return {**scores, "captions": len(kept), "skipped": len(self._rows) - len(kept)}
+        return {**scores, "captions": len(kept), "skipped": len(self.rows) - len(kept)}
 
     def _style_accuracy(self, candidates: Sequence[str], styles: Sequence[str | None]) -> dict[str, float]:
         """That of the captions with a style, and of people; nothing without such captions or a classifier."""
@@ -116,40 +84,9 @@ class CaptionMetric(Metric):
         found = style_accuracy([text for text, _ in pairs], [style for _, style in pairs], classifier)
         return {"style_accuracy": found.corpus, "style_accuracy_of_people": found.human}
 
-    def merge(self, other: CaptionMetric) -> None:
-        """Take over the captions that another process added.
-
-        Args:
-            other: The metric of that process.
-        """
-        self._rows += other._rows
-
-    def _unique(self) -> Sequence[_Row]:
-        """The rows without those that occurred before: a sampler may pad its last batch with repeats.
-
-        An id may name an image, which occurs in several styles: only what has the same id, style and references is a
-        repeat.
-        """
-        seen: set[tuple[str, str, tuple[str, ...]]] = set()
-        rows = []
-        for row in self._rows:
-            own = None if row.id is None else (row.id, same_style(row.style or ""), row.references)
-            if own is None or own not in seen:
-                rows.append(row)
-            if own is not None:
-                seen.add(own)
-        return rows
-
     def __getstate__(self) -> _Stored:
-        return self.document_frequency, self.style_classifier, self.java, self.segmentation, self._rows
+        return self.document_frequency, self.style_classifier, self.java, self.segmentation, self.rows
 
     def __setstate__(self, state: _Stored) -> None:
         self.document_frequency, self.style_classifier, self.java, self.segmentation, rows = state
-        self._rows = list(rows)
-
-
-def _column(batch: Mapping[str, Any], name: str) -> Sequence[Any]:
-    column = batch.get(name)
-    if not isinstance(column, (list, tuple)):
-        raise UsageError(f"expected {name!r} as a list in the batch, found {column!r}; it has {sorted(batch)}")
-    return column
+        self.rows = list(rows)

@@ -127,7 +127,7 @@ def build_metrics(specs: Sequence[Component]) -> dict[str, Metric]:
     built, theirs = {}, modelscope_members("METRICS")
     for spec in specs:
         arguments = spec.model_dump()
-        own = spec.type.removeprefix("ofakit-")  # ModelScope's name for one of ours
+        own = _own_name(spec.type)
         if own in METRICS.names():
             built[spec.type] = METRICS.build({**arguments, "type": own})
             continue
@@ -139,6 +139,11 @@ def build_metrics(specs: Sequence[Component]) -> dict[str, Metric]:
         except (TypeError, ImportError) as error:
             raise UsageError(f"evaluation.metrics: {spec.model_dump()}: {error}") from None
     return built
+
+
+def _own_name(name: str) -> str:
+    """The file of one of our metrics, also from ModelScope's name for it."""
+    return name.removeprefix("ofakit-").replace("-", "_") if name.startswith("ofakit-") else name
 
 
 def score_predictions(
@@ -185,7 +190,8 @@ def score_predictions(
 
 def _measured(metric: Metric, predictions: Sequence[Prediction]) -> dict[str, float]:
     """What a ModelScope metric says of the captions."""
-    rows = {"ids": [p.id for p in predictions], "styles": [p.style for p in predictions]}
+    rows: dict[str, list[Any]] = {"ids": [p.id for p in predictions], "styles": [p.style for p in predictions]}
+    rows["images"] = [p.image for p in predictions]
     references = [list(p.references) for p in predictions]
     metric.add({"captions": [p.caption for p in predictions]}, {"references": references, **rows})
     return metric.evaluate()
