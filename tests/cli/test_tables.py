@@ -49,6 +49,17 @@ def test_the_latex_table_is_whole_and_safe():
     assert row == r"b & 50\%\_good\&new & 50.0$^{a}$ & 50.0 \\"
 
 
+def test_each_group_and_style_has_rows_of_its_own():
+    parts = {"groups": {"near|out": {**result(0.5), "items": 7}}, "styles": {"50%": {**result(), "items": 9}}}
+    table = markdown_table(result(items=16, **parts)).splitlines()
+    assert table[4] == r"| | **near\|out** (7 items) | | |" and table[7] == "| | **50%** (9 items) | | |"
+    assert [line.count("<sup>a</sup>") for line in table[2:10]] == [0, 1, 0, 0, 0, 0, 0, 1]
+    assert {line.replace(r"\|", "").count("|") for line in table[:10]} == {5}
+    latex = latex_table(result(items=16, **parts)).splitlines()
+    assert r"\multicolumn{4}{l}{50\% (9 items)} \\" in latex and latex.count(r"\midrule") == 3
+    assert sum(line.startswith("b & ") for line in latex) == 3
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [("bleu4", "BLEU-4"), ("rouge_l", "ROUGE-L"), ("p@1", "P@1"), ("precision@20", "P@20"), ("hit_rate@20", "Hit@20"),

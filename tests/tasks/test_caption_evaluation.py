@@ -129,3 +129,14 @@ def test_chinese_is_scored_by_characters():
     scores = score_predictions(given, None, None)
     assert scores["bleu4"] == pytest.approx(1) and scores["cider"] > 1
     assert score_predictions(given, None, None, None, "spaces")["bleu4"] < 0.1
+
+
+def test_cider_that_is_0_by_nature_is_told(caplog):
+    one = [Prediction("0", "0.jpg", None, "a dog runs", -1.0, ("a dog runs",))]
+    assert score_predictions(one, None)["cider"] == 0
+    assert "CIDEr is 0 here whatever the captions say" in caplog.text and "there is only one item" in caplog.text
+    caplog.clear()
+    poor = [
+        replace(one[0], id=str(n), image=f"{n}.jpg", caption="x", references=(text,)) for n, text in enumerate("ab")
+    ]
+    assert score_predictions(poor, None)["cider"] == 0 and "CIDEr" not in caplog.text

@@ -60,12 +60,14 @@ class Matched(NamedTuple):
         references: References by item, those without a caption among them.
         groups: Group by item, for items that have one.
         styles: Style by item, for captions that have one.
+        names: What the image of an item may be called, by item: its names in both files, then its ids.
     """
 
     captions: dict[str, str]
     references: dict[str, list[str]]
     groups: dict[str, str]
     styles: dict[str, str]
+    names: dict[str, list[str]]
 
 
 def read_entries(path: Path, what: str) -> list[Entry]:
@@ -164,7 +166,7 @@ def _beside(
     predictions: Sequence[Entry], found: Sequence[Entry | None], index: Mapping[str, Entry], name: str
 ) -> Matched:
     captions: dict[str, str] = {}
-    matched = Matched(captions, {id_of(entry): entry.captions for entry in index.values()}, {}, {})
+    matched = Matched(captions, {id_of(entry): entry.captions for entry in index.values()}, {}, {}, {})
     used = set()
     for prediction, reference in zip(predictions, found, strict=True):
         if reference is None:
@@ -177,6 +179,8 @@ def _beside(
             raise UsageError(f"{name}: entry {prediction.place}: a second caption for id {shown!r}; keep one")
         captions[own] = prediction.captions[0]
         matched.references[own] = reference.captions
+        names = (entry.names.get(kind) for kind in ("name", "id") for entry in (reference, prediction))
+        matched.names[own] = [*dict.fromkeys(name for name in names if name is not None)]
         used.add((own, bare))
         if reference.group is not None:
             matched.groups[own] = reference.group

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ofakit.hub import RetrievalBundle
 
 __all__ = [
+    "add_clip_arguments",
     "add_config_arguments",
     "add_segmentation_argument",
     "check_parents",
@@ -82,6 +83,21 @@ def add_config_arguments(parser: argparse.ArgumentParser, required: bool = True)
         "--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides",
         help="override a key of the file, dotted: --set train.max_epochs=3 (repeatable)",
     )  # fmt: skip
+
+
+def add_clip_arguments(parser: Any) -> None:
+    """Add `--clip` and `--images`.
+
+    Args:
+        parser: A parser or a group of arguments.
+    """
+    parser.add_argument(
+        "--clip", metavar="DIR",
+        help="also CLIPScore and RefCLIPScore, as this CLIP has it: a directory of transformers or a hub id",
+    )  # fmt: skip
+    parser.add_argument(
+        "--images", metavar="DIR", help="for --clip: the folder of the images; default: where the files say"
+    )
 
 
 def add_segmentation_argument(parser: Any) -> None:

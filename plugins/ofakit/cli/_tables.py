@@ -1,9 +1,12 @@
-"""Tables of a comparison, in Markdown and LaTeX; raised letters name the systems that a system beats."""
+"""Tables of a comparison, in Markdown and LaTeX; raised letters name the systems that a system beats.
+
+Below the rows of all items stand those of each group and style, where there are any.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 __all__ = ["latex_table", "markdown_table", "title"]
@@ -41,14 +44,21 @@ def markdown_table(result: Mapping[str, Any], p: float = 0.01) -> str:
     measures = _common_measures(result)
     lines = ["| | system | " + " | ".join(map(title, measures)) + " |"]
     lines.append("|---|---|" + "---:|" * len(measures))
+    lines += _markdown_rows(result, measures, p)
+    for part, own in _parts(result):
+        lines.append(f"| | **{part.replace('|', chr(92) + '|')}** ({own['items']} items) |" + " |" * len(measures))
+        lines += _markdown_rows(own, measures, p)
+    return "\n".join([*lines, "", _legend(result, p)])
+
+
+def _markdown_rows(result: Mapping[str, Any], measures: Sequence[str], p: float) -> Iterator[str]:
     for letter, system in zip(_LETTERS, result["systems"], strict=False):
         cells = [
             f"{_scaled(system, name)} ±{_margin(system, name)}{_raised(beaten, '<sup>', '</sup>')}"
             for name in measures
             for beaten in [_beaten(result, system["name"], name, p)]
         ]
-        lines.append(f"| {letter} | {system['name']} | " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", _legend(result, p)])
+        yield f"| {letter} | {system['name']} | " + " | ".join(cells) + " |"
 
 
 def latex_table(result: Mapping[str, Any], p: float = 0.01) -> str:
@@ -62,13 +72,27 @@ def latex_table(result: Mapping[str, Any], p: float = 0.01) -> str:
     lines = [rf"\begin{{tabular}}{{ll{'r' * len(measures)}}}", r"\toprule"]
     lines.append(" & ".join(["", "system", *(_latex_safe(title(name)) for name in measures)]) + r" \\")
     lines.append(r"\midrule")
+    lines += _latex_rows(result, measures, p)
+    for part, own in _parts(result):
+        said = f"{_latex_safe(part)} ({own['items']} items)"
+        lines += [r"\midrule", rf"\multicolumn{{{2 + len(measures)}}}{{l}}{{{said}}} \\"]
+        lines += _latex_rows(own, measures, p)
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", f"% {_legend(result, p)}"])
+
+
+def _latex_rows(result: Mapping[str, Any], measures: Sequence[str], p: float) -> Iterator[str]:
     for letter, system in zip(_LETTERS, result["systems"], strict=False):
         cells = [
             f"{_scaled(system, name)}{_raised(_beaten(result, system['name'], name, p), '$^{', '}$')}"
             for name in measures
         ]
-        lines.append(" & ".join([letter, _latex_safe(system["name"]), *cells]) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", f"% {_legend(result, p)}"])
+        yield " & ".join([letter, _latex_safe(system["name"]), *cells]) + r" \\"
+
+
+def _parts(result: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The comparisons within groups and styles."""
+    for kind in ("groups", "styles"):
+        yield from result.get(kind, {}).items()
 
 
 def _common_measures(result: Mapping[str, Any]) -> list[str]:

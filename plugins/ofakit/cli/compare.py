@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ofakit.cli._common import add_segmentation_argument, output_file, run_tool, share, tool_parser
+from ofakit.cli._common import add_clip_arguments, add_segmentation_argument, output_file, run_tool, share, tool_parser
 from ofakit.cli._scored_runs import add_run_arguments
 from ofakit.cli._tables import latex_table, markdown_table
 from ofakit.errors import UsageError
@@ -50,7 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     captions.add_argument("--references", metavar="FILE", help="COCO annotations JSON or JSONL with id and captions")
     captions.add_argument("--document-frequency", metavar="FILE", help="for CIDEr-D: tools/data.py document-frequency")
     add_segmentation_argument(captions)
-    captions.add_argument("--no-java", action="store_true", help="leave out SPICE, which needs Java")
+    captions.add_argument("--no-java", action="store_true", help="leave out SPICE, which needs Java, and SPIDEr")
+    add_clip_arguments(captions)
+    captions.add_argument("--device", metavar="NAME", help="for --clip: cpu or gpu; default: a GPU where there is one")
     add_run_arguments(parser.add_argument_group("rankings"))
     parser.add_argument("--p", type=share, default=0.01, metavar="P", help="significance level (default: 0.01)")
     parser.add_argument("--rounds", type=int, default=10_000, metavar="N", help="random swaps (default: 10000)")
@@ -97,7 +99,7 @@ def _check(args: argparse.Namespace) -> None:
     if not args.predictions and not args.runs:
         raise UsageError("give two prediction files or more, or --qrels FILE --run FILE --run FILE")
     of_captions = {"--references": args.references, "--document-frequency": args.document_frequency}
-    of_captions["--no-java"] = args.no_java
+    of_captions |= {"--no-java": args.no_java, "--clip": args.clip, "--images": args.images, "--device": args.device}
     of_runs = {"--qrels": args.qrels, "--metric": args.metrics, "--pooled": args.pooled}
     of_runs["--leave-out-unjudged"] = args.leave_out_unjudged
     for option, value in (of_captions if args.runs else of_runs).items():
@@ -106,6 +108,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _compare_captions(args: argparse.Namespace) -> dict[str, Any]:
+    from ofakit.cli._caption_scores import clip_of
     from ofakit.cli.compare_captions import compare_files
 
     return compare_files(
@@ -113,7 +116,7 @@ def _compare_captions(args: argparse.Namespace) -> dict[str, Any]:
         Path(args.references) if args.references else None,
         Path(args.document_frequency) if args.document_frequency else None,
         rounds=args.rounds, bootstrap=args.bootstrap, seed=args.seed, java=not args.no_java,
-        segmentation=args.segmentation,
+        segmentation=args.segmentation, clip=clip_of(args, args.device),
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ofakit.cli._common import (
+    add_clip_arguments,
     add_config_arguments,
     add_segmentation_argument,
     model_to_score,
@@ -22,6 +23,7 @@ __all__ = ["main"]
 EXAMPLES = """examples:
   python tools/evaluate.py --conf work_dir/run/conf.json --checkpoint work_dir/run/best --split test
   python tools/evaluate.py --predictions results.json --references annotations.json
+  python tools/evaluate.py --predictions results.json --references annotations.json --clip CLIP_DIR --images val2014
   python tools/evaluate.py --run bm25.trec --qrels test.trec --metric mrr@100 p@1
 
 Predictions are COCO results JSON, JSONL with id or image and caption, or captions by name; references COCO annotations,
@@ -55,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     add_segmentation_argument(parser)
     parser.add_argument("--document-frequency", metavar="FILE", help="for CIDEr-D: tools/data.py document-frequency")
+    add_clip_arguments(parser)
     add_run_arguments(parser.add_argument_group("rankings of any system"))
     parser.add_argument(
         "--bootstrap", type=int, default=1000, metavar="N", help="resamples for intervals; default: 1000"
@@ -86,6 +89,11 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
         return _score_files(args)
     if args.conf is None:
         raise UsageError(f"give --conf FILE to score a model, or {_FILES}")
+    if args.clip or args.images:
+        raise UsageError(
+            "--clip and --images go with --predictions; for a model put the CLIP into the configuration: "
+            '{"evaluation": {"metrics": [{"type": "clip_score", "path": DIR}]}}'
+        )
     if args.document_frequency:
         raise UsageError(
             "--document-frequency goes with --predictions; for a model put it into the configuration: "
@@ -105,6 +113,7 @@ def _score_run(args: argparse.Namespace) -> dict[str, Any]:
 def _score_files(args: argparse.Namespace) -> dict[str, Any]:
     from pathlib import Path
 
+    from ofakit.cli._caption_scores import clip_of
     from ofakit.cli.evaluate_predictions import evaluate_files
 
     frequency = Path(args.document_frequency) if args.document_frequency else None
@@ -114,6 +123,7 @@ def _score_files(args: argparse.Namespace) -> dict[str, Any]:
         document_frequency=frequency,
         bootstrap=args.bootstrap,
         segmentation="spaces" if args.language == "en" else args.segmentation,
+        clip=clip_of(args, args.device),
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ofakit.cli._caption_files import Matched, id_of, indexed, match, own_reference_entries, read_entries
+from ofakit.cli._caption_scores import Clip, cider_notes, measures_within, parts_of
 from ofakit.data.expansion import is_empty
 from ofakit.errors import UsageError
 
@@ -46,6 +47,7 @@ def evaluate_files(
     seed: int = 0,
     java: bool = True,
     segmentation: str = "characters",
+    clip: Clip | None = None,
 ) -> dict[str, Any]:
     """Score a file of predictions.
 
@@ -55,20 +57,22 @@ def evaluate_files(
         document_frequency: What `tools/data.py document-frequency` wrote, or `coco-train-words.p`, for CIDEr-D.
         bootstrap: Resamples for the 95 % confidence intervals; 0 leaves them out.
         seed: Of the resamples.
-        java: Whether to compute SPICE, which needs Java.
+        java: Whether to compute SPICE, which needs Java, and SPIDEr.
         segmentation: What a word is in a script without spaces, as in `scores.segmentation`.
+        clip: For CLIPScore and RefCLIPScore; None leaves them out.
 
     Returns:
-        The corpus scores by name (`bleu1` to `bleu4`, `rouge_l`, `cider`, `cider_d`, `meteor`, and `spice` where Java
-        could compute it), `items`, `skipped` by reason, `missing` with the reason of each score that is missing,
-        `diversity`, `groups` and `styles` with the scores of each where there are several, `notes` on what is easily
-        misread, and `intervals` by name.
+        The corpus scores by name (`bleu1` to `bleu4`, `rouge_l`, `cider`, `cider_d`, `meteor`; `spice` and `spider`
+        where Java could compute them; `clip_score` and `ref_clip_score` by `clip`), `items`, `skipped` by reason,
+        `missing` with the reason of each score that is missing, `diversity`, `groups` and `styles` with the scores of
+        each where there are several, `notes` on what is easily misread, and `intervals` by name, those of parts
+        beside their scores.
 
     Raises:
         UsageError: A file is missing or of another format, ids do not fit together or occur twice, or a caption is
             not a string.
     """
-    from ofakit.scores import DocumentFrequency, bootstrap_intervals, measure, variety
+    from ofakit.scores import DocumentFrequency, measure, variety
 
     if bootstrap < 0:
         raise UsageError(f"bootstrap: expected 0 or more resamples, found {bootstrap}")
@@ -76,16 +80,15 @@ def evaluate_files(
     matched = matched_files(predictions, references)
     aligned = align(matched.captions, matched.references, str(predictions), str(references), segmentation)
     measures, missing = measure(aligned.candidates, aligned.references, frequency, java)
+    if clip is not None:
+        measures |= clip.measures(aligned.ids, matched, [predictions, *([references] if references else [])])
     result: dict[str, Any] = {name: found.corpus for name, found in measures.items()}
     result |= {"items": len(aligned.ids), "skipped": aligned.skipped, "missing": missing}
     result["diversity"] = variety(aligned.candidates, aligned.references)
-    for name, parts in (("groups", matched.groups), ("styles", matched.styles)):
-        if len(set(parts.values())) > 1 or (name == "groups" and parts):
-            result[name] = _scores_by(parts, aligned, measures, frequency)
-    result["notes"] = _notes(aligned, result)
-    if bootstrap:
-        intervals = bootstrap_intervals(measures, bootstrap, seed=seed)
-        result["intervals"] = {name: list(interval) for name, interval in intervals.items()}
+    parts = parts_of(matched, aligned.ids)
+    result |= _by_parts(parts, aligned, measures, frequency, bootstrap, seed)
+    result["notes"] = cider_notes(aligned.references, parts) + _notes(aligned, result)
+    result |= _intervals(measures, bootstrap, seed)
     return result
 
 
@@ -176,39 +179,41 @@ def _said(tokens: Sequence[str], texts: Any) -> list[str]:
     return ["" if is_empty(text) else words for words, text in zip(tokens, texts, strict=True)]
 
 
-def _scores_by(
-    parts: Mapping[str, str], aligned: Aligned, measures: Mapping[str, Measure], frequency: Any
-) -> dict[str, dict[str, float]]:
-    """The scores of the items of each part; CIDEr's document frequencies are those of the part, as nocaps has them."""
-    from ofakit.scores import measure
-    from ofakit.scores.score import Measure
-
-    found: dict[str, dict[str, float]] = {}
-    for part in sorted(set(parts.values())):
-        places = [i for i, name in enumerate(aligned.ids) if parts.get(name) == part]
-        if places:
-            lists = [aligned.references[i] for i in places]
-            own, _ = measure([aligned.candidates[i] for i in places], lists, frequency, java=False)
-            own = {name: Measure(whole.statistics[places], whole.combine) for name, whole in measures.items()} | own
-            found[part] = {name: own[name].corpus for name in measures}
-            found[part] |= {"distinct": len({aligned.candidates[i] for i in places}), "items": len(places)}
+def _by_parts(
+    parts: Mapping[str, Mapping[str, Sequence[int]]],
+    aligned: Aligned,
+    measures: Mapping[str, Measure],
+    frequency: Any,
+    bootstrap: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Scores and intervals of the items of each part, by kind of part."""
+    found: dict[str, Any] = {}
+    for kind, of_kind in parts.items():
+        found[kind] = {}
+        for part, places in of_kind.items():
+            own = measures_within(places, aligned.candidates, aligned.references, measures, frequency)
+            scores = {name: measure.corpus for name, measure in own.items()}
+            scores["distinct"] = len({aligned.candidates[i] for i in places})
+            found[kind][part] = {**scores, "items": len(places), **_intervals(own, bootstrap, seed)}
     return found
+
+
+def _intervals(measures: Mapping[str, Measure], bootstrap: int, seed: int) -> dict[str, Any]:
+    """The 95 % confidence interval of each measure under `intervals`; nothing for no resamples."""
+    from ofakit.scores import bootstrap_intervals
+
+    found = bootstrap_intervals(measures, bootstrap, seed=seed) if bootstrap else {}
+    return {"intervals": {name: list(interval) for name, interval in found.items()}} if bootstrap else {}
 
 
 def _notes(aligned: Aligned, result: Mapping[str, Any]) -> list[str]:
     """What is easily misread; also told on stderr."""
-    from ofakit.scores import cider
     from ofakit.scores.diversity import one_for_many
 
-    notes, items = [], len(aligned.ids)
-    if result["cider"] == 0 and cider([texts[0] for texts in aligned.references], aligned.references).corpus == 0:
-        notes.append(
-            "CIDEr is 0 here whatever the captions say: an n-gram counts the less the more items have it in their "
-            f"references, and all {items} have the same ones"
-        )
-    often = one_for_many(result["diversity"]["most_frequent"], result["diversity"]["most_frequent_count"], items)
-    if often:
-        notes.append(often)
+    varied = result["diversity"]
+    often = one_for_many(varied["most_frequent"], varied["most_frequent_count"], len(aligned.ids))
+    notes = [often] if often else []
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     return notes

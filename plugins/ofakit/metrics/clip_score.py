@@ -2,8 +2,8 @@
 
     "evaluation": {"metrics": [{"type": "clip_score", "path": "openai/clip-vit-base-patch32"}]}
 
-ModelScope's name for it is "ofakit-clip-score". `add` takes what the metric `caption` takes, and beside the references a
-list "images": paths, bytes, PIL images or arrays.
+ModelScope's name for it is "ofakit-clip-score". `add` takes what the metric `caption` takes, and beside the references
+a list "images": paths, bytes, PIL images or arrays.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from ofakit.scores.ngrams import ORDER, Corpus, encode_corpus
 from ofakit.scores.score import Score, check_pairs
 from ofakit.scores.text_cache import shared_length, vector_norms
 
-__all__ = ["cider", "cider_d"]
+__all__ = ["cider", "cider_d", "zero_by_nature"]
 
 
 def cider(
@@ -85,6 +85,26 @@ def cider_d(
         arrays = known.arrays
     per_item = _similarities(numbers, last_reference, *arrays, float(sigma))
     return Score(float(per_item.mean()), per_item)
+
+
+def zero_by_nature(references: Sequence[Sequence[str]]) -> str | None:
+    """Why CIDEr, with these references as its corpus, is 0 whatever the captions say.
+
+    Args:
+        references: Tokenized strings, at least one per item.
+
+    Returns:
+        The reason; None where captions can score above 0.
+
+    >>> zero_by_nature([["a dog runs", "the dog"]])
+    'an n-gram counts the less the more items have it in their references, and there is only one item'
+    >>> zero_by_nature([["a dog runs"], ["a cat"]]) is None
+    True
+    """
+    if cider([texts[0] for texts in references], references).per_item.any():
+        return None
+    same = "there is only one item" if len(references) == 1 else f"all {len(references)} have the same ones"
+    return f"an n-gram counts the less the more items have it in their references, and {same}"
 
 
 def _own_vectors(corpus: Corpus) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -25,6 +25,7 @@ from ofakit.errors import UsageError, did_you_mean
 from ofakit.metrics import METRICS
 from ofakit.registry import modelscope_members
 from ofakit.scores import StyleClassifier, cider, measure, tokenize, variety
+from ofakit.scores.cider import zero_by_nature
 from ofakit.scores.diversity import one_for_many
 
 __all__ = ["Prediction", "StyleJudge", "build_metrics", "score_predictions", "shuffled", "style_judge"]
@@ -170,6 +171,8 @@ def score_predictions(
         it changed; and as `without_rerank/<score>` the scores of what the search put first.
     """
     scores = _text_scores(predictions, segmentation) | _control(predictions, seed, segmentation)
+    if scores["cider"] == 0:
+        _warn_of_cider(predictions, segmentation)
     styles = first_spellings(p.style for p in predictions)
     scores |= _style_accuracy(predictions, judge)
     if judge is not None and "style_accuracy" in scores:
@@ -223,6 +226,13 @@ def _style_accuracy(predictions: Sequence[Prediction], judge: StyleJudge | None)
         return {}
     captions, styles = zip(*pairs, strict=True)
     return {"style_accuracy": float(np.mean(judge.obeys(captions, styles)))}
+
+
+def _warn_of_cider(predictions: Sequence[Prediction], segmentation: str) -> None:
+    """Say where CIDEr cannot be anything but 0, which would pass for a fault of the captions."""
+    reason = zero_by_nature(_tokenized(predictions, segmentation)[1])
+    if reason is not None:
+        logger.warning("CIDEr is 0 here whatever the captions say: %s", reason)
 
 
 def _text_scores(predictions: Sequence[Prediction], segmentation: str) -> dict[str, float]:
