@@ -103,10 +103,10 @@ def test_the_wheel_says_what_pyproject_says(wheel):
 
 def test_the_doctor_knows_every_dependency():
     core = {distribution_name(requirement) for requirement in PROJECT["dependencies"]}
-    assert core == {*installation.CORE, "pycocoevalcap"}
+    assert core == set(installation.CORE)
     optional = {name for distributions, _ in installation.OPTIONAL.values() for name in distributions}
     extras = {distribution_name(r) for requirements in PROJECT["optional-dependencies"].values() for r in requirements}
-    assert optional - {"pycocoevalcap"} <= extras
+    assert optional <= extras
 
 
 def test_extras_that_are_named_exist():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import pickle
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from ofakit.errors import UsageError
 from ofakit.metrics import METRICS
 from ofakit.metrics.caption import CaptionMetric
 from ofakit.scores import DocumentFrequency, StyleClassifier, cider, cider_d, document_frequency, ptb_tokenize
+from ofakit.scores.matching.english import english
 
 CAPTIONS = ["A dog runs.", "Two red cars!", "A cat sleeps on the mat", "The sea."]
 REFERENCES = [["A dog runs fast.", "The dog runs."], ["Two cars."], ["A cat on a mat."], ["The sea at night.", "Sea"]]
@@ -103,11 +105,21 @@ def test_the_first_of_several_captions_with_one_id_counts():
     assert found["bleu1"] == pytest.approx(1.0)
 
 
-def test_a_missing_java_score_is_left_out(tmp_path, monkeypatch):
+def test_a_missing_java_score_is_left_out_and_told(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
     found = filled([0, 1], java=True).evaluate()
     assert "meteor" in found and "spice" not in found
+    assert "spice is left out: SPICE needs Java" in caplog.text
+    caplog.clear()
+    assert "spice" not in filled([0, 1]).evaluate() and caplog.text == ""
+
+
+def test_without_pycocoevalcap_meteor_is_left_out_and_told(monkeypatch, caplog):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    english.cache_clear()
+    assert "meteor" not in filled([0, 1]).evaluate()
+    assert "meteor is left out: METEOR needs" in caplog.text and 'pip install "ofakit[scores]"' in caplog.text
 
 
 def test_it_is_found_by_its_files_name():

@@ -56,7 +56,7 @@ def test_java_that_fails_is_named(spice_folder, tmp_path, monkeypatch):
 def test_without_pycocoevalcap_it_says_how_to_get_it(tmp_path, monkeypatch):
     pretend_java(tmp_path, monkeypatch, "exit 0")
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingScoreError, match="pip install pycocoevalcap"):
+    with pytest.raises(MissingScoreError, match=r'comes with pycocoevalcap; pip install "ofakit\[scores\]"'):
         spice(["a dog"], [["a dog"]])
 
 

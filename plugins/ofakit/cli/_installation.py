@@ -69,7 +69,7 @@ class Missing(NamedTuple):
 
 
 OPTIONAL = {
-    "METEOR and SPICE": (["pycocoevalcap"], "pip install pycocoevalcap"),
+    "METEOR and SPICE": (["pycocoevalcap"], 'pip install "ofakit[scores]"'),
     "sweeps with the search tpe": (["optuna"], 'pip install "ofakit[sweeps]"'),
     "sweeps with --engine ray": (["ray"], 'pip install "ofakit[ray]"'),
     "indexes in Milvus": (["pymilvus", "milvus-lite"], 'pip install "ofakit[milvus]"'),

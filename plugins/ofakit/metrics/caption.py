@@ -10,6 +10,7 @@ ModelScope's name for it is "ofakit-caption".
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from ofakit.metrics._collected import CollectedCaptions, Row
 from ofakit.scores import DocumentFrequency, StyleClassifier, measure, style_accuracy, tokenize
 
 __all__ = ["CaptionMetric"]
+
+logger = logging.getLogger(__name__)
 
 
 _Stored = tuple[str | Path | None, str | Path | None, bool, str, list[Row]]
@@ -70,7 +73,10 @@ class CaptionMetric(CollectedCaptions):
             raise UsageError(f"nothing to score: {len(self.rows)} captions were added, none with words and references")
         frequency = DocumentFrequency.load(self.document_frequency) if self.document_frequency else None
         candidates = [candidates[i] for i in kept]
-        measures, _ = measure(candidates, [references[i] for i in kept], frequency, self.java)
+        measures, missing = measure(candidates, [references[i] for i in kept], frequency, self.java)
+        for name, reason in missing.items():
+            if self.java or name == "meteor":
+                logger.warning("%s is left out: %s", name, reason)
         scores = {name: found.corpus for name, found in measures.items()}
         scores |= self._style_accuracy(candidates, [rows[i].style for i in kept])
         return {**scores, "captions": len(kept), "skipped": len(self.rows) - len(kept)}

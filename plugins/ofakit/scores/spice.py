@@ -98,7 +98,10 @@ def _java_version(java: str) -> int:
 def _folder() -> Path:
     spec = importlib.util.find_spec("pycocoevalcap")
     if spec is None or not spec.submodule_search_locations:
-        raise MissingScoreError("SPICE needs the Java program in pycocoevalcap; pip install pycocoevalcap")
+        raise MissingScoreError(
+            "SPICE needs the Java program that comes with pycocoevalcap; "
+            'pip install "ofakit[scores]", or where scores stand alone: pip install --no-deps pycocoevalcap'
+        )
     return Path(spec.submodule_search_locations[0], "spice")
 
 

@@ -49,7 +49,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 def test_without_pycocoevalcap_it_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingScoreError, match="pip install pycocoevalcap"):
+    with pytest.raises(MissingScoreError, match=r'come with pycocoevalcap; pip install "ofakit\[scores\]"'):
         meteor_folder()
 
 

@@ -95,7 +95,10 @@ def meteor_folder() -> Path:
     """
     spec = importlib.util.find_spec("pycocoevalcap")
     if spec is None or not spec.submodule_search_locations:
-        raise MissingScoreError("METEOR needs the data in pycocoevalcap; pip install pycocoevalcap")
+        raise MissingScoreError(
+            "METEOR needs WordNet's synonyms and the table of paraphrases, which come with pycocoevalcap; "
+            'pip install "ofakit[scores]", or where scores stand alone: pip install --no-deps pycocoevalcap'
+        )
     return Path(spec.submodule_search_locations[0], "meteor")
 
 
