@@ -98,6 +98,50 @@ def test_a_message_never_repeats_the_file(tmp_path):
         assert len(str(caught.value)) < 600
 
 
+LONG = "long " * 4000
+LONG_FILES = {
+    "ids": [{"id": LONG, "caption": "a"}, {"id": LONG, "caption": "b"}],
+    "images": [{"image": LONG, "caption": "a"}],
+    "styles": [{"id": 1, "captions": ["a"], "style": LONG}, {"id": 1, "captions": ["b"], "style": f"x{LONG}"}],
+    "a list as id": [{"id": [LONG], "caption": "a"}],
+    "no id": [{LONG: LONG}],
+    "a caption of another kind": [{"id": 1, "caption": {LONG: LONG}}],
+    "a list as style": [{"id": 1, "caption": "a", "style": [LONG]}],
+    "an object as group": [{"id": 1, "captions": ["a"], "group": {LONG: LONG}}],
+    "an object as folder": {"images": [{"filepath": {LONG: 1}, "filename": "x", "sentences": [{"raw": 1}]}]},
+    "texts": [LONG],
+    "a text": LONG,
+    "annotations": {"annotations": [LONG]},
+}
+
+
+@pytest.mark.parametrize("what", ["predictions", "references"])
+@pytest.mark.parametrize("content", LONG_FILES.values(), ids=LONG_FILES)
+def test_whatever_is_in_a_file_the_message_is_short(tmp_path, content, what):
+    good = [{"id": 7, "caption": "a dog"}]
+    given = (content, good) if what == "predictions" else (good, content)
+    with pytest.raises(UsageError) as caught:
+        matched(tmp_path, *given)
+    assert len(str(caught.value)) < 700
+
+
+@pytest.mark.parametrize("lines", ["[" * 100_000, '{"id": 1, "caption": "a"}\n' + "[" * 100_000])
+def test_endless_brackets_are_named(tmp_path, lines):
+    (tmp_path / "p.json").write_text(lines)
+    with pytest.raises(UsageError, match="expected predictions as COCO JSON or one JSON object a line"):
+        read_entries(tmp_path / "p.json", "predictions")
+
+
+def test_styles_and_groups_may_be_numbers(tmp_path):
+    found = matched(tmp_path, [{"id": 1, "caption": "a", "style": 0}], [{"id": 1, "captions": ["a"], "group": 2.0}])
+    assert (found.styles, found.groups) == ({"1#0": "0"}, {"1#0": "2"})
+
+
+def test_the_image_of_an_item_may_be_called_by_its_names_and_ids(tmp_path):
+    found = matched(tmp_path, [{"image_id": 500, "caption": "x"}, {"image_id": 501, "caption": "y"}], COCO)
+    assert found.names == {"500": ["val2014/dog.jpg", "500"], "501": ["cat.jpg", "501"]}
+
+
 def test_own_references_are_of_the_run(tmp_path):
     rows = ({"id": "a#dry", "style": "dry", "caption": "x", "references": ["y"]},)
     path = write(tmp_path / "p.jsonl", rows)

@@ -25,7 +25,7 @@ from ofakit.errors import UsageError
 __all__ = ["Entry", "Matched", "id_of", "indexed", "match", "own_reference_entries", "read_entries"]
 
 _FORMATS = "COCO JSON or one JSON object a line, in UTF-8"
-_SHOWN = 5
+_SHOWN, _LONGEST = 5, 80
 _IDS, _NAMES = ("image_id", "id"), ("image", "file_name", "filename", "image_path")
 _CAPTIONS = ("caption", "captions", "references")
 _WAYS = (("id", "id"), ("name", "name"), ("name", "file"), ("id", "name"), ("name", "id"), ("id", "number"))
@@ -213,7 +213,7 @@ def indexed(entries: Iterable[Entry], kind: str, styled: bool, name: str) -> dic
         if not styled and same_style(first.style or "") != same_style(entry.style or ""):
             raise UsageError(
                 f"{name}: entry {entry.place}: the references of id {_shown(entry, kind)!r} are in the styles "
-                f"{first.style!r} and {entry.style!r}; give the predictions a `style` too"
+                f"{_short(first.style or '')!r} and {_short(entry.style or '')!r}; give the predictions a `style` too"
             )
         if first.is_list or entry.is_list:
             shown = _shown(entry, kind)
@@ -231,7 +231,12 @@ def _key(entry: Entry, kind: str, styled: bool) -> str:
 
 
 def _shown(entry: Entry, kind: str) -> str:
-    return entry.names.get(kind) or next(iter(entry.names.values()))
+    """What an entry is called in a message; short, since a name may be a whole image in base64."""
+    return _short(entry.names.get(kind) or next(iter(entry.names.values())))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _prediction(row: Mapping[str, Any], path: Path, number: int) -> Entry | None:
@@ -242,7 +247,7 @@ def _prediction(row: Mapping[str, Any], path: Path, number: int) -> Entry | None
         caption = caption[0]
     if caption is None and "error" in row:
         caption = ""
-    return Entry(names, [_caption(caption, path, number)], row.get("style") or None, None, number)
+    return Entry(names, [_caption(caption, path, number)], _label(row, "style", path, number), None, number)
 
 
 def _is_summary(row: Mapping[str, Any]) -> bool:
@@ -260,8 +265,18 @@ def _reference(row: Mapping[str, Any], path: Path, number: int) -> Entry:
     if not isinstance(captions, list):
         raise UsageError(f"{path}: entry {number}: expected captions as a list of strings, found {captions!r:.100}")
     texts = [_caption(caption, path, number) for caption in captions]
-    group = row.get("group", row.get("domain"))
-    return Entry(names, texts, row.get("style") or None, None if group is None else str(group), number, is_list)
+    group = _label(row, "group" if "group" in row else "domain", path, number)
+    return Entry(names, texts, _label(row, "style", path, number), group, number, is_list)
+
+
+def _label(row: Mapping[str, Any], key: str, path: Path, number: int) -> str | None:
+    """A style or group as text; None for none."""
+    found = row.get(key)
+    if found is None or found == "":
+        return None
+    if isinstance(found, bool) or not isinstance(found, int | float | str):
+        raise UsageError(f"{path}: entry {number}: expected the {key} as a string, found {found!r:.100}")
+    return _text(found) or str(found)
 
 
 def _names(row: Mapping[str, Any], path: Path, number: int) -> dict[str, str]:
@@ -336,7 +351,8 @@ def _rows_of_karpathy(row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     if not isinstance(sentences, list):
         yield row
         return
-    name = str(PurePosixPath(row.get("filepath") or "", str(row.get("filename"))))
+    folder = row.get("filepath")
+    name = str(PurePosixPath(folder if isinstance(folder, str) else "", str(row.get("filename"))))
     own = {"id": row.get("cocoid"), "image": name, "number": row.get("imgid")}
     for sentence in sentences:
         told = sentence if isinstance(sentence, dict) else {}
@@ -352,6 +368,8 @@ def _content(path: Path, what: str) -> Any:
         raise UsageError(f"{path}: expected {what} as {_FORMATS}, found: {error}") from error
     try:
         return json.loads(text)
+    except RecursionError as error:
+        raise UsageError(f"{path}: expected {what} as {_FORMATS}, found brackets within brackets: {error}") from None
     except ValueError:
         return [_line(line, path, n, what) for n, line in enumerate(text.split("\n"), start=1) if line.strip()]
 
@@ -359,9 +377,9 @@ def _content(path: Path, what: str) -> Any:
 def _line(line: str, path: Path, number: int, what: str) -> Any:
     try:
         return json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: line {number}: expected {what} as {_FORMATS}, found: {error}") from error
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(map(repr, names[:_SHOWN])) + (" …" if len(names) > _SHOWN else "")
+    return ", ".join(repr(_short(name)) for name in names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")

@@ -96,7 +96,7 @@ def _align_all(
         if different:
             raise UsageError(
                 f"{first} and {path}: expected captions of the same images; {len(different)} ids are in only one of "
-                f"them, such as {min(different)!r}"
+                f"them, such as {min(different)[:80]!r}"
             )
     aligned = [
         align({name: matched.captions[name] for name in order}, matched.references, str(path), where, segmentation)
