@@ -8,6 +8,8 @@ from ofakit.errors import UsageError
 from ofakit.tasks._caption_evaluation import Prediction, build_metrics, score_predictions
 from ofakit.trainers import Trainer
 
+from tests.small_clip import small_clip
+
 TEXTS = {"a": ("A dog runs.", "The dog runs."), "b": ("Two red cars.", "Two cars."), "c": ("A cat.", "A cat sits.")}
 PREDICTIONS = [Prediction(name, f"{name}.jpg", None, text, -1.0, (other,)) for name, (text, other) in TEXTS.items()]
 
@@ -52,3 +54,10 @@ def test_the_run_follows_its_configuration(experiment):
     trainer = Trainer(experiment=experiment(evaluation=settings), device="cpu")
     scores = trainer.evaluate()
     assert "caption/cider" in scores and not any("shuffled" in name for name in scores)
+
+
+def test_a_clip_scores_the_captions_of_a_run(experiment, tmp_path):
+    metric = {"type": "clip_score", "path": str(small_clip(tmp_path / "clip")), "device": "cpu"}
+    scores = Trainer(experiment=experiment(evaluation={"metrics": [metric]}), device="cpu").evaluate()
+    assert {"clip_score/clip_score", "clip_score/ref_clip_score", "clip_score/captions"} <= set(scores)
+    assert 0 <= scores["clip_score/ref_clip_score"] <= 10 / 7

@@ -11,16 +11,18 @@ captions is saved with it and shown beside every score.
 
 from __future__ import annotations
 
+import importlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ofakit.data.style_names import same_style
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.scores.array_files import load_arrays, pack_strings, save_arrays, unpack_strings
+from ofakit.scores.score import MissingScoreError
 
 __all__ = ["StyleAccuracy", "StyleClassifier", "style_accuracy"]
 
@@ -94,6 +96,7 @@ class StyleClassifier:
 
         Raises:
             UsageError: Captions and styles differ in number, there are fewer than two styles, or no caption has a word.
+            MissingScoreError: There is no scikit-learn.
         """
         _check(captions, styles)
         if len(set(styles)) < 2:
@@ -112,11 +115,12 @@ class StyleClassifier:
 
     @classmethod
     def _fit(cls, captions: Sequence[str], styles: Sequence[str]) -> StyleClassifier:
-        from sklearn.feature_extraction.text import TfidfVectorizer
-        from sklearn.svm import LinearSVC
-
-        vectorizer = TfidfVectorizer(analyzer=str.split, sublinear_tf=True)
-        machine = LinearSVC(C=_REGULARISATION, random_state=0).fit(vectorizer.fit_transform(captions), styles)
+        vectorizer = _scikit_learn("feature_extraction.text").TfidfVectorizer(analyzer=str.split, sublinear_tf=True)
+        machine = (
+            _scikit_learn("svm")
+            .LinearSVC(C=_REGULARISATION, random_state=0)
+            .fit(vectorizer.fit_transform(captions), styles)
+        )
         coefficients, intercepts = machine.coef_, machine.intercept_
         if len(machine.classes_) == 2:
             coefficients, intercepts = np.vstack((-coefficients, coefficients)), np.append(-intercepts, intercepts)
@@ -193,15 +197,23 @@ def style_accuracy(candidates: Sequence[str], styles: Sequence[str], classifier:
     return StyleAccuracy(float(per_item.mean()), per_item, classifier.human_accuracy)
 
 
+def _scikit_learn(module: str) -> Any:
+    """A module of scikit-learn, which only training needs."""
+    try:
+        return importlib.import_module(f"sklearn.{module}")
+    except ModuleNotFoundError:
+        raise MissingScoreError(
+            "a style classifier is trained by scikit-learn, which is not installed; pip install scikit-learn"
+        ) from None
+
+
 def _cross_validated(captions: Sequence[str], styles: Sequence[str]) -> float:
     """The share of captions recognised by classifiers that were trained without them, a fifth left out at a time."""
-    from sklearn.model_selection import StratifiedKFold
-
     folds = min(_FOLDS, *Counter(styles).values())
     if folds < 2:
         return float("nan")
-    right = 0
-    for train, held_out in StratifiedKFold(folds, shuffle=True, random_state=0).split(captions, styles):
+    right, splitter = 0, _scikit_learn("model_selection").StratifiedKFold
+    for train, held_out in splitter(folds, shuffle=True, random_state=0).split(captions, styles):
         classifier = StyleClassifier._fit([captions[i] for i in train], [styles[i] for i in train])
         found = classifier.predict([captions[i] for i in held_out])
         right += sum(found[k] == styles[i] for k, i in enumerate(held_out))
