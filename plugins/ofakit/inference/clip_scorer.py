@@ -10,6 +10,7 @@ written: neither lower-cased nor split by this side. Each of several equal image
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ __all__ = ["PROMPT", "ClipScorer"]
 PROMPT = "A photo depicts "
 """What the paper puts before every text."""
 _SHOWN = 5
+_READERS = 8
 
 
 class ClipScorer:
@@ -144,18 +146,23 @@ class ClipScorer:
 
     def _pixels(self, images: Sequence[Any], bad: list[BadImage]) -> Tensor:
         """Images as CLIP sees them, (n, 3, H, W) float; those that cannot be read are added to `bad`."""
-        opened = []
-        for image in images:
-            try:
-                opened.append(load_rgb(image))
-            except BadImage as error:
-                bad.append(error)
+        with ThreadPoolExecutor(_READERS) as readers:
+            opened = list(readers.map(_opened, images))
+        bad += [image for image in opened if isinstance(image, BadImage)]
         return torch.empty(0) if bad else self.images(images=opened, return_tensors="pt")["pixel_values"]
 
     def _vectors(self, inputs: dict[str, Tensor], modality: str) -> np.ndarray:
         on_device = {name: tensor.to(self.device) for name, tensor in inputs.items()}
         with torch.inference_mode():
             return self.encoder.pooled(on_device, (modality,)).float().cpu().numpy()
+
+
+def _opened(image: Any) -> Any:
+    """The image, or why it cannot be read."""
+    try:
+        return load_rgb(image)
+    except BadImage as error:
+        return error
 
 
 def _image_processor(folder: str) -> Any:

@@ -14,6 +14,7 @@ from ofakit.errors import UsageError
 from ofakit.inference.clip_scorer import PROMPT, ClipScorer
 from ofakit.metrics._collected import CollectedCaptions, Row
 from ofakit.models.encoders.hugging_face import local_directory
+from ofakit.processes import device_named
 
 __all__ = ["ClipScoreMetric"]
 
@@ -31,13 +32,15 @@ class ClipScoreMetric(CollectedCaptions):
         prompt: What stands before every text.
 
     Raises:
-        UsageError: There is no such directory.
+        UsageError: There is no such directory or device.
     """
 
     keeps_images = True
 
     def __init__(self, path: str, device: str | None = None, batch_size: int = 64, prompt: str = PROMPT) -> None:
         super().__init__()
+        if device is not None:
+            device_named(device)  # what is wrong with it is said before anything is computed
         self.path, self.device, self.batch_size, self.prompt = str(local_directory(path)), device, batch_size, prompt
 
     def evaluate(self) -> dict[str, float]:
