@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ofakit.cli._common import add_config_arguments, model_to_score, refuse_silence, run_tool, tool_parser
+from ofakit.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,13 +21,15 @@ EXAMPLES = """examples:
   python tools/finetune.py --conf configs/quickstart.json
   python tools/finetune.py --conf configs/caption/flickrstyle.json --set data.root=DIR
   python tools/finetune.py --conf configs/retrieval/quickstart.json
+  python tools/finetune.py --conf configs/quickstart.json --dry-run
   python tools/finetune.py --conf work_dir/run/conf.json --resume
   python tools/finetune.py --conf configs/quickstart.json --resume auto
   python tools/finetune.py eval --conf work_dir/run/conf.json --checkpoint work_dir/run/best
   torchrun --nproc_per_node 2 tools/finetune.py --conf configs/quickstart.json
 
 The last line of stdout is one JSON object with work_dir, the scores of the test split, steps and seconds. If the
-configuration has stages, the scores are those of the last one, and `stages` lists the name and scores of each."""
+configuration has stages, the scores are those of the last one, and `stages` lists the name and scores of each. With
+--dry-run it is what the run would be: device, parameters, examples, steps, memory and example."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,7 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--max_epochs", "--max_epoches", type=int, metavar="N", help="sets train.max_epochs")
     parser.add_argument("--batch_size", type=int, metavar="N", help="sets train.dataloader.batch_size_per_gpu")
     parser.add_argument("--num_workers", type=int, metavar="N", help="sets train.dataloader.workers_per_gpu")
-    parser.add_argument("--device", metavar="NAME", help="cpu or gpu; default: a GPU where there is one")
+    parser.add_argument(
+        "--dry-run", action="store_true",
+        help="show device, parameters, examples, steps, memory and an example as the model sees it, and stop",
+    )  # fmt: skip
+    parser.add_argument("--device", metavar="NAME", help="cpu, gpu or mps; default: a GPU where there is one")
     parser.add_argument("--strict", action="store_true", help="a style outside the list is an error")
     parser.add_argument("--allow-partial", action="store_true", help="accept a checkpoint that fits only partly")
     return run_tool(parser, run, argv)
@@ -68,7 +76,10 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
     from ofakit.processes import launched_rank
 
     config = load_config(args.conf, [*args.overrides, *_shorthands(args)])
-    result = _train(config, args) if args.mode == "train" else _evaluate(config, args)
+    if args.dry_run:
+        result = _look_ahead(config, args)
+    else:
+        result = _train(config, args) if args.mode == "train" else _evaluate(config, args)
     return result if launched_rank() == 0 else None
 
 
@@ -82,6 +93,20 @@ def _shorthands(args: argparse.Namespace) -> list[str]:
         "model.allow_partial": True if args.allow_partial else None,
     }
     return [f"{key}={str(value).lower()}" for key, value in keys.items() if value is not None]
+
+
+def _look_ahead(config: ExperimentConfig, args: argparse.Namespace) -> dict[str, Any]:
+    """Say what the run would be; nothing is written into its directory."""
+    if args.mode != "train":
+        raise UsageError("--dry-run shows what training would be: leave out eval")
+    from ofakit.cli._outlook import outlook_lines
+    from ofakit.processes import launched_rank
+    from ofakit.trainers.dry_run import dry_run
+
+    outlook = dry_run(config, args.device, args.checkpoint)
+    if launched_rank() == 0:
+        print("\n".join(outlook_lines(outlook)), file=sys.stderr)
+    return {"work_dir": config.work_dir, "dry_run": True, **outlook}
 
 
 def _train(config: ExperimentConfig, args: argparse.Namespace) -> dict[str, Any]:

@@ -31,6 +31,14 @@ class Texts(Protocol):
         """
         ...
 
+    def pieces(self, ids: Sequence[int]) -> Sequence[str | None]:
+        """The tokens that ids stand for, as the vocabulary spells them; None for an id that it does not have.
+
+        Args:
+            ids: Of a text.
+        """
+        ...
+
     def save(self, folder: str | Path) -> None:
         """Write the files that it is read from.
 
@@ -112,6 +120,14 @@ class HuggingFaceTexts:
             [without_surrogates(text) for text in texts], truncation=True, max_length=self.max_length,
             return_attention_mask=False, return_token_type_ids=False,
         )["input_ids"]  # fmt: skip
+
+    def pieces(self, ids: Sequence[int]) -> Sequence[str | None]:
+        """The tokens that ids stand for, as the vocabulary spells them; None for an id that it does not have.
+
+        Args:
+            ids: Of a text.
+        """
+        return self.tokenizer.convert_ids_to_tokens(list(ids))
 
     def save(self, folder: str | Path) -> None:
         """Write the tokenizer's files.

@@ -23,6 +23,7 @@ from ofakit.json_text import to_json
 from ofakit.objectives.base import Objective
 from ofakit.preprocessors.batches import move_batch
 from ofakit.processes import Processes
+from ofakit.tasks._shown_tensors import shown_tensors
 
 __all__ = ["Evaluation", "EvaluationLoading", "Task"]
 
@@ -180,6 +181,19 @@ class Task(ABC, Generic[Bundle]):
             bundle: The model.
         """
         return None
+
+    def shown(self, bundle: Bundle, example: Any, sample: Mapping[str, Any]) -> dict[str, Any]:
+        """A training example as the model sees it, for people; by default the shapes of its tensors.
+
+        Args:
+            bundle: The model.
+            example: One of `training_examples`.
+            sample: What the preprocessor made of it, with the views of objectives.
+
+        Returns:
+            Fit for JSON.
+        """
+        return {"id": example.id, **shown_tensors(sample)}
 
     def move(self, bundle: Bundle, batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
         """A batch on the device, ready for the model.

@@ -30,6 +30,7 @@ from ofakit.preprocessors import CaptionPreprocessor, Collate
 from ofakit.preprocessors.batches import move_batch
 from ofakit.reports.gallery import gallery
 from ofakit.tasks._caption_evaluation import Prediction, StyleJudge, build_metrics, score_predictions, style_judge
+from ofakit.tasks._shown_tensors import image_name, shown_tensors
 from ofakit.tasks.base import Evaluation, EvaluationLoading, Task
 from ofakit.text import StyleSet
 from ofakit.text.prompts import STYLE_PROMPT
@@ -157,6 +158,31 @@ class Captioning(Task[CaptionBundle]):
             bundle: The model.
         """
         return self.config.preprocessor.stored_size
+
+    def shown(self, bundle: CaptionBundle, example: Example, sample: Mapping[str, Any]) -> dict[str, Any]:
+        """A training example as the model sees it: the image's size, style, prompt and target with their ids.
+
+        Args:
+            bundle: The model.
+            example: One of `training_examples`.
+            sample: What the preprocessor made of it, with the views of objectives.
+        """
+        tokenizer = bundle.tokenizer
+        own = {name: sample[name] for name in ("input_ids", "target") if name in sample}
+        views = {name: value for name, value in sample.items() if "/" in name}
+
+        def pieces(ids: Sequence[int]) -> list[str | None]:
+            return [tokenizer.id_to_token(number) for number in ids]
+
+        return {
+            "id": example.id,
+            "image": image_name(example.image, example.image_path),
+            "image_size": None if example.image is None else list(sample["patch_image"].shape[-2:]),
+            "style": example.style,
+            "prompt": tokenizer.decode(sample["input_ids"].tolist()),
+            "text": example.text,
+            **shown_tensors({**own, **views}, pieces),
+        }
 
     def move(self, bundle: CaptionBundle, batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
         """A batch on the device, its images as normalised floats.

@@ -18,6 +18,7 @@ from typing import Any
 from ofakit.config.schema import ExperimentConfig
 from ofakit.data import BadExamples
 from ofakit.data.base_folder import base_of
+from ofakit.data.passage import Passage
 from ofakit.data.passage_base import PassageBase
 from ofakit.data.query import Query
 from ofakit.data.reading import build_reader
@@ -34,6 +35,7 @@ from ofakit.retrieval.search_system import SearchSystem
 from ofakit.retrieval.searchers.base import SearchContext
 from ofakit.retrieval.teacher_scores import read_teacher_scores
 from ofakit.tasks._retrieval_evaluation import RankingEvaluation, score_runs
+from ofakit.tasks._shown_tensors import image_name, shown_ids, shown_tensors
 from ofakit.tasks.base import EvaluationLoading, Task
 
 __all__ = ["Retrieval"]
@@ -168,6 +170,31 @@ class Retrieval(Task[RetrievalBundle]):
         sizes = [reading.image_size for reading in bundle.tokenizer.values() if reading.image_size is not None]
         return max([*sizes, self.config.preprocessor.max_image_size or 0]) if sizes else None
 
+    def shown(self, bundle: RetrievalBundle, example: TrainingQuestion, sample: Mapping[str, Any]) -> dict[str, Any]:
+        """A training question as the model sees it, with the passages that were drawn for it.
+
+        Args:
+            bundle: The model.
+            example: One of `training_examples`.
+            sample: What the preprocessor made of it, with the views of objectives.
+        """
+        query, passage = self._sides(bundle)
+        base = self.base("train")
+        places = dict.fromkeys((*example.relevant, *example.negatives))
+        of_number: dict[int, int] = {}
+        for place in places:
+            of_number.setdefault(example.numbers[place], place)
+        found = zip(sample["passage_index"].tolist(), sample["positive"].tolist(), sample["passages"], strict=True)
+        return {
+            "id": example.id,
+            "query": _shown_item(example.query, query, sample["query"]),
+            "passages": [
+                {**_shown_item(base[of_number[number]], passage, tensors), "relevant": positive}
+                for number, positive, tensors in found
+            ],
+            **shown_tensors({name: value for name, value in sample.items() if "/" in name}),
+        }
+
     def evaluate(
         self, bundle: RetrievalBundle, examples: Sequence[Query], loading: EvaluationLoading
     ) -> RankingEvaluation | None:
@@ -216,6 +243,15 @@ class Retrieval(Task[RetrievalBundle]):
         train = self.examples.get("train", [])
         base = self.base("train" if train else "test")
         return _Texts(base.titled(self.config.retrieval.title_separator), train)
+
+
+def _shown_item(item: Query | Passage, side: SideInputs, tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """What a side reads of a query or of a passage; passages of the same content count as one."""
+    texts = side.reading.texts
+    ids = {} if texts is None else {"input_ids": shown_ids(tensors["input_ids"], texts.pieces)}
+    size = None if item.image is None or "image" not in tensors else list(tensors["image"].shape[-2:])
+    image = image_name(item.image, item.image_path)
+    return {"id": item.id, "text": side.text(item), "image": image, "image_size": size, **ids}
 
 
 class _Texts:

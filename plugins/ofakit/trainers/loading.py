@@ -103,10 +103,34 @@ class Loading:
         self.fingerprint = examples_fingerprint(self.training_examples)
         preprocessor = with_views(self.preprocessors["train"], objectives)
         dataset = ExampleDataset(self.training_examples, preprocessor, self.store, config.seed)
-        with config.naming_the_file("train", "dataloader"):
-            self.sampler = self._sampler(objectives)
+        self._settle_order(objectives)
         workers = config.train.dataloader.workers_per_gpu
         self.loader = self._loader(dataset, "train", workers, batch_sampler=self.sampler)
+
+    def plan_training(self, examples: Sequence[Any], objectives: Mapping[str, Objective]) -> dict[str, int]:
+        """Settle the order of examples without a look at their images, of which some may be bad.
+
+        Args:
+            examples: The training split, as the reader gives it.
+            objectives: What is trained, by name.
+
+        Returns:
+            How many examples are left out, by reason.
+
+        Raises:
+            UsageError: There are too few examples.
+        """
+        bad = BadExamples(1.0)
+        self.training_examples = self.task.training_examples(examples, objectives, bad)
+        if not self.training_examples:
+            raise UsageError(f"none of the {len(examples)} training examples can be learned from: {bad.counts}")
+        self._settle_order(objectives)
+        return bad.counts
+
+    def _settle_order(self, objectives: Mapping[str, Objective]) -> None:
+        """The order of the training examples, which a fault of the configuration may rule out."""
+        with self.experiment.naming_the_file("train", "dataloader"):
+            self.sampler = self._sampler(objectives)
 
     def _sampler(self, objectives: Mapping[str, Objective]) -> ResumableBatchSampler:
         """The order of the training examples: all in one, or group by group."""

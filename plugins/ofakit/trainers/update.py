@@ -225,11 +225,9 @@ class Updater:
         Raises:
             LossNotFinite: The loss or the gradient was not finite `max_bad_steps` times in a row.
         """
-        batches = [self._completed(batch, step) for batch in batches]
-        normalizers = self._normalizers(batches)
         self._keep_buffers()
         lr = self.optimizer.param_groups[0]["lr"]
-        logs = self._backward(batches, normalizers, step)
+        logs = self.gradients(batches, step)
         norm = self._gradient_norm()
         if math.isfinite(logs["loss"]) and math.isfinite(norm):
             self.bad_steps_in_a_row = 0
@@ -240,6 +238,19 @@ class Updater:
         self.optimizer.zero_grad(set_to_none=True)
         self.scheduler.step()
         return {**logs, "grad_norm": norm, "lr": lr}
+
+    def gradients(self, batches: Sequence[Batch], step: int) -> dict[str, float]:
+        """Add the gradient of a step to what the weights have, in fp16 scaled up, and change no weight.
+
+        Args:
+            batches: What this process contributes, on its device; at least one.
+            step: Updates done before.
+
+        Returns:
+            `loss` and the objectives' own numbers, of the joined batch.
+        """
+        batches = [self._completed(batch, step) for batch in batches]
+        return self._backward(batches, self._normalizers(batches), step)
 
     def _completed(self, batch: Batch, step: int) -> Batch:
         """The batch with what is added before anything is counted, such as sequences that the model writes."""

@@ -82,6 +82,14 @@ class OFATexts:
         pieces = ([] if not text else self.tokenizer.encode_as_text(f" {text}") for text in cleaned)
         return [[bos, *ids[: self.max_length - 2], eos] for ids in pieces]
 
+    def pieces(self, ids: Sequence[int]) -> Sequence[str | None]:
+        """The tokens that ids stand for, as the vocabulary spells them; None for an id that it does not have.
+
+        Args:
+            ids: Of a text.
+        """
+        return [self.tokenizer.id_to_token(number) for number in ids]
+
     def save(self, folder: str | Path) -> None:
         """Write the tokenizer's files.
 

@@ -1,0 +1,159 @@
+"""How much memory a training step takes: weights, gradients, the optimizer's moments, and activations.
+
+The first three are counted from the parameters. Activations are what autograd keeps for the backward pass, counted at
+two small batches, whose difference tells what one more example takes. Not counted: the work space of single operations,
+what the allocator keeps in reserve, and what a GPU's libraries take for themselves (some 0.5 GiB with CUDA).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["KeptForBackward", "MemoryEstimate", "estimate_memory"]
+
+MOMENTS = 2
+"""What AdamW keeps beside each weight that learns, each as large as the weight."""
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """Bytes of one process.
+
+    Attributes:
+        weights: Parameters and buffers.
+        gradients: Of the parameters that learn.
+        optimizer: The optimizer's moments.
+        activations: What one batch keeps for the backward pass, at most at one time.
+        counted_with: How many examples the activations were counted with.
+    """
+
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int
+    counted_with: int
+
+    @property
+    def total(self) -> int:
+        """All of them: the backward pass has all gradients before it has let go of the last activations."""
+        return self.weights + self.gradients + self.optimizer + self.activations
+
+
+class KeptForBackward:
+    """Counts what autograd keeps, while it is entered.
+
+    Memory that several operations keep counts once, and that of the model's own weights not at all.
+
+    Args:
+        model: The model.
+
+    Attributes:
+        peak: The most bytes that were kept at one time.
+
+    >>> layer = nn.Linear(4, 4)
+    >>> kept = KeptForBackward(layer)
+    >>> with kept.counting():
+    ...     layer(torch.ones(2, 4)).exp().sum().backward()
+    >>> kept.peak  # two rows before the layer and two after the exponential, of 4 numbers of 4 bytes
+    64
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.peak = 0
+        self._weights = {_place(tensor) for tensor in (*model.parameters(), *model.buffers())}
+        self._keepers: dict[int, int] = {}
+        self._now = 0
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Count in the block."""
+        with torch.autograd.graph.saved_tensors_hooks(lambda tensor: _Kept(tensor, self), lambda kept: kept.tensor):
+            yield
+
+    def begin(self, tensor: Tensor) -> None:
+        """A tensor is kept.
+
+        Args:
+            tensor: From a forward pass.
+        """
+        place = _place(tensor)
+        if place in self._weights:
+            return
+        if place not in self._keepers:
+            self._now += tensor.untyped_storage().nbytes()
+            self.peak = max(self.peak, self._now)
+        self._keepers[place] = self._keepers.get(place, 0) + 1
+
+    def end(self, tensor: Tensor) -> None:
+        """A tensor is let go of.
+
+        Args:
+            tensor: One that `begin` was told of.
+        """
+        place = _place(tensor)
+        if place in self._weights:
+            return
+        self._keepers[place] -= 1
+        if self._keepers[place] == 0:
+            del self._keepers[place]
+            self._now -= tensor.untyped_storage().nbytes()
+
+
+class _Kept:
+    """What the graph holds in a tensor's place; it is gone when the graph lets go of it."""
+
+    def __init__(self, tensor: Tensor, count: KeptForBackward) -> None:
+        self.tensor, self._count = tensor, count
+        count.begin(tensor)
+
+    def __del__(self) -> None:
+        self._count.end(self.tensor)
+
+
+def estimate_memory(
+    model: nn.Module, backward: Callable[[Sequence[Any]], Any], samples: Sequence[Any], batch_size: int
+) -> MemoryEstimate:
+    """What a step takes.
+
+    Args:
+        model: The model, on its device.
+        backward: Makes a batch of samples, and gives the weights the gradient of its loss.
+        samples: At least one.
+        batch_size: Examples of a batch in training.
+    """
+    few, many = len(samples) // 2, len(samples)
+    counts = {count: _kept(model, backward, samples[:count]) for count in (few, many) if count}
+    slope = (counts[many] - counts.get(few, 0)) / (many - few)
+    activations = max(counts[many] + round(slope * (batch_size - many)), 0)
+    learning = _bytes(parameter for parameter in model.parameters() if parameter.requires_grad)
+    return MemoryEstimate(
+        weights=_bytes([*model.parameters(), *model.buffers()]),
+        gradients=learning,
+        optimizer=MOMENTS * learning,
+        activations=activations,
+        counted_with=many,
+    )
+
+
+def _kept(model: nn.Module, backward: Callable[[Sequence[Any]], Any], samples: Sequence[Any]) -> int:
+    count = KeptForBackward(model)
+    with count.counting():
+        backward(samples)
+    model.zero_grad(set_to_none=True)
+    return count.peak
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    """Of some tensors; memory that two of them share counts once."""
+    storages = {_place(tensor): tensor.untyped_storage().nbytes() for tensor in tensors}
+    return sum(storages.values())
+
+
+def _place(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
