@@ -115,7 +115,7 @@ def measure(name: str, paths: list[str], size: int, folder: Path, args: argparse
     row = {"case": name, "size": size, "stock": len(paths) / stock}
     if args.stock_python:
         command = [args.stock_python, "-c", STOCK_SCRIPT, args.stock_model, str(size), str(BATCH), str(args.repeats)]
-        done = subprocess.run([*command, *paths], capture_output=True, text=True, check=True)
+        done = subprocess.run([*command, *paths], capture_output=True, encoding="utf-8", check=True)
         row["stock class"] = len(paths) / json.loads(done.stdout.splitlines()[-1])
     row |= {"first epoch": len(paths) / first, "later epochs": len(paths) / later}
     row["first / stock"], row["later / stock"] = stock / first, stock / later

@@ -56,13 +56,13 @@ def run(options: argparse.Namespace, arm: str, seed: int, start: Path) -> dict:
         command = [sys.executable, f"{ROOT}/tools/{tool[0]}", *tool[1:]]
         command += ["--conf", f"{ROOT}/configs/flickrstyle/{config}.json"]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run([*command, *sets], capture_output=True, text=True, env=environment)
+        done = subprocess.run([*command, *sets], capture_output=True, encoding="utf-8", env=environment)
         if done.returncode:
             raise SystemExit(f"{arm}, seed {seed} failed:\n{done.stderr[-3000:]}")
         work_dir.mkdir(parents=True, exist_ok=True)
-        result.write_text(done.stdout.strip().splitlines()[-1])
-    print(f"{arm}, seed {seed}: {result.read_text()}", file=sys.stderr, flush=True)
-    return json.loads(result.read_text())
+        result.write_text(done.stdout.strip().splitlines()[-1], encoding="utf-8")
+    print(f"{arm}, seed {seed}: {result.read_text(encoding='utf-8')}", file=sys.stderr, flush=True)
+    return json.loads(result.read_text(encoding="utf-8"))
 
 
 def best_arm(options: argparse.Namespace) -> str:
@@ -70,7 +70,7 @@ def best_arm(options: argparse.Namespace) -> str:
 
     def on_validation(arm: str) -> float:
         files = [folder(options, arm, seed) / "eval/val.json" for seed in options.seeds]
-        return statistics.mean(json.loads(file.read_text())["cider"] for file in files)
+        return statistics.mean(json.loads(file.read_text(encoding="utf-8"))["cider"] for file in files)
 
     return max(options.arms, key=on_validation)
 
@@ -102,7 +102,7 @@ def captions_of(options: argparse.Namespace, arm: str) -> tuple[list[str], list[
     candidates, references, images = [], [], []
     for seed in options.seeds:
         file = folder(options, arm, seed) / "eval/test.predictions.jsonl"
-        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
         rows.sort(key=lambda row: (row["id"], row["style"]))
         candidates += ptb_tokenize([row["caption"] for row in rows])
         references += [ptb_tokenize(row["references"]) for row in rows]

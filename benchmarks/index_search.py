@@ -142,7 +142,7 @@ def stage(name: str, folder: Path, args: argparse.Namespace, factory: str = "") 
     command = [sys.executable, __file__, "--stage", name, "--folder", folder, *own, "--factory", factory or "Flat"]
     environment = {**os.environ, "OMP_NUM_THREADS": str(args.threads)}
     done = subprocess.run(
-        [str(word) for word in command], env=environment, check=True, stdout=subprocess.PIPE, text=True
+        [str(word) for word in command], env=environment, check=True, stdout=subprocess.PIPE, encoding="utf-8"
     )
     found = json.loads(done.stdout.splitlines()[-1])
     print(f"{name} {factory}: {found}", file=sys.stderr)

@@ -30,7 +30,9 @@ def start(work_dir: Path, log: Path) -> subprocess.Popen:
     """The sweep in a process group of its own; its stderr is added to the log."""
     command = [sys.executable, str(ROOT / "tools/sweep.py"), "--conf", str(CONF), "--set", f"work_dir={work_dir}"]
     with open(log, "ab") as stderr:
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True)
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=stderr, encoding="utf-8", start_new_session=True
+        )
 
 
 def rows(work_dir: Path) -> list[dict[str, str]]:

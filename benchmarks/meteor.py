@@ -58,7 +58,9 @@ class Answer:
 
     def __init__(self, work: str, captions: Path, **environment: str) -> None:
         command = [sys.executable, "-c", FRAME.replace("{work}", work), str(captions)]
-        done = subprocess.run(command, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True, check=True)
+        done = subprocess.run(
+            command, env={**os.environ, **environment}, stdout=subprocess.PIPE, encoding="utf-8", check=True
+        )
         self.seconds, self.processor, self.corpus, self.per_item = json.loads(done.stdout)
 
 
@@ -75,7 +77,9 @@ def write(folder: Path, name: str, candidates: list[str], references: list[list[
     from ofakit.scores import ptb_tokenize
 
     path = folder / f"{name}.json"
-    path.write_text(json.dumps([ptb_tokenize(candidates), [ptb_tokenize(texts) for texts in references]]))
+    path.write_text(
+        json.dumps([ptb_tokenize(candidates), [ptb_tokenize(texts) for texts in references]]), encoding="utf-8"
+    )
     return path
 
 

@@ -160,7 +160,7 @@ def first_calls(repeats: int) -> dict[str, float]:
 
     def once(environment: dict[str, str]) -> float:
         command = [sys.executable, "-c", FIRST_CALL]
-        return float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+        return float(subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=True).stdout)
 
     with tempfile.TemporaryDirectory() as cache:
         environment = {**os.environ, "NUMBA_CACHE_DIR": cache}

@@ -154,7 +154,7 @@ def main() -> None:
             write_case(folder, **CASES[case])
             for who, python in (("stock", options.stock_python), ("ours", sys.executable)):
                 command = [python, __file__, "--side", who, "--folder", name, "--device", options.device]
-                done = subprocess.run(command, capture_output=True, text=True)
+                done = subprocess.run(command, capture_output=True, encoding="utf-8")
                 if done.returncode:
                     raise SystemExit(f"{case}, {who} failed:\n{done.stderr[-3000:]}")
             result[case] = compare(folder)

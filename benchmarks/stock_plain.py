@@ -31,7 +31,7 @@ with torch.no_grad():
 
 def run(command: list[str]) -> list[str]:
     """The lines that a command prints."""
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8")
     if done.returncode:
         raise SystemExit(f"{' '.join(command[:3])} failed:\n{done.stderr[-3000:]}")
     return done.stdout.strip().splitlines()

@@ -71,7 +71,7 @@ class Bench:
             options += ["--device", self.options.device]
         command = [self.pythons[side], str(self.worker), side, measure, *self.paths, *options]
         environment = {**os.environ, "OMP_NUM_THREADS": str(self.options.threads)}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment)
         if done.returncode:
             raise SystemExit(f"{side} {measure} {precision} failed:\n{done.stderr[-3000:]}")
         return json.loads(done.stdout.strip().splitlines()[-1])

@@ -12,7 +12,7 @@ import textwrap
 import time
 
 import pytest
-from ofakit import locks
+from ofakit import locks, platforms
 from ofakit.errors import UsageError
 from ofakit.locks import locked, only_one
 
@@ -114,14 +114,14 @@ def test_a_forked_process_gives_back_nothing(tmp_path):
 
 def test_a_lock_whose_file_was_just_removed_is_not_taken_for_the_new_one(tmp_path, monkeypatch):
     """The holder removes its file when it gives the lock back, perhaps after another process has opened it."""
-    real, removed = locks.fcntl.flock, []
+    real, removed = platforms.fcntl.flock, []
 
     def flock(handle, how):
         if not removed:
             removed.append((tmp_path / ".run.lock").unlink())
         return real(handle, how)
 
-    monkeypatch.setattr(locks.fcntl, "flock", flock)
+    monkeypatch.setattr(platforms.fcntl, "flock", flock)
     with take(tmp_path):
         assert (tmp_path / ".run.lock").exists()
 
@@ -130,10 +130,14 @@ def test_a_file_system_without_locks_is_said_so(tmp_path, monkeypatch, caplog):
     def flock(handle, how):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(locks.fcntl, "flock", flock)
+    monkeypatch.setattr(platforms.fcntl, "flock", flock)
+
+    def broken(handle, how):
+        raise OSError(errno.EIO, "broken")
+
     with take(tmp_path):
         assert "cannot be locked (No locks available)" in caplog.text
-    monkeypatch.setattr(locks.fcntl, "flock", lambda handle, how: (_ for _ in ()).throw(OSError(errno.EIO, "broken")))
+    monkeypatch.setattr(platforms.fcntl, "flock", broken)
     with pytest.raises(OSError, match="broken"), take(tmp_path):
         raise AssertionError
 

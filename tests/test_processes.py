@@ -80,3 +80,14 @@ def test_two_processes_add_up_and_gather_in_the_order_of_their_ranks(tmp_path):
         # The second sum needs double precision.
         assert found["total"] == [3.0, 2.0 + 2.0**-39]
         assert found["gather"] == [{"rank": 0}, {"rank": 1}]
+
+
+def test_a_mac_has_its_gpu_by_its_name_alone(monkeypatch):
+    with pytest.raises(UsageError, match="'mps' is not on this machine; it has cpu"):
+        device_named("mps")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert device_named("mps") == torch.device("mps") and device_named() == torch.device("cpu")
+    assert join_processes("mps") == Processes(0, 1, torch.device("mps"))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="mps serves one process, and torchrun has started 2"):
+        join_processes("mps")

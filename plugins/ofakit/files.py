@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ofakit.errors import OfakitError
 from ofakit.folder_marks import mark, refuse_strangers, strangers
+from ofakit.platforms import sync
 
 __all__ = [
     "SaveError",
@@ -132,7 +133,7 @@ def replace_file(final: Path) -> Iterator[Path]:
         _make_parent(final)
         try:
             yield beside
-            _sync(beside)
+            sync(beside)
             os.replace(beside, final)
         except BaseException:
             beside.unlink(missing_ok=True)
@@ -250,7 +251,7 @@ def _rename(new: Path, final: Path) -> None:
     if final.exists():
         os.rename(final, aside)
     os.rename(new, final)
-    _sync(final.parent)
+    sync(final.parent)
     shutil.rmtree(aside, ignore_errors=True)
 
 
@@ -272,13 +273,4 @@ def _sync_tree(folder: Path) -> None:
     """Flush every file of a folder, and the folder itself, to disk."""
     for path in [*folder.rglob("*"), folder]:
         if not path.is_symlink():
-            _sync(path)
-
-
-def _sync(path: Path) -> None:
-    """Flush one file or folder to disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+            sync(path)

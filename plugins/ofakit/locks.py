@@ -6,14 +6,14 @@
     with locked(folder / "a.lock"):
         …
 
-It is `flock`, which Linux also keeps on the server of an NFS folder. A file system that knows no locks is said so, and
-nothing is locked there. The lock's file is there for as long as the lock is held.
+On Linux and macOS it is `flock`, which Linux also keeps on the server of an NFS folder; `platforms.py` says what it is
+on Windows. A file system that knows no locks is said so, and nothing is locked there. The lock's file is there for as
+long as the lock is held.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import logging
 import os
@@ -27,6 +27,7 @@ from pathlib import Path
 from ofakit.errors import UsageError
 from ofakit.files import saving
 from ofakit.json_text import to_json
+from ofakit.platforms import BINARY, WINDOWS, lock, read_at, write_at
 
 __all__ = ["locked", "only_one"]
 
@@ -46,6 +47,7 @@ class _Held:
 
 
 _held: dict[str, _Held] = {}
+_unlocked: set[str] = set()
 
 
 @contextmanager
@@ -95,9 +97,14 @@ def locked(path: Path) -> Iterator[None]:
     """
     with saving(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = open(path, "ab")  # noqa: SIM115 (opened anew: forked processes share the lock of an open file)
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        file = open(path, "ab")  # noqa: SIM115 (opened anew: forked processes share the lock of an open file)
+    with file:
+        try:
+            lock(file.fileno())
+        except OSError as error:
+            if error.errno not in UNKNOWN:
+                raise
+            _say_unlocked(str(path), error)
         yield
 
 
@@ -106,14 +113,14 @@ def _acquired(path: str, taken: str, cure: str, wait: bool) -> int | None:
     told = False
     while True:
         with saving(Path(path)):
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | BINARY, 0o666)
         try:
             got = _try(handle, path)
         except OSError as error:
             os.close(handle)
             if error.errno not in UNKNOWN:
                 raise
-            log.warning("%s cannot be locked (%s): see to it that nothing else works there", path, error.strerror)
+            _say_unlocked(path, error)
             return None
         if got:
             return handle
@@ -132,7 +139,7 @@ def _acquired(path: str, taken: str, cure: str, wait: bool) -> int | None:
 def _try(handle: int, path: str) -> bool | None:
     """Lock an open file, unless another process has it; None where it is no longer the one of that name."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(handle, wait=False)
     except OSError as error:
         if error.errno in TAKEN:
             return False
@@ -141,7 +148,7 @@ def _try(handle: int, path: str) -> bool | None:
         if os.path.samestat(os.fstat(handle), os.stat(path)):
             about = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
             os.ftruncate(handle, 0)
-            os.pwrite(handle, to_json(about).encode(), 0)
+            write_at(handle, to_json(about).encode(), 0)
             return True
     return None
 
@@ -149,7 +156,7 @@ def _try(handle: int, path: str) -> bool | None:
 def _holder(handle: int) -> str:
     """Who holds a lock, as its file says."""
     try:
-        about = json.loads(os.pread(handle, 4096, 0))
+        about = json.loads(read_at(handle, 4096, 0))
         return f"process {about['pid']} on {about['host']}, since {about['since']}"
     except (ValueError, KeyError, TypeError):
         return "a process that has just begun or is about to end"
@@ -166,6 +173,9 @@ def _release(path: str) -> None:
         with suppress(OSError):
             os.unlink(path)
         os.close(held.handle)
+        if WINDOWS:  # where a file that is open stays; and does so for whoever has it open by now
+            with suppress(OSError):
+                os.unlink(path)
 
 
 def _forget() -> None:
@@ -175,4 +185,12 @@ def _forget() -> None:
     _held.clear()
 
 
-os.register_at_fork(after_in_child=_forget)
+def _say_unlocked(path: str, error: OSError) -> None:
+    """Warn, once for each file, that it is not locked."""
+    if path not in _unlocked:
+        _unlocked.add(path)
+        log.warning("%s cannot be locked (%s): see to it that nothing else works there", path, error.strerror)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

@@ -89,12 +89,19 @@ def join_processes(device: str | None = None) -> Processes:
     """Join the other processes that torchrun started, over nccl on GPUs and over gloo elsewhere.
 
     Args:
-        device: "cpu", "cuda" or "cuda:1"; None takes this process's GPU where there is one.
+        device: "cpu", "cuda", "cuda:1" or "mps"; None takes this process's GPU of NVIDIA or AMD where there is one.
+
+    Raises:
+        UsageError: There is no such device here, or several processes cannot train on it together.
     """
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     place = device_named(device)
     if place.type == "cuda":
         torch.cuda.set_device(place)
+    if place.type == "mps" and world_size > 1:
+        raise UsageError(
+            f"the device mps serves one process, and torchrun has started {world_size}; choose --device cpu"
+        )
     if world_size > 1 and not distributed.is_initialized():
         distributed.init_process_group("nccl" if place.type == "cuda" else "gloo", timeout=LONGEST_WAIT)
     return Processes(launched_rank(), world_size, place)
@@ -104,7 +111,8 @@ def device_named(name: str | None = None) -> torch.device:
     """Where to compute.
 
     Args:
-        name: "cpu", "cuda", "gpu" or "cuda:1"; None takes this process's GPU where there is one.
+        name: "cpu", "cuda", "gpu", "cuda:1" or "mps", the GPU of a Mac; None takes this process's GPU of NVIDIA or AMD
+            where there is one, and else the CPU.
 
     Raises:
         UsageError: There is no such device here.
@@ -113,6 +121,8 @@ def device_named(name: str | None = None) -> torch.device:
     kind, _, number = place.partition(":")
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     here = ["cpu", *(f"cuda:{index}" for index in range(found))]
+    if torch.backends.mps.is_available():
+        here.append("mps")
     if kind == "cuda" and not number:
         place = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     if place not in here:

@@ -20,7 +20,7 @@ def scenes(tmp_path, capsys):
 
 
 def configuration(tmp_path, folder, **style):
-    images = [json.loads(line) for line in Path(folder, "train.jsonl").read_text().splitlines()]
+    images = [json.loads(line) for line in Path(folder, "train.jsonl").read_text(encoding="utf-8").splitlines()]
     rows = [{"image": row["image"], "captions": row["captions"]["plain"], "style": "plain"} for row in images]
     (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     reader = {"type": "jsonl", "train": "train.jsonl", "images": f"{folder}/images"}
@@ -39,7 +39,7 @@ def test_scenes(tmp_path, scenes, capsys):
 
 def test_doctor_on_a_reader(scenes, tmp_path, capsys):
     rows = [{"image": f"train_{k:05d}.png"} for k in range(8)]
-    Path(scenes, "bare.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    Path(scenes, "bare.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     spec = json.dumps({"type": "jsonl", "root": scenes, "images": "images", "train": "bare.jsonl"})
     assert main(["doctor", "--reader", spec, "--list", str(tmp_path / "report.json")]) == 0
     result = answer(capsys)

@@ -41,7 +41,7 @@ def test_the_last_line_has_the_runs_and_the_best(conf, tmp_path):
     result = json.loads(done.stdout)
     assert [(r["parameters"], r["cider"]) for r in result["runs"]] == [({"gain": 1.0}, 3.0), ({"gain": 2.0}, 6.0)]
     assert result["best"]["work_dir"] == f"{tmp_path}/out/runs/1"
-    with open(tmp_path / "out" / "results.csv", newline="") as file:
+    with open(tmp_path / "out" / "results.csv", encoding="utf-8", newline="") as file:
         assert [row["cider"] for row in csv.DictReader(file)] == ["3.0", "6.0"]
 
 
@@ -91,7 +91,7 @@ def test_the_shell_runs_a_table_and_keeps_the_best(tmp_path):
     told = json.loads((Path(result["runs"][2]["work_dir"]) / "starts.jsonl").read_text())["given"]
     assert told["note"] == 'say "hi", ok'
     assert [str(path.parent) for path in (tmp_path / "out").glob("runs/*/best")] == [result["best"]["work_dir"]]
-    with open(tmp_path / "out" / "results.csv", newline="") as file:
+    with open(tmp_path / "out" / "results.csv", encoding="utf-8", newline="") as file:
         assert [row["status"] for row in csv.DictReader(file)] == ["done"] * 3
 
 
@@ -103,7 +103,7 @@ def test_the_shell_skips_what_is_done_records_failures_and_takes_another_rule(tm
     assert first["runs"][1]["cider"] is None
     assert first["best"]["parameters"]["gain"] == 1
     assert len(list((tmp_path / "out").glob("runs/*/best"))) == 2
-    with open(tmp_path / "table.csv", "a") as file:
+    with open(tmp_path / "table.csv", "a", encoding="utf-8") as file:
         file.write("0.5,99,boom\r\n")
     second = json.loads(shell(tmp_path, RULE="min", KEEP="1").stdout.splitlines()[-1])
     assert second["runs"][:3] == first["runs"] and second["best"]["parameters"]["gain"] == 0.5

@@ -55,3 +55,15 @@ def test_a_gpu_without_bf16_is_refused_by_name(monkeypatch):
 def test_an_unknown_precision(function):
     with pytest.raises(UsageError, match="unknown precision 'bf61': did you mean 'bf16'"):
         function("bf61")
+
+
+def test_a_mac_computes_in_bf16_from_macos_14_on(monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_macos_or_newer", lambda major, minor: False)
+    with pytest.raises(UsageError, match="needs macOS 14; choose precision fp16 or fp32"):
+        autocast("mps", "bf16")
+    asked = []
+    monkeypatch.setattr(torch, "autocast", lambda *arguments: asked.append(arguments))
+    autocast("mps", "fp16")
+    monkeypatch.setattr(torch.backends.mps, "is_macos_or_newer", lambda major, minor: (major, minor) == (14, 0))
+    autocast("mps", "bf16")
+    assert asked == [("mps", torch.float16), ("mps", torch.bfloat16)]

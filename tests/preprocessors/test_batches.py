@@ -7,6 +7,7 @@ import torch
 from ofakit.errors import UsageError
 from ofakit.preprocessors import normalize
 from ofakit.preprocessors.batches import move_batch
+from ofakit.preprocessors.image import to_device
 
 IMAGES = torch.arange(2 * 3 * 4 * 4).view(2, 3, 4, 4).to(torch.uint8)
 
@@ -39,3 +40,15 @@ def test_every_tensor_goes_to_the_device():
 def test_unknown_numbers_are_refused():
     with pytest.raises(UsageError, match="did you mean 'imagenet'"):
         move_batch({"patch_images": IMAGES}, "cpu", "imagnet")
+
+
+@pytest.mark.parametrize(("device", "waits"), [("cpu", True), ("mps", True), ("cuda:0", False), ("meta", True)])
+def test_only_cuda_copies_while_the_cpu_goes_on(device, waits):
+    asked = []
+
+    class Pictures:
+        def to(self, place, non_blocking):
+            asked.append((place, non_blocking))
+
+    to_device(Pictures(), device)
+    assert asked == [(device, not waits)]

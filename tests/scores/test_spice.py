@@ -38,7 +38,7 @@ def alive(process: int) -> bool:
     """Whether a process still runs; one that ended but was not collected yet does not."""
     for _ in range(50):
         try:
-            with open(f"/proc/{process}/stat") as file:
+            with open(f"/proc/{process}/stat", encoding="utf-8") as file:
                 if file.read().rsplit(")", 1)[1].split()[0] == "Z":
                     return False
         except FileNotFoundError:

@@ -72,7 +72,7 @@ def main() -> None:
         return
     folder = Path(given["work_dir"])
     first, level = start(folder, args.resume, args.checkpoint)
-    with open(folder / "starts.jsonl", "a") as file:
+    with open(folder / "starts.jsonl", "a", encoding="utf-8") as file:
         threads = os.environ.get("OMP_NUM_THREADS")
         about = {"resume": args.resume, "checkpoint": args.checkpoint, "from": first, "threads": threads}
         file.write(json.dumps({**about, "pid": os.getpid(), "given": given}) + "\n")
@@ -82,7 +82,7 @@ def main() -> None:
             raise RuntimeError(given["fail"])
         level += given["gain"]
         metrics, counted = metrics_of(folder, step, given["first_stage"])
-        with open(metrics, "a") as file:
+        with open(metrics, "a", encoding="utf-8") as file:
             file.write(json.dumps({"step": counted, "epoch": step, "loss": 1 / step}) + "\n")
             file.write(json.dumps({"step": counted, "epoch": step, "evaluation/cider": level}) + "\n")
         write(folder / "checkpoints" / f"step_{step}" / "state.json", {"step": step, "level": level})

@@ -25,7 +25,7 @@ def filled(folder, rule="max") -> Ledger:
 
 def test_both_files_have_every_run_in_the_order_of_the_numbers(tmp_path):
     filled(tmp_path)
-    with open(tmp_path / "results.csv", newline="") as file:
+    with open(tmp_path / "results.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     lines = [json.loads(line) for line in (tmp_path / "runs.jsonl").read_text().splitlines()]
     assert [row["number"] for row in rows] == ["0", "1", "2"] == [str(line["number"]) for line in lines]

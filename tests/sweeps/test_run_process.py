@@ -38,7 +38,7 @@ def numbers_said(folder) -> list[int]:
 def lives(number: int) -> bool:
     """Whether a process runs; one that nobody has collected yet does not."""
     try:
-        with open(f"/proc/{number}/stat") as file:
+        with open(f"/proc/{number}/stat", encoding="utf-8") as file:
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False

@@ -39,7 +39,7 @@ def run(scenes, tmp_path_factory):
 
 
 def lines_of(path):
-    return [json.loads(line) for line in Path(path).read_text().splitlines()]
+    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
 
 
 def test_a_run_evaluates_every_searcher_and_their_fusion(run):

@@ -10,7 +10,7 @@ import pytest
 from ofakit.errors import UsageError
 from ofakit.trainers.dry_run import dry_run
 
-from tests.tasks.small_retrieval import small_experiment
+from tests.tasks.small_retrieval import small_config
 from tests.trainers.conftest import trained
 
 
@@ -57,7 +57,7 @@ def test_stages_add_up(experiment):
 
 
 def test_questions_are_shown_with_their_passages(tmp_path):
-    config = small_experiment(tmp_path)
+    config = small_config(tmp_path / "run")
     example = dry_run(config, "cpu")["example"]
     assert example["query"]["input_ids"] and example["passages"][0]["relevant"] is True
     pieces = "".join(piece for _, piece in example["passages"][0]["input_ids"])

@@ -15,8 +15,10 @@ from ofakit.trainers.state import (
     all_finite,
     latest_snapshot,
     load_weights,
+    random_state,
     read_state,
     restore_optimizer,
+    restore_random_state,
     save_state,
     snapshot_folder,
 )
@@ -175,3 +177,12 @@ def test_moments_come_back_in_the_layout_of_their_weights(tmp_path):
         step(ours, first)
         step(theirs, second)
     assert torch.equal(ours.weight, theirs.weight)
+
+
+def test_the_generator_of_a_mac_goes_along(monkeypatch):
+    given = []
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.mps, "get_rng_state", lambda: torch.tensor([3], dtype=torch.uint8))
+    monkeypatch.setattr(torch.mps, "set_rng_state", given.append)
+    restore_random_state(random_state())
+    assert [state.tolist() for state in given] == [[3]]

@@ -8,8 +8,10 @@ import math
 import pytest
 import torch
 from ofakit.config.schema import OptimizerSection, SchedulerSection
+from ofakit.errors import UsageError
 from ofakit.models.ofa import OFAConfig, OFAModel, freeze
 from ofakit.objectives.cross_entropy import CrossEntropy
+from ofakit.processes import Processes
 from ofakit.trainers.optimization import build_optimizer, build_scheduler
 from ofakit.trainers.update import LossNotFinite, Updater, WeightedObjectives
 from safetensors.torch import load_file
@@ -299,3 +301,9 @@ def test_mixed_objectives_add_up_and_share_the_encoder_where_inputs_are_the_same
         w * o(bundle.model, batch, n, 0)[0] for o, w, n in zip(twice.values(), (1, 0.5, 2), (7, 7, 5), strict=True)
     ).backward()
     torch.testing.assert_close(shared, bundle.model.encoder.layers[0].fc1.weight.grad, atol=1e-6, rtol=1e-4)
+
+
+def test_fp16_on_a_device_without_a_scaler_is_refused():
+    module = WeightedObjectives(torch.nn.Linear(1, 1), {}, [], "fp16")
+    with pytest.raises(UsageError, match="fp16 needs a scaled loss, which the device mps lacks; choose bf16 or fp32"):
+        Updater(module, None, None, Processes(0, 1, torch.device("mps")), None, 3)

@@ -8,6 +8,7 @@ def main(argv=None):
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import math
 import os
@@ -44,6 +45,7 @@ __all__ = [
     "run_tool",
     "share",
     "tool_parser",
+    "write_utf8",
 ]
 
 program: ContextVar[str | None] = ContextVar("program", default=None)
@@ -205,6 +207,7 @@ def run_tool(
         0 for success, 2 for bad usage, configuration or data, 130 when interrupted, 143 for a run that was asked to
         stop, 1 for anything else. A traceback is printed only for an error that ofakit does not raise on purpose.
     """
+    write_utf8()
     args = parser.parse_args(argv)
     try:
         _check_overrides(args)
@@ -227,6 +230,13 @@ def run_tool(
         traceback.print_exc()
         return 1
     return 0
+
+
+def write_utf8() -> None:
+    """Write UTF-8 to stdout and stderr, also where the system has another usual encoding, as Windows has for pipes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower().replace("-", "") != "utf8":
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def _check_overrides(args: argparse.Namespace) -> None:

@@ -219,7 +219,9 @@ def java() -> tuple[dict[str, Any], list[Missing]]:
 
 def _java_version(path: str) -> str | None:
     """Such as "17.0.15"; None where it does not say so."""
-    done, _ = _attempt(lambda: subprocess.run([path, "-version"], capture_output=True, text=True, timeout=60))
+    done, _ = _attempt(
+        lambda: subprocess.run([path, "-version"], capture_output=True, encoding="utf-8", errors="replace", timeout=60)
+    )
     found = re.search(r'version "([^"]+)"', done.stderr) if done else None
     return found[1] if found else None
 

@@ -17,7 +17,8 @@ __all__ = ["run_steps"]
 
 
 def run_steps(steps: Mapping[str, Callable[[], Any]]) -> tuple[dict[str, Any], str | None]:
-    """Take steps one after the other in one forked process, which keeps what they import to itself.
+    """Take steps one after the other in one forked process, which keeps what they import to itself; in this one on
+    systems that fork none.
 
     Args:
         steps: By name; each returns something picklable and raises nothing. What they print to stdout goes to stderr.
@@ -26,6 +27,8 @@ def run_steps(steps: Mapping[str, Callable[[], Any]]) -> tuple[dict[str, Any], s
         The results of the steps that were taken. And, where the process ended in one, how: "signal SIGSEGV" or "exit
         code 3"; the step is the first without a result.
     """
+    if "fork" not in multiprocessing.get_all_start_methods():  # Windows: whoever is killed there is this process
+        return {name: step() for name, step in steps.items()}, None
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_take, args=(steps, sender))

@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--shard", metavar="I/N", help="encode the I-th of N shards, from 0")
     parser.add_argument("--allow-partial", action="store_true", help="take an --encoder that lacks weights")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="default: fp32")
-    parser.add_argument("--device", metavar="NAME", help="cpu or gpu; default: a GPU where there is one")
+    parser.add_argument("--device", metavar="NAME", help="cpu, gpu or mps; default: a GPU where there is one")
     add_launcher_arguments(parser)
     parser.set_defaults(arguments=list(sys.argv[1:] if argv is None else argv))
     return run_tool(parser, run, argv)

@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--bootstrap", type=int, default=1000, metavar="N", help="resamples for intervals; default: 1000"
     )
-    parser.add_argument("--device", metavar="NAME", help="cpu or gpu; default: a GPU where there is one")
+    parser.add_argument("--device", metavar="NAME", help="cpu, gpu or mps; default: a GPU where there is one")
     return run_tool(parser, run, argv)
 
 

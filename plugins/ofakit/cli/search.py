@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--split", choices=("train", "val", "test"), default="test", help="asked where no queries are set"
     )
     parser.add_argument("--runs", metavar="DIR", help="also write the run of each searcher, DIR/<searcher>.trec")
-    parser.add_argument("--device", metavar="NAME", help="cpu or gpu; default: a GPU where there is one")
+    parser.add_argument("--device", metavar="NAME", help="cpu, gpu or mps; default: a GPU where there is one")
     return run_tool(parser, run, argv)
 
 

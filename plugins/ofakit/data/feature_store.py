@@ -13,7 +13,6 @@ next that adds, and one that was damaged counts as absent.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import zlib
 from collections.abc import Callable, Sequence
@@ -24,6 +23,7 @@ import numpy as np
 
 from ofakit.errors import UsageError
 from ofakit.files import saving
+from ofakit.platforms import lock
 
 __all__ = ["DIGEST_BYTES", "FeatureStore"]
 
@@ -102,9 +102,11 @@ class FeatureStore:
             raise UsageError("features are beyond the range of float16; set feature_dtype to float32", "feature_dtype")
         new["crc"] = [zlib.crc32(row.tobytes()) for row in new["row"]]
         with saving(self.path), open(self.path, "r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            whole = os.fstat(file.fileno()).st_size // self.record.itemsize * self.record.itemsize
-            file.truncate(whole)
+            lock(file.fileno())
+            size = os.fstat(file.fileno()).st_size
+            whole = size // self.record.itemsize * self.record.itemsize
+            if whole < size:
+                file.truncate(whole)
             file.seek(whole)
             file.write(new.tobytes())
         self._read_new()

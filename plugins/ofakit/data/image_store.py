@@ -40,6 +40,7 @@ from ofakit.data.decoding import BadImage, load_square
 from ofakit.errors import UsageError
 from ofakit.json_text import to_json
 from ofakit.locks import locked
+from ofakit.platforms import read_at, reserve, write_at
 
 __all__ = ["ImageStore"]
 
@@ -265,19 +266,19 @@ class ImageStore:
         start = self._records_read
         if len(self) <= start:
             return
-        content = os.pread(self._index.fileno(), (len(self) - start) * RECORD.size, start * RECORD.size)
+        content = read_at(self._index.fileno(), (len(self) - start) * RECORD.size, start * RECORD.size)
         for k in range(len(content) // RECORD.size):
             self._rows_of_digest.setdefault(content[k * RECORD.size :][:STATE_OFFSET], start + k)
         self._records_read = start + len(content) // RECORD.size
 
     def _state(self, row: int) -> tuple[int, int]:
         """State and CRC of a row."""
-        content = os.pread(self._index.fileno(), STATE.size, row * RECORD.size + STATE_OFFSET)
+        content = read_at(self._index.fileno(), STATE.size, row * RECORD.size + STATE_OFFSET)
         return STATE.unpack(content) if len(content) == STATE.size else (0, 0)
 
     def _intact(self, row: int) -> bool:
         """Whether a row holds what was written to it. Read, not mapped: a truncated file must not kill the process."""
-        content = os.pread(self._rows.fileno(), self.row_bytes, row * self.row_bytes)
+        content = read_at(self._rows.fileno(), self.row_bytes, row * self.row_bytes)
         return len(content) == self.row_bytes and self._state(row) == (DONE, zlib.crc32(content))
 
     def _view(self, row: int) -> np.ndarray:
@@ -304,7 +305,7 @@ class ImageStore:
             row = len(self)
             self._reserve(row + 1)
             with self._disk_errors():
-                os.pwrite(self._index.fileno(), RECORD.pack(digest, 0, 0), row * RECORD.size)
+                write_at(self._index.fileno(), RECORD.pack(digest, 0, 0), row * RECORD.size)
             self._read_new_records()
             return row
 
@@ -319,24 +320,17 @@ class ImageStore:
         chunk = max(1, CHUNK_BYTES // self.row_bytes) * self.row_bytes
         with self._disk_errors():
             try:
-                self._extend(-(-needed // chunk) * chunk)
+                reserve(self._rows.fileno(), -(-needed // chunk) * chunk)
             except OSError as error:
                 if error.errno not in NO_ROOM:
                     raise
-                self._extend(needed)
-
-    def _extend(self, length: int) -> None:
-        start = os.fstat(self._rows.fileno()).st_size
-        if not hasattr(os, "posix_fallocate"):
-            os.ftruncate(self._rows.fileno(), length)
-        elif start < length:
-            os.posix_fallocate(self._rows.fileno(), start, length - start)
+                reserve(self._rows.fileno(), needed)
 
     def _write(self, row: int, pixels: np.ndarray) -> None:
         content = pixels.tobytes()
         with self._disk_errors():
-            _pwrite_all(self._rows.fileno(), content, row * self.row_bytes)
-            os.pwrite(self._index.fileno(), STATE.pack(DONE, zlib.crc32(content)), row * RECORD.size + STATE_OFFSET)
+            write_at(self._rows.fileno(), content, row * self.row_bytes)
+            write_at(self._index.fileno(), STATE.pack(DONE, zlib.crc32(content)), row * RECORD.size + STATE_OFFSET)
 
     def _check_room(self, images: int) -> None:
         reserved = os.fstat(self._rows.fileno()).st_size - len(self) * self.row_bytes
@@ -372,14 +366,6 @@ def _digest(path: str) -> bytes:
     when = f"{status.st_mtime_ns}\0{status.st_size}\0".encode()
     identity = DECODING + b"\0" + when + os.fsencode(os.path.abspath(path))
     return hashlib.blake2b(identity, digest_size=STATE_OFFSET).digest()
-
-
-def _pwrite_all(descriptor: int, content: bytes, offset: int) -> None:
-    """Write all bytes; one call may write fewer on a nearly full disk."""
-    view = memoryview(content)
-    while view:
-        written = os.pwrite(descriptor, view, offset)
-        view, offset = view[written:], offset + written
 
 
 def _write_atomically(path: Path, content: bytes) -> None:

@@ -35,6 +35,7 @@ from ofakit.data.text_table import key_hash
 from ofakit.errors import UsageError
 from ofakit.files import replace_folder
 from ofakit.json_text import to_json
+from ofakit.platforms import BINARY, read_at
 
 __all__ = ["StoredBase"]
 
@@ -71,7 +72,7 @@ class StoredBase(PassageBase):
             )
         self.source = described["source"]
         self.digest = described["digest"]
-        self._handle = os.open(self.folder / "passages.jsonl", os.O_RDONLY)
+        self._handle = os.open(self.folder / "passages.jsonl", os.O_RDONLY | BINARY)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return StoredBase, (self.folder,)
@@ -164,7 +165,7 @@ class StoredBase(PassageBase):
         offsets = self._arrays["offsets"]
         for start in range(first, last, LINES_AT_ONCE):
             begin, end = int(offsets[start]), int(offsets[min(last, start + LINES_AT_ONCE)])
-            yield from os.pread(self._handle, end - begin, begin).splitlines()
+            yield from read_at(self._handle, end - begin, begin).splitlines()
 
     def _place(self, passage_id: str) -> int | None:
         wanted = np.uint64(key_hash(passage_id))

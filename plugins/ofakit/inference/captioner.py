@@ -49,7 +49,7 @@ class Captioner:
 
     Args:
         bundle: The model with what goes with it.
-        device: "cpu", "cuda" or "gpu"; None takes a GPU where there is one.
+        device: "cpu", "cuda", "gpu" or "mps"; None takes a GPU where there is one.
         precision: "fp32", "bf16" or "fp16".
         generation: Changes to the model's own generation settings, such as {"num_beams": 1} or {"rerank": "itm"}.
 

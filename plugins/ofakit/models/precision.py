@@ -29,7 +29,7 @@ def autocast(device: torch.device | str, precision: str) -> AbstractContextManag
         precision: `fp32`, `bf16` or `fp16`.
 
     Raises:
-        UsageError: There is no such precision, or the GPU has no bf16.
+        UsageError: There is no such precision, or the GPU or its system has no bf16.
     """
     dtype = dtype_named(precision)
     kind = torch.device(device).type
@@ -37,6 +37,8 @@ def autocast(device: torch.device | str, precision: str) -> AbstractContextManag
         return contextlib.nullcontext()
     if precision == "bf16" and kind == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise UsageError(f"{torch.cuda.get_device_name()} has no bf16; choose precision fp16 or fp32")
+    if precision == "bf16" and kind == "mps" and not torch.backends.mps.is_macos_or_newer(14, 0):
+        raise UsageError("bf16 on the device mps needs macOS 14; choose precision fp16 or fp32")
     return torch.autocast(kind, dtype)
 
 

@@ -212,7 +212,10 @@ class SCST(Objective):
         with nullcontext() if self.train_mode else evaluation_mode(model):
             hidden = decoder_states(model, batch, batch["scst/decoder_input_ids"])[there]
         advantage, rewards = batch["scst/rewarded"]()
-        advantage = torch.as_tensor(advantage, device=target.device)[:, None].expand_as(target)[there]
+        advantage = torch.as_tensor(advantage)
+        if target.device.type == "mps":  # where there is no double precision
+            advantage = advantage.float()
+        advantage = advantage.to(target.device)[:, None].expand_as(target)[there]
         reference = batch.get("scst/reference")
         loss, nll = policy_loss(
             hidden,

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ofakit.preprocessors.image import normalize
+from ofakit.preprocessors.image import normalize, to_device
 
 __all__ = ["move_batch"]
 
@@ -32,4 +32,4 @@ def move_batch(batch: Mapping[str, Any], device: torch.device | str, mean_std: s
 def _moved(value: Any, device: torch.device | str) -> Any:
     if isinstance(value, Mapping):
         return {name: _moved(inner, device) for name, inner in value.items()}
-    return value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+    return to_device(value, device) if isinstance(value, torch.Tensor) else value

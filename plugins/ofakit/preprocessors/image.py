@@ -12,7 +12,7 @@ from ofakit.errors import UsageError, did_you_mean
 from ofakit.models.ofa.vision import SMALL_IMAGE
 from ofakit.models.pixels import MEAN_STD
 
-__all__ = ["MEAN_STD", "crop_and_flip", "normalize"]
+__all__ = ["MEAN_STD", "crop_and_flip", "normalize", "to_device"]
 
 PLACES = ((1, 1), (0, 0), (0, 2), (2, 0), (2, 2), (0, 1), (1, 0), (1, 2), (2, 1))
 """Cuts of an image, in halves of the room that there is downwards and to the right."""
@@ -83,7 +83,7 @@ def normalize(
     """
     if mean_std not in MEAN_STD:
         raise UsageError(f"unknown mean_std {mean_std!r}: {did_you_mean(str(mean_std), MEAN_STD)}")
-    moved = patch_images.to(device=device, non_blocking=True)
+    moved = patch_images if device is None else to_device(patch_images, device)
     if moved.is_floating_point():
         return moved.to(dtype)
     if max(moved.shape[-2:]) <= SMALL_IMAGE:
@@ -92,6 +92,16 @@ def normalize(
     rows = moved.permute(0, 2, 3, 1).flatten(2)
     pixels = _normalized(rows, mean_std, (-1,)).to(dtype).unflatten(2, (-1, 3))
     return pixels.permute(0, 3, 1, 2)
+
+
+def to_device(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
+    """A tensor on a device; the CPU waits for the copy, unless pinned memory and CUDA's streams make that needless.
+
+    Args:
+        tensor: Anywhere.
+        device: Where to.
+    """
+    return tensor.to(device, non_blocking=torch.device(device).type == "cuda")
 
 
 def _normalized(values: torch.Tensor, mean_std: str, shape: tuple[int, ...]) -> torch.Tensor:

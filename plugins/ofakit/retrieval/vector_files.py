@@ -4,8 +4,8 @@
         file.write(0, first_rows)
         file.sync()
 
-Pieces may come in any order and from several processes of one machine. They are written with `pwrite`, not through a
-memory map, so that what has been written does not count as memory of the process.
+Pieces may come in any order and from several processes of one machine. They are written to their place, not
+through a memory map, so that what has been written does not count as memory of the process.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 
 from ofakit.errors import UsageError
 from ofakit.files import saving
+from ofakit.platforms import BINARY, reserve, write_at
 
 __all__ = ["DTYPES", "VectorFile", "Vectors", "open_vectors"]
 
@@ -37,7 +38,7 @@ class VectorFile:
         self.path = path
         shape, self.dtype, self._start = _header(path)
         self.count, self.dimension = shape
-        self._file = os.open(path, os.O_RDWR)
+        self._file = os.open(path, os.O_RDWR | BINARY)
 
     @classmethod
     def create(cls, path: Path, count: int, dimension: int, dtype: str) -> VectorFile:
@@ -58,7 +59,7 @@ class VectorFile:
             np.lib.format.write_array_header_1_0(file, header)
             file.flush()
             if count:
-                os.posix_fallocate(file.fileno(), file.tell(), count * dimension * kind.itemsize)
+                reserve(file.fileno(), file.tell() + count * dimension * kind.itemsize)
         return cls(path)
 
     def write(self, start: int, rows: np.ndarray) -> None:
@@ -79,9 +80,7 @@ class VectorFile:
         data = np.ascontiguousarray(rows, self.dtype).data.cast("B")
         offset = self._start + start * self.dimension * self.dtype.itemsize
         with saving(self.path):
-            while data:
-                written = os.pwrite(self._file, data, offset)
-                data, offset = data[written:], offset + written
+            write_at(self._file, data, offset)
 
     def sync(self) -> None:
         """Return when what was written is on disk."""

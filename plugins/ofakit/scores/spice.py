@@ -11,7 +11,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ofakit.platforms import end_group, own_group
 from ofakit.scores.score import MissingScoreError, Score, check_pairs
 
 __all__ = ["spice"]
@@ -119,7 +119,7 @@ def _run(command: Sequence[str], folder: Path, timeout: float) -> str:
     try:
         process = subprocess.Popen(
             command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            start_new_session=True,
+            **own_group(),
         )  # fmt: skip
     except OSError as error:
         raise MissingScoreError(f"SPICE: Java cannot be started: {error}") from error
@@ -136,10 +136,8 @@ def _run(command: Sequence[str], folder: Path, timeout: float) -> str:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """End a process and all its children, if any is left."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        process.kill()
+    end_group(process.pid, force=True)
+    process.kill()
     process.wait()
     for pipe in (process.stdout, process.stderr):
         if pipe:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import fcntl
+import errno
 import os
 import signal
 import subprocess
@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from ofakit.errors import UsageError
+from ofakit.platforms import BINARY, WINDOWS, end_group, lock, own_group, read_at, signals, write_at
 from ofakit.sweeps.record import parse_result
 
 __all__ = ["RunFailed", "RunProcess"]
 
-ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+ENDING = signals(("SIGTERM", "SIGINT", "SIGHUP"))
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 ASKED = (*(-number for number in ENDING), *(128 + number for number in ENDING))
@@ -47,7 +48,7 @@ class RunProcess:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.started = time.monotonic()
-        lock = _own(folder)
+        owned = _own(folder)
         try:
             with open(folder / "stdout.log", "wb") as stdout, open(folder / "stderr.log", "ab") as stderr:
                 self._process = subprocess.Popen(
@@ -58,14 +59,15 @@ class RunProcess:
                     env=dict(environment),
                     cwd=directory,
                     # Its own group, so that it can be ended with everything it starts.
-                    start_new_session=True,
-                    # The lock is held for as long as the process lives, or one that it has forked.
-                    pass_fds=(lock,),
+                    **own_group(),
+                    # The lock is held for as long as the process lives, or one that it has forked. Windows hands on no
+                    # open files; what a killed sweep leaves running there keeps its run directory by its own lock.
+                    pass_fds=() if WINDOWS else (owned,),
                     preexec_fn=_die_with_parent(os.getpid()),
                 )
-            os.pwrite(lock, str(self._process.pid).encode().ljust(20), 0)
+            write_at(owned, str(self._process.pid).encode().ljust(20), 0)
         finally:
-            os.close(lock)
+            os.close(owned)
 
     @property
     def seconds(self) -> float:
@@ -82,12 +84,10 @@ class RunProcess:
 
     def terminate(self) -> None:
         """End it with everything it started: first by asking, then by force."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGTERM)
+        end_group(self._process.pid, force=False)
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(PATIENCE)
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        end_group(self._process.pid, force=True)
         self._process.wait()
 
     def result(self) -> dict[str, Any]:
@@ -114,17 +114,19 @@ class RunProcess:
 
 def _own(folder: Path) -> int:
     """The lock of a run directory, once anything that a killed sweep left running there has been ended."""
-    lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    owned = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | BINARY, 0o644)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(owned, wait=False)
     except BlockingIOError:
-        leader = os.pread(lock, 20, 0).strip()
+        leader = read_at(owned, 20, 0).strip()
         # The lock is held, so a process of that group is alive, and the group's number cannot have been reused.
-        with suppress(ProcessLookupError):
-            if leader:
-                os.killpg(int(leader), signal.SIGKILL)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-    return lock
+        if leader:
+            end_group(int(leader), force=True)
+        lock(owned)
+    except OSError as error:
+        if error.errno != errno.ENOSYS:
+            raise
+    return owned
 
 
 def _die_with_parent(parent: int) -> Any:

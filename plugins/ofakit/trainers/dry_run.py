@@ -90,10 +90,13 @@ def _outlook(
     objectives, weights = build_objectives(trainer.experiment, trainer.bundle)
     left_out = loading.plan_training(trainer.examples["train"], objectives)
     counted = len(loading.training_examples)
-    examples, samples = _sound_examples(trainer, objectives)
+    examples = _sound_examples(trainer)
     for objective in objectives.values():
         objective.prepare(examples, trainer.bundle, Path(config.work_dir))
         objective.begin(trainer.bundle, Path(config.work_dir), False)
+    preprocessor = with_views(loading.preprocessors["train"], objectives)
+    dataset = ExampleDataset(examples, preprocessor, None, config.seed)
+    samples = [dataset[place] for place in range(len(examples))]
     memory = _memory(trainer, objectives, weights, samples)
     outlook = {
         "device": _device_words(trainer.device),
@@ -115,27 +118,25 @@ def _outlook(
     return outlook, trainer.bundle
 
 
-def _sound_examples(trainer: Trainer, objectives: Mapping[str, Objective]) -> tuple[list[Any], list[dict[str, Any]]]:
-    """The first few training examples whose images can be decoded, and what their preprocessor makes of them."""
-    loading = trainer.loading
-    chosen = loading.training_examples[:LOOKED_AT]
-    preprocessor = with_views(loading.preprocessors["train"], objectives)
+def _sound_examples(trainer: Trainer) -> list[Any]:
+    """The first few training examples whose images can be decoded."""
+    chosen = trainer.loading.training_examples[:LOOKED_AT]
+    dataset = ExampleDataset(chosen, trainer.loading.preprocessors["train"], None, trainer.experiment.seed)
     reasons: list[str] = []
 
-    def sound() -> Iterator[tuple[Any, dict[str, Any]]]:
-        dataset = ExampleDataset(chosen, preprocessor, None, trainer.experiment.seed)
+    def sound() -> Iterator[Any]:
         for place, example in enumerate(chosen):
             try:
-                yield example, dataset[place]
+                dataset[place]
             except BadImage as error:
                 reasons.append(str(error))
+            else:
+                yield example
 
     found = list(islice(sound(), TRIED))
     if not found:
         raise UsageError(f"none of the first {len(chosen)} training examples has a sound image: {reasons[0]}")
-    for place, (_, sample) in enumerate(found):
-        sample["index"] = place
-    return [example for example, _ in found], [sample for _, sample in found]
+    return found
 
 
 def _memory(

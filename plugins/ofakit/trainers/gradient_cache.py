@@ -143,21 +143,27 @@ def _full_precision(values: Tensor) -> Tensor:
 
 def _generators(model: nn.Module) -> list[Tensor]:
     """The state of the generators that a forward pass draws from: PyTorch's of the CPU and of the model's GPU."""
-    gpu = _gpu(model)
-    return [torch.get_rng_state(), *([] if gpu is None else [torch.cuda.get_rng_state(gpu)])]
+    device = next(model.parameters()).device
+    if device.type == "cuda":
+        return [torch.get_rng_state(), torch.cuda.get_rng_state(device)]
+    return [torch.get_rng_state(), *([torch.mps.get_rng_state()] if device.type == "mps" else [])]
 
 
 @contextmanager
 def _generators_at(states: Sequence[Tensor], model: nn.Module) -> Iterator[None]:
     """The generators in a former state; afterwards they go on as if nothing had been drawn."""
-    gpu = _gpu(model)
-    with torch.random.fork_rng([] if gpu is None else [gpu]):
-        torch.set_rng_state(states[0])
-        if gpu is not None:
-            torch.cuda.set_rng_state(states[1], gpu)
+    before = _generators(model)
+    _set_generators(states, model)
+    try:
         yield
+    finally:
+        _set_generators(before, model)
 
 
-def _gpu(model: nn.Module) -> int | None:
+def _set_generators(states: Sequence[Tensor], model: nn.Module) -> None:
     device = next(model.parameters()).device
-    return device.index if device.type == "cuda" else None
+    torch.set_rng_state(states[0])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states[1], device)
+    elif device.type == "mps":
+        torch.mps.set_rng_state(states[1])

@@ -3,7 +3,7 @@
     {"train": {"time_limit": 230}}
 
 SIGTERM and Ctrl-C are what a scheduler and a person send, SIGUSR1 what Slurm can be told to send ahead of the end
-(`#SBATCH --signal=USR1@120`). A second signal ends the process at once.
+(`#SBATCH --signal=USR1@120`), SIGBREAK what Windows has in place of SIGTERM. A second signal ends the process at once.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from ofakit.errors import RunStopped
+from ofakit.platforms import signals
 from ofakit.trainers.hooked_trainer import HookedTrainer
 from ofakit.trainers.state import random_state, restore_random_state
 
 __all__ = ["StopRequest", "StoppableTrainer", "seconds_left_in_slurm"]
 
-EXIT_CODES = {signal.SIGTERM: 143, signal.SIGUSR1: 143, signal.SIGINT: 130}
+EXIT_CODES = {number: 143 for number in signals(("SIGTERM", "SIGUSR1", "SIGBREAK"))} | {signal.SIGINT: 130}
 OUT_OF_TIME = 143
 SLURM_MARGIN = 60.0
 """Seconds that a job is given to end before Slurm ends it."""
@@ -180,7 +181,7 @@ def seconds_left_in_slurm(environment: Mapping[str, str]) -> float | None:
         return int(ends) - time.time() - SLURM_MARGIN
     try:
         command = ["squeue", "--noheader", "--jobs", job, "--format", "%L"]
-        left = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
+        left = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=10, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return None
     seconds = _seconds(left.strip())

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ofakit.errors import OfakitError
+from ofakit.errors import OfakitError, UsageError
 from ofakit.models.base import Model
 from ofakit.models.precision import autocast
 from ofakit.objectives.base import JoinedObjective, Objective
@@ -171,6 +171,9 @@ class Updater:
         processes: Those that train together.
         clip_norm: Largest gradient norm; None: no clipping.
         max_bad_steps: How many steps in a row may have a loss or gradient that is not finite.
+
+    Raises:
+        UsageError: The device cannot train in the precision.
     """
 
     def __init__(
@@ -198,6 +201,8 @@ class Updater:
         self.bad_steps_in_a_row = 0
         self.bad_steps = 0
         self.buffers: dict[str, torch.Tensor] = {}
+        if processes.device.type == "mps" and module.precision == "fp16":
+            raise UsageError("training in fp16 needs a scaled loss, which the device mps lacks; choose bf16 or fp32")
         self.scaler = torch.amp.GradScaler(processes.device.type, enabled=module.precision == "fp16")
         self.module = self._shared(module)
 

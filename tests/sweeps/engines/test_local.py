@@ -19,7 +19,7 @@ TOOL = Path(__file__).parents[3] / "tools" / "sweep.py"
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
-    with open(folder / "results.csv", newline="") as file:
+    with open(folder / "results.csv", encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -127,7 +127,7 @@ def test_more_random_runs_are_added(run, starts_of):
 
 def test_two_sweeps_do_not_share_a_folder(run, tmp_path):
     (tmp_path / "sweep").mkdir()
-    with open(tmp_path / "sweep" / ".sweep.lock", "a") as lock:
+    with open(tmp_path / "sweep" / ".sweep.lock", "a", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(UsageError, match="another sweep is working in"):
             run()
