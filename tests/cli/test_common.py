@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from ofakit.cli._common import (
     add_config_arguments,
+    files_read,
     model_to_score,
     output_file,
     print_json,
@@ -107,6 +108,18 @@ def test_an_output_may_lie_in_a_new_folder_but_not_be_one_or_lie_below_a_file(tm
         with pytest.raises(UsageError, match=f"^--list: cannot write {name}: {tmp_path}/file is a file, not a folder"):
             output_file(name, "--list")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_is_read_is_not_written_over(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("in.jsonl").write_text("mine")
+    Path("link.jsonl").symlink_to("in.jsonl")
+    for name in ("in.jsonl", f"{tmp_path}/in.jsonl", "link.jsonl"):
+        with pytest.raises(UsageError, match=f"^--out: {name} is read, too, and would be lost"):
+            output_file(name, "--out", ["other.jsonl", "in.jsonl", None])
+    assert output_file("new.jsonl", "--out", ["new.jsonl", "in.jsonl", "."]) == Path("new.jsonl")
+    args = argparse.Namespace(out="in.jsonl", files=["a", ["b"]], number=3, none=None, deep={"c": "d"})
+    assert files_read(args, besides="--out") == ["a", "b", "d"]
 
 
 def test_the_best_model_is_scored_or_the_last_or_the_one_to_start_from(tmp_path, capsys):

@@ -60,3 +60,11 @@ def test_what_is_wrong_is_named_and_nothing_is_written(tmp_path, articles, capsy
     assert main(["passages", "--articles", str(articles), "--out", str(out), *arguments]) == 2
     assert message in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_articles_are_not_written_over(tmp_path, articles, capsys):
+    before = articles.read_bytes()
+    for named in (articles, tmp_path):
+        assert main(["passages", "--articles", str(named), "--out", str(articles)]) == 2
+        assert "--out: " in (said := capsys.readouterr().err) and "is read, too, and would be lost" in said
+    assert articles.read_bytes() == before

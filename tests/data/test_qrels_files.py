@@ -41,12 +41,13 @@ def test_a_query_of_which_nothing_is_judged_is_kept(tmp_path):
     assert read_qrels(tmp_path / "q.trec") == {"q1": {}, "q2": {"-": 0.0, "a": 1.0}, "q3": {"-": 1.0}}
 
 
-def test_a_file_that_is_missing_or_not_utf8(tmp_path):
+def test_a_file_that_is_missing_and_ids_that_are_not_utf8(tmp_path):
     with pytest.raises(UsageError, match="expected judgements in .*no such file"):
         read_qrels(tmp_path / "none.trec")
-    (tmp_path / "q.trec").write_bytes(b"q\xff 0 a 1\n")
-    with pytest.raises(UsageError, match="UTF-8"):
-        read_qrels(tmp_path / "q.trec")
+    (tmp_path / "q.trec").write_bytes(b"q\xff 0 caf\xe9 1\n")
+    assert read_qrels(tmp_path / "q.trec") == {"q\udcff": {"caf\udce9": 1.0}}
+    with pytest.raises(UsageError, match="judgements"):
+        read_qrels(tmp_path)
 
 
 def test_real_judgements(shared):

@@ -95,3 +95,13 @@ def test_files_are_read_as_readers_of_data_read_them(tmp_path):
 def test_bad_usage_is_refused(make, message):
     with pytest.raises(UsageError, match=message):
         make()
+
+
+def test_ids_that_are_not_utf8_keep_their_bytes_in_judgements_as_in_runs(tmp_path):
+    content = b"q\xff 0 caf\xe9 1\n"
+    (tmp_path / "a.trec").write_bytes(content)
+    (tmp_path / "run.trec").write_bytes(b"q\xff Q0 caf\xe9 1 2.5 x\n")
+    qrels, run = Qrels.read(tmp_path / "a.trec"), Run.read(tmp_path / "run.trec")
+    assert qrels.relevant("q\udcff") == run.ranking("q\udcff")
+    qrels.write(tmp_path / "b.trec")
+    assert (tmp_path / "b.trec").read_bytes() == content

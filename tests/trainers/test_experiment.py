@@ -6,6 +6,9 @@ import json
 
 import pytest
 from modelscope.utils.config import Config
+from ofakit.config import parse_config
+from ofakit.config.load import own_section
+from ofakit.config.schema import ExperimentConfig
 from ofakit.errors import UsageError
 from ofakit.trainers.experiment import read_experiment, with_arguments
 
@@ -106,3 +109,105 @@ def test_arguments_of_the_trainer_replace_what_the_file_says(written):
     assert values == (0, "other", 9, "fp16")
     same = with_arguments(read_experiment(None, written(OURS)))
     assert same == read_experiment(None, written(OURS)) and (same.work_dir, same.train.max_epochs) == ("ours", 4)
+
+
+OF_A_LIBRARY = ("train.optimizer.type", "model.type", "stages", "retrieval.searchers", "task")
+"""Keys with one value alone, that ModelScope has for itself, or that take members of rooms, which their rooms test."""
+NEEDED = {
+    "model.backbone": {"name": "resnet18"}, "data": {"reader": {"type": "given"}},
+    "retrieval.searchers": {"a": {"type": "bm25"}, "b": {"type": "bm25"}}, "style": {"mode": "code"},
+}  # fmt: skip
+OTHER_VALUES = [
+    True, False, 2, 3, 64, 0.25, 0.5, 1000, "x", ["visual"], [{"type": "mlm"}], {"type": "mlm"}, {"a": 1.0}, ["a"],
+    "bf16", "val", "article", "zh", "words", "huge", "linear", "balanced", [0.1, 0.2], [1, 2], "word", "imagenet",
+    "float16", "pooled", "l2", "hnsw", "faiss", "milvus", "itm", "none", "rrf", "max", "mean", "minmax", "inner", "min",
+    [{"crop": 0.5}],
+]  # fmt: skip
+
+
+def leaves(section, above=""):
+    """Every key that is no section with keys of its own."""
+    for name, field in section.model_fields.items():
+        key, inner = f"{above}{field.alias or name}", own_section(field.annotation)
+        closed = inner is not None and inner.model_config.get("extra") == "forbid"
+        yield from leaves(inner, f"{key}.") if closed else [key]
+
+
+def put(values, key, value):
+    *sections, last = key.split(".")
+    for name in sections:
+        values[name] = values.get(name) or {}
+        values = values[name]
+    values[last] = value
+
+
+def at(values, key):
+    for name in key.split("."):
+        values = values[name] if values is not None else None
+    return values
+
+
+def experiment_of(key, *value):
+    """The values of an experiment with a key set, and with what has to be there too."""
+    values = json.loads(json.dumps({"data": NEEDED["data"]}))
+    for section, needed in NEEDED.items():
+        if key.startswith(f"{section}.") or (key.startswith("retrieval.fusion") and section == "retrieval.searchers"):
+            for name, inner in needed.items():
+                put(values, f"{section}.{name}", inner)
+    for one in value:
+        put(values, key, one)
+    return values
+
+
+def another_value(key):
+    """A value that is not the usual one, and what it is once it has been read."""
+    before = at(parse_config(experiment_of(key)).model_dump(), key)
+    for value in OTHER_VALUES:
+        try:
+            found = at(parse_config(experiment_of(key, value)).model_dump(), key)
+        except UsageError:
+            continue
+        if found != before:
+            return value, found
+    return None
+
+
+ACTING = [key for key in leaves(ExperimentConfig) if key not in OF_A_LIBRARY]
+
+
+@pytest.mark.parametrize("key", ACTING)
+def test_every_key_acts_in_modelscopes_file_and_by_cfg_modify_fn(written, tmp_path, key):
+    value, wanted = another_value(key) or pytest.skip("no other value is known that is valid here")
+    bare = {"framework": "pytorch", "task": "image-captioning", "model": {"type": "ofakit-ofa"}}
+    whole = {
+        **experiment_of(key, value),
+        **bare,
+        "model": {**experiment_of(key, value).get("model", {}), "type": "ofa"},
+    }
+    assert at(read_experiment(None, written(whole, "configuration.json")).model_dump(), key) == wanted
+
+    def change(cfg):
+        merged = {name: inner for name, inner in whole.items() if name not in bare or name == "model"}
+        for name, inner in merged.items():
+            cfg[name] = {**(cfg.get(name) or {}), **inner} if isinstance(inner, dict) else inner
+        return cfg
+
+    assert at(read_experiment(None, written(bare, "configuration.json"), change).model_dump(), key) == wanted
+
+
+def test_a_misspelt_key_of_the_model_is_refused_and_what_is_modelscopes_is_not(written):
+    ours = {**STOCK, "model": {"type": "ofa", "alow_partial": True}}
+    with pytest.raises(UsageError, match="unknown key 'model.alow_partial' .*: did you mean 'allow_partial'"):
+        read_experiment(None, written(ours, "configuration.json"))
+    theirs = {**STOCK, "model": {"type": "ofa", "use_ema": True, "answer2label": "a.json", "gen_type": "generation"}}
+    assert read_experiment(None, written(theirs, "configuration.json")).model.allow_partial is False
+
+
+def test_a_task_of_ours_is_kept_and_another_is_learned_as_captioning(written):
+    for task, found in (("multimodal-retrieval", "multimodal-retrieval"), ("visual-grounding", "image-captioning")):
+        values = {**STOCK, "task": task}
+        assert read_experiment(None, written(values, "configuration.json")).task == found
+    assert (
+        read_experiment(None, written({**STOCK, "task": "multimodal-retrieval"}, "configuration.json")).objectives
+        is None
+    )

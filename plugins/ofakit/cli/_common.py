@@ -15,7 +15,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ __all__ = [
     "add_config_arguments",
     "add_segmentation_argument",
     "check_parents",
+    "files_read",
     "model_to_score",
     "new_file",
     "output_file",
@@ -263,18 +264,19 @@ def print_json(value: Any) -> None:
         raise OfakitError("stdout was closed before the tool was done") from None
 
 
-def output_file(name: str, argument: str) -> Path:
+def output_file(name: str, argument: str, inputs: Iterable[str | Path | None] = ()) -> Path:
     """A file that an argument names, checked before any work is done.
 
     Args:
         name: As given on the command line.
         argument: Such as "--output", for the message.
+        inputs: What is read, which must stay as it is; those that are not there, or no files, do not matter.
 
     Returns:
         The file; its folder need not exist yet.
 
     Raises:
-        UsageError: It is a folder, or a file is in the place of its folder.
+        UsageError: It is a folder, a file is in the place of its folder, or it is one of the inputs.
     """
     from pathlib import Path
 
@@ -282,7 +284,40 @@ def output_file(name: str, argument: str) -> Path:
     if path.is_dir():
         raise UsageError(f"{argument}: cannot write {name}: it is a folder; name a file in it")
     check_parents(path, argument)
+    for given in inputs if path.exists() else ():
+        if given is not None and Path(given).is_file() and path.samefile(given):
+            raise UsageError(f"{argument}: {name} is read, too, and would be lost: name another file to write")
     return path
+
+
+def files_read(args: argparse.Namespace, config: ExperimentConfig | None = None, *, besides: str = "") -> list[str]:
+    """Every file that a tool may read, for `output_file`.
+
+    Args:
+        args: The parsed arguments.
+        config: The experiment, if there is one: its corpus, queries and judgements, and the files of its reader.
+        besides: The argument, such as "--output", or the key of the experiment that names what is written.
+    """
+    named = {name: value for name, value in vars(args).items() if name != besides.lstrip("-").replace("-", "_")}
+    found = list(_texts(named))
+    if config is not None:
+        from ofakit.data.reading import data_root
+
+        found += [text for text in (config.corpus, config.queries, config.qrels) if text is not None]
+        root = str(config.data.reader.model_dump().get("root") or data_root(config) or "")
+        found += [os.path.join(root, text) for text in _texts(config.data.reader.model_dump())]
+    return found
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a value, however deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from _texts(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner)
 
 
 def new_file(name: str, argument: str) -> Path:

@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ofakit.cli._common import add_clip_arguments, add_segmentation_argument, output_file, run_tool, share, tool_parser
+from ofakit.cli._common import (
+    add_clip_arguments,
+    add_segmentation_argument,
+    files_read,
+    output_file,
+    run_tool,
+    share,
+    tool_parser,
+)
 from ofakit.cli._scored_runs import add_run_arguments
 from ofakit.cli._tables import latex_table, markdown_table
 from ofakit.errors import UsageError
@@ -79,7 +87,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from ofakit.files import write_text
 
     named = {"markdown": args.markdown, "latex": args.latex}
-    targets = {kind: output_file(name, f"--{kind}") for kind, name in named.items() if name is not None}
+    targets = {
+        kind: output_file(name, f"--{kind}", files_read(args, besides=kind))
+        for kind, name in named.items()
+        if name is not None
+    }
     _check(args)
     result = _compare_runs(args) if args.runs else _compare_captions(args)
     tables = {"markdown": markdown_table(result, args.p), "latex": latex_table(result, args.p)}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ofakit.cli import data_passages, data_viquae, document_frequency
-from ofakit.cli._common import add_config_arguments, output_file, positive, reader_of, run_tool, tool_parser
+from ofakit.cli._common import add_config_arguments, files_read, output_file, positive, reader_of, run_tool, tool_parser
 from ofakit.errors import UsageError
 from ofakit.json_text import to_json
 
@@ -131,7 +131,7 @@ def _add_source_arguments(parser: argparse.ArgumentParser, default_split: str) -
 def _doctor(args: argparse.Namespace) -> dict[str, Any]:
     from ofakit.files import write_text
 
-    target = None if args.list is None else output_file(args.list, "--list")
+    target = None if args.list is None else output_file(args.list, "--list", files_read(args, besides="--list"))
     config, reader, splits = _source(args)
     looking = {
         "decode": not args.no_images,
@@ -206,7 +206,7 @@ def _style_words(args: argparse.Namespace) -> dict[str, Any]:
     from ofakit.files import write_text
     from ofakit.text.style_words import captions_by_style, describe, style_words
 
-    target = None if args.output is None else output_file(args.output, "--output")
+    target = None if args.output is None else output_file(args.output, "--output", files_read(args, besides="--output"))
     _, splits = _examples(args, only_training=True)
     captions = captions_by_style(example for examples in splits.values() for example in examples)
     found = style_words(captions, args.top, min_score=args.min_score, min_count=args.min_count)

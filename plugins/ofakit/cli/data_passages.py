@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ofakit.cli._common import output_file, positive
+from ofakit.cli._common import files_read, output_file, positive
 from ofakit.errors import UsageError
 from ofakit.json_text import to_json
 
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from ofakit.files import replace_file
     from ofakit.retrieval.passages import Splitter, passages_of, token_counter
 
-    output = output_file(args.out, "--out")
+    output = output_file(args.out, "--out", [*files_read(args, besides="--out"), *_inside(args.articles)])
     splitter = Splitter(args.max_words, args.sentences, token_counter(args.count), args.layout, args.keep_white_space)
     counts = dict.fromkeys(("articles", "passages", "words", "empty"), 0)
     with replace_file(output) as new, new.open("w", encoding="utf-8") as file:
@@ -81,6 +81,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             counts["articles"] += 1
             counts["empty"] += counts["passages"] == before
     return {"output": str(output), **counts}
+
+
+def _inside(names: Sequence[str]) -> Iterator[Path]:
+    """The files in those of some paths that are folders."""
+    for folder in map(Path, names):
+        if folder.is_dir():
+            yield from folder.iterdir()
 
 
 def _articles(args: argparse.Namespace) -> Iterator[Article]:

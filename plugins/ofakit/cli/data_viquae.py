@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ofakit.cli._common import output_file
+from ofakit.cli._common import files_read, output_file
 from ofakit.errors import UsageError
 from ofakit.json_text import to_json
 
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from ofakit.files import write_text
     from ofakit.retrieval.meerqat_config import convert_search
 
-    output = output_file(args.out, "--out")
+    output = output_file(args.out, "--out", files_read(args, besides="--out"))
     values = read_json(Path(args.file), "a search configuration of meerqat")
     if not isinstance(values, dict):
         raise UsageError(f"{args.file}: expected a JSON object, found a {type(values).__name__}")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ofakit.cli._common import add_config_arguments, add_segmentation_argument, output_file, reader_of
+from ofakit.cli._common import add_config_arguments, add_segmentation_argument, files_read, output_file, reader_of
 from ofakit.errors import UsageError
 
 __all__ = ["add_arguments", "run"]
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     if (args.conf is None) == (args.references is None):
         raise UsageError("give either --conf FILE or --references FILE")
-    output = output_file(args.output, "--output")
+    output = output_file(args.output, "--output", files_read(args, besides="--output"))
     lists = _of_file(Path(args.references)) if args.references else _of_experiment(args)
     tokenized = [_words(texts, args.for_reward, args.segmentation) for texts in lists]
     kept = [[text for text in texts if text] for texts in tokenized]

@@ -8,7 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ofakit.cli._common import add_config_arguments, output_file, reader_of, retriever_of, run_tool, tool_parser
+from ofakit.cli._common import (
+    add_config_arguments,
+    files_read,
+    output_file,
+    reader_of,
+    retriever_of,
+    run_tool,
+    tool_parser,
+)
 from ofakit.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -98,7 +106,7 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
     """
     from ofakit.retrieval.mining import NegativeMiner, mine_to_file
 
-    out, settings = output_file(args.out, "--out"), _settings(args)
+    out, settings = output_file(args.out, "--out", files_read(args, besides="--out")), _settings(args)
     processes = _processes(args)
     data = _data(args)
     rankings = {**_runs(args, data.queries), **_searched(args, data, processes)}

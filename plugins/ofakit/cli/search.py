@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ofakit.cli._common import add_config_arguments, output_file, retriever_of, run_tool, tool_parser
+from ofakit.cli._common import add_config_arguments, files_read, output_file, retriever_of, run_tool, tool_parser
 from ofakit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -69,7 +69,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from ofakit.retrieval.searchers.base import SearchContext
 
     config = load_config(args.conf, args.overrides)
-    target = None if config.run is None else output_file(config.run, "run")
+    target = None if config.run is None else output_file(config.run, "run", files_read(args, config))
+    if args.runs is not None:
+        for name in config.retrieval.searchers:
+            output_file(str(Path(args.runs) / f"{name}.trec"), "--runs", files_read(args, config, besides="--runs"))
     bundle = _bundle(config, args.checkpoint)
     fitted = {} if bundle is None else bundle.fitted
     system = SearchSystem(config.retrieval, fitted, config.naming_the_file)

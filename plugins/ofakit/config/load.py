@@ -231,7 +231,8 @@ def _nearest_key(schema: type[BaseModel], location: Sequence[str | int]) -> str:
     known = ELSEWHERE.get(name)
     if known in elsewhere and name not in beside:
         elsewhere[known] = 1.0
-    nearest = max(elsewhere, key=lambda key: elsewhere[key])
+    own = str(location[0])
+    nearest = max(elsewhere, key=lambda key: (elsewhere[key], key.partition(".")[0] == own))
     if elsewhere[nearest] <= max(_likeness(name, key) for key in beside):
         return did_you_mean(name, beside)
     place = "" if "." in nearest else " at the top of the file"

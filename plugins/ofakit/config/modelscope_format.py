@@ -15,8 +15,11 @@ Every key of ours may stand there too and acts; what neither knows is refused wi
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from ofakit.config.schema import ModelSection
 
 __all__ = [
     "from_configuration",
@@ -35,6 +38,9 @@ BEAM_SEARCH_NAMES = {
     "length_penalty": "len_penalty",
     "temperature": "temperature",
 }
+CAPTIONING = "image-captioning"
+LIKE_OURS = 0.85
+"""How like a key of ours one in the stock's section `model` must be, from 0 to 1, to count as one."""
 RUN_KEYS = ("work_dir", "seed")
 SCORE_NAMES = {**{f"bleu-{order}": f"bleu{order}" for order in (1, 2, 3, 4)}, "rouge-l": "rouge_l"}
 STOCK_KEYS = (
@@ -98,6 +104,8 @@ def from_configuration(configuration: Mapping[str, Any]) -> dict[str, Any]:
         configuration: The content of configuration.json.
     """
     ours, train = configuration.get("ofakit", {}), configuration.get("train", {})
+    is_captioning = configuration.get("task") in (None, CAPTIONING)
+    usual = [_objective(train.get("criterion", {}))] if is_captioning or "criterion" in train else None
     given = {key: value for key, value in configuration.items() if key not in STOCK_KEYS}
     reader = {"type": "given", "column_map": _column_map(configuration)}
     values: dict[str, Any] = {
@@ -107,12 +115,19 @@ def from_configuration(configuration: Mapping[str, Any]) -> dict[str, Any]:
         "generation": {
             **(ours.get("generation") or stock_generation(configuration)), **given.get("generation", {}),
         },
-        "objectives": given.get("objectives") or [_objective(train.get("criterion", {}))],
+        "objectives": given.get("objectives") or usual,
         "train": _train(train),
-        "model": {"language": "zh" if configuration.get("model", {}).get("language") in ("zh", "cn") else "en"},
+        "model": _model(configuration.get("model", {})),
         "evaluation": _evaluation(configuration.get("evaluation", {})),
     }  # fmt: skip
     return values | {key: train[key] for key in RUN_KEYS if key in train}
+
+
+def _model(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Our section `model`, and keys that seem to be misspelt ones of it; the stock keeps much more in its own."""
+    own = [key for key in ModelSection.model_fields if key != "type"]
+    meant = {key: value for key, value in section.items() if difflib.get_close_matches(key, own, 1, LIKE_OURS)}
+    return {**meant, "language": "zh" if section.get("language") in ("zh", "cn") else "en"}
 
 
 def _changed(configuration: Mapping[str, Any]) -> dict[str, Any]:

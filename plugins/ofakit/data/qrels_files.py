@@ -4,7 +4,7 @@ q1 0 DZ-04 1                  query, an unused number, passage, gain
 query-id<TAB>corpus-id<TAB>score    BEIR, with a header
 
 A file forgets a query of which no passage was judged, and means would be over other queries. Such a query has one
-line, with the passage `-` and a gain of 0.
+line, with the passage `-` and a gain of 0. Ids that are not UTF-8 keep their bytes, as those of runs do.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def read_qrels(path: Path, what: str = "judgements") -> dict[str, dict[str, floa
         file.
 
     Raises:
-        UsageError: The file is missing or not UTF-8, a line is none of both, or a query has a passage twice; the
-            message names the lines.
+        UsageError: The file is missing, a line is none of both, or a query has a passage twice; the message names the
+            lines.
     """
     found: dict[str, dict[str, float]] = {}
     lines = _text(path, what).split("\n")
@@ -54,9 +54,9 @@ def read_qrels(path: Path, what: str = "judgements") -> dict[str, dict[str, floa
 
 def _text(path: Path, what: str) -> str:
     try:
-        return require_file(path, what).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"expected {what} as UTF-8 text in {path}, found: {error}. Save it as UTF-8") from error
+        return require_file(path, what).read_text(encoding="utf-8-sig", errors="surrogateescape")
+    except OSError as error:
+        raise UsageError(f"cannot read {what} in {path}: {error}") from error
 
 
 def _cells(line: str) -> list[str]:

@@ -30,11 +30,17 @@ class TaskRegistry(Registry):
         """
         if name in self.names():
             return super().get(name)
-        of_modelscope = {task.name: task for task in map(super().get, self.names())}
-        if name not in of_modelscope:
-            known = did_you_mean(str(name), {*self.names(), *of_modelscope})
-            raise UsageError(f"unknown {self.noun} {name!r}: {known}")
-        return of_modelscope[name]
+        if name not in self.every_name():
+            raise UsageError(f"unknown {self.noun} {name!r}: {did_you_mean(str(name), self.every_name())}")
+        return self._of_modelscope()[name]
+
+    def every_name(self) -> set[str]:
+        """The names of files and those of ModelScope."""
+        return {*self.names(), *self._of_modelscope()}
+
+    def _of_modelscope(self) -> dict[str, Any]:
+        tasks = map(super().get, self.names())
+        return {task.name: task for task in tasks}
 
 
 TASKS = TaskRegistry("task", __name__)

@@ -13,6 +13,7 @@ from ofakit.config import ExperimentConfig, load_config, parse_config
 from ofakit.config.modelscope_format import from_configuration, is_configuration, run_keys_on_top, with_usual_sections
 from ofakit.errors import UsageError
 from ofakit.hub import resolve_model
+from ofakit.tasks import TASKS
 
 __all__ = ["read_experiment", "with_arguments"]
 
@@ -82,8 +83,11 @@ def _stock_values(path: Path) -> dict[str, Any] | None:
 
 
 def _as_experiment(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Our keys, from a configuration of ours or ModelScope's."""
-    return from_configuration(values) if is_configuration(values) else run_keys_on_top(values)
+    """Our keys, from a configuration of ours or ModelScope's, whose task counts where it is one of ours."""
+    if not is_configuration(values):
+        return run_keys_on_top(values)
+    found = from_configuration(values)
+    return {**found, "task": values["task"]} if values.get("task") in TASKS.every_name() else found
 
 
 def _modified(values: Mapping[str, Any], cfg_modify_fn: Callable[[Config], Config]) -> dict[str, Any]:
