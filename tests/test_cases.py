@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from datasets import Dataset
+from modelscope.msdatasets import MsDataset
 from ofakit.cli.evaluate_predictions import evaluate_files
+from ofakit.config import parse_config
 from ofakit.config.schema import PreprocessorSection
 from ofakit.data import BadImage, examine, examples_from_dataset, load_square
 from ofakit.data.decoding import load_rgb
@@ -19,10 +23,13 @@ from ofakit.data.readers import READERS
 from ofakit.errors import UsageError
 from ofakit.rewards.cider_d import CiderD
 from ofakit.scores import DocumentFrequency, ptb_tokenize
+from ofakit.sweeps import load_sweep, run_sweep
+from ofakit.tasks import TASKS
 from ofakit.tasks._caption_evaluation import build_metrics
 from ofakit.text import OFATokenizer
 from ofakit.text.codec import TextCodec
 from ofakit.trainers.experiment import read_experiment
+from ofakit.trainers.named_objectives import build_objectives
 
 
 @pytest.fixture(scope="module")
@@ -298,3 +305,57 @@ def test_04_the_vocabulary_folders_of_ofa_are_read_in_fairseqs_order(cases, shar
         shutil.rmtree(tmp_path / "again")
     stock = OFATokenizer.from_pretrained(shared / "data" / "ofa_bpe")
     assert OFATokenizer.from_pretrained(english).encode(" a dog runs") == stock.encode(" a dog runs")
+
+
+def test_13_masks_without_a_word_never_outgrow_the_positions(cases):
+    values = json.loads((cases(13) / "conf.json").read_text("utf-8"))
+    config = parse_config({**values, "data": {**values["data"], "root": str(cases(13))}})
+    task = TASKS.get("image-captioning")(config)
+    examples = task.read({})["train"]
+    bundle = task.build_bundle()
+    (objective,) = build_objectives(config, bundle)[0].values()
+    objective.prepare(examples, bundle, None)
+    lengths = []
+    for draw in range(60):
+        for place, example in enumerate(examples):
+            view = objective.view(example, np.random.default_rng([draw, place]))
+            lengths += [len(view["input_ids"]), len(view["target"])]
+    assert len(examples) > 1 and 60 < max(lengths) <= config.model.config["max_position_embeddings"] == 64
+
+
+def tpe_sweep(folder, script, runs):
+    """The runs of a sweep by TPE, which goes on in a folder that is there."""
+    folder.mkdir(exist_ok=True)
+    (folder / "base.json").write_text(json.dumps({"data": {"reader": {"type": "scenes"}}}), "utf-8")
+    sweep = {
+        "base": "base.json", "work_dir": str(folder / "sweep"), "command": [sys.executable, str(script)],
+        "parameters": {"gain": {"low": 0, "high": 1}}, "search": {"type": "tpe", "runs": runs, "startup_runs": 3},
+    }  # fmt: skip
+    (folder / "sweep.json").write_text(json.dumps(sweep), "utf-8")
+    found = run_sweep(load_sweep(folder / "sweep.json"), ["unused"], "local")
+    return [record["parameters"]["gain"] for record in found["runs"]]
+
+
+def test_14_a_prolonged_sweep_is_the_one_that_was_asked_for_at_once(cases, tmp_path):
+    pytest.importorskip("optuna")
+    script = cases(14) / "pretend.py"
+    first = tpe_sweep(tmp_path / "prolonged", script, 4)
+    prolonged, at_once = tpe_sweep(tmp_path / "prolonged", script, 8), tpe_sweep(tmp_path / "at once", script, 8)
+    assert prolonged == at_once and prolonged[:4] == first and len(set(prolonged)) == 8
+
+
+def test_19_modelscopes_names_of_columns(cases, tmp_path):
+    rows = [
+        {"image:FILE": str(cases("08") / f"{name}.jpg"), "answer:Value": f"a {name} circle"}
+        for name in ("red", "green", "blue")
+    ]
+    hugging_face = Dataset.from_list(rows)
+    columns = {"image": "image:FILE", "text": "answer:Value"}
+    for data in (rows, hugging_face, MsDataset.to_ms_dataset(hugging_face)):
+        found = examples_from_dataset(data, columns)
+        assert [(e.image, e.text) for e in found] == [(row["image:FILE"], row["answer:Value"]) for row in rows]
+        with pytest.raises(UsageError, match="found the columns image:FILE, answer:Value: name them in the column map"):
+            examples_from_dataset(data)
+    stock = {"framework": "pytorch", "task": "image-captioning", "model": {"type": "ofakit-ofa"}}
+    (tmp_path / "configuration.json").write_text(json.dumps({**stock, "dataset": {"column_map": columns}}), "utf-8")
+    assert read_experiment(str(tmp_path)).data.reader.model_extra["column_map"] == columns
