@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from ofakit.errors import UsageError
+from ofakit.objectives.cross_entropy import CrossEntropy
+from ofakit.objectives.sequence_distillation import SequenceDistillation
+from ofakit.objectives.style_mlm import StyleMLM
 from ofakit.trainers.dry_run import dry_run
 
 from tests.tasks.small_retrieval import small_config
@@ -47,6 +50,25 @@ def test_objectives_with_views_show_them(experiment):
     found = dry_run(experiment(objectives=[{"type": "cross_entropy"}, {"type": "mlm"}]), "cpu")
     assert found["objectives"] == ["cross_entropy", "mlm"]
     assert any(piece == "</s>" for _, piece in found["example"]["mlm/target"])
+
+
+def test_objectives_know_all_examples_but_no_teacher_writes_for_all(experiment, monkeypatch):
+    """One that learns what sets styles apart needs to know them all."""
+    shown = {}
+
+    def note(name, real):
+        def prepare(self, examples, bundle, work_dir):
+            shown[name] = len(examples)
+            return None if real is None else real(self, examples, bundle, work_dir)
+
+        return prepare
+
+    monkeypatch.setattr(StyleMLM, "prepare", note("style_mlm", StyleMLM.prepare))
+    monkeypatch.setattr(CrossEntropy, "prepare", note("cross_entropy", None))
+    monkeypatch.setattr(CrossEntropy, "prepares_each_example", True)
+    found = dry_run(experiment(objectives=[{"type": "cross_entropy"}, {"type": "style_mlm"}]), "cpu")
+    assert shown == {"cross_entropy": 4, "style_mlm": found["training_examples"]} and found["training_examples"] > 4
+    assert SequenceDistillation.prepares_each_example
 
 
 def test_stages_add_up(experiment):

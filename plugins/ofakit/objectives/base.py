@@ -37,11 +37,14 @@ class Objective(ABC):
         groups: Which groups of examples it learns from, where the examples of a run are of several; None: all.
         parameters: Names of parameters of the model that belong to the loss, such as a temperature. They learn at
             `train.optimizer.scale_lr` and do not decay.
+        prepares_each_example: Whether `prepare` opens the image of every example, or asks a teacher about it. A dry run
+            shows such an objective no more than the examples that it tries.
     """
 
     one_example_per: str | None = None
     groups: Sequence[str] | None = None
     parameters: Sequence[str] = ()
+    prepares_each_example: bool = False
 
     def prepare(  # noqa: B027 (most objectives need none)
         self, examples: Sequence[Any], bundle: Any, work_dir: Path

@@ -56,6 +56,8 @@ class PhotographMatching(Contrastive):
         UsageError: A key of `composite` is unknown, or a number is out of its range.
     """
 
+    prepares_each_example = True
+
     def __init__(
         self,
         recolor: float = 0.7,

@@ -52,6 +52,7 @@ class SequenceDistillation(Objective):
     """
 
     one_example_per = "image"
+    prepares_each_example = True
 
     def __init__(
         self,

@@ -91,9 +91,7 @@ def _outlook(
     left_out = loading.plan_training(trainer.examples["train"], objectives)
     counted = len(loading.training_examples)
     examples = _sound_examples(trainer)
-    for objective in objectives.values():
-        objective.prepare(examples, trainer.bundle, Path(config.work_dir))
-        objective.begin(trainer.bundle, Path(config.work_dir), False)
+    _prepare(objectives, examples, trainer)
     preprocessor = with_views(loading.preprocessors["train"], objectives)
     dataset = ExampleDataset(examples, preprocessor, None, config.seed)
     samples = [dataset[place] for place in range(len(examples))]
@@ -116,6 +114,15 @@ def _outlook(
         "example": trainer.task.shown(trainer.bundle, examples[0], samples[0]),
     }
     return outlook, trainer.bundle
+
+
+def _prepare(objectives: Mapping[str, Objective], tried: Sequence[Any], trainer: Trainer) -> None:
+    """Let objectives get ready; the examples that are tried stand before all others, as `index` will have it."""
+    known, folder = set(map(id, tried)), Path(trainer.work_dir)
+    every = [*tried, *(example for example in trainer.loading.training_examples if id(example) not in known)]
+    for objective in objectives.values():
+        objective.prepare(tried if objective.prepares_each_example else every, trainer.bundle, folder)
+        objective.begin(trainer.bundle, folder, False)
 
 
 def _sound_examples(trainer: Trainer) -> list[Any]:
