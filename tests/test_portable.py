@@ -10,11 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[1]
 HIDE = """
-import importlib, os, pkgutil, signal, sys
+import importlib, os, pkgutil, shutil, signal, sys
 import faiss, modelscope, numba, numpy, PIL.Image, tensorboard, timm, torch, transformers, tqdm
 import torch.distributed, torch.utils.data, torch.utils.tensorboard, modelscope.trainers, sklearn.linear_model
 import modelscope.trainers.trainer, modelscope.metrics.builder, transformers.models.bert, multiprocessing.context
@@ -32,6 +30,7 @@ for name in ("fcntl", "resource", "pwd", "grp", "termios"):
     sys.modules[name] = None
 
 import ofakit.platforms as platforms
+shutil._use_fd_functions = False  # nor are folders removed through open ones
 platforms.WINDOWS = True  # folders are not flushed, and processes get no groups of POSIX
 real_open = os.open
 def open_files_only(path, flags, *more, **named):
@@ -51,11 +50,12 @@ for module in pkgutil.walk_packages(ofakit.__path__, "ofakit."):
             failed[module.name] = str(error)
 print(json.dumps(failed))
 """
-TRAIN = """
-from ofakit.cli import finetune
+RUN = """
 os.open = open_files_only
-codes = [finetune.main(arguments) for arguments in json.loads(sys.argv[1])]
-sys.exit(max(codes))
+for tool, arguments in json.loads(sys.argv[1]):
+    code = importlib.import_module(f"ofakit.cli.{tool}").main(arguments)
+    if code:
+        sys.exit(code)
 """
 OPTIONAL = ("ray", "optuna", "pymilvus", "milvus_lite", "ranx", "jieba")
 
@@ -93,15 +93,27 @@ def conf(name, work_dir, *keys):
     return arguments + [part for key in [f"work_dir={work_dir}", *keys] for part in ("--set", key)]
 
 
-@pytest.mark.parametrize(
-    ("name", "keys"),
-    [("quickstart.json", SMALL), ("retrieval/quickstart.json", ["data.reader.train=4", "data.reader.val=2",
-     "data.reader.test=2", "train.dataloader.batch_size_per_gpu=8"])],
-)  # fmt: skip
-def test_a_quickstart_trains_and_goes_on(tmp_path, name, keys):
-    first = conf(name, tmp_path / "run", *keys, "train.max_steps=2")
-    again = [*conf(name, tmp_path / "run", *keys, "train.max_steps=4"), "--resume"]
-    done = run_hidden(TRAIN, json.dumps([first, again]))
+def last_lines(*tools):
+    """What tools print last, run one after the other."""
+    done = run_hidden(RUN, json.dumps(tools))
     assert done.returncode == 0, done.stderr[-3000:]
-    assert json.loads(done.stdout.splitlines()[-1])["steps"] == 4
-    assert "cannot be locked" in done.stderr and (tmp_path / "run" / "best").is_dir()
+    assert "cannot be locked" in done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def test_the_quickstart_looks_ahead_trains_and_goes_on(tmp_path):
+    first = conf("quickstart.json", tmp_path / "run", *SMALL, "train.max_steps=2")
+    again = [*conf("quickstart.json", tmp_path / "run", *SMALL, "train.max_steps=4"), "--resume"]
+    found = last_lines(["finetune", [*first, "--dry-run"]], ["finetune", first], ["finetune", again])
+    assert [result["steps"] for result in found] == [2, 2, 4] and (tmp_path / "run" / "best").is_dir()
+
+
+def test_a_retriever_trains_encodes_and_searches(tmp_path):
+    sizes = ["data.reader.train=4", "data.reader.val=2", "data.reader.test=2", "train.dataloader.batch_size_per_gpu=8"]
+    keys = [*sizes, "train.max_steps=2", f"data.base_folder={tmp_path / 'bases'}"]
+    arguments = conf("retrieval/quickstart.json", tmp_path / "run", *keys)
+    encode = [*arguments, "--out", str(tmp_path / "base.index")]
+    search = [*arguments, "--set", f"run={tmp_path / 'run.trec'}"]
+    trained, encoded, searched = last_lines(["finetune", arguments], ["encode", encode], ["search", search])
+    assert trained["steps"] == 2 and encoded["count"] == searched["passages"] > 0
+    assert (tmp_path / "base.index").is_dir() and (tmp_path / "run.trec").is_file() and (tmp_path / "bases").is_dir()
