@@ -291,3 +291,11 @@ def test_a_package_that_leaves_the_interpreter_while_it_is_imported_is_a_failure
     sentence = installation.import_error("breaks")
     assert sentence.startswith("breaks 1.0 cannot be imported: OSError: libcudart.so.12: cannot open")
     assert "\n" not in sentence and len(sentence) < 400 and sentence.endswith("…")
+
+
+def test_the_gpu_of_a_mac(monkeypatch):
+    assert installation.has_mps() is torch.backends.mps.is_available()
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert installation.has_mps() is True
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert installation.has_mps() is False

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 __all__ = [
-    "CORE", "OPTIONAL", "Missing", "cuda_devices", "disk", "environment", "import_error", "java", "jq",
+    "CORE", "OPTIONAL", "Missing", "cuda_devices", "disk", "environment", "has_mps", "import_error", "java", "jq",
     "modelscope_names", "older_than_required", "optional_packages", "processor", "torch_threads", "version_of",
 ]  # fmt: skip
 
@@ -193,6 +193,12 @@ def _cuda_devices() -> list[dict[str, Any]]:
             bf16 = cuda.is_bf16_supported(including_emulation=False)
         devices.append({"name": properties.name, "memory_gib": round(properties.total_memory / GIB, 1), "bf16": bf16})
     return devices
+
+
+def has_mps() -> bool:
+    """Whether PyTorch can use the GPU of this Mac."""
+    found, _ = _attempt(lambda: importlib.import_module("torch").backends.mps.is_available())
+    return bool(found)
 
 
 def java() -> tuple[dict[str, Any], list[Missing]]:

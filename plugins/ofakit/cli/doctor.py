@@ -69,7 +69,7 @@ def examine(work_dir: Path) -> dict[str, Any]:
         "platform": platform.platform(),
         "works": not imports.failures,
         "packages": {name: installation.version_of(name) for name in installation.CORE} | optional,
-        "devices": {"cpu": cpu | {"threads": imports.threads}, "cuda": imports.gpus},
+        "devices": {"cpu": cpu | {"threads": imports.threads}, "cuda": imports.gpus, "mps": imports.mps},
         "modelscope": imports.names,
         "java": java,
         "jq": jq,
@@ -86,7 +86,8 @@ class Imports(NamedTuple):
     Attributes:
         failures: Sentences on what cannot be imported.
         threads: Of PyTorch; None without it.
-        gpus: That PyTorch can use.
+        gpus: Those of NVIDIA or AMD that PyTorch can use.
+        mps: Whether it can use that of a Mac.
         problems: What keeps it from using one.
         names: Of OFA in ModelScope, by registry.
     """
@@ -94,6 +95,7 @@ class Imports(NamedTuple):
     failures: list[str]
     threads: int | None
     gpus: list[dict[str, Any]]
+    mps: bool
     problems: list[str]
     names: dict[str, list[str]]
 
@@ -101,7 +103,7 @@ class Imports(NamedTuple):
 def _try_imports() -> Imports:
     """Import the core packages in another process, which one of them may end, and ask them about this machine."""
     steps: dict[str, Callable[[], Any]] = {name: partial(installation.import_error, name) for name in installation.CORE}
-    steps |= {"threads": installation.torch_threads, "CUDA": installation.cuda_devices}
+    steps |= {"threads": installation.torch_threads, "CUDA": installation.cuda_devices, "mps": installation.has_mps}
     steps["ofakit.modelscope"] = installation.modelscope_names
     results, end = run_steps(steps)
     failures = [results[name] for name in installation.CORE if results.get(name) is not None]
@@ -111,7 +113,8 @@ def _try_imports() -> Imports:
     # Without PyTorch or ModelScope these two only repeat why.
     gpus, problems = results.get("CUDA", ([], [])) if results.get("torch") is None else ([], [])
     names, name_failures = results.get("ofakit.modelscope", ({}, [])) if not failures else ({}, [])
-    return Imports([*failures, *name_failures], results.get("threads"), gpus, problems, names)
+    mps = bool(results.get("mps"))
+    return Imports([*failures, *name_failures], results.get("threads"), gpus, mps, problems, names)
 
 
 def describe(report: Mapping[str, Any]) -> str:
@@ -151,7 +154,7 @@ def _device_rows(devices: Mapping[str, Any]) -> list[tuple[str, str]]:
     for index, gpu in enumerate(devices["cuda"]):
         facts = [f"{gpu['memory_gib']} GiB", "bf16" if gpu["bf16"] else "no bf16"]
         rows.append((f"cuda:{index}", f"{gpu['name']}: {', '.join(facts)}"))
-    return rows
+    return [*rows, ("mps", "the GPU of this Mac")] if devices["mps"] else rows
 
 
 def _columns(rows: Iterable[Sequence[str]]) -> list[str]:
