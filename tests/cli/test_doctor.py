@@ -121,7 +121,8 @@ def report_of(**changed):
     cpu = {"model": "A CPU", "cores": 4, "threads": 2, "memory_gib": 8.0, "bf16": None}
     report = {
         "ofakit": "1.2.3", "location": "there", "python": "3.12.1", "platform": "Linux", "works": True,
-        "packages": {"torch": "2.6.0", "ray": None}, "devices": {"cpu": cpu, "cuda": [], "mps": False}, "modelscope": {},
+        "packages": {"torch": "2.6.0", "ray": None}, "devices": {"cpu": cpu, "cuda": [], "mps": False},
+        "modelscope": {},
         "java": {"path": None, "version": None, "spice": False}, "jq": None,
         "disk": {"work_dir": "work_dir", "free_gib": 3.5}, "environment": {}, "missing": [], "problems": [],
     }  # fmt: skip
@@ -157,8 +158,8 @@ def test_gpus_names_rows_and_problems_are_told():
         )
     )
     for line in (
-        "bf16 by AMX\n", "  cuda:0  A GPU: 79.2 GiB, bf16\n", "  cuda:1  B: 8.0 GiB, no bf16\n", "  mps     the GPU of this Mac\n",
-        "  RANK=0\n",
+        "bf16 by AMX\n", "  cuda:0  A GPU: 79.2 GiB, bf16\n", "  cuda:1  B: 8.0 GiB, no bf16\n", 
+        "  mps     the GPU of this Mac\n", "  RANK=0\n",
         "Names in ModelScope\n  trainers  ofa, ofakit\n\n", "  for tools/sweep.sh  jq  get it\n",
         "Problems\n  One.\n  Two.\n\nofakit can run here; see the problems above.",
     ):  # fmt: skip

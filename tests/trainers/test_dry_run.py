@@ -78,6 +78,17 @@ def test_stages_add_up(experiment):
     assert found["steps"] == sum(stage["steps"] for stage in found["stages"]) == 3 * found["steps_per_epoch"]
 
 
+@pytest.mark.parametrize("stages", [[], [{"name": "first"}]])
+def test_data_that_a_run_will_generate_are_not_left_and_have_the_name_that_they_will_have(experiment, stages):
+    config = experiment(stages=stages)
+    config.data.reader.model_extra.pop("root")
+    example = dry_run(config, "cpu")["example"]
+    assert example["image"].startswith(f"{config.work_dir}/scenes/") and not Path(config.work_dir).exists()
+    assert (
+        Path(trained(config).examples["train"][0].image).parent == Path(example["image"]).parent if not stages else True
+    )
+
+
 def test_questions_are_shown_with_their_passages(tmp_path):
     config = small_config(tmp_path / "run")
     example = dry_run(config, "cpu")["example"]

@@ -9,7 +9,6 @@ are decoded for a few examples only, so that bad ones among the others are not l
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -56,25 +55,40 @@ def dry_run(config: ExperimentConfig, device: str | None = None, checkpoint: str
         UsageError: As a run would.
     """
     with tempfile.TemporaryDirectory(prefix="ofakit-dry-run-", ignore_cleanup_errors=True) as folder:
-        if not config.stages:
-            return _outlook(_moved(config, folder), device, checkpoint)[0]
         found: list[dict[str, Any]] = []
         bundle = None
-        for stage, experiment in zip(config.stages, stage_experiments(config), strict=True):
-            experiment.data = experiment.data.model_copy(update={"root": data_root(config)})
-            outlook, bundle = _outlook(_moved(experiment, folder), device, None if found else checkpoint, bundle)
-            found.append({"name": stage.name, **outlook})
-        first = {key: value for key, value in found[0].items() if key != "name"}
-        return {**first, "steps": sum(outlook["steps"] for outlook in found), "stages": found}
+        for name, experiment in _trainings(config):
+            moved = _moved(experiment, folder, data_root(config))
+            outlook, bundle = _outlook(moved, device, None if found else checkpoint, bundle)
+            found.append(_in_place_of(folder, config.work_dir, {"name": name, **outlook}))
+    first = {key: value for key, value in found[0].items() if key != "name"}
+    if not config.stages:
+        return first
+    return {**first, "steps": sum(outlook["steps"] for outlook in found), "stages": found}
 
 
-def _moved(config: ExperimentConfig, folder: str) -> ExperimentConfig:
-    """The experiment with its run directory elsewhere; data that it has generated before are found where they are."""
+def _trainings(config: ExperimentConfig) -> list[tuple[str, ExperimentConfig]]:
+    """Name and experiment of every stage, or of the only one."""
+    if not config.stages:
+        return [("", config)]
+    return [(stage.name, own) for stage, own in zip(config.stages, stage_experiments(config), strict=True)]
+
+
+def _moved(config: ExperimentConfig, folder: str, root: str | None) -> ExperimentConfig:
+    """The experiment with its run directory elsewhere; data that a run has generated before are found at their root."""
     moved = config.model_copy(deep=True, update={"work_dir": folder})
-    root = data_root(config)
-    if root is not None and Path(root).is_dir():
+    if root is not None and (Path(root).is_dir() or root == config.data.root):
         moved.data = moved.data.model_copy(update={"root": root})
     return moved
+
+
+def _in_place_of(folder: str, work_dir: str, value: Any) -> Any:
+    """What was found, with the run directory that it will have in every path."""
+    if isinstance(value, str):
+        return work_dir + value.removeprefix(folder) if value.startswith(folder) else value
+    if isinstance(value, dict):
+        return {key: _in_place_of(folder, work_dir, inner) for key, inner in value.items()}
+    return [_in_place_of(folder, work_dir, inner) for inner in value] if isinstance(value, list) else value
 
 
 def _outlook(
@@ -86,34 +100,40 @@ def _outlook(
         raise UsageError("there is nothing to train on: the training split is empty or was not given")
     if checkpoint is not None:
         trainer.bundle.take_weights(Path(checkpoint), allow_partial=config.model.allow_partial)
-    loading, train = trainer.loading, trainer.experiment.train
     objectives, weights = build_objectives(trainer.experiment, trainer.bundle)
-    left_out = loading.plan_training(trainer.examples["train"], objectives)
-    counted = len(loading.training_examples)
+    left_out = trainer.loading.plan_training(trainer.examples["train"], objectives)
     examples = _sound_examples(trainer)
     _prepare(objectives, examples, trainer)
-    preprocessor = with_views(loading.preprocessors["train"], objectives)
+    preprocessor = with_views(trainer.loading.preprocessors["train"], objectives)
     dataset = ExampleDataset(examples, preprocessor, None, config.seed)
     samples = [dataset[place] for place in range(len(examples))]
     memory = _memory(trainer, objectives, weights, samples)
     outlook = {
-        "device": _device_words(trainer.device),
-        "processes": trainer.processes.world_size,
-        "precision": train.precision,
-        "parameters": _parameters(trainer.model),
-        "examples": {split: len(found) for split, found in trainer.examples.items()},
-        "training_examples": counted,
+        **_plan(trainer),
         "left_out": left_out,
-        "batch_size": train.dataloader.batch_size_per_gpu,
-        "examples_per_step": _examples_per_step(trainer),
-        "steps_per_epoch": trainer.iters_per_epoch,
-        "steps": trainer.max_iters,
         "objectives": list(objectives),
-        "memory": {f"{name}_bytes": size for name, size in _sizes(memory).items()}
-        | {"counted_with_examples": memory.counted_with},
+        "memory": _sizes(memory),
         "example": trainer.task.shown(trainer.bundle, examples[0], samples[0]),
     }
     return outlook, trainer.bundle
+
+
+def _plan(trainer: Trainer) -> dict[str, Any]:
+    """On what, with what and how long a run would train."""
+    train, processes = trainer.experiment.train, trainer.processes
+    batch_size = train.dataloader.batch_size_per_gpu
+    return {
+        "device": _device_words(trainer.device),
+        "processes": processes.world_size,
+        "precision": train.precision,
+        "parameters": _parameters(trainer.model),
+        "examples": {split: len(found) for split, found in trainer.examples.items()},
+        "training_examples": len(trainer.loading.training_examples),
+        "batch_size": batch_size,
+        "examples_per_step": batch_size * train.gradient_accumulation * processes.world_size,
+        "steps_per_epoch": trainer.iters_per_epoch,
+        "steps": trainer.max_iters,
+    }
 
 
 def _prepare(objectives: Mapping[str, Objective], tried: Sequence[Any], trainer: Trainer) -> None:
@@ -166,19 +186,15 @@ def _memory(
 
 
 def _sizes(memory: MemoryEstimate) -> dict[str, int]:
-    sizes = {name: size for name, size in dataclasses.asdict(memory).items() if name != "counted_with"}
-    return {**sizes, "total": memory.total}
+    parts = {"weights": memory.weights, "gradients": memory.gradients, "optimizer": memory.optimizer}
+    sizes = {**parts, "activations": memory.activations, "total": memory.total}
+    return {**{f"{name}_bytes": size for name, size in sizes.items()}, "counted_with_examples": memory.counted_with}
 
 
 def _parameters(model: torch.nn.Module) -> dict[str, int]:
     """How many there are, and how many of them learn."""
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
     return {"all": sum(size for size, _ in sizes), "learning": sum(size for size, learns in sizes if learns)}
-
-
-def _examples_per_step(trainer: Trainer) -> int:
-    train = trainer.experiment.train
-    return train.dataloader.batch_size_per_gpu * train.gradient_accumulation * trainer.processes.world_size
 
 
 def _device_words(device: torch.device) -> str:
