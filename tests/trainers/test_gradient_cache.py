@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from ofakit.models.ofa import OFAConfig, OFAModel
 from ofakit.models.precision import autocast
 from ofakit.objectives.base import JoinedObjective
 from ofakit.objectives.cross_entropy import CrossEntropy
-from ofakit.trainers.gradient_cache import joined_loss
+from ofakit.trainers.gradient_cache import _generators, _generators_at, joined_loss
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils import backend_registration
 
@@ -102,6 +103,7 @@ def test_micro_batches_give_the_gradient_of_the_whole(cut, dtype):
 
 TWO_PROCESSES = """
 import sys
+from types import SimpleNamespace
 from pathlib import Path
 from ofakit.processes import join_processes
 from tests.trainers.test_gradient_cache import *
@@ -306,3 +308,17 @@ def test_one_piece_on_one_process_needs_one_pass():
     updater = plain_updater(model, {"in_batch": Statistics(model.norm)}, [1.0], ONE)
     updater(batches_of([32]), 0)
     assert int(model.norm.num_batches_tracked) == 1
+
+
+def test_the_generator_of_a_mac_is_set_back_too(monkeypatch):
+    mac = SimpleNamespace(parameters=lambda: iter([SimpleNamespace(device=torch.device("mps"))]))
+    now, given = ["first"], []
+    monkeypatch.setattr(torch.mps, "get_rng_state", lambda: now[0])
+    monkeypatch.setattr(torch.mps, "set_rng_state", given.append)
+    states = _generators(mac)
+    drawn = torch.rand(3)
+    now[0] = "later"
+    with pytest.raises(RuntimeError), _generators_at(states, mac):
+        assert torch.equal(torch.rand(3), drawn) and given == ["first"]
+        raise RuntimeError
+    assert given == ["first", "later"] and not torch.equal(torch.rand(3), drawn)

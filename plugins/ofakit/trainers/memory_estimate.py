@@ -2,7 +2,7 @@
 
 The first three are counted from the parameters. Activations are what autograd keeps for the backward pass, counted at
 two small batches, whose difference tells what one more example takes. Not counted: the work space of single operations,
-what the allocator keeps in reserve, and what a GPU's libraries take for themselves (some 0.5 GiB with CUDA).
+what the allocator keeps in reserve, and what a GPU's libraries take for themselves.
 """
 
 from __future__ import annotations
