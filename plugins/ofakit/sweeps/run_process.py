@@ -123,6 +123,8 @@ def _own(folder: Path) -> int:
         if leader:
             end_group(int(leader), force=True)
         lock(owned)
+    except PermissionError:  # on Windows, where nobody has it for longer than a start takes
+        lock(owned)
     except OSError as error:
         if error.errno != errno.ENOSYS:
             raise
