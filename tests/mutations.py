@@ -144,9 +144,7 @@ def _parent(document: Any, path: tuple[Any, ...]) -> Any:
 
 
 def _put(parent: Any, key: Any, value: Any) -> None:
-    if isinstance(parent, dict):
-        parent[key] = value
-    elif isinstance(key, int) and key < len(parent):
+    if isinstance(parent, dict) or isinstance(key, int) and key < len(parent):
         parent[key] = value
     else:
         parent.append(value)

@@ -288,7 +288,9 @@ def kind_of(error: BaseException) -> str:
     """What kind of fault it is: the error's type and where it was raised in the package."""
     places = [frame for frame in traceback.extract_tb(error.__traceback__) if "ofakit" in frame.filename]
     place = places[-1] if places else None
-    return f"{type(error).__name__} at {place.filename.rpartition('ofakit/')[2]}:{place.lineno}" if place else str(error)
+    return (
+        f"{type(error).__name__} at {place.filename.rpartition('ofakit/')[2]}:{place.lineno}" if place else str(error)
+    )
 
 
 def main(number: int, first: int) -> None:

@@ -6,12 +6,11 @@ there: such a folder is refused where it would be replaced.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from ofakit.errors import UsageError
-from ofakit.json_text import to_json
+from ofakit.json_text import from_json, to_json
 
 __all__ = ["MARK", "mark", "refuse_file", "refuse_strangers", "strangers"]
 
@@ -98,7 +97,7 @@ def _unlisted(folder: Path, root: Path, listed: frozenset[str]) -> Iterator[Path
 def _listed(folder: Path) -> frozenset[str] | None:
     """The files on a folder's list, with the list itself; None where it has none of ours."""
     try:
-        about = json.loads((folder / MARK).read_bytes())
+        about = from_json((folder / MARK).read_bytes())
         if about["written_by"] == WRITER:
             return frozenset([*map(str, about["files"]), MARK])
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,7 +1,10 @@
-"""JSON that every parser reads, for all that ofakit writes: RFC 8259 knows no NaN, and UTF-8 no half of a character.
+"""JSON as ofakit writes and reads it: what is written every parser reads, and what is read can do no harm.
 
-A number that is not finite becomes null. A lone surrogate, which Python makes of a file name that is not UTF-8, becomes
-an escape, which comes back as it was.
+Written: RFC 8259 knows no NaN, and UTF-8 no half of a character. A number that is not finite becomes null. A lone
+surrogate, which Python makes of a file name that is not UTF-8, becomes an escape, which comes back as it was.
+
+Read: a key that stands twice, of which `json.loads` takes the last, a number of thousands of digits and brackets by the
+thousand are refused with the key that leads to them.
 """
 
 from __future__ import annotations
@@ -9,11 +12,124 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
-__all__ = ["finite_or_none", "to_json"]
+from ofakit.errors import UsageError
+
+__all__ = ["DEEPEST", "NotJson", "finite_or_none", "from_json", "to_json"]
+
+DEEPEST = 100
+"""How deep lists and objects may lie in each other."""
 
 SURROGATE = re.compile("[\ud800-\udfff]")
+STRUCTURE = re.compile(r'[\[\]{}]|"(?:[^"\\]|\\.)*"(\s*:)?', re.DOTALL)
+"""What shows how deep a text is: brackets, and strings, which may hold some. Those before a colon are keys."""
+
+
+class NotJson(UsageError):
+    """A text is no JSON; the message says where it ceases to be, without the name of the file."""
+
+
+class _Fault(NamedTuple):
+    """What stands in place of a value that is refused."""
+
+    reason: str
+
+
+def from_json(text: str | bytes) -> Any:
+    """The value that a JSON text holds.
+
+    Args:
+        text: The text, or its bytes in UTF-8, with a byte order mark or without.
+
+    Raises:
+        NotJson: It is no JSON, or no UTF-8.
+        UsageError: A key stands twice in an object, a number has more digits than Python takes, or lists and objects
+            lie deeper in each other than `DEEPEST`. The message names the key, but not the file.
+
+    >>> from_json('{"lr": [1e-3, null]}')
+    {'lr': [0.001, None]}
+    >>> from_json('{"train": {"lr": 1, "lr": 2}}')
+    Traceback (most recent call last):
+    ofakit.errors.UsageError: train.lr: the key stands twice
+    """
+    try:
+        if isinstance(text, bytes):
+            text = text.decode("utf-8-sig")
+        value = DECODER.decode(text)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise NotJson(str(error)) from None
+    except RecursionError:
+        raise _too_deep(str(text)) from None
+    except ValueError:  # a key that stands twice, or a number that is too long
+        raise UsageError(_first_fault(str(text))) from None
+    if text.count("[") + text.count("{") > DEEPEST and _is_deep(value):
+        raise _too_deep(text)
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=_object)
+
+
+def _object_with_faults(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        found[key] = _Fault("the key stands twice") if key in found else value
+    return found
+
+
+def _integer(digits: str) -> int | _Fault:
+    try:
+        return int(digits)
+    except ValueError:
+        return _Fault(f"a number of {len(digits)} digits is too long")
+
+
+def _first_fault(text: str) -> str:
+    """The first value that is refused, with the keys that lead to it."""
+    value = json.loads(text, object_pairs_hook=_object_with_faults, parse_int=_integer)
+    return next(f"{keys}: {fault.reason}" if keys else fault.reason for keys, fault in _faults(value, ""))
+
+
+def _faults(value: Any, keys: str) -> Iterator[tuple[str, _Fault]]:
+    if isinstance(value, _Fault):
+        yield keys, value
+    elif isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _faults(item, f"{keys}.{key}" if keys else str(key))
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether lists and objects lie too deep in each other."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(DEEPEST):
+        inside = (item for outer in level for item in (outer.values() if isinstance(outer, dict) else outer))
+        level = [item for item in inside if isinstance(item, dict | list)]
+    return bool(level)
+
+
+def _too_deep(text: str) -> UsageError:
+    """What is said of a text that is too deep, with the first keys that lead there."""
+    keys: list[str] = []
+    for found in STRUCTURE.finditer(text):
+        if found[0] in "[{":
+            keys.append("")
+        elif found[0] in "]}":
+            del keys[-1:]
+        elif found[1] is not None and keys:
+            keys[-1] = found[0][1 : found[0].rindex('"')]
+        if len(keys) > DEEPEST:
+            break
+    where = ".".join([key for key in keys if key][:3])
+    return UsageError(f"{where + ': ' if where else ''}lists and objects lie more than {DEEPEST} deep in each other")
 
 
 def to_json(value: Any, indent: int | None = None, sort_keys: bool = False) -> str:

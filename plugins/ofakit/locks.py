@@ -14,7 +14,6 @@ long as the lock is held.
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import os
 import socket
@@ -26,7 +25,7 @@ from pathlib import Path
 
 from ofakit.errors import UsageError
 from ofakit.files import saving
-from ofakit.json_text import to_json
+from ofakit.json_text import from_json, to_json
 from ofakit.platforms import BINARY, WINDOWS, lock, read_at, write_at
 
 __all__ = ["locked", "only_one"]
@@ -156,7 +155,7 @@ def _try(handle: int, path: str) -> bool | None:
 def _holder(handle: int) -> str:
     """Who holds a lock, as its file says."""
     try:
-        about = json.loads(read_at(handle, 4096, 0))
+        about = from_json(read_at(handle, 4096, 0))
         return f"process {about['pid']} on {about['host']}, since {about['since']}"
     except (ValueError, KeyError, TypeError):
         return "a process that has just begun or is about to end"

@@ -14,13 +14,14 @@ of its style only.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from ofakit.data.style_names import SENTIMENTS, same_style
 from ofakit.errors import UsageError
+from ofakit.input_files import read_bytes
+from ofakit.json_text import NotJson, from_json
 
 __all__ = ["Entry", "Matched", "id_of", "indexed", "match", "own_reference_entries", "read_entries"]
 
@@ -362,22 +363,22 @@ def _rows_of_karpathy(row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _content(path: Path, what: str) -> Any:
+    content = read_bytes(path, f"{what} as {_FORMATS}")
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = content.decode("utf-8-sig")
+        return from_json(text)
+    except UnicodeDecodeError as error:
         raise UsageError(f"{path}: expected {what} as {_FORMATS}, found: {error}") from error
-    try:
-        return json.loads(text)
-    except RecursionError as error:
-        raise UsageError(f"{path}: expected {what} as {_FORMATS}, found brackets within brackets: {error}") from None
-    except ValueError:
+    except UsageError as error:
+        if not isinstance(error, NotJson):
+            raise UsageError(f"{path}: {error}") from None
         return [_line(line, path, n, what) for n, line in enumerate(text.split("\n"), start=1) if line.strip()]
 
 
 def _line(line: str, path: Path, number: int, what: str) -> Any:
     try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as error:
+        return from_json(line)
+    except ValueError as error:
         raise UsageError(f"{path}: line {number}: expected {what} as {_FORMATS}, found: {error}") from error
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ofakit.cli import data_passages, data_viquae, document_frequency
 from ofakit.cli._common import add_config_arguments, files_read, output_file, positive, reader_of, run_tool, tool_parser
 from ofakit.errors import UsageError
-from ofakit.json_text import to_json
+from ofakit.json_text import NotJson, from_json, to_json
 
 if TYPE_CHECKING:
     from ofakit.data import Example
@@ -229,8 +228,8 @@ def _source(args: argparse.Namespace, only_training: bool = False) -> tuple[Any,
         if args.overrides:
             raise UsageError("--set goes with --conf; with --reader write the keys into its JSON object")
         try:
-            reader = READERS.build(json.loads(args.reader))
-        except json.JSONDecodeError as error:
+            reader = READERS.build(from_json(args.reader))
+        except NotJson as error:
             raise UsageError(f'--reader expects a JSON object such as {{"type": "jsonl"}}: {error}') from None
         found = reader.splits()
         return None, reader, args.split or (["train"] if only_training and "train" in found else found)

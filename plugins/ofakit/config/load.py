@@ -6,7 +6,7 @@ load_config("configs/caption/flickrstyle.json", ["data.root=/data", "train.max_e
 from __future__ import annotations
 
 import difflib
-import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
@@ -17,6 +17,8 @@ from pydantic import BaseModel, ValidationError
 from ofakit.config.origin import Origin
 from ofakit.config.schema import ExperimentConfig
 from ofakit.errors import UsageError, did_you_mean
+from ofakit.input_files import read_json_file
+from ofakit.json_text import NotJson, from_json
 
 __all__ = ["checked", "json_schema", "laid_over", "load_config", "own_section", "parse_config", "read_values"]
 
@@ -118,17 +120,12 @@ def json_schema() -> dict[str, Any]:
 
 def _read_chain(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], list[Path]]:
     """A file merged over those it extends, and the names of all of them."""
-    path = path.resolve()
+    path = Path(os.path.realpath(path))
     if path in above:
         raise UsageError(f"{path}: 'extends' goes round in a circle: {' -> '.join(p.name for p in (*above, path))}")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"no configuration file {path}{_json_files_beside(path)}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read configuration file {path}: {error}") from None
-    except json.JSONDecodeError as error:
-        raise UsageError(f"{path}: not valid JSON at line {error.lineno}, column {error.colno}: {error.msg}") from None
+    if not os.path.lexists(path):
+        raise UsageError(f"no configuration file {path}{_json_files_beside(path)}")
+    values = read_json_file(path, "a configuration")
     if not isinstance(values, dict):
         raise UsageError(f"{path}: expected a JSON object, found a {type(values).__name__}")
     values.pop(SCHEMA_KEY, None)
@@ -143,7 +140,7 @@ def _read_chain(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], li
 
 def _json_files_beside(path: Path) -> str:
     """Which JSON files the folder of a missing one holds, as a clause."""
-    beside = sorted(p.name for p in path.parent.glob("*.json")) if path.parent.is_dir() else []
+    beside = sorted(p.name for p in path.parent.glob("*.json")) if os.path.isdir(path.parent) else []
     return f": {did_you_mean(path.name, beside)}" if beside else ""
 
 
@@ -173,9 +170,11 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     if not equals or not key:
         raise UsageError(f"--set expects key=value, found {override!r}")
     try:
-        value = json.loads(text)
-    except json.JSONDecodeError:
+        value = from_json(text)
+    except NotJson:
         value = text
+    except UsageError as error:
+        raise UsageError(f"--set {override:.80}: {error}") from None
     *parents, last = key.split(".")
     node: Any = values
     for parent in parents:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from ofakit.input_files import read_json_file
 
 __all__ = ["Origin"]
 
@@ -36,7 +37,7 @@ class Origin:
             key = override.partition("=")[0]
             if key == dotted or dotted.startswith(key + "."):
                 return f" (--set {override})"
-        contents = {file: json.loads(file.read_text(encoding="utf-8")) for file in self.files}
+        contents = {file: read_json_file(file, "a configuration") for file in self.files}
         for length in range(len(location), 0, -1):
             for file, values in contents.items():
                 if _holds(values, location[:length]):

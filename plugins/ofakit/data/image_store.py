@@ -21,7 +21,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
 import logging
 import mmap
 import os
@@ -38,7 +37,7 @@ import numpy as np
 
 from ofakit.data.decoding import BadImage, load_square
 from ofakit.errors import UsageError
-from ofakit.json_text import to_json
+from ofakit.json_text import from_json, to_json
 from ofakit.locks import locked
 from ofakit.platforms import read_at, reserve, write_at
 
@@ -229,7 +228,7 @@ class ImageStore:
                 raise UsageError(f"{self.folder} holds images but no store.json; delete the folder to decode anew")
             _write_atomically(path, to_json(header).encode())
         try:
-            found = json.loads(path.read_bytes())
+            found = from_json(path.read_bytes())
         except ValueError:
             found = "no JSON"
         if found != header:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import json
+import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from numbers import Real
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ofakit.errors import UsageError, did_you_mean
+from ofakit.json_text import from_json
 
 __all__ = [
     "captions_in",
@@ -38,15 +39,18 @@ def require_file(path: Path, what: str) -> Path:
     Raises:
         UsageError: There is none; the message says what the folder holds and how to cure it.
     """
-    if path.is_file():
+    if os.path.isfile(path):
         return path
+    if os.path.lexists(path):
+        kind = "a folder" if os.path.isdir(path) else "a pipe, a device or a link that leads nowhere"
+        raise UsageError(f"expected {what} in {path}, found {kind}")
     folder = path.parent
-    while not folder.is_dir() and folder != folder.parent:
+    while not os.path.isdir(folder) and folder != folder.parent:
         folder = folder.parent
     names = sorted(entry.name for entry in folder.iterdir())
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "") if names else "nothing"
     raise UsageError(
-        f"expected {what} in {path}; there is no such file. {folder} holds {shown}. "
+        f"expected {what} in {path!s:.300}; there is no such file. {folder} holds {shown}. "
         "Set data.root to the folder of the data set, or name the file of the split in the reader's configuration"
     )
 
@@ -63,7 +67,7 @@ def read_json(path: Path, what: str) -> Any:
     """
     require_file(path, what)
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return from_json(path.read_bytes())
     except ValueError as error:
         raise UsageError(f"expected {what} as UTF-8 JSON in {path}, found: {error}") from error
 
@@ -145,7 +149,7 @@ def jsonl_rows(content: bytes, what: str, where: str | Path, first: int = 1) -> 
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = from_json(line)
         except ValueError as error:
             raise UsageError(
                 f"expected one JSON object per line in {where}, found on line {number}: {error}"

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from pathlib import Path
@@ -16,7 +15,7 @@ from modelscope.trainers.hooks.hook import Hook
 from modelscope.trainers.hooks.priority import Priority
 
 from ofakit.files import saving, write_text
-from ofakit.json_text import to_json
+from ofakit.json_text import from_json, to_json
 
 __all__ = ["MetricsFileHook"]
 
@@ -110,6 +109,6 @@ def _for_json(value: Any) -> Any:
 def _step_of(line: bytes) -> int | None:
     """The step of a line; None for one that a killed run left unfinished, or that is damaged in another way."""
     try:
-        return int(json.loads(line.decode())["step"])
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return int(from_json(line)["step"])
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None

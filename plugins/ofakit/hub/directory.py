@@ -8,7 +8,7 @@ configuration.json    ModelScope's, with a section `ofakit` for what the task ke
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from ofakit.files import replace_folder
 from ofakit.hub.bundle import CAPTIONING, ModelBundle, bundle_kind
 from ofakit.hub.caption_bundle import CaptionBundle
 from ofakit.hub.retrieval_bundle import RetrievalBundle  # noqa: F401 (lets `bundle_kind` know it)
+from ofakit.input_files import read_json_file
 from ofakit.json_text import to_json
 from ofakit.models.types import MODELS
 
@@ -128,12 +129,9 @@ def read_configuration(path: Path) -> dict[str, Any]:
     Raises:
         UsageError: It is no JSON object, or its section `ofakit` is none.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         return {}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid JSON: {error}") from None
+    found = read_json_file(path, "ModelScope's configuration")
     if not isinstance(found, dict):
         raise UsageError(f"{path}: expected a JSON object, found {found!r}")
     if not isinstance(found.get("ofakit", {}), dict):

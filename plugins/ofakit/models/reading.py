@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ofakit.errors import UsageError
+from ofakit.json_text import from_json
 from ofakit.text.normalization import without_surrogates
 
 __all__ = ["HuggingFaceTexts", "Reading", "Texts", "train_byte_pairs"]
@@ -139,7 +140,7 @@ class HuggingFaceTexts:
 
     def fingerprint(self) -> str:
         """The vocabulary and what stands around a text, as a hash; not how the last texts were cut and padded."""
-        state = json.loads(self.tokenizer.backend_tokenizer.to_str())
+        state = from_json(self.tokenizer.backend_tokenizer.to_str())
         state |= {"truncation": None, "padding": None, "max_length": self.max_length}
         return hashlib.blake2b(json.dumps(state).encode(), digest_size=8).hexdigest()
 

@@ -29,6 +29,7 @@ from torch import Tensor
 
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.files import replace_file
+from ofakit.input_files import read_json_file
 
 __all__ = ["SUFFIXES", "WEIGHTS", "extract_from_tar", "read_content", "some_of", "tensors_of"]
 
@@ -114,10 +115,7 @@ def _read_directory(folder: Path, stand_ins: StandIns) -> dict[str, Any]:
 
 def _shards(index: Path) -> list[str]:
     """The files that an index of sharded weights names."""
-    try:
-        content = json.loads(index.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UsageError(f"{index} is not JSON: {error}") from None
+    content = read_json_file(index, "an index of weights")
     where = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(where, dict) or not all(isinstance(shard, str) for shard in where.values()):
         raise UsageError(f'{index}: expected {{"weight_map": {{tensor: file}}}}, found {json.dumps(content)[:80]}')

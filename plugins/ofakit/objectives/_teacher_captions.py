@@ -5,7 +5,6 @@ teacher_captions.jsonl      first the teacher, its files and how it searched; th
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +22,7 @@ from ofakit.files import write_text
 from ofakit.hub import CaptionBundle
 from ofakit.inference.captions import write_captions
 from ofakit.inference.reranking import reranker_of
-from ofakit.json_text import to_json
+from ofakit.json_text import from_json, to_json
 from ofakit.objectives._teacher import load_teacher
 from ofakit.preprocessors import CaptionPreprocessor, Collate
 from ofakit.processes import joined_processes
@@ -144,7 +143,7 @@ def _read(file: Path, about: Mapping[str, Any], images: Sequence[Any]) -> list[s
     if not file.is_file():
         return None
     try:
-        header, *rows = map(json.loads, file.read_text(encoding="utf-8").rstrip("\n").split("\n"))
+        header, *rows = map(from_json, file.read_text(encoding="utf-8").rstrip("\n").split("\n"))
         kept = {"about": header, "ids": [row["id"] for row in rows], "captions": [row["caption"] for row in rows]}
     except (ValueError, KeyError, TypeError):
         return None

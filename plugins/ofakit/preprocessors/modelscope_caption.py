@@ -9,7 +9,6 @@ preprocess({"image": "scene.png", "style": "pirate"})       # input_ids, patch_i
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from modelscope.utils.constant import ModeKeys
 
 from ofakit.config.modelscope_format import stock_preprocessor
 from ofakit.config.schema import PreprocessorSection
+from ofakit.input_files import read_json_file
 from ofakit.preprocessors.caption import CaptionPreprocessor
 from ofakit.text import OFATokenizer, StyleSet
 
@@ -43,7 +43,7 @@ class ModelDirectoryPreprocessor(Preprocessor):
         super().__init__(mode)
         folder = Path(model_dir)
         path = folder / "configuration.json"
-        configuration = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        configuration = read_json_file(path, "a configuration") if path.is_file() else {}
         ours = configuration.get("ofakit", {})
         section = PreprocessorSection(**{**ours.get("preprocessor", stock_preprocessor(configuration)), **options})
         styles = StyleSet.from_dict(ours["style"]) if ours.get("style") else None

@@ -16,7 +16,6 @@ Weights are memory-mapped when they are read. A passage without a word of the qu
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from functools import cached_property
@@ -27,6 +26,7 @@ import numpy as np
 
 from ofakit.errors import UsageError
 from ofakit.files import replace_folder, settle
+from ofakit.input_files import read_json_file
 from ofakit.json_text import to_json
 from ofakit.retrieval._postings import Postings, search_postings
 from ofakit.retrieval.bm25_settings import BM25Settings
@@ -146,7 +146,7 @@ class BM25Index:
 
         folder = Path(folder)
         described = _described(folder, verify)
-        ids = json.loads((folder / "ids.json").read_text(encoding="utf-8"))
+        ids = read_json_file(folder / "ids.json", "ids of passages")
         model = bm25s.BM25.load(folder, mmap=True, show_progress=False)
         return cls(ids, model, BM25Settings(**described["settings"]), described["fingerprint"])
 
@@ -229,8 +229,8 @@ def _described(folder: Path, verify: bool) -> dict[str, Any]:
     settle(folder)
     path = folder / "index.json"
     try:
-        described = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        described = read_json_file(path, "an index")
+    except UsageError as error:
         raise UsageError(f"{folder}: expected an index directory with index.json, found: {error}") from error
     if not isinstance(described, dict) or (described.get("metric"), described.get("version")) != ("bm25", 1):
         raise UsageError(f"{path}: expected an index of BM25 of version 1, found {described!r:.80}")

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import collections
 import hashlib
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from ofakit.data.passage import Passage
 from ofakit.data.query import Query
 from ofakit.errors import UsageError
 from ofakit.files import put_folder, replace_folder, saving, write_text
-from ofakit.json_text import to_json
+from ofakit.json_text import from_json, to_json
 from ofakit.retrieval.id_files import Ids, open_ids, write_ids
 from ofakit.retrieval.index_building import write_part
 from ofakit.retrieval.index_record import RECORD, VECTORS, IndexRecord, PartRecord, file_records
@@ -275,7 +274,7 @@ def _errors(job: EncodingJob) -> list[dict[str, Any]]:
     """What was left out, in the order of the items; `row` counts from the first of them."""
     found = []
     for number in job.blocks:
-        for error in json.loads(job.record(number).read_text(encoding="utf-8")):
+        for error in from_json(job.record(number).read_bytes()):
             found.append({**error, "row": error["row"] + job.place(number).start})
     return found
 

@@ -12,13 +12,12 @@ either case, what is made of them is the same bit for bit, however often the wor
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 from ofakit.files import saving
-from ofakit.json_text import to_json
+from ofakit.json_text import from_json, to_json
 
 __all__ = ["BlockJournal"]
 
@@ -100,6 +99,6 @@ class BlockJournal:
 def _parsed(line: bytes) -> Any:
     """The JSON of a line; None where there is none."""
     try:
-        return json.loads(line)
+        return from_json(line)
     except ValueError:
         return None

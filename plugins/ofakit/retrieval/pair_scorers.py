@@ -14,7 +14,6 @@ Reranking, mining and teachers take any of them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +23,7 @@ import numpy as np
 from ofakit.data.passage import Passage
 from ofakit.data.query import Query
 from ofakit.errors import UsageError
+from ofakit.input_files import read_json_file
 
 __all__ = ["PairScorer", "Pairs", "load_pair_scorer"]
 
@@ -99,10 +99,7 @@ def _json(path: Path) -> dict[str, Any]:
     """The object in a JSON file; empty where there is no such file."""
     if not path.is_file():
         return {}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UsageError(f"{path} is not valid JSON: {error}") from None
+    found = read_json_file(path, "a configuration")
     return found if isinstance(found, dict) else {}
 
 

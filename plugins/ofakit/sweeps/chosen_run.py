@@ -6,7 +6,6 @@ chosen one is scored on the test data, which had no say; what it scored is kept 
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from ofakit.errors import UsageError
 from ofakit.files import write_text
+from ofakit.input_files import read_json_file
 from ofakit.json_text import to_json
 from ofakit.sweeps.record import Record, parse_result
 
@@ -36,7 +36,7 @@ def scores_on_test(
     """
     kept = folder / "test.json"
     if kept.is_file():
-        found = json.loads(kept.read_text(encoding="utf-8"))
+        found = read_json_file(kept, "the scores of the chosen run")
         if found["number"] == best.number:
             return found["scores"]
     command = [*finetune, "eval", "--conf", str(Path(best.work_dir) / "conf.json")]

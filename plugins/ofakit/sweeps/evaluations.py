@@ -5,12 +5,12 @@ An experiment with stages has one such file per stage; its steps are counted thr
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
 
 from ofakit.config.stage_experiments import RESULT, stage_folders
+from ofakit.json_text import from_json
 
 __all__ = ["EvaluationReader"]
 
@@ -59,14 +59,14 @@ class EvaluationReader:
         for stage in stage_folders(self.folder):
             yield stage / "metrics.jsonl", steps_before
             try:
-                steps_before += int(json.loads((stage / RESULT).read_text(encoding="utf-8"))["steps"])
+                steps_before += int(from_json((stage / RESULT).read_bytes())["steps"])
             except FileNotFoundError:
                 return
 
     def _read(self, line: str) -> tuple[int, float] | None:
         """The pair of a line; None for a line about something else, or one that is only half written."""
         try:
-            values = json.loads(line)
+            values = from_json(line)
             step, value = int(values["step"]), float(values[self.key])
         except (ValueError, KeyError, TypeError):
             return None

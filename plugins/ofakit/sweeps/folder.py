@@ -7,7 +7,6 @@ runs/<number>/          a run directory, with parameters.json, stdout.log and st
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Any
 
 from ofakit.errors import UsageError
 from ofakit.files import write_text
+from ofakit.input_files import read_json_file
 from ofakit.json_text import to_json
 from ofakit.locks import only_one
 from ofakit.sweeps.sweep_config import SweepConfig, flatten
@@ -73,7 +73,7 @@ class SweepFolder:
         found = {}
         for path in self.path.glob("runs/*/parameters.json"):
             if path.parent.name.isdigit():
-                found[int(path.parent.name)] = json.loads(path.read_text(encoding="utf-8"))
+                found[int(path.parent.name)] = read_json_file(path, "parameters of a run")
         return dict(sorted(found.items()))
 
     def drop_weights(self, number: int) -> None:
@@ -91,7 +91,7 @@ class SweepFolder:
         if not path.exists():
             return
         earlier, now = (
-            json.loads(path.read_text(encoding="utf-8")),
+            read_json_file(path, "parameters of a run"),
             self.config.model_dump(mode="json", by_alias=True),
         )
         different = [key for key in IDENTITY if _identity(earlier, key) != _identity(now, key)]

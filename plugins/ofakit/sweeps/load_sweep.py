@@ -13,6 +13,7 @@ from typing import Any
 from ofakit.config.load import checked, load_config, read_values
 from ofakit.config.origin import Origin
 from ofakit.errors import UsageError
+from ofakit.input_files import read_json_file
 from ofakit.sweeps.sweep_config import SweepConfig, flatten
 
 __all__ = ["check_on_base", "load_sweep", "settings"]
@@ -81,4 +82,4 @@ def _folder_of_base(files: Sequence[Path], overrides: Sequence[str]) -> Path:
     """Where a relative `base` starts: at the file that names it, or in the working directory if `--set` does."""
     if any(override.startswith("base=") for override in overrides):
         return Path.cwd()
-    return next((file.parent for file in files if "base" in json.loads(file.read_text(encoding="utf-8"))), Path.cwd())
+    return next((file.parent for file in files if "base" in read_json_file(file, "a sweep")), Path.cwd())

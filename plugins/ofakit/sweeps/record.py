@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ofakit.errors import UsageError, did_you_mean
-from ofakit.json_text import to_json
+from ofakit.json_text import from_json, to_json
 
 __all__ = ["Record", "number_at", "parse_result"]
 
@@ -88,7 +87,7 @@ class Record:
         Args:
             line: From `to_line`.
         """
-        values = json.loads(line)
+        values = from_json(line)
         keys = ("number", "parameters", "status", "work_dir", "seconds", "result", "error")
         evaluations = tuple((int(step), float(value)) for step, value in values["evaluations"])
         return cls(**{key: values.get(key) for key in keys}, evaluations=evaluations)
@@ -138,8 +137,8 @@ def parse_result(stdout: Path) -> dict[str, Any]:
     text = stdout.read_text(encoding="utf-8", errors="replace").rstrip()
     line = text.rpartition("\n")[2]
     try:
-        result = json.loads(line)
-    except json.JSONDecodeError:
+        result = from_json(line)
+    except UsageError:
         result = None
     if not isinstance(result, dict):
         raise UsageError(f"expected one JSON object as the last line of stdout, found {line[:200]!r}")

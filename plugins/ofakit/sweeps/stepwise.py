@@ -5,7 +5,6 @@ Ray's schedulers see it this way; nothing here needs Ray.
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections import deque
@@ -13,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ofakit.input_files import read_json_file
 from ofakit.json_text import to_json
 from ofakit.sweeps.evaluations import EvaluationReader
 from ofakit.sweeps.launcher import Launcher
@@ -93,7 +93,7 @@ class StepwiseRun:
         Args:
             folder: From `save`.
         """
-        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        about = read_json_file(folder / "about.json", "what a snapshot is of")
         if about["number"] == self.number:
             return
         self.close()

@@ -16,12 +16,12 @@ The folders that OFA was trained with are read too: `utils/BPE` (`dict.txt`, `en
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ofakit.errors import UsageError
+from ofakit.input_files import read_json_file
 from ofakit.json_text import to_json
 
 __all__ = ["read_added", "read_base", "read_options", "write_added", "write_chinese", "write_english"]
@@ -93,7 +93,7 @@ def read_options(folder: Path) -> dict[str, Any]:
         ValueError: The file does not hold a JSON object.
     """
     path = folder / "tokenizer_config.json"
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    found = read_json_file(path, "settings of a tokenizer") if path.is_file() else {}
     if not isinstance(found, dict):
         raise ValueError(f"expected an object of settings in {path.name}")
     return {key: found[key] for key in OPTIONS if key in found}
@@ -156,7 +156,7 @@ def _fairseq_ids(pieces: Iterable[str]) -> dict[str, int]:
 
 
 def _read_ids(path: Path) -> dict[str, int]:
-    ids = json.loads(path.read_text(encoding="utf-8"))
+    ids = read_json_file(path, "tokens and ids")
     if not isinstance(ids, dict) or not all(type(i) is int and i >= 0 for i in ids.values()):
         raise ValueError(f"expected an object of tokens and ids in {path.name}")
     return ids

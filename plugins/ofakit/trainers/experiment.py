@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from ofakit.config.modelscope_format import from_configuration, is_configuration
 from ofakit.errors import UsageError
 from ofakit.hub import resolve_model
 from ofakit.tasks import TASKS
+from ofakit.input_files import read_json_file
 
 __all__ = ["read_experiment", "with_arguments"]
 
@@ -76,8 +76,8 @@ def with_arguments(
 def _stock_values(path: Path) -> dict[str, Any] | None:
     """The content of a ModelScope configuration.json; None for any other file, of which `load_config` says more."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        values = read_json_file(path, "a configuration")
+    except UsageError:
         return None
     return values if isinstance(values, dict) and is_configuration(values) else None
 

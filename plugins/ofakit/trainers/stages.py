@@ -8,7 +8,6 @@ A stage that was interrupted goes on from its own snapshots; one that is done is
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from ofakit.config.stage_experiments import RESULT, stage_experiments
 from ofakit.data.reading import data_root
 from ofakit.errors import UsageError
 from ofakit.files import replace_folder, write_text
+from ofakit.input_files import read_json_file
 from ofakit.json_text import to_json
 from ofakit.processes import launched_rank
 from ofakit.trainers.run_directory import best_model, make_run_directory, move_earlier_run
@@ -63,7 +63,7 @@ def train_stages(
             experiment.model = experiment.model.model_copy(update={"path": str(start)})
         file = Path(experiment.work_dir) / RESULT
         if resume and file.exists():
-            results.append(json.loads(file.read_text(encoding="utf-8")))
+            results.append(read_json_file(file, "the result of a stage"))
             continue
         results.append({"name": stage.name, **train_one(experiment, not results)})
         if is_main:

@@ -7,7 +7,6 @@ step_<n>/state.json             schedule, counters, sampler position, hooks
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from torch.optim import Optimizer
 
 from ofakit.errors import UsageError
 from ofakit.files import numbered_folders, settle
-from ofakit.json_text import to_json
+from ofakit.json_text import from_json, to_json
 from ofakit.models.weights import some_of
 
 __all__ = [
@@ -94,7 +93,7 @@ def snapshot_fault(folder: Path) -> str | None:
     """
     try:
         with _readable(folder, cure=""):
-            state = json.loads((folder / PLAIN).read_text(encoding="utf-8"))
+            state = from_json((folder / PLAIN).read_bytes())
             _put_tensors_back(state, dict.fromkeys(_names_in(folder / TENSORS), torch.empty(0)))
             state["optimizer"]["state"], state["iter"]  # as `read_state` and the trainer want them
             for name in (WEIGHTS, TENSORS):
@@ -155,7 +154,7 @@ def read_state(folder: Path) -> dict[str, Any]:
         UsageError: The folder is no snapshot, or a file in it is damaged.
     """
     with _readable(folder):
-        plain = json.loads((folder / PLAIN).read_text(encoding="utf-8"))
+        plain = from_json((folder / PLAIN).read_bytes())
         state = _put_tensors_back(plain, load_file(folder / TENSORS))
         moments = state["optimizer"]["state"]
     state["optimizer"]["state"] = {int(key): value for key, value in moments.items()}

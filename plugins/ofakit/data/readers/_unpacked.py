@@ -13,7 +13,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from filelock import FileLock
 
 from ofakit.data.readers._generated import digest_of
 from ofakit.files import replace_file, saving
-from ofakit.json_text import to_json
+from ofakit.json_text import from_json, to_json
 
 __all__ = ["FOLDER", "from_base64", "unpacked_rows"]
 
@@ -67,7 +66,7 @@ def unpacked_rows(
             _unpack(unpacked, folder / "images", rows(), column)
     return [
         {**row, column: str(folder / "images" / row[column])} if inside else row
-        for row, inside in map(json.loads, unpacked.read_text(encoding="utf-8").split("\n")[:-1])
+        for row, inside in map(from_json, unpacked.read_text(encoding="utf-8").split("\n")[:-1])
     ]
 
 

@@ -11,7 +11,6 @@ Source of the layout: https://github.com/webdataset/webdataset
 
 from __future__ import annotations
 
-import json
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -20,6 +19,7 @@ from typing import Any
 from ofakit.data.image_folders import EXTENSIONS
 from ofakit.data.readers._packed import PackedReader, packed_files
 from ofakit.errors import UsageError
+from ofakit.json_text import from_json
 
 __all__ = ["WebDataset"]
 
@@ -54,7 +54,7 @@ class WebDataset(PackedReader):
         row: dict[str, Any] = {}
         try:
             if ".json" in parts:
-                row = json.loads(parts[".json"])
+                row = from_json(parts[".json"])
             text = next((parts[suffix].decode("utf-8").strip() for suffix in TEXTS if suffix in parts), None)
         except ValueError as error:
             raise UsageError(f"expected UTF-8 beside the image {key!r} in {file}, found: {error}") from error

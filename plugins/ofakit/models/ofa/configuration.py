@@ -9,7 +9,7 @@ Keys and defaults are those of ModelScope 1.40.2, `models/multi_modal/ofa/config
 from __future__ import annotations
 
 import dataclasses
-import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from ofakit.config.load import checked
 from ofakit.config.values import checked_value, resolved_annotations
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.files import write_text
+from ofakit.input_files import read_json_file
 from ofakit.json_text import to_json
 
 __all__ = ["RESNET_BLOCKS", "SIZES", "OFAConfig", "drop_path_rates"]
@@ -190,12 +191,9 @@ class OFAConfig(_Fields):
             UsageError: There is no such file, it is not JSON, or it describes another kind of model.
         """
         path = Path(directory) / "config.json"
-        try:
-            keys = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UsageError(f"no config.json in {directory}; expected an OFA model directory") from None
-        except ValueError as error:
-            raise UsageError(f"{path} is not JSON: {error}") from None
+        if not os.path.lexists(path):
+            raise UsageError(f"no config.json in {directory}; expected an OFA model directory")
+        keys = read_json_file(path, "the configuration of an OFA model")
         if not isinstance(keys, dict) or keys.get("model_type", "ofa") != "ofa":
             found = keys.get("model_type") if isinstance(keys, dict) else type(keys).__name__
             raise UsageError(f"{path}: expected model_type 'ofa', found {found!r}")

@@ -5,7 +5,6 @@ Source: github.com/OFA-Sys/OFA, `tasks/ofa_task.py` and `tasks/mm_tasks/caption.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ofakit.json_text import from_json
 from ofakit.models.ofa.fairseq import from_fairseq_names, inert_classes, plain_settings
 from ofakit.models.weights import read_content
 
@@ -68,7 +68,7 @@ def read_released(path: str | Path) -> Released | None:
 def _generation(arguments: Any) -> dict[str, Any]:
     """Our generation keys from what evaluation was told in JSON."""
     try:
-        found = json.loads(arguments) if isinstance(arguments, str) else {}
+        found = from_json(arguments) if isinstance(arguments, str) else {}
     except ValueError:
         return {}
     return (

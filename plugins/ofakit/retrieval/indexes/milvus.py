@@ -10,7 +10,6 @@ FLAT, HNSW32 (32 links), IVF1024_FLAT, IVF1024_SQ8, IVF1024_PQ48 (1024 lists, co
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import uuid
@@ -22,6 +21,7 @@ import numpy as np
 from ofakit.config.retrieval import IndexSection
 from ofakit.errors import UsageError
 from ofakit.files import write_text
+from ofakit.input_files import read_json_file
 from ofakit.json_text import to_json
 from ofakit.retrieval.indexes.base import IndexEngine
 from ofakit.retrieval.vector_files import Vectors
@@ -51,7 +51,7 @@ class MilvusIndex(IndexEngine):
 
     def __init__(self, folder: Path, vectors: Vectors, settings: IndexSection) -> None:
         super().__init__(folder, vectors, settings)
-        self.collection = json.loads((folder / RECORD).read_text(encoding="utf-8"))["collection"]
+        self.collection = read_json_file(folder / RECORD, "a record of Milvus")["collection"]
         self.client = _connected(folder, settings.address)
         self._check()
 
@@ -127,7 +127,7 @@ class MilvusIndex(IndexEngine):
         Raises:
             UsageError: The server does not answer.
         """
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        record = read_json_file(folder / RECORD, "a record of Milvus")
         if record["address"] is not None:
             client = _connected(folder, record["address"])
             client.drop_collection(record["collection"])

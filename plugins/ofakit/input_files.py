@@ -1,0 +1,65 @@
+"""Files that a user names, read without harm: what is no file, or no JSON that can be trusted, is refused in words.
+
+A FIFO would keep a reader waiting for ever, a symbolic link may lead round in a circle, and a name may be longer than
+the system takes. `os.path` says of all these that there is no file, where `pathlib` raises.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from ofakit.errors import UsageError
+from ofakit.json_text import NotJson, from_json
+
+__all__ = ["read_bytes", "read_json_file"]
+
+LONGEST = 200
+"""Characters of a path that a message shows."""
+
+
+def read_bytes(path: str | Path, what: str) -> bytes:
+    """The content of a file.
+
+    Args:
+        path: The file.
+        what: What it should be, such as "a configuration file", for the message.
+
+    Raises:
+        UsageError: It is missing or cannot be read, or it is a folder, a pipe or a device.
+    """
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISREG(mode):
+            return Path(path).read_bytes()
+    except (OSError, ValueError) as error:  # a name with a null character is a ValueError
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"expected {what} in {_shown(path)}, found: {reason}") from None
+    kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+    raise UsageError(f"expected {what} in {_shown(path)}, found {kind}; name a file")
+
+
+def read_json_file(path: str | Path, what: str) -> Any:
+    """The value in a JSON file.
+
+    Args:
+        path: The file, in UTF-8.
+        what: What it should be, for the message.
+
+    Raises:
+        UsageError: As `read_bytes`, or it is no JSON, or none that `from_json` takes.
+    """
+    content = read_bytes(path, what)
+    try:
+        return from_json(content)
+    except NotJson as error:
+        raise UsageError(f"{path} is not valid JSON: {error}") from None
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def _shown(path: str | Path) -> str:
+    text = str(path)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} … ({len(text)} characters)"
