@@ -19,7 +19,7 @@ def test_page_in_docs_is_up_to_date():
     "row",
     [
         "| `data.reader` | required |  |",
-        "| `train.max_epochs` | `3` | at least 1 |",
+        "| `train.max_epochs` | `3` | at least 1, at most 1000000 |",
         "| `generation.do_sample` | `False` | draw instead of searching |",
         "| `model.language` | `en` | `en` or `zh` |",
     ],
@@ -30,7 +30,7 @@ def test_a_key_has_its_default_and_its_limits(row):
 
 def test_a_key_has_its_meaning_before_its_limits():
     about = ExperimentConfig.model_fields["preprocessor"].annotation.model_fields["patch_image_size"].description
-    row = f"| `preprocessor.patch_image_size` | `224` | {about}; at least 16, a multiple of 16 |"
+    row = f"| `preprocessor.patch_image_size` | `224` | {about}; at least 16, at most 4096, a multiple of 16 |"
     assert about and f"\n{row}\n" in reference_page()
 
 

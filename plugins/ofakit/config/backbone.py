@@ -8,26 +8,26 @@ Retrieval's encoder `timm` has the first of these keys, too.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from ofakit.config.section import PathText, Section
 
 __all__ = ["BackboneSection", "TimmSection"]
 
 
-class TimmSection(BaseModel):
+class TimmSection(Section):
     """A network of timm."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(description="a model of timm")
     pretrained: bool = Field(False, description="start from timm's weights of that name, from the hub")
-    weights: str | None = Field(
+    weights: PathText | None = Field(
         None, description="start from this file or hub id (owner/name) instead; null: random weights"
     )
     options: dict[str, Any] = Field(default_factory=dict, description="further arguments of timm.create_model")
     mean_std: Literal["own", "half", "imagenet"] = Field("own", description="normalisation; own: that of timm")
-    feature_store: str | None = Field(
+    feature_store: PathText | None = Field(
         None, description="folder for what the network makes of each image while it does not learn; null: not kept"
     )
     feature_dtype: Literal["float32", "float16"] = Field(
@@ -38,7 +38,7 @@ class TimmSection(BaseModel):
 class BackboneSection(TimmSection):
     """A network of timm in place of OFA's ResNet."""
 
-    out_indices: tuple[int, ...] | None = Field(
+    out_indices: tuple[Annotated[int, Field(ge=-100, le=100)], ...] | None = Field(
         None,
         min_length=1,
         max_length=2,

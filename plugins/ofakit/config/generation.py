@@ -7,27 +7,27 @@ A configuration's section `generation` has these keys, and so have the arguments
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from ofakit.config.section import Section
 
 __all__ = ["GenerationSettings"]
 
 
-class GenerationSettings(BaseModel):
+class GenerationSettings(Section):
     """Beam search or sampling; names and meaning of OFA's generator."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    num_beams: int = Field(5, ge=1, description="width of the beam; 1: greedy search. Not used in sampling")
-    max_length: int = Field(16, ge=1, description="tokens before eos")
-    min_length: int = Field(1, ge=0, description="tokens before eos")
-    no_repeat_ngram_size: int = Field(3, ge=0, description="no n-gram of this size stands twice; 0: any may")
+    num_beams: int = Field(5, ge=1, le=1000, description="width of the beam; 1: greedy search. Not used in sampling")
+    max_length: int = Field(16, ge=1, le=10_000, description="tokens before eos")
+    min_length: int = Field(1, ge=0, le=10_000, description="tokens before eos")
+    no_repeat_ngram_size: int = Field(3, ge=0, le=10_000, description="no n-gram of this size stands twice; 0: any may")
     length_penalty: float = Field(1.0, ge=-10, le=10, description="exponent of the length; larger: longer captions")
     do_sample: bool = Field(False, description="draw instead of searching")
-    top_k: int = Field(0, ge=0, description="sampling: draw from the k likeliest tokens; 0: all tokens")
+    top_k: int = Field(0, ge=0, le=10_000_000, description="sampling: draw from the k likeliest tokens; 0: all tokens")
     top_p: float = Field(
         1.0,
         gt=0,
         le=1,
         description="sampling: draw from the fewest likeliest tokens that hold this share",
     )
-    temperature: float = Field(1.0, gt=0, allow_inf_nan=False, description="divides the logits, in beam search too")
+    temperature: float = Field(1.0, gt=0, le=1e6, description="divides the logits, in beam search too")

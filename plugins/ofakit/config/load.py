@@ -217,7 +217,7 @@ def _explain(error: ValidationError, schema: type[BaseModel], files: Sequence[Pa
         elif fault["type"] == "missing":
             lines.append(f"missing key {dotted!r}{where}")
         else:
-            found = "" if fault["type"] == "value_error" else f", found {fault['input']!r}"
+            found = "" if fault["type"] == "value_error" else f", found {fault['input']!r:.200}"
             message = fault["msg"].removeprefix("Value error, ")
             lines.append(f"{dotted + ': ' if dotted else ''}{message}{found}{where}")
     return "\n".join(lines)

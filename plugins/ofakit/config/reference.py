@@ -64,7 +64,13 @@ def _about(field: Any) -> str:
     limits = [
         f"{words} {getattr(rule, name)}"
         for rule in field.metadata
-        for name, words in (("ge", "at least"), ("gt", "over"), ("le", "at most"), ("multiple_of", "a multiple of"))
+        for name, words in (
+            ("ge", "at least"),
+            ("gt", "over"),
+            ("le", "at most"),
+            ("lt", "under"),
+            ("multiple_of", "a multiple of"),
+        )
         if getattr(rule, name, None) is not None
     ]
     choices = [f"`{choice}`" for choice in getattr(field.annotation, "__args__", ()) if isinstance(choice, str)]

@@ -10,18 +10,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from ofakit.config.component import Component
+from ofakit.config.section import SEEDS, Section
 
 __all__ = ["FusionSection", "IndexSection", "RetrievalSection"]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class IndexSection(_Section):
+class IndexSection(Section):
     """How vectors are indexed."""
 
     engine: Literal["exact", "faiss", "milvus"] = Field(
@@ -36,15 +33,19 @@ class IndexSection(_Section):
         "ip", description="inner product, cosine, or negated squared distance; higher is better in each"
     )
     dtype: Literal["float32", "float16"] = Field("float32", description="type in which vectors are kept")
-    nprobe: int = Field(16, ge=1, description="lists that an IVF index looks into")
-    ef_search: int = Field(64, ge=1, description="candidates that an HNSW index keeps while it searches")
-    ef_construction: int = Field(100, ge=1, description="candidates that an HNSW index keeps while it is built")
-    train_size: int = Field(200_000, ge=1, description="vectors that an IVF, PQ or SQ index is trained on")
-    seed: int = Field(0, ge=0, description="draws those vectors")
+    nprobe: int = Field(16, ge=1, le=10_000_000, description="lists that an IVF index looks into")
+    ef_search: int = Field(64, ge=1, le=1_000_000, description="candidates that an HNSW index keeps while it searches")
+    ef_construction: int = Field(
+        100, ge=1, le=1_000_000, description="candidates that an HNSW index keeps while it is built"
+    )
+    train_size: int = Field(
+        200_000, ge=1, le=1_000_000_000, description="vectors that an IVF, PQ or SQ index is trained on"
+    )
+    seed: int = Field(0, ge=0, le=SEEDS, description="draws those vectors")
     address: str | None = Field(None, description="of a Milvus server; null: a file beside the index")
 
 
-class FusionSection(_Section):
+class FusionSection(Section):
     """How the runs of several searchers become one, called `fused`."""
 
     of: list[str] | None = Field(None, min_length=2, description="searchers to join; null: all of them")
@@ -64,7 +65,7 @@ class FusionSection(_Section):
     fitted_by: str = Field("mrr@100", description="the score by which weights are chosen on val")
 
 
-class RetrievalSection(_Section):
+class RetrievalSection(Section):
     """What searches the base, and what is measured."""
 
     searchers: dict[str, Component] = Field(
@@ -73,13 +74,15 @@ class RetrievalSection(_Section):
     )
     fusion: FusionSection = Field(default_factory=FusionSection)
     index: IndexSection = Field(default_factory=IndexSection)
-    positives: int = Field(1, ge=1, description="passages that answer a training question that come with it, at most")
-    hard_negatives: int = Field(
-        0, ge=0, description="passages of `data.negatives` that come with a training question, at most"
+    positives: int = Field(
+        1, ge=1, le=10_000, description="passages that answer a training question that come with it, at most"
     )
-    depth: int = Field(100, ge=1, description="passages of each ranking")
+    hard_negatives: int = Field(
+        0, ge=0, le=10_000, description="passages of `data.negatives` that come with a training question, at most"
+    )
+    depth: int = Field(100, ge=1, le=10_000_000, description="passages of each ranking")
     candidates: int | None = Field(
-        None, ge=1, description="passages that each searcher gives to the fusion; null: `depth`"
+        None, ge=1, le=10_000_000, description="passages that each searcher gives to the fusion; null: `depth`"
     )
     title_separator: str | None = Field(
         " ", description="stands between a passage's title and its text; null: the text alone is searched"

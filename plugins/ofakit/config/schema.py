@@ -15,40 +15,38 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from ofakit.config.backbone import BackboneSection
 from ofakit.config.component import Component
 from ofakit.config.generation import GenerationSettings
 from ofakit.config.origin import Origin
 from ofakit.config.retrieval import RetrievalSection
+from ofakit.config.section import SEEDS, PathText, Section
 from ofakit.errors import UsageError
 
 __all__ = ["ExperimentConfig"]
 
 
-class Section(BaseModel):
-    """A part of the configuration; an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
 class TokenizerSection(Section):
     """Where the vocabulary comes from when the model starts from scratch."""
 
-    path: str | None = Field(None, description="directory with vocab.json and merges.txt, or vocab.txt (Chinese)")
+    path: PathText | None = Field(None, description="directory with vocab.json and merges.txt, or vocab.txt (Chinese)")
     train_vocab_size: int | None = Field(
-        None, ge=300, description="train a byte-level BPE of this many entries on the training captions instead"
+        None,
+        ge=300,
+        le=1_000_000,
+        description="train a byte-level BPE of this many entries on the training captions instead",
     )
-    num_codes: int = Field(8192, ge=1, description="<code_i> tokens added to a trained vocabulary")
-    num_bins: int = Field(1000, ge=0, description="<bin_i> tokens added to a trained vocabulary")
+    num_codes: int = Field(8192, ge=1, le=100_000, description="<code_i> tokens added to a trained vocabulary")
+    num_bins: int = Field(1000, ge=0, le=100_000, description="<bin_i> tokens added to a trained vocabulary")
 
 
 class ModelSection(Section):
     """The network and where its weights come from."""
 
     type: str | None = Field(None, description="a file of ofakit/models/types; null: as the task has it")
-    path: str | None = Field(
+    path: PathText | None = Field(
         None, description="start from this model directory, fairseq .pt file or hub id; null: random weights"
     )
     size: Literal["tiny", "medium", "base", "large", "huge"] = Field("tiny", description="released size, if no path")
@@ -56,7 +54,7 @@ class ModelSection(Section):
     language: Literal["en", "zh"] = "en"
     tokenizer: TokenizerSection = Field(default_factory=TokenizerSection)
     backbone: BackboneSection | None = Field(None, description="a network of timm as eye; null: OFA's own ResNet")
-    word_embeddings: str | None = Field(
+    word_embeddings: PathText | None = Field(
         None,
         description="start the rows of words from those of this text encoder, a directory or hub id, where the model "
         "has no path",
@@ -79,21 +77,21 @@ class StyleSection(Section):
 class DataSection(Section):
     """Examples and images."""
 
-    root: str | None = Field(None, description="folder that the reader's paths are relative to")
+    root: PathText | None = Field(None, description="folder that the reader's paths are relative to")
     reader: Component
     train: str = Field("train", description="split or slice to train on, such as train[-50000:]")
     val: str | None = Field("val", description="split or slice for evaluation during training")
     test: str | None = Field("test", description="split or slice for the final evaluation")
-    base_folder: str | None = Field(
+    base_folder: PathText | None = Field(
         None,
         description="folder in which the passages of a knowledge base are stored, once for all experiments that name "
         "it, for a base that memory does not hold; null: memory holds them",
     )
-    negatives: str | None = Field(None, description="hard negatives of training questions, from the tool `mine`")
-    teacher_scores: str | None = Field(
+    negatives: PathText | None = Field(None, description="hard negatives of training questions, from the tool `mine`")
+    teacher_scores: PathText | None = Field(
         None, description="a teacher's scores of passages for training questions, for distillation"
     )
-    image_store: str | None = Field(
+    image_store: PathText | None = Field(
         None, description="folder of decoded images; null: <work_dir>/image_store. Experiments may share one"
     )
     max_bad_fraction: float = Field(
@@ -108,9 +106,11 @@ class PreprocessorSection(Section):
         None,
         description="source text; {} is where the style goes. null: OFA's prompt, with the style if there is one",
     )
-    patch_image_size: int = Field(224, ge=16, multiple_of=16, description="side in pixels, as the model sees it")
+    patch_image_size: int = Field(
+        224, ge=16, le=4096, multiple_of=16, description="side in pixels, as the model sees it"
+    )
     max_image_size: int | None = Field(
-        None, description="side in pixels before the random crop of training; null: no crop"
+        None, ge=16, le=8192, description="side in pixels before the random crop of training; null: no crop"
     )
     crops: int | None = Field(
         None,
@@ -123,8 +123,8 @@ class PreprocessorSection(Section):
         "half", description="image normalisation; `model.backbone` has its own"
     )
     horizontal_flip: bool = Field(False, description="flip training images at random")
-    max_src_length: int = Field(80, ge=4, description="tokens of the source, bos and eos included")
-    max_tgt_length: int = Field(30, ge=2, description="tokens of the caption, eos included")
+    max_src_length: int = Field(80, ge=4, le=10_000, description="tokens of the source, bos and eos included")
+    max_tgt_length: int = Field(30, ge=2, le=10_000, description="tokens of the caption, eos included")
     lowercase: bool = Field(True, description="lower-case captions")
     strip_punctuation: bool = Field(True, description="remove punctuation from captions, as OFA does")
     leading_space: bool = Field(True, description="encode captions with a leading space, as OFA does")
@@ -147,8 +147,8 @@ class PreprocessorSection(Section):
 class DataloaderSection(Section):
     """Batches of one process."""
 
-    batch_size_per_gpu: int = Field(8, ge=1, description="examples of one process in one forward pass")
-    workers_per_gpu: int = Field(0, ge=0, description="loading processes for each training process")
+    batch_size_per_gpu: int = Field(8, ge=1, le=1_000_000, description="examples of one process in one forward pass")
+    workers_per_gpu: int = Field(0, ge=0, le=1024, description="loading processes for each training process")
 
 
 class TrainDataloaderSection(DataloaderSection):
@@ -164,7 +164,7 @@ class TrainDataloaderSection(DataloaderSection):
 class EvaluationDataloaderSection(DataloaderSection):
     """Batches of one process, without gradients."""
 
-    batch_size_per_gpu: int = Field(16, ge=1, description="examples of one process in one forward pass")
+    batch_size_per_gpu: int = Field(16, ge=1, le=1_000_000, description="examples of one process in one forward pass")
 
 
 class SchedulerSection(Section):
@@ -172,20 +172,24 @@ class SchedulerSection(Section):
 
     name: Literal["const", "linear", "cosine", "polynomial_decay"] = "polynomial_decay"
     warmup_proportion: float = Field(0.06, ge=0, le=1, description="share of all steps")
-    warmup_steps: int | None = Field(None, ge=0, description="steps; instead of warmup_proportion")
-    lr_end: float = Field(1e-7, ge=0, description="final learning rate of polynomial_decay")
-    power: float = Field(1.0, gt=0, description="of polynomial_decay")
+    warmup_steps: int | None = Field(None, ge=0, le=1_000_000_000, description="steps; instead of warmup_proportion")
+    lr_end: float = Field(1e-7, ge=0, le=1000, description="final learning rate of polynomial_decay")
+    power: float = Field(1.0, gt=0, le=100, description="of polynomial_decay")
+
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
+"""The share of a running mean that stays at each step."""
 
 
 class OptimizerSection(Section):
     """AdamW."""
 
     type: Literal["AdamW"] = "AdamW"
-    lr: float = Field(2e-5, gt=0, description="peak learning rate")
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = Field(1e-8, gt=0)
-    weight_decay: float = Field(0.01, ge=0)
-    lr_scales: dict[str, Annotated[float, Field(ge=0)]] = Field(
+    lr: float = Field(2e-5, gt=0, le=1000, description="peak learning rate")
+    betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="of the means of gradients and of their squares")
+    eps: float = Field(1e-8, gt=0, le=1)
+    weight_decay: float = Field(0.01, ge=0, le=1000)
+    lr_scales: dict[str, Annotated[float, Field(ge=0, le=1_000_000)]] = Field(
         default_factory=dict,
         description='learning rates of parts of the model relative to `lr`, as in `{"visual": 0.1}`; the parts are '
         "those of `train.freeze`, and the first that is named has what it shares with others",
@@ -193,6 +197,7 @@ class OptimizerSection(Section):
     scale_lr: float | None = Field(
         None,
         gt=0,
+        le=1000,
         description="peak learning rate of what belongs to a loss, such as a temperature, which has no weight decay; "
         "null: lr",
     )
@@ -201,17 +206,18 @@ class OptimizerSection(Section):
 class TrainSection(Section):
     """The loop. A step is one update of the weights."""
 
-    max_epochs: int = Field(3, ge=1)
-    max_steps: int | None = Field(None, ge=1, description="stop after this many steps")
+    max_epochs: int = Field(3, ge=1, le=1_000_000)
+    max_steps: int | None = Field(None, ge=1, le=1_000_000_000, description="stop after this many steps")
     time_limit: float | None = Field(
         None,
         gt=0,
+        le=1_000_000,
         description="minutes after which the run stops with a snapshot, as at a signal; null: what is left of the "
         "Slurm job that it runs in, if it does",
     )
     dataloader: TrainDataloaderSection = Field(default_factory=TrainDataloaderSection)
-    gradient_accumulation: int = Field(1, ge=1, description="batches per step")
-    clip_norm: float | None = Field(1.0, gt=0, description="largest gradient norm; null: no clipping")
+    gradient_accumulation: int = Field(1, ge=1, le=100_000, description="batches per step")
+    clip_norm: float | None = Field(1.0, gt=0, le=1e9, description="largest gradient norm; null: no clipping")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="type in which matrix products are computed")
     freeze: list[str] = Field(
         default_factory=list,
@@ -222,7 +228,9 @@ class TrainSection(Section):
     optimizer: OptimizerSection = Field(default_factory=OptimizerSection)
     lr_scheduler: SchedulerSection = Field(default_factory=SchedulerSection)
     hooks: list[Component] = Field(default_factory=list, description="ModelScope hooks, with ModelScope's keys")
-    max_bad_steps: int = Field(10, ge=1, description="steps in a row with NaN or infinite loss before the run stops")
+    max_bad_steps: int = Field(
+        10, ge=1, le=1_000_000, description="steps in a row with NaN or infinite loss before the run stops"
+    )
 
     @model_validator(mode="after")
     def _decays(self) -> TrainSection:
@@ -266,7 +274,7 @@ class EvaluationSection(Section):
 class StageSection(Section):
     """One of several trainings, each of which starts from the best model of the one before."""
 
-    name: str = Field(pattern=r"^[\w-]+$", description="also names its folder, stages/<number>_<name>")
+    name: str = Field(pattern=r"^[\w-]+$", max_length=100, description="also names its folder, stages/<number>_<name>")
     objectives: list[Component] | None = Field(None, min_length=1, description="instead of the experiment's")
     data: dict[str, Any] = Field(default_factory=dict, description="keys of `data` that differ in this stage")
     train: dict[str, Any] = Field(default_factory=dict, description="keys of `train` that differ in this stage")
@@ -276,8 +284,8 @@ class ExperimentConfig(Section):
     """One experiment. `extends` names a base file, relative to the file itself."""
 
     description: str = Field("", description="what the experiment is for")
-    seed: int = Field(7, ge=0)
-    work_dir: str = Field("work_dir/run", description="the run directory")
+    seed: int = Field(7, ge=0, le=SEEDS)
+    work_dir: PathText = Field("work_dir/run", description="the run directory")
     task: str = Field("image-captioning", description="a file of ofakit/tasks, or ModelScope's name of the task")
     model: ModelSection = Field(default_factory=ModelSection)
     style: StyleSection = Field(default_factory=StyleSection)
@@ -297,10 +305,12 @@ class ExperimentConfig(Section):
     retrieval: RetrievalSection = Field(
         default_factory=RetrievalSection, description="how a base is searched; of multimodal-retrieval alone"
     )
-    corpus: str | None = Field(None, description="for the tool `search`: passages, JSON lines, not the reader's")
-    queries: str | None = Field(None, description="for the tool `search`: queries as JSON lines, instead of a split")
-    qrels: str | None = Field(None, description="for the tool `search`: TREC qrels of the queries")
-    run: str | None = Field(None, description="for the tool `search`: where the TREC run is written")
+    corpus: PathText | None = Field(None, description="for the tool `search`: passages, JSON lines, not the reader's")
+    queries: PathText | None = Field(
+        None, description="for the tool `search`: queries as JSON lines, instead of a split"
+    )
+    qrels: PathText | None = Field(None, description="for the tool `search`: TREC qrels of the queries")
+    run: PathText | None = Field(None, description="for the tool `search`: where the TREC run is written")
     _origin: Origin = PrivateAttr(default_factory=Origin)
 
     @model_validator(mode="after")

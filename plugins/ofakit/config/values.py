@@ -10,6 +10,12 @@ from ofakit.errors import UsageError
 
 __all__ = ["checked_value", "resolved_annotations"]
 
+RANGES = (
+    "finite_number", "greater_than", "greater_than_equal", "less_than", "less_than_equal", "string_pattern_mismatch",
+    "string_too_long", "too_short", "too_long",
+)  # fmt: skip
+"""What pydantic calls the faults of values of the right type."""
+
 
 def checked_value(value: Any, annotation: Any, key: str, owner: str) -> Any:
     """A value of the annotated type, converted by the rules of the other sections: an int for a float is fine.
@@ -26,18 +32,33 @@ def checked_value(value: Any, annotation: Any, key: str, owner: str) -> Any:
     >>> checked_value(3, float, "weight", "reward 'length'")
     3.0
     """
-    from pydantic import PydanticUserError, TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
-    try:
-        adapter = TypeAdapter(annotation)
-    except PydanticUserError:
+    adapter = _adapter(annotation)
+    if adapter is None:
         return value
     try:
         return adapter.validate_python(value)
-    except ValidationError:
+    except ValidationError as error:
+        fault = error.errors()[0]
+        found = f"{value!r:.200}"
+        if fault["type"] in RANGES:
+            raise UsageError(f"key {key!r} of {owner}: {fault['msg']}, found {found}", key) from None
         wanted = annotation.__name__ if isinstance(annotation, type) else str(annotation)
         short = wanted.replace("collections.abc.", "").replace("typing.", "").replace("pathlib.", "")
-        raise UsageError(f"key {key!r} of {owner}: expected {short}, found {value!r}", key) from None
+        raise UsageError(f"key {key!r} of {owner}: expected {short}, found {found}", key) from None
+
+
+def _adapter(annotation: Any) -> Any:
+    """What checks values of a type, finite numbers alone; None where the type cannot be checked."""
+    from pydantic import ConfigDict, PydanticUserError, TypeAdapter
+
+    try:
+        return TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False))
+    except PydanticUserError as error:
+        if error.code != "type-adapter-config-unused":
+            return None
+    return TypeAdapter(annotation)  # a section or dataclass, which has a configuration of its own
 
 
 def resolved_annotations(function: Callable[..., Any]) -> dict[str, Any]:
@@ -49,7 +70,7 @@ def resolved_annotations(function: Callable[..., Any]) -> dict[str, Any]:
     try:
         if isinstance(function, type):
             # The class is the one that is about to be built, so its own constructor is meant.
-            return typing.get_type_hints(function.__init__)  # type: ignore[misc]
-        return typing.get_type_hints(function)
+            return typing.get_type_hints(function.__init__, include_extras=True)  # type: ignore[misc]
+        return typing.get_type_hints(function, include_extras=True)
     except NameError:
         return {}

@@ -15,14 +15,15 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ofakit.config.component import Component
+from ofakit.config.section import Section
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.files import replace_file, write_text
 from ofakit.json_text import to_json
@@ -36,17 +37,20 @@ Side = Literal["query", "passage"]
 SIDES: tuple[Side, Side] = ("query", "passage")
 
 
-class RetrieverSettings(BaseModel):
-    """The keys of `model.config`."""
+Weight = Annotated[float, Field(ge=-1e6, le=1e6)]
 
-    model_config = ConfigDict(extra="forbid")
+
+class RetrieverSettings(Section):
+    """The keys of `model.config`."""
 
     encoder: Component = Field(description="of queries, and of passages where these have none of their own")
     passage_encoder: Component | None = None
     tie: list[str] = Field(default_factory=list, description="parts that both encoders share")
     prompts: dict[Side, str] = Field(default_factory=dict, description="what stands in front of a text, by side")
-    logit_scale: float = Field(math.log(1 / 0.07), description="log of the factor on similarities, where it is learnt")
-    joint_weights: tuple[float, float] = Field(
+    logit_scale: float = Field(
+        math.log(1 / 0.07), ge=-100, le=100, description="log of the factor on similarities, where it is learnt"
+    )
+    joint_weights: tuple[Weight, Weight] = Field(
         (0.5, 0.5), description="of the two similarities that the objective joint_contrastive adds up and learns"
     )
 

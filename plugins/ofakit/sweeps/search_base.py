@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import PrivateAttr
 
-from ofakit.config.schema import Section
+from ofakit.config.section import Section
 from ofakit.sweeps.space import Parameter
 
 if TYPE_CHECKING:

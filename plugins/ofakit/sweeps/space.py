@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from ofakit.config.schema import Section
+from ofakit.config.section import Section
 from ofakit.errors import UsageError
 
 __all__ = ["Parameter", "draw", "grid"]
@@ -29,7 +29,7 @@ class Parameter(Section):
     log: bool = Field(False, description="numbers are spread evenly over the logarithm of the range")
     integer: bool = Field(False, description="whole numbers only")
     step: float | None = Field(None, gt=0, description="distance between the numbers of a range")
-    points: int | None = Field(None, ge=2, description="how many numbers a grid takes from the range")
+    points: int | None = Field(None, ge=2, le=1_000_000, description="how many numbers a grid takes from the range")
 
     @model_validator(mode="before")
     @classmethod

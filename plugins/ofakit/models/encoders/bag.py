@@ -15,8 +15,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from ofakit.config.section import PathText
 from ofakit.models.encoders.base import Encoder, EncoderSettings
-from ofakit.models.heads.projection import Head
+from ofakit.models.heads.projection import WIDEST, Head
 from ofakit.models.reading import HuggingFaceTexts, Reading, train_byte_pairs
 
 __all__ = ["Bag", "BagSettings"]
@@ -25,10 +26,10 @@ __all__ = ["Bag", "BagSettings"]
 class BagSettings(EncoderSettings):
     """The keys of `bag`."""
 
-    width: int = Field(256, ge=1, description="of the embeddings")
-    vocabulary_size: int = Field(8000, ge=10, description="entries of a vocabulary trained on the texts")
-    vocabulary: str | None = Field(None, description="directory or hub id of a Hugging Face tokenizer instead")
-    max_length: int = Field(256, ge=3, description="tokens of a text, special ones included")
+    width: int = Field(256, ge=1, le=WIDEST, description="of the embeddings")
+    vocabulary_size: int = Field(8000, ge=10, le=10_000_000, description="entries of a vocabulary trained on the texts")
+    vocabulary: PathText | None = Field(None, description="directory or hub id of a Hugging Face tokenizer instead")
+    max_length: int = Field(256, ge=3, le=100_000, description="tokens of a text, special ones included")
     dropout: float = Field(0.0, ge=0, lt=1, description="share of the tokens that are left out in training")
 
 

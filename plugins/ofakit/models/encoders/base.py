@@ -10,27 +10,26 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from ofakit.config.component import Component
 from ofakit.config.load import checked
+from ofakit.config.section import Section
 from ofakit.errors import UsageError
 from ofakit.models.encoders import ENCODERS
-from ofakit.models.heads.projection import DenseSection, Head
+from ofakit.models.heads.projection import WIDEST, DenseSection, Head
 from ofakit.models.reading import Reading
 
 __all__ = ["Encoder", "EncoderSettings", "make_encoder", "settings_of"]
 
 
-class EncoderSettings(BaseModel):
+class EncoderSettings(Section):
     """What the settings of every encoder have."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    projection: int | list[DenseSection] | None = Field(
+    projection: Annotated[int, Field(ge=1, le=WIDEST)] | list[DenseSection] | None = Field(
         None, description="width of a linear layer without bias, or several layers"
     )
     normalize: bool = Field(False, description="vectors get length 1")

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ofakit.config.section import PathText
 from ofakit.data.json_files import read_json
 from ofakit.errors import UsageError
 from ofakit.models.encoders.base import Encoder, EncoderSettings
@@ -28,18 +29,24 @@ from ofakit.models.reading import HuggingFaceTexts, Reading
 __all__ = ["ClipEncoder", "ClipSettings"]
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+Spread = Annotated[float, Field(gt=0, le=1)]
+
+
 class ClipSettings(EncoderSettings):
     """The keys of `clip`."""
 
-    path: str | None = Field(None, description="start from this directory or hub id")
+    path: PathText | None = Field(None, description="start from this directory or hub id")
     config: dict[str, Any] = Field(
         default_factory=dict, description="configuration of the network, with its model_type, where there is no path"
     )
-    tokenizer: str | None = Field(None, description="directory or hub id of the tokenizer, where there is no path")
-    max_length: int | None = Field(None, ge=3, description="tokens of a text; null: as many as the network takes")
+    tokenizer: PathText | None = Field(None, description="directory or hub id of the tokenizer, where there is no path")
+    max_length: int | None = Field(
+        None, ge=3, le=100_000, description="tokens of a text; null: as many as the network takes"
+    )
     allow_partial: bool = Field(False, description="take a directory that lacks weights; these start at random")
-    mean: tuple[float, float, float] | None = Field(None, description="of images; null: as the directory says")
-    std: tuple[float, float, float] | None = Field(None, description="of images; null: as the directory says")
+    mean: tuple[Share, Share, Share] | None = Field(None, description="of images; null: as the directory says")
+    std: tuple[Spread, Spread, Spread] | None = Field(None, description="of images; null: as the directory says")
 
 
 class ClipEncoder(Encoder):

@@ -19,6 +19,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from ofakit.config.section import PathText
 from ofakit.errors import UsageError
 from ofakit.models.encoders._sentence_transformers import is_sentence_transformer, read_modules
 from ofakit.models.encoders.base import Encoder, EncoderSettings
@@ -40,14 +41,16 @@ __all__ = [
 class HuggingFaceSettings(EncoderSettings):
     """The keys of `hugging_face`."""
 
-    path: str | None = Field(None, description="start from this directory or hub id")
+    path: PathText | None = Field(None, description="start from this directory or hub id")
     config: dict[str, Any] = Field(
         default_factory=dict, description="configuration of the network, with its model_type, where there is no path"
     )
-    vocabulary_size: int = Field(8000, ge=10, description="entries of a vocabulary trained on the texts, if no path")
+    vocabulary_size: int = Field(
+        8000, ge=10, le=10_000_000, description="entries of a vocabulary trained on the texts, if no path"
+    )
     pooling: Pooling | Literal["decoder_start"] = "mean"
-    layers: int = Field(1, ge=1, description="how many of the last layers `sum` and `concat` take")
-    max_length: int = Field(256, ge=3, description="tokens of a text, special ones included")
+    layers: int = Field(1, ge=1, le=1000, description="how many of the last layers `sum` and `concat` take")
+    max_length: int = Field(256, ge=3, le=100_000, description="tokens of a text, special ones included")
     allow_partial: bool = Field(False, description="take a directory that lacks weights; these start at random")
 
 

@@ -20,6 +20,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ofakit.config.schema import ModelSection, TokenizerSection
+from ofakit.config.section import PathText
 from ofakit.models.encoders.base import Encoder, EncoderSettings
 from ofakit.models.heads.pooling import Pooling, pool, pooled_width
 from ofakit.models.heads.projection import Head
@@ -35,16 +36,16 @@ __all__ = ["OFAEncoder", "OFASettings", "OFATexts"]
 class OFASettings(EncoderSettings):
     """The keys of `ofa`: those of the section `model`, and how its states are pooled."""
 
-    path: str | None = Field(None, description="start from this model directory, file or hub id")
+    path: PathText | None = Field(None, description="start from this model directory, file or hub id")
     size: Literal["tiny", "medium", "base", "large", "huge"] = Field("tiny", description="released size, if no path")
     config: dict[str, Any] = Field(default_factory=dict, description="keys of the OFA configuration to override")
     language: Literal["en", "zh"] = "en"
     tokenizer: TokenizerSection = Field(default_factory=TokenizerSection)
     pooling: Pooling | Literal["decoder_start"] = "mean"
-    layers: int = Field(1, ge=1, description="how many of the last layers `sum` and `concat` take")
-    max_length: int = Field(128, ge=3, description="tokens of a text, bos and eos included")
+    layers: int = Field(1, ge=1, le=1000, description="how many of the last layers `sum` and `concat` take")
+    max_length: int = Field(128, ge=3, le=10_000, description="tokens of a text, bos and eos included")
     lowercase: bool = True
-    image_size: int = Field(224, ge=16, multiple_of=16, description="pixels a side")
+    image_size: int = Field(224, ge=16, le=4096, multiple_of=16, description="pixels a side")
     mean_std: Literal["half", "imagenet"] = "half"
 
     def section(self) -> ModelSection:

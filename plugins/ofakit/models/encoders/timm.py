@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -39,14 +39,17 @@ from ofakit.models.timm_network import load_weights, pixel_norm, timm_network
 __all__ = ["TimmEncoder", "TimmSettings"]
 
 
+Cells = Annotated[int, Field(ge=1, le=64)]
+
+
 class TimmSettings(TimmSection, EncoderSettings):
     """The keys of `timm`: those of a network of timm, and how its features are pooled."""
 
     name: str = Field("resnet18", description="a model of timm")
-    image_size: int = Field(224, ge=16, description="pixels a side")
+    image_size: int = Field(224, ge=16, le=4096, description="pixels a side")
     pooling: Literal["average", "grid", "attended_grid", "classes"] = "average"
-    grid: tuple[int, int] = Field((2, 2), description="rows and columns of the grid")
-    channels: int = Field(64, ge=1, description="of each point of an attended grid")
+    grid: tuple[Cells, Cells] = Field((2, 2), description="rows and columns of the grid")
+    channels: int = Field(64, ge=1, le=65_536, description="of each point of an attended grid")
 
 
 class TimmEncoder(Encoder):

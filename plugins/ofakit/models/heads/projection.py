@@ -9,23 +9,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["DenseSection", "Head"]
+from ofakit.config.section import Section
+
+__all__ = ["WIDEST", "DenseSection", "Head"]
+
+WIDEST = 65_536
+"""Numbers in a vector, at most."""
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "identity": nn.Identity, "tanh": nn.Tanh, "gelu": nn.GELU, "relu": nn.ReLU
 }  # fmt: skip
 
 
-class DenseSection(BaseModel):
+class DenseSection(Section):
     """A linear layer and what follows it."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    width: int = Field(ge=1)
+    width: int = Field(ge=1, le=WIDEST)
     bias: bool = True
     activation: Literal["identity", "tanh", "gelu", "relu"] = "identity"
 

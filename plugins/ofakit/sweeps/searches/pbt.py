@@ -25,9 +25,13 @@ class PBTSearch(Search):
 
     engines: ClassVar[tuple[str, ...]] = ("ray",)
     type: Literal["pbt"] = "pbt"
-    runs: int = Field(ge=2, description="size of the population; all train at once, or take turns if parallel is lower")
-    max_steps: int = Field(ge=2, description="updates of each run in all; sets train.max_steps")
-    interval_steps: int = Field(ge=1, description="updates between two looks at the population")
+    runs: int = Field(
+        ge=2,
+        le=1_000_000_000,
+        description="size of the population; all train at once, or take turns if parallel is lower",
+    )
+    max_steps: int = Field(ge=2, le=1_000_000_000, description="updates of each run in all; sets train.max_steps")
+    interval_steps: int = Field(ge=1, le=1_000_000_000, description="updates between two looks at the population")
     quantile: float = Field(
         0.25, gt=0, le=0.5, description="share of the population that is replaced by the best share"
     )

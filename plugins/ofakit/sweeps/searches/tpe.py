@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr
 
-from ofakit.config.schema import Section
+from ofakit.config.section import Section
 from ofakit.errors import UsageError
 from ofakit.sweeps.search_base import Search
 from ofakit.sweeps.space import Parameter
@@ -35,10 +35,16 @@ class Pruning(Section):
     type: Literal["median", "halving", "hyperband"] = Field(
         "median", description="worse than the median of the others, successive halving, or Hyperband"
     )
-    startup_runs: int = Field(4, ge=0, description="of median: how many runs finish before any is ended")
-    warmup_steps: int = Field(0, ge=0, description="updates of a run before it may be ended")
-    reduction_factor: int = Field(3, ge=2, description="of halving and hyperband: one in this many runs goes on")
-    max_steps: int | None = Field(None, ge=1, description="of hyperband: updates of a whole run; null: Optuna's guess")
+    startup_runs: int = Field(
+        4, ge=0, le=1_000_000_000, description="of median: how many runs finish before any is ended"
+    )
+    warmup_steps: int = Field(0, ge=0, le=1_000_000_000, description="updates of a run before it may be ended")
+    reduction_factor: int = Field(
+        3, ge=2, le=1_000_000_000, description="of halving and hyperband: one in this many runs goes on"
+    )
+    max_steps: int | None = Field(
+        None, ge=1, le=1_000_000_000, description="of hyperband: updates of a whole run; null: Optuna's guess"
+    )
 
 
 class TPESearch(Search):
@@ -46,8 +52,8 @@ class TPESearch(Search):
 
     engines: ClassVar[tuple[str, ...]] = ("local",)
     type: Literal["tpe"] = "tpe"
-    runs: int = Field(ge=1, description="how many; raising it later adds runs and repeats none")
-    startup_runs: int = Field(10, ge=0, description="random runs before the results count")
+    runs: int = Field(ge=1, le=1_000_000_000, description="how many; raising it later adds runs and repeats none")
+    startup_runs: int = Field(10, ge=0, le=1_000_000_000, description="random runs before the results count")
     pruning: Pruning | None = Field(None, description="null: every run goes to its end")
 
     _optuna: Any = PrivateAttr(None)
