@@ -6,6 +6,8 @@ so is what takes more than a few seconds. `python -m tests.test_bad_input NUMBER
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
 import logging
 import os
@@ -29,19 +31,27 @@ from ofakit.cli.evaluate_predictions import evaluate_files
 from ofakit.config import ExperimentConfig, load_config
 from ofakit.config.load import _dotted_keys
 from ofakit.config.stage_experiments import stage_experiments
+from ofakit.data.readers import READERS
 from ofakit.data.reading import build_reader
 from ofakit.errors import OfakitError
+from ofakit.hooks.best_snapshot import BestSnapshotHook
+from ofakit.hooks.early_stop import ResumableEarlyStopHook
+from ofakit.hooks.snapshot import SnapshotHook
 from ofakit.hub import load_bundle, load_retriever, save_bundle
+from ofakit.models.ofa.configuration import OFAConfig
+from ofakit.objectives import OBJECTIVES
+from ofakit.retrieval.searchers import SEARCHERS
 from ofakit.trainers import Trainer
 from ofakit.trainers.named_objectives import build_objectives
 from PIL import Image
 
 from tests.mutations import Mutation, damaged, mutated
 
-SECONDS = 10
+SECONDS = 4
 GIBIBYTES = 12
 
 KEYS = [tuple(key.split(".")) for key in _dotted_keys(ExperimentConfig)]
+KEYS += [("model", "config", field.name) for field in dataclasses.fields(OFAConfig)]
 NETWORK = {
     "d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2, "decoder_attention_heads": 2,
     "encoder_ffn_dim": 16, "decoder_ffn_dim": 16, "resnet_type": "resnet18", "image_bucket_size": 4,
@@ -80,7 +90,8 @@ RETRIEVAL = {
         "prompts": {"query": "q "}, "joint_weights": [0.5, 0.5], "logit_scale": 2.0,
     }},
     "objectives": [{"type": "contrastive", "loss": "clip", "query": ["text"], "passage": ["text"]}],
-    "train": {"max_epochs": 1, "dataloader": {"batch_size_per_gpu": 2}, "optimizer": {"lr": 1e-3}},
+    "train": {"max_epochs": 1, "dataloader": {"batch_size_per_gpu": 2}, "optimizer": {"lr": 1e-3},
+              "hooks": [{"type": "SnapshotHook", "interval": 1}]},
     "retrieval": {
         "searchers": {"bm25": {"type": "bm25", "k1": 0.9}, "dense": {"type": "dense", "query": ["text"]}},
         "fusion": {"of": ["bm25", "dense"], "weights": {"bm25": 1.0, "dense": 0.5}}, "depth": 5,
@@ -152,27 +163,51 @@ def write_rows(path: Path, rows: Sequence[Any]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
+class TooSlow(BaseException):
+    """A mutation takes too long; no TimeoutError, which libraries catch as an OSError and try again."""
+
+
 @contextmanager
 def at_most(seconds: int) -> Iterator[None]:
-    """Raise TimeoutError in a block that takes longer."""
+    """Raise TooSlow in a block that takes longer."""
 
     def stop(*_: Any) -> None:
-        raise TimeoutError(f"took more than {seconds} s")
+        raise TooSlow(f"took more than {seconds} s")
 
     before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1)
     try:
         yield
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
 
 def configuration(world: World, rng: random.Random) -> tuple[str, Callable[[], Any]]:
     """A configuration, up to the first step."""
-    document = rng.choice((CAPTIONING, RETRIEVAL))
-    change = mutated(document, rng, KEYS, world.places)
-    return f"{document['task']}: {change.about}", lambda: world.plan(change.content)
+    document = dict(rng.choice((CAPTIONING, RETRIEVAL)))
+    if rng.random() < 0.4:
+        objective = rng.choice(OBJECTIVES.names())
+        document["objectives"] = [{"type": objective}]
+    if rng.random() < 0.3:
+        hook = {"type": rng.choice(("BestSnapshotHook", "EarlyStopHook", "SnapshotHook"))}
+        document["train"] = {**document["train"], "hooks": [hook]}
+    keys = [*KEYS, *(keys_of_components(document) * 2)]
+    change = mutated(document, rng, keys, world.places)
+    return f"{document['task']}, {document['objectives'][0]['type']}: {change.about}", lambda: world.plan(
+        change.content
+    )
+
+
+def keys_of_components(document: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """The paths of all that the members of rooms take that a configuration names."""
+    placed = [
+        (("data", "reader"), READERS.get(document["data"]["reader"]["type"])),
+        (("objectives", 0), OBJECTIVES.get(document["objectives"][0]["type"])),
+        *((("train", "hooks", 0), hook) for hook in (BestSnapshotHook, ResumableEarlyStopHook, SnapshotHook)),
+        *((("retrieval", "searchers", name), SEARCHERS.get(name)) for name in ("bm25", "dense")),
+    ]
+    return [(*place, key) for place, member in placed for key in inspect.signature(member).parameters]
 
 
 def rows(world: World, rng: random.Random) -> tuple[str, Callable[[], Any]]:
@@ -301,6 +336,7 @@ def main(number: int, first: int) -> None:
         os.chdir(folder)
         world = World(Path(folder).resolve())
         for seed in range(first, first + number):
+            print(seed, end=" ", file=sys.stderr, flush=True)
             about, error = attempt(world, seed)
             if error is not None:
                 kind = kind_of(error)

@@ -14,7 +14,7 @@ from typing import Any
 from ofakit.errors import UsageError
 from ofakit.json_text import NotJson, from_json
 
-__all__ = ["read_bytes", "read_json_file"]
+__all__ = ["read_bytes", "read_json_file", "refuse_odd_files"]
 
 LONGEST = 200
 """Characters of a path that a message shows."""
@@ -58,6 +58,28 @@ def read_json_file(path: str | Path, what: str) -> Any:
         raise UsageError(f"{path} is not valid JSON: {error}") from None
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
+
+
+def refuse_odd_files(path: str | Path) -> None:
+    """Refuse a model directory that holds what is neither a file nor a folder: libraries would wait for it for ever.
+
+    Args:
+        path: The directory, looked at two levels deep, or a file.
+
+    Raises:
+        UsageError: It, or something in it, is a pipe, a device or a link that leads nowhere or in a circle.
+    """
+    folders = [path, *(entry.path for entry in _inside(path) if entry.is_dir())]
+    for entry in [str(path), *(inner.path for folder in folders for inner in _inside(folder))]:
+        if not (os.path.isfile(entry) or os.path.isdir(entry)):
+            raise UsageError(f"expected files and folders, found a pipe, a device or a broken link: {_shown(entry)}")
+
+
+def _inside(folder: str | Path) -> list[os.DirEntry[str]]:
+    if not os.path.isdir(folder):
+        return []
+    with os.scandir(folder) as entries:
+        return list(entries)
 
 
 def _shown(path: str | Path) -> str:

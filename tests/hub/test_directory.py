@@ -121,10 +121,10 @@ def test_a_model_is_where_it_is_or_comes_from_the_hub(tmp_path, monkeypatch):
     (tmp_path / "owner" / "name").mkdir(parents=True)
     assert resolve_model("owner/name").samefile(tmp_path / "owner" / "name")
     assert resolve_model("~/owner/name") == tmp_path / "owner" / "name" and not asked
-    assert resolve_model("owner/other") == tmp_path / "downloaded" and asked == ["owner/other"]
+    assert resolve_model("hub:owner/other") == tmp_path / "downloaded" and asked == ["owner/other"]
 
 
-@pytest.mark.parametrize("name", ["nowhere", "./owner/name", "/owner/name", "~/gone", "a/b/c"])
+@pytest.mark.parametrize("name", ["./owner/name", "/owner/name", "~/gone", "a/b/c"])
 def test_a_path_that_is_not_there_is_no_hub_id(name):
     with pytest.raises(UsageError, match=f"no model directory {name}, and that is no hub id"):
         resolve_model(name)
@@ -136,7 +136,7 @@ def test_what_the_hub_answers_is_said(monkeypatch):
 
     monkeypatch.setattr(HUB, "snapshot_download", refuse)
     with pytest.raises(UsageError, match="the hub did not give a model of that id: no route to host"):
-        resolve_model("owner/name")
+        resolve_model("damo/name")
 
 
 def test_the_type_of_the_model_writes_and_reads_it(bundle, directory, monkeypatch):

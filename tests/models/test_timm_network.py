@@ -44,7 +44,7 @@ def test_without_weights_a_network_stays_as_it_is():
     ("keys", "asked"),
     [
         ({"pretrained": True}, {"pretrained": True}),
-        ({"weights": "owner/eye"}, {"pretrained": True, "pretrained_cfg_overlay": {"hf_hub_id": "owner/eye"}}),
+        ({"weights": "hub:owner/eye"}, {"pretrained": True, "pretrained_cfg_overlay": {"hf_hub_id": "owner/eye"}}),
     ],
 )
 def test_weights_of_a_hub_are_timms_to_fetch(monkeypatch, keys, asked):
@@ -63,8 +63,10 @@ def test_a_hub_that_gives_nothing_is_told(monkeypatch):
 
     network = timm_network(section())
     monkeypatch.setattr(timm, "create_model", refused)
-    with pytest.raises(UsageError, match="the hub gave no weights of owner/eye: no connection. Name a file of them"):
-        load_weights(network, section(weights="owner/eye"))
+    with pytest.raises(
+        UsageError, match="the hub gave no weights of hub:owner/eye: no connection. Name a file of them"
+    ):
+        load_weights(network, section(weights="hub:owner/eye"))
 
 
 def test_images_are_normalised_as_timm_says_unless_told_otherwise():

@@ -75,7 +75,7 @@ def test_a_shard_outside_its_folder_is_refused(shard, tmp_path):
         ("{}", "expected .*weight_map.* found {}"),
         ("[1]", r"found \[1\]"),
         ('{"weight_map": {"a": 3}}', "weight_map.*: 3"),
-        ("{", "is not JSON"),
+        ("{", "is not valid JSON"),
     ],
 )
 def test_an_index_of_shards_that_is_none_is_refused(content, message, tmp_path):

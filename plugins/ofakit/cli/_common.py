@@ -20,6 +20,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from ofakit.errors import ModelNotFinite, OfakitError, RunStopped, UsageError
+from ofakit.hub_ids import ALLOWED
 from ofakit.json_text import finite_or_none
 
 if TYPE_CHECKING:
@@ -62,6 +63,10 @@ class ToolParser(argparse.ArgumentParser):
     def __init__(self, **settings: Any) -> None:
         own = {"prog": program.get(), "formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
         super().__init__(**{**own, **settings})
+        self.add_argument(
+            "--hub", action="store_true", default=argparse.SUPPRESS,
+            help="seek models that are not here on their hub, whatever they are called",
+        )  # fmt: skip
 
 
 def tool_parser(description: str, epilog: str | None = None) -> argparse.ArgumentParser:
@@ -212,6 +217,8 @@ def run_tool(
     args = parser.parse_args(argv)
     try:
         _check_overrides(args)
+        if getattr(args, "hub", False):
+            os.environ[ALLOWED] = "1"
         result = run(args)
         if result is not None:
             print_json(result)

@@ -20,7 +20,8 @@ from ofakit.files import replace_folder
 from ofakit.hub.bundle import CAPTIONING, ModelBundle, bundle_kind
 from ofakit.hub.caption_bundle import CaptionBundle
 from ofakit.hub.retrieval_bundle import RetrievalBundle  # noqa: F401 (lets `bundle_kind` know it)
-from ofakit.input_files import read_json_file
+from ofakit.hub_ids import sought_on_hub
+from ofakit.input_files import read_json_file, refuse_odd_files
 from ofakit.json_text import to_json
 from ofakit.models.types import MODELS
 
@@ -33,16 +34,16 @@ def resolve_model(path_or_id: str | Path) -> Path:
     """The local directory of a model: itself where it is one, else downloaded from the hub.
 
     Args:
-        path_or_id: A directory, or a ModelScope hub id such as "damo/ofa_image-caption_coco_large_en".
+        path_or_id: A directory, or a ModelScope hub id such as "damo/ofa_image-caption_coco_large_en", as
+            `ofakit.hub_ids` knows them.
 
     Raises:
         UsageError: Neither a directory nor a hub id that can be had.
     """
-    path = Path(path_or_id).expanduser()
-    if path.exists():
-        return path
-    text = str(path_or_id)
-    if text.count("/") != 1 or text.startswith((".", "/", "~")):
+    text = sought_on_hub(str(path_or_id))
+    if text is None:
+        return Path(os.path.expanduser(path_or_id))
+    if "/" not in text:
         raise UsageError(f"no model directory {path_or_id}, and that is no hub id (owner/name) either")
     from modelscope.hub.snapshot_download import snapshot_download
 
@@ -96,6 +97,7 @@ def load_bundle(path_or_id: str | Path, allow_partial: bool = False) -> Any:
         UsageError: Something is missing or does not fit.
     """
     folder = resolve_model(path_or_id)
+    refuse_odd_files(folder)
     if not folder.is_dir():
         raise UsageError(f"expected a model directory, found the file {folder}; convert it with tools/checkpoint.py")
     if not (folder / "config.json").exists():

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from ofakit.errors import UsageError
+from ofakit.hub_ids import sought_on_hub
+from ofakit.input_files import refuse_odd_files
 from ofakit.json_text import from_json
 from ofakit.text.normalization import without_surrogates
 
@@ -101,9 +104,12 @@ class HuggingFaceTexts:
         """
         from transformers import AutoTokenizer
 
+        name = sought_on_hub(str(folder)) or os.path.expanduser(folder)
+        if os.path.exists(name):
+            refuse_odd_files(name)
         try:
-            return cls(AutoTokenizer.from_pretrained(str(folder), use_fast=True), max_length)
-        except (OSError, ValueError) as error:
+            return cls(AutoTokenizer.from_pretrained(name, use_fast=True), max_length)
+        except Exception as error:  # the Rust library raises plain ones for a damaged tokenizer.json
             raise UsageError(f"no tokenizer in {folder}: {str(error).partition(chr(10))[0]}") from None
 
     def __len__(self) -> int:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ofakit.config.backbone import TimmSection
 from ofakit.errors import UsageError, did_you_mean
+from ofakit.hub_ids import MARK, sought_on_hub
 from ofakit.models.batch_norm import with_joined_batch_norms
 from ofakit.models.pixels import MEAN_STD, PixelNorm
 from ofakit.models.weights import SUFFIXES, read_content, some_of, tensors_of
@@ -81,13 +82,13 @@ def _made(section: TimmSection, classifier: bool, **hub: Any) -> nn.Module:
 
 
 def _is_hub_id(source: str) -> bool:
-    """Whether weights are asked for by `owner/name`: there is no such file, nor does the name look like one."""
-    path = Path(source)
-    return not path.exists() and source.count("/") == 1 and source[0] not in "./~" and path.suffix not in SUFFIXES
+    """Whether weights are asked for by a hub id: there is no such file, nor does the name look like one."""
+    return Path(source).suffix not in SUFFIXES and sought_on_hub(source) is not None
 
 
 def _from_hub(section: TimmSection, classifier: bool) -> Mapping[str, Tensor]:
-    overlay = {} if section.weights is None else {"pretrained_cfg_overlay": {"hf_hub_id": section.weights}}
+    asked = None if section.weights is None else {"hf_hub_id": section.weights.removeprefix(MARK)}
+    overlay = {} if asked is None else {"pretrained_cfg_overlay": asked}
     try:
         return _made(section, classifier, pretrained=True, **overlay).state_dict()
     except UsageError:

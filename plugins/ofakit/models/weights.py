@@ -29,7 +29,7 @@ from torch import Tensor
 
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.files import replace_file
-from ofakit.input_files import read_json_file
+from ofakit.input_files import read_json_file, refuse_odd_files
 
 __all__ = ["SUFFIXES", "WEIGHTS", "extract_from_tar", "read_content", "some_of", "tensors_of"]
 
@@ -56,10 +56,11 @@ def read_content(path: str | Path, stand_ins: StandIns = lambda names: []) -> di
     path = Path(path)
     if path.is_dir():
         return _read_directory(path, stand_ins)
-    if not path.exists():
-        raise UsageError(f"there is no checkpoint {path}")
+    if not os.path.lexists(path):
+        raise UsageError(f"there is no checkpoint {str(path)[:200]}")
     if path.suffix not in SUFFIXES:
         raise UsageError(f"{path} is no checkpoint: expected a directory or a file that ends in {', '.join(SUFFIXES)}")
+    refuse_odd_files(path)
     content = _load(path, stand_ins)
     if not isinstance(content, dict):
         raise UsageError(f"{path}: expected tensors by name, found a {type(content).__name__}")

@@ -24,6 +24,7 @@ import numpy as np
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from ofakit.errors import UsageError
+from ofakit.input_files import refuse_odd_files
 from ofakit.text.normalization import basic_tokenize, lower, without_surrogates
 from ofakit.text.vocabulary_files import read_added, read_base, read_options, write_added, write_chinese, write_english
 
@@ -81,6 +82,7 @@ class OFATokenizer:
             UsageError: It holds neither, or a file cannot be read.
         """
         folder = Path(directory)
+        refuse_odd_files(folder)
         try:
             (vocab, merges), added, options = read_base(folder), read_added(folder), read_options(folder)
         except (ValueError, OSError) as error:

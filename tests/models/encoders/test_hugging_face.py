@@ -63,4 +63,4 @@ def test_a_hub_that_gives_nothing_is_said(monkeypatch):
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
     with pytest.raises(UsageError, match="no model directory owner/name, and the hub gave none: no route$"):
-        local_directory("owner/name")
+        local_directory("hub:owner/name")

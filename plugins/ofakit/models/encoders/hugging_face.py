@@ -11,6 +11,7 @@ token (Ni et al. 2022, https://arxiv.org/abs/2108.08877).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +22,8 @@ from torch import Tensor, nn
 
 from ofakit.config.section import PathText
 from ofakit.errors import UsageError
+from ofakit.hub_ids import sought_on_hub
+from ofakit.input_files import refuse_odd_files
 from ofakit.models.encoders._sentence_transformers import is_sentence_transformer, read_modules
 from ofakit.models.encoders.base import Encoder, EncoderSettings
 from ofakit.models.heads.pooling import Pooling, pool, pooled_width
@@ -162,23 +165,25 @@ def local_directory(path_or_id: str) -> Path:
     """The directory of a network: itself, or downloaded from the Hugging Face hub.
 
     Args:
-        path_or_id: A directory or a hub id.
+        path_or_id: A directory or a hub id, as `ofakit.hub_ids` knows them.
 
     Raises:
         UsageError: Neither is there.
     """
-    path = Path(path_or_id).expanduser()
-    if path.is_dir():
+    found = sought_on_hub(path_or_id)
+    if found is None:
+        path = Path(os.path.expanduser(path_or_id))
+        if not path.is_dir():
+            raise UsageError(f"expected a model directory, found the file {path}", "path")
+        refuse_odd_files(path)
         return path
-    if path_or_id.count("/") > 1 or path_or_id.startswith((".", "/", "~")):
-        raise UsageError(f"no model directory {path_or_id}, and that is no hub id (owner/name) either", "path")
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(path_or_id))
+        return Path(snapshot_download(found))
     except Exception as error:
         reason = str(error).partition("\n")[0]
-        raise UsageError(f"no model directory {path_or_id}, and the hub gave none: {reason}", "path") from None
+        raise UsageError(f"no model directory {found}, and the hub gave none: {reason}", "path") from None
 
 
 def network_of(
