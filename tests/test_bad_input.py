@@ -342,9 +342,10 @@ def main(number: int, first: int) -> None:
                 kind = kind_of(error)
                 faults[kind] += 1
                 shown.setdefault(kind, []).append(f"{seed}: {about}: {str(error):.150}")
+    out = sys.__stdout__
     for kind, count in faults.most_common():
-        print(f"{count:4d} {kind}\n         " + "\n         ".join(shown[kind][:3]))
-    print(f"{sum(faults.values())} faults of {len(faults)} kinds in {number} mutations")
+        print(f"{count:4d} {kind}\n         " + "\n         ".join(shown[kind][:3]), file=out)
+    print(f"{faults.total()} faults of {len(faults)} kinds in {number} mutations", file=out)
 
 
 @pytest.mark.parametrize("first", range(0, 2000, 100))

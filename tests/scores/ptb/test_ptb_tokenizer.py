@@ -164,3 +164,37 @@ def test_ten_thousand_captions_need_little_memory():
 def test_what_is_not_a_list_of_strings_is_refused(texts):
     with pytest.raises(UsageError, match="expected a"):
         ptb_tokenize(texts)
+
+
+class Counting(str):
+    """A text that counts how many of its characters are read."""
+
+    reads = 0
+
+    def __getitem__(self, key):
+        if isinstance(key, int):
+            self.reads += 1
+        return super().__getitem__(key)
+
+
+def tokens_of(text, dead_ends):
+    """Where the tokens of a text end, and by which rules."""
+    lexer, place, found = ptb_tokenizer._lexer(), 0, []
+    while place < len(text):
+        rule, place, more = lexer.longest(text, place, dead_ends)
+        found.append((rule, place, more))
+    return found
+
+
+@pytest.mark.parametrize("piece", ["a'", "👨\u200d👩\u200d👧", "1/", "<a ", "www.a.", "a-", "U.S. ", "http://", "((", "a@"])
+def test_a_text_is_read_in_a_time_that_grows_as_its_length(piece):
+    text = Counting(ptb_tokenizer._units(piece * 2000))
+    tokens_of(text, {})
+    assert text.reads < 60 * len(text)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.sampled_from([*PIECES, "🙂", "a'", "1/", "http://", "www.", "@"]), max_size=30), st.integers(1, 5))
+def test_what_is_remembered_changes_no_token(pieces, times):
+    text = ptb_tokenizer._units("".join(pieces * times))
+    assert tokens_of(text, {}) == tokens_of(text, None)

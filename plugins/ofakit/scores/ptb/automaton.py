@@ -15,11 +15,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["Automaton", "CharacterSet", "Rule"]
+__all__ = ["Automaton", "CharacterSet", "DeadEnds", "Rule"]
 
 _ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v"}
 _COUNT = re.compile(r"[*+?]|\{(\d+)(?:,(\d+))?\}")
+_FAR = 16
+"""Characters read past the end of a match before it is noted where they led."""
 _LIMITS = {"*": (0, None), "+": (1, None), "?": (0, 1)}
+
+
+DeadEnds = dict[tuple[int, int], bool]
+"""Where no match ends any more: the id of a state and the place of the character that led there, as Reps 1998 has it,
+https://doi.org/10.1145/276393.276394; with each, whether more text might change that."""
 
 
 class Rule(NamedTuple):
@@ -92,6 +99,16 @@ class _State(dict[str, "_State | None"]):
         return found
 
 
+def _remember(text: str, start: int, stop: int, state: _State, more: bool, dead_ends: DeadEnds) -> None:
+    """Note every state that was passed through in vain."""
+    for place in range(start, stop):
+        after = state[text[place]]
+        if after is None:
+            break
+        state = after
+        dead_ends[id(state), place] = more
+
+
 class Automaton:
     """Finds the longest match of any rule.
 
@@ -122,26 +139,37 @@ class Automaton:
             raise ValueError("an automaton needs at least one rule")
         self.start = start
 
-    def longest(self, text: str, start: int) -> tuple[int | None, int, bool]:
+    def longest(self, text: str, start: int, dead_ends: DeadEnds | None = None) -> tuple[int | None, int, bool]:
         """The longest match at `start`.
 
         Args:
             text: What is read.
             start: Where the match begins.
+            dead_ends: Found at other places of the same text, and added to. Without them some texts, such as quotes
+                one after the other, take a time that grows as the square of their length: after each token a rule for
+                addresses reads on to the end.
 
         Returns:
             The number of the rule (None if none matches), where the match ends, and whether more text after the end of
             `text` could have changed either.
         """
-        state, rule, end = self.start, None, start
+        state, rule, end, accepted = self.start, None, start, self.start
         for place in range(start, len(text)):
             after = state[text[place]]
             if after is None:
-                return rule, end, False
+                more = False
+                break
             state = after
             if state.rule is not None:
-                rule, end = state.rule, place + 1
-        return rule, end, bool(state.edges)
+                rule, end, accepted = state.rule, place + 1, state
+            elif dead_ends and (id(state), place) in dead_ends:
+                more = dead_ends[id(state), place]
+                break
+        else:
+            place, more = len(text), bool(state.edges)
+        if dead_ends is not None and place - end > _FAR:
+            _remember(text, end, place, accepted, more, dead_ends)
+        return rule, end, more
 
     def token_end(self, number: int, text: str, start: int, end: int) -> int:
         """Where the longest token ends in a match that also covers what must follow the token.

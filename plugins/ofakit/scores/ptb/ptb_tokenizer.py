@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from ofakit.errors import UsageError
-from ofakit.scores.ptb.automaton import Automaton
+from ofakit.scores.ptb.automaton import Automaton, DeadEnds
 from ofakit.scores.ptb.rules import NAMES, RULES
 
 __all__ = ["ptb_tokenize"]
@@ -140,8 +140,9 @@ def _read(text: str, following: str = "") -> tuple[str, bool]:
     text, following = (_units(text), _units(following)) if wide else (text, following)
     whole, end = text + following, len(text)
     tokens, place, last_end, needs_more = [], 0, 0, False
+    dead_ends: DeadEnds = {}
     while place < end - 1:
-        token, place, more = _next_token(whole, place)
+        token, place, more = _next_token(whole, place, dead_ends)
         needs_more = needs_more or more
         if token and token not in _PUNCTUATION:
             tokens.append(token)
@@ -156,10 +157,10 @@ def _units(text: str) -> str:
     return "".join(map(chr, memoryview(text.encode("utf-16-le", "surrogatepass")).cast("H")))
 
 
-def _next_token(text: str, place: int) -> tuple[str, int, bool]:
+def _next_token(text: str, place: int, dead_ends: DeadEnds) -> tuple[str, int, bool]:
     """The token at `place`, where the next one begins, and whether more text might change the token."""
     lexer = _lexer()
-    number, end, more = lexer.longest(text, place)
+    number, end, more = lexer.longest(text, place, dead_ends)
     assert number is not None, "the last rule takes any character"
     end = lexer.token_end(number, text, place, end)
     action = lexer.rules[number].action
