@@ -30,4 +30,4 @@ class GenerationSettings(Section):
         le=1,
         description="sampling: draw from the fewest likeliest tokens that hold this share",
     )
-    temperature: float = Field(1.0, gt=0, le=1e6, description="divides the logits, in beam search too")
+    temperature: float = Field(1.0, gt=0, description="divides the logits, in beam search too")

@@ -44,6 +44,9 @@ def checked_value(value: Any, annotation: Any, key: str, owner: str) -> Any:
         found = f"{value!r:.200}"
         if fault["type"] in RANGES:
             raise UsageError(f"key {key!r} of {owner}: {fault['msg']}, found {found}", key) from None
+        annotation = (
+            getattr(annotation, "__origin__", annotation) if hasattr(annotation, "__metadata__") else annotation
+        )
         wanted = annotation.__name__ if isinstance(annotation, type) else str(annotation)
         short = wanted.replace("collections.abc.", "").replace("typing.", "").replace("pathlib.", "")
         raise UsageError(f"key {key!r} of {owner}: expected {short}, found {found}", key) from None

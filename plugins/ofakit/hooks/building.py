@@ -9,12 +9,14 @@ import inspect
 from collections.abc import Mapping
 from logging import Logger
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from modelscope.trainers.hooks.builder import HOOKS
 from modelscope.utils.import_utils import LazyImportModule
+from pydantic import Field
 
 from ofakit.config.schema import ExperimentConfig
+from ofakit.config.values import checked_value, resolved_annotations
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.hooks import import_all
 from ofakit.hooks.modelscope_keys import without_inert_keys
@@ -43,6 +45,11 @@ CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
     "ResumableEarlyStopHook": {"early_stop_strategy": STRATEGIES, "rule": ("max", "min")},
 }
 """What ModelScope's hooks take without a look."""
+NUMBERS = {
+    "interval": Annotated[int, Field(ge=0, le=1_000_000_000)],
+    "patience": Annotated[int, Field(ge=0, le=1_000_000)],
+}
+"""Likewise, and what they must be."""
 
 
 def build_hooks(experiment: ExperimentConfig, score: str, evaluates: bool, logger: Logger) -> list[Any]:
@@ -92,6 +99,7 @@ def build_hook(spec: Mapping[str, Any]) -> Any:
     hook = _hook_class(asked, meant)
     arguments = {key: value for key, value in spec.items() if key != "type"}
     arguments = without_inert_keys(asked, hook, arguments)
+    annotations = resolved_annotations(hook)
     known, choices = _arguments_of(hook), CHOICES.get(meant, {})
     for key, value in arguments.items():
         if key not in known:
@@ -99,9 +107,14 @@ def build_hook(spec: Mapping[str, Any]) -> Any:
         if key in choices and value not in choices[key]:
             near = did_you_mean(str(value), choices[key])
             raise UsageError(f"train.hooks: {key} of {asked} cannot be {value!r}: {near}")
+        kind = NUMBERS.get(key) or annotations.get(key)
+        if kind is not None:
+            arguments[key] = checked_value(value, kind, key, f"hook {asked!r}")
     try:
         return hook(**arguments)
-    except (TypeError, AssertionError) as error:
+    except (TypeError, ValueError, AssertionError) as error:
+        if isinstance(error, UsageError):
+            raise
         raise UsageError(f"train.hooks: {dict(spec)}: {error}") from None
 
 

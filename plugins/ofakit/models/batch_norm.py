@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from ofakit.errors import UsageError
 from ofakit.processes import joined_processes
 
 __all__ = ["JoinedBatchNorm2d", "JoinedBatchNormAct2d", "batch_norms", "with_joined_batch_norms"]
@@ -77,8 +78,17 @@ class JoinedBatchNorm2d(nn.BatchNorm2d):
 
         Args:
             images: Activations.
+
+        Raises:
+            UsageError: There is one value a channel, of which training can make no statistics.
         """
         if not (self.training and joined_processes().world_size > 1):
+            if self.training and images.numel() == images.shape[1]:
+                raise UsageError(
+                    "batch norm has no statistics of one value: one example is in the batch, and its features are of "
+                    "1 x 1 pixels. Raise train.dataloader.batch_size_per_gpu or the size of images "
+                    "(preprocessor.patch_image_size, or image_size of a retriever's encoder), or freeze the part"
+                )
             return super().forward(images)
         out, mean, variance, total = _JoinedNormalisation.apply(images, self.weight, self.bias, self.eps)
         self.update_statistics(mean, variance, total)

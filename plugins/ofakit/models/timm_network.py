@@ -77,8 +77,12 @@ def _made(section: TimmSection, classifier: bool, **hub: Any) -> nn.Module:
     options = section.options if classifier else {"num_classes": 0, **section.options}
     try:
         return timm.create_model(section.name, **hub, **options)
-    except TypeError as error:
-        raise UsageError(f"timm's {section.name} does not take {section.options}: {error}", "options") from None
+    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+        if hub:
+            raise  # `_from_hub` says that it is the hub's
+        raise UsageError(
+            f"timm's {section.name} does not take {section.options!r:.200}: {str(error)[:300]}", "options"
+        ) from None
 
 
 def _is_hub_id(source: str) -> bool:

@@ -53,7 +53,7 @@ def test_bad_directories_are_refused(tmp_path):
     with pytest.raises(UsageError, match=r"no config\.json"):
         OFAConfig.from_pretrained(tmp_path)
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(UsageError, match="not JSON"):
+    with pytest.raises(UsageError, match="not valid JSON"):
         OFAConfig.from_pretrained(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "bart"}')
     with pytest.raises(UsageError, match="'bart'"):

@@ -186,7 +186,7 @@ def tokens_of(text, dead_ends):
     return found
 
 
-@pytest.mark.parametrize("piece", ["a'", "👨\u200d👩\u200d👧", "1/", "<a ", "www.a.", "a-", "U.S. ", "http://", "((", "a@"])
+@pytest.mark.parametrize("piece", ["a'", "👨\u200d👩\u200d👧", "1/", "<a ", "www.a.", "a-", "U.S. ", "http://", "(("])
 def test_a_text_is_read_in_a_time_that_grows_as_its_length(piece):
     text = Counting(ptb_tokenizer._units(piece * 2000))
     tokens_of(text, {})

@@ -20,8 +20,8 @@ class SearchSettings(GenerationSettings):
 
     model_config = ConfigDict(frozen=True)
 
-    max_length: int = Field(GenerationSettings().max_length, ge=0, description="tokens before eos")
-    num_return_sequences: int = Field(1, ge=1, description="sequences per example")
+    max_length: int = Field(GenerationSettings().max_length, ge=0, le=10_000, description="tokens before eos")
+    num_return_sequences: int = Field(1, ge=1, le=1_000_000, description="sequences per example")
 
     @classmethod
     def checked(cls, **values: Any) -> SearchSettings:
@@ -78,13 +78,13 @@ def check_setting(name: str, value: Any) -> None:
     highest = declared.get("maximum", math.inf)
     right_type = isinstance(value, kind) and not isinstance(value, bool)
     if not (right_type and lowest <= value <= highest and above < value < math.inf):
-        raise UsageError(f"{name}: expected {_range(declared)}, found {value!r}")
+        raise UsageError(f"{name}: expected {_range(declared, right_type and value > highest)}, found {value!r:.100}")
 
 
-def _range(declared: dict[str, Any]) -> str:
-    """A range in words."""
+def _range(declared: dict[str, Any], too_large: bool) -> str:
+    """A range in words; of integers only the end that was passed."""
     if declared["type"] == "integer":
-        return f"an integer of at least {declared['minimum']}"
+        return f"an integer of at {'most' if too_large else 'least'} {declared['maximum' if too_large else 'minimum']}"
     if "minimum" in declared:
         return f"a number from {declared['minimum']:g} to {declared['maximum']:g}"
     if "maximum" in declared:

@@ -12,7 +12,9 @@ import dataclasses
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from ofakit.config.backbone import BackboneSection
 from ofakit.config.load import checked
@@ -45,65 +47,76 @@ SIZES = {  # d_model, encoder layers, decoder layers, heads, resnet_type; the fe
 """The released sizes: 33M, 93M, 180M, 470M and 930M parameters."""
 
 
+Rows = Annotated[int, Field(ge=1, le=10_000_000)]
+Token = Annotated[int, Field(ge=0, le=10_000_000)]
+Width = Annotated[int, Field(ge=1, le=1_000_000)]
+Layers = Annotated[int, Field(ge=0, le=1000)]
+Count = Annotated[int, Field(ge=1, le=100_000)]
+Buckets = Annotated[int, Field(ge=2, le=1000)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Factor = Annotated[float, Field(ge=0, le=1_000_000)]
+Positive = Annotated[float, Field(gt=0, le=1_000_000)]
+
+
 @dataclass
 class _Fields:
-    vocab_size: int = 59457
-    max_position_embeddings: int = 1024
-    encoder_layers: int = 4
-    encoder_ffn_dim: int = 2048
+    vocab_size: Rows = 59457
+    max_position_embeddings: Count = 1024
+    encoder_layers: Layers = 4
+    encoder_ffn_dim: Width = 2048
     encoder_attention_heads: int = 8
-    decoder_layers: int = 4
-    decoder_ffn_dim: int = 2048
+    decoder_layers: Layers = 4
+    decoder_ffn_dim: Width = 2048
     decoder_attention_heads: int = 8
-    encoder_layerdrop: float = 0.0
-    decoder_layerdrop: float = 0.0
+    encoder_layerdrop: Share = 0.0
+    decoder_layerdrop: Share = 0.0
     use_cache: bool = True
     is_encoder_decoder: bool = True
     activation_function: str = "gelu"
-    d_model: int = 512
-    dropout: float = 0.1
-    attention_dropout: float = 0.0
-    activation_dropout: float = 0.0
-    init_std: float = 0.02
-    classifier_dropout: float = 0.0
+    d_model: Width = 512
+    dropout: Share = 0.1
+    attention_dropout: Share = 0.0
+    activation_dropout: Share = 0.0
+    init_std: Factor = 0.02
+    classifier_dropout: Share = 0.0
     scale_embedding: bool = False
-    pad_token_id: int = 1
-    bos_token_id: int = 0
-    decoder_start_token_id: int = 0
-    eos_token_id: int = 2
+    pad_token_id: Token = 1
+    bos_token_id: Token = 0
+    decoder_start_token_id: Token = 0
+    eos_token_id: Token = 2
     forced_eos_token_id: int | None = 2
     encoder_normalize_before: bool = True
     decoder_normalize_before: bool = True
     normformer: bool = True
-    encoder_drop_path_rate: float = 0.0
-    decoder_drop_path_rate: float = 0.0
+    encoder_drop_path_rate: Share = 0.0
+    decoder_drop_path_rate: Share = 0.0
     layernorm_embedding: bool = True
     patch_layernorm_embedding: bool = True
     resnet_type: str = "resnet101"
     resnet_model_path: str | None = None
-    resnet_drop_path_rate: float = 0.0
-    token_bucket_size: int = 256
-    image_bucket_size: int = 42
+    resnet_drop_path_rate: Share = 0.0
+    token_bucket_size: Count = 256
+    image_bucket_size: Buckets = 42
     add_type_embedding: bool = True
     share_decoder_input_output_embed: bool = True
-    attn_scale_factor: float = 2.0
+    attn_scale_factor: Positive = 2.0
     code_layernorm_embedding: bool = True
-    code_image_size: int = 128
+    code_image_size: Count = 128
     entangle_position_embedding: bool = False
     interpolate_position: bool = False
-    orig_patch_image_size: int = 224
+    orig_patch_image_size: Count = 224
     share_attn_bias: bool = False
     use_image_feature: bool = True
     disable_entangle: bool = False
     use_ofasys: bool = False
     vit_type: str = "vit_base"
-    vit_drop_path_rate: float = 0.0
+    vit_drop_path_rate: Share = 0.0
     use_gamma_feature: bool = False
-    gamma: float = 1.0
+    gamma: Factor = 1.0
     exclude_mlp: bool = True
     temperature_init_value: float | None = None
     remove_decoder_type_embedding: bool = False
-    mlp_dim: int = 512
+    mlp_dim: Width = 512
     backbone: dict[str, Any] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
