@@ -95,7 +95,11 @@ def _integer(digits: str) -> int | _Fault:
 
 def _first_fault(text: str) -> str:
     """The first value that is refused, with the keys that lead to it."""
-    value = json.loads(text, object_pairs_hook=_object_with_faults, parse_int=_integer)
+    decoder = json.JSONDecoder(object_pairs_hook=_object_with_faults, parse_int=_integer)
+    try:
+        value, _ = decoder.raw_decode(text.lstrip())
+    except json.JSONDecodeError as error:  # behind the fault
+        raise NotJson(str(error)) from None
     return next(f"{keys}: {fault.reason}" if keys else fault.reason for keys, fault in _faults(value, ""))
 
 

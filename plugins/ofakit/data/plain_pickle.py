@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import itertools
 import pickle
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from ofakit.data.json_files import require_file
 from ofakit.errors import UsageError
+from ofakit.json_text import DEEPEST
 
 __all__ = ["read_plain_pickle"]
 
@@ -33,10 +36,35 @@ def read_plain_pickle(path: Path, what: str) -> Any:
         what: What it should hold, for the message.
 
     Raises:
-        UsageError: It is missing, broken, or holds more than plain data.
+        UsageError: It is missing, broken, holds more than plain data, or is a bomb: lists in lists in lists, or a list
+            that holds another ten times, which holds another ten times, and so on.
     """
     content = require_file(path, what).read_bytes()
     try:
-        return _Plain(io.BytesIO(content), encoding="utf-8").load()
+        value = _Plain(io.BytesIO(content), encoding="utf-8").load()
     except Exception as error:  # a broken pickle can raise nearly anything
-        raise UsageError(f"expected {what} as a pickle of plain data in {path}, found: {error}") from error
+        reason = str(error) or type(error).__name__
+        raise UsageError(f"expected {what} as a pickle of plain data in {path}, found: {reason}") from error
+    reason = _bomb(value, len(content))
+    if reason is not None:
+        raise UsageError(f"expected {what} as a pickle of plain data in {path}, found {reason}")
+    return value
+
+
+def _bomb(value: Any, size: int) -> str | None:
+    """Why nobody should walk over a value: it is too deep, or a few bytes say it many times over; None for others."""
+    level, seen = [value], 0
+    for _ in range(DEEPEST):
+        level = [item for outer in level for item in _inside(outer)]
+        seen += len(level)
+        if not level:
+            return None
+        if seen > size:
+            return f"more than {size} values in {size} bytes"
+    return f"values more than {DEEPEST} deep in each other"
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return itertools.chain(value, value.values())
+    return value if isinstance(value, list | tuple | set) else ()

@@ -179,8 +179,11 @@ def extract_from_tar(archive: str | Path, member: str, out: str | Path) -> Path:
             content = cast(IO[bytes], tar.extractfile(chosen))  # there is one, since `chosen` is a regular file
             with content as source, replace_file(target) as new, open(new, "wb") as sink:
                 shutil.copyfileobj(source, sink, 1 << 20)
-    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
+    except UsageError:
+        raise
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError, ValueError, OverflowError) as error:
+        # a header that speaks of 2^60 bytes sends Python to a place that no file has
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         raise UsageError(f"{archive} is no readable tar archive: {_reason(error)}") from None
     return target

@@ -14,7 +14,7 @@ from ofakit.errors import UsageError
 
 __all__ = ["PackedReader", "packed_files"]
 
-RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+RANGE = re.compile(r"\{(\d{1,9})\.\.(\d{1,9})\}")
 
 
 class PackedReader(JsonLines):

@@ -24,6 +24,8 @@ from ofakit.json_text import from_json
 __all__ = ["WebDataset"]
 
 TEXTS = (".txt", ".caption", ".text")
+LARGEST = 1 << 28
+"""Bytes of a file in an archive; a damaged header may speak of any number."""
 
 
 class WebDataset(PackedReader):
@@ -47,7 +49,7 @@ class WebDataset(PackedReader):
             try:
                 for key, parts in _groups(file):
                     yield self._row(key, parts, file)
-            except tarfile.TarError as error:
+            except (tarfile.TarError, OverflowError, EOFError) as error:
                 raise UsageError(f"expected a tar archive in {file}, found: {error}") from error
 
     def _row(self, key: str, parts: Mapping[str, bytes], file: Path) -> tuple[Mapping[str, Any], bytes | None]:
@@ -73,6 +75,8 @@ def _groups(file: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
     key, parts = "", dict[str, bytes]()
     with tarfile.open(file) as archive:
         for member in archive:
+            if member.size > LARGEST:
+                raise UsageError(f"expected images and texts in {file}, found {member.name} of {member.size} bytes")
             if not member.isfile() or PurePosixPath(member.name).name.startswith("."):
                 continue
             stem, dot, suffix = PurePosixPath(member.name).name.partition(".")
