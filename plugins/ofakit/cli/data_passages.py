@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ofakit.cli._common import files_read, output_file, positive
 from ofakit.errors import UsageError
-from ofakit.json_text import to_json
+from ofakit.json_text import from_json, to_json
 
 if TYPE_CHECKING:
     from ofakit.data.passage import Passage
@@ -46,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="kilt: the first paragraph repeats the title, and headings and lists are dropped; default: plain",
     )  # fmt: skip
     parser.add_argument(
-        "--columns", type=json.loads, metavar="JSON", help='other names of columns: {"id": "pageid", "text": "body"}'
+        "--columns", type=from_json, metavar="JSON", help='other names of columns: {"id": "pageid", "text": "body"}'
     )
     parser.add_argument(
         "--keep-white-space", action="store_true", help="around sentences, as the passages of ViQuAE have it"

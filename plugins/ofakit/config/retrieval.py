@@ -8,7 +8,7 @@ A searcher's `type` is a file of `ofakit/retrieval/searchers`; its other keys ar
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -61,7 +61,9 @@ class FusionSection(Section):
         "minimum",
         description="score of a passage that a run lacks: the lowest of its query, before normalising, or zero after",
     )
-    weights: dict[str, float] | None = Field(None, description="by searcher; null: those that are best on val")
+    weights: dict[str, Annotated[float, Field(ge=-1e6, le=1e6)]] | None = Field(
+        None, description="by searcher; null: those that are best on val"
+    )
     fitted_by: str = Field("mrr@100", description="the score by which weights are chosen on val")
 
 

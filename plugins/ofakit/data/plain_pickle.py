@@ -45,9 +45,9 @@ def read_plain_pickle(path: Path, what: str) -> Any:
     except Exception as error:  # a broken pickle can raise nearly anything
         reason = str(error) or type(error).__name__
         raise UsageError(f"expected {what} as a pickle of plain data in {path}, found: {reason}") from error
-    reason = _bomb(value, len(content))
-    if reason is not None:
-        raise UsageError(f"expected {what} as a pickle of plain data in {path}, found {reason}")
+    bomb = _bomb(value, len(content))
+    if bomb is not None:
+        raise UsageError(f"expected {what} as a pickle of plain data in {path}, found {bomb}")
     return value
 
 

@@ -17,10 +17,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor
+
+from ofakit.models.base import Model
 
 __all__ = ["JoinedObjective", "Logs", "Objective"]
 
@@ -39,8 +41,10 @@ class Objective(ABC):
             `train.optimizer.scale_lr` and do not decay.
         prepares_each_example: Whether `prepare` opens the image of every example, or asks a teacher about it. A dry run
             shows such an objective no more than the examples that it tries.
+        model_kind: What the model must be; others are refused before anything is read.
     """
 
+    model_kind: ClassVar[type] = Model
     one_example_per: str | None = None
     groups: Sequence[str] | None = None
     parameters: Sequence[str] = ()

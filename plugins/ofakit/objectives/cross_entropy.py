@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ofakit.errors import UsageError
+from ofakit.models.base import Seq2SeqModel
 from ofakit.models.precision import compute_dtype
 from ofakit.objectives._projection import chunks_of_rows, project, projected_loss, smoothed_loss, target_places
 from ofakit.objectives.base import Objective
@@ -38,6 +39,8 @@ class CrossEntropy(Objective):
     Raises:
         UsageError: A number is out of its range.
     """
+
+    model_kind = Seq2SeqModel
 
     def __init__(
         self,

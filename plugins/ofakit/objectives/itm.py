@@ -26,6 +26,7 @@ from torch.nn import functional as F
 
 from ofakit.errors import UsageError
 from ofakit.inference.matching import NO, PERSONALITY, YES, Answers, answer_logits, answer_tokens, question
+from ofakit.models.base import Seq2SeqModel
 from ofakit.objectives._views import caption_of
 from ofakit.objectives.base import Objective
 from ofakit.text.codec import TextCodec
@@ -46,6 +47,8 @@ class ITM(Objective):
     Raises:
         UsageError: The shares are out of range.
     """
+
+    model_kind = Seq2SeqModel
 
     def __init__(
         self,

@@ -17,6 +17,7 @@ import numpy as np
 from torch import Tensor
 
 from ofakit.errors import UsageError
+from ofakit.models.base import Seq2SeqModel
 from ofakit.objectives._views import caption_of, view_loss
 from ofakit.objectives.base import Objective
 from ofakit.text.codec import TextCodec
@@ -42,6 +43,8 @@ class MLM(Objective):
     Raises:
         UsageError: A number is out of its range.
     """
+
+    model_kind = Seq2SeqModel
 
     name = "mlm"
     with_image = False

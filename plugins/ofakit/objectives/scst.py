@@ -33,6 +33,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.hub import load_bundle, save_bundle
+from ofakit.models.base import Seq2SeqModel
 from ofakit.models.generation import generate
 from ofakit.models.modes import evaluation_mode
 from ofakit.objectives._policy import decoder_states, policy_loss, sequence_log_probs
@@ -70,6 +71,8 @@ class SCST(Objective):
     Raises:
         UsageError: A number is out of its range, or one caption per image is to be its own baseline.
     """
+
+    model_kind = Seq2SeqModel
 
     one_example_per = "image"
 

@@ -23,6 +23,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ofakit.data.expansion import is_empty
 from ofakit.errors import UsageError
+from ofakit.models.base import Seq2SeqModel
 from ofakit.objectives._teacher import find_teacher
 from ofakit.objectives._teacher_captions import teacher_captions
 from ofakit.objectives._views import view_loss
@@ -50,6 +51,8 @@ class SequenceDistillation(Objective):
     Raises:
         UsageError: There is no such teacher, or a number is out of its range.
     """
+
+    model_kind = Seq2SeqModel
 
     one_example_per = "image"
     prepares_each_example = True

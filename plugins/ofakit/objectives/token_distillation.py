@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from ofakit.errors import UsageError
+from ofakit.models.base import Seq2SeqModel
 from ofakit.models.precision import compute_dtype
 from ofakit.objectives._projection import project, projected_loss, target_places
 from ofakit.objectives._teacher import find_teacher, load_teacher, refuse_other_inputs, refuse_other_vocabulary
@@ -45,6 +46,8 @@ class TokenDistillation(Objective):
     Raises:
         UsageError: There is no such teacher, or the temperature is out of its range.
     """
+
+    model_kind = Seq2SeqModel
 
     def __init__(self, teacher: str | None = None, temperature: float = 2.0, pad_token_id: int = 1) -> None:
         if not temperature > 0:

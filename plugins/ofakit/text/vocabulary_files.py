@@ -157,7 +157,7 @@ def _fairseq_ids(pieces: Iterable[str]) -> dict[str, int]:
 
 def _read_ids(path: Path) -> dict[str, int]:
     ids = read_json_file(path, "tokens and ids")
-    if not isinstance(ids, dict) or not all(type(i) is int and i >= 0 for i in ids.values()):
+    if not isinstance(ids, dict) or not all(type(i) is int and 0 <= i < 2**31 for i in ids.values()):
         raise ValueError(f"expected an object of tokens and ids in {path.name}")
     return ids
 

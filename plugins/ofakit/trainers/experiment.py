@@ -12,8 +12,8 @@ from ofakit.config import ExperimentConfig, load_config, parse_config
 from ofakit.config.modelscope_format import from_configuration, is_configuration, run_keys_on_top, with_usual_sections
 from ofakit.errors import UsageError
 from ofakit.hub import resolve_model
-from ofakit.tasks import TASKS
 from ofakit.input_files import read_json_file
+from ofakit.tasks import TASKS
 
 __all__ = ["read_experiment", "with_arguments"]
 

@@ -43,9 +43,19 @@ def build_objectives(experiment: ExperimentConfig, bundle: ModelBundle) -> tuple
             weights.append(OBJECTIVES.weight(spec))
             spec.pop("weight", None)
             objectives[name] = OBJECTIVES.build(spec, **context)
+            _refuse_other_models(component.type, objectives[name], bundle.model)
     learned = [*(bundle.objectives or ()), *(component.type for component in components)]
     bundle.objectives = tuple(dict.fromkeys(learned))
     return objectives, weights
+
+
+def _refuse_other_models(kind: str, objective: Objective, model: Any) -> None:
+    """See that the model is one that the objective can teach."""
+    if not isinstance(model, objective.model_kind):
+        raise UsageError(
+            f"the objective {kind!r} teaches a {objective.model_kind.__name__}, found a {type(model).__name__}; choose "
+            "another objective, or the task and the model.type that go with it"
+        )
 
 
 def _name(spec: dict[str, Any], taken: Mapping[str, Objective]) -> str:

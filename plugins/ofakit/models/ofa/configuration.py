@@ -143,6 +143,10 @@ class OFAConfig(_Fields):
     """
 
     def __init__(self, **keys: Any) -> None:
+        if not isinstance(keys.get("extra", {}), dict):
+            raise UsageError(
+                f"key 'extra' of OFA's configuration: expected an object, found {keys['extra']!r:.100}", "extra"
+            )
         extra = {**keys.pop("extra", {}), **{key: keys.pop(key) for key in list(keys) if key not in _NAMES}}
         owner, annotations = "OFA's configuration", resolved_annotations(_Fields)
         super().__init__(
