@@ -20,7 +20,8 @@ NUMBERS = (
     "18446744073709551616 1" + "0" * 60
 ).split()
 TEXTS = (
-    "", " ", "x", "../../..", "/", ".", "a/b", "no/such/folder/here", "train", "\x00", "\ud800", "\n", "x" * 5000,
+    "", " ", "x", "../beside", "/proc/nowhere", ".", "a/b", "no/such/folder/here", "train",
+    "\x00", "\ud800", "\n", "x" * 5000,
     "~nobody/x", "train[5:2]", "train[::-1]", "train[:1000%]", "{}", "{", "cider", "1", "true", "ünï", "-", "base64",
 )  # fmt: skip
 SHAPES = (
