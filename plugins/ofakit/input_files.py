@@ -69,6 +69,8 @@ def refuse_odd_files(path: str | Path) -> None:
     Raises:
         UsageError: It, or something in it, is a pipe, a device or a link that leads nowhere or in a circle.
     """
+    if not os.path.lexists(path):
+        return  # whoever wants it says what is missing
     folders = [path, *(entry.path for entry in _inside(path) if os.path.isdir(entry.path))]
     for entry in [str(path), *(inner.path for folder in folders for inner in _inside(folder))]:
         if not (os.path.isfile(entry) or os.path.isdir(entry)):

@@ -55,7 +55,7 @@ def test_without_a_file_that_of_the_model_directory_counts(written, tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{'work_dir': 1}", "conf.json: not valid JSON at line 1"),
+        ("{'work_dir': 1}", "conf.json is not valid JSON: .*line 1"),
         ("[1, 2]", "conf.json: expected a JSON object, found a list"),
         ({"data": {"reader": {"type": "given"}}, "sede": 1}, "unknown key 'sede'.* did you mean 'seed'"),
     ],

@@ -36,3 +36,9 @@ def test_each_has_its_name_and_its_weight_and_the_bundle_notes_the_types(experim
 def test_names_that_do_not_tell_apart_are_refused(experiment, objectives, message):
     with pytest.raises(UsageError, match=message):
         built(experiment(objectives=objectives))
+
+
+@pytest.mark.parametrize("kind", ["photograph_matching"])
+def test_an_objective_of_another_kind_of_model_is_refused(experiment, kind):
+    with pytest.raises(UsageError, match=f"'{kind}' teaches a Retriever, found a OFAModel"):
+        built(experiment(objectives=[{"type": kind}]))

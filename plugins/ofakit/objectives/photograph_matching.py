@@ -24,6 +24,7 @@ from torch import Tensor
 
 from ofakit.data.decoding import load_square
 from ofakit.errors import UsageError, did_you_mean
+from ofakit.models.retriever import Retriever
 from ofakit.objectives.contrastive import Contrastive
 from ofakit.preprocessors.composite import Composite
 from ofakit.preprocessors.photograph_pairs import Emblem, PhotographPairs
@@ -57,6 +58,7 @@ class PhotographMatching(Contrastive):
     """
 
     prepares_each_example = True
+    model_kind = Retriever
 
     def __init__(
         self,
