@@ -36,3 +36,22 @@ def test_a_broken_pickle_is_named(tmp_path, content):
     (tmp_path / "a.p").write_bytes(content)
     with pytest.raises(UsageError, match="counts as a pickle"):
         read_plain_pickle(tmp_path / "a.p", "counts")
+
+
+LISTS_OF_LISTS = b"\x80\x04]q\x00" + b"".join(b"]q%c(" % i + b"h%c" % (i - 1) * 10 + b"e" for i in range(1, 10)) + b"."
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (LISTS_OF_LISTS, "more than .* values in .* bytes"),
+        (b"]" * 20_000 + b"a" * 19_999 + b".", "values more than 100 deep"),
+        (b"(" * 20_000 + b"t" * 20_000 + b".", "values more than 100 deep"),
+        (b"\x80\x04\x8e" + (2**60).to_bytes(8, "little") + b".", ""),
+    ],
+    ids=["lists of lists", "deep lists", "deep tuples", "many bytes"],
+)
+def test_a_bomb_is_refused(tmp_path, content, found):
+    (tmp_path / "a.p").write_bytes(content)
+    with pytest.raises(UsageError, match=f"counts as a pickle of plain data in .*a.p, found.*{found}"):
+        read_plain_pickle(tmp_path / "a.p", "counts")

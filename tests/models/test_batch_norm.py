@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import timm
 import torch
+from ofakit.errors import UsageError
 from ofakit.models.batch_norm import JoinedBatchNorm2d, JoinedBatchNormAct2d, batch_norms, with_joined_batch_norms
 from torch import nn
 
@@ -66,3 +67,14 @@ def test_two_processes_give_gradient_and_statistics_of_the_joined_batch(tmp_path
 def test_what_keeps_a_plain_mean_and_what_is_no_image_norm_stay():
     network = with_joined_batch_norms(nn.Sequential(nn.BatchNorm2d(3, momentum=None), nn.BatchNorm1d(3)))
     assert [type(module) for module in network] == [nn.BatchNorm2d, nn.BatchNorm1d]
+
+
+@pytest.mark.parametrize(
+    "kind", [JoinedBatchNorm2d, lambda width: JoinedBatchNormAct2d(timm.layers.BatchNormAct2d(width))]
+)
+def test_one_value_has_no_statistics_in_training(kind):
+    norm = kind(3)
+    with pytest.raises(UsageError, match="one value.*batch_size_per_gpu.*patch_image_size"):
+        norm.train()(torch.zeros(1, 3, 1, 1))
+    assert norm.train()(torch.zeros(1, 3, 1, 2)).shape == (1, 3, 1, 2)
+    assert norm.eval()(torch.zeros(1, 3, 1, 1)).shape == (1, 3, 1, 1)

@@ -199,3 +199,20 @@ def test_an_archive_with_paths_that_leave_its_folder_is_refused(names, link, tmp
     with pytest.raises(UsageError, match="leaves the folder"):
         extract_from_tar(tar, "best.pt", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("size", [2**40, 2**60, 2**63 - 1])
+def test_a_tar_that_speaks_of_more_than_there_is_is_refused(tmp_path, size):
+    info = tarfile.TarInfo("best.pt")
+    info.size = size
+    (tmp_path / "a.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(2048))
+    with pytest.raises(UsageError, match="a.tar is no readable tar archive"):
+        extract_from_tar(tmp_path / "a.tar", "best.pt", tmp_path / "out.pt")
+    assert not (tmp_path / "out.pt").exists()
+
+
+@pytest.mark.parametrize("name", ["a.pt", "a.safetensors"])
+def test_a_pipe_is_no_checkpoint(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UsageError, match="a pipe, a device or a broken link"):
+        read_content(tmp_path / name)

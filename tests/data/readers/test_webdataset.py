@@ -46,3 +46,12 @@ def test_faults_are_named(tmp_path):
     (tmp_path / "0.tar").write_bytes(b"no archive" * 100)
     with pytest.raises(UsageError, match="expected a tar archive in .*0.tar"):
         READERS.build({"type": "webdataset", "train": "0.tar", "unpack_to": str(tmp_path)}, root=tmp_path).read("train")
+
+
+@pytest.mark.parametrize("size", [2**40, 2**60, 2**63 - 1])
+def test_a_header_that_speaks_of_more_than_there_is_is_refused(tmp_path, size):
+    info = tarfile.TarInfo("a.jpg")
+    info.size = size
+    (tmp_path / "0.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(2048))
+    with pytest.raises(UsageError, match=f"found a.jpg of {size} bytes"):
+        READERS.build({"type": "webdataset", "train": "0.tar", "unpack_to": str(tmp_path)}, root=tmp_path).read("train")
