@@ -30,6 +30,8 @@ from ofakit.errors import UsageError, did_you_mean
 from ofakit.files import replace_folder, write_text
 from ofakit.hooks.building import build_hooks
 from ofakit.hub import ModelBundle, save_bundle
+from ofakit.hub_ids import sought_on_hub
+from ofakit.input_files import refuse_odd_files
 from ofakit.json_text import to_json
 from ofakit.objectives.base import Objective
 from ofakit.processes import join_processes
@@ -112,6 +114,8 @@ class Trainer(StoppableTrainer):
         experiment = experiment or read_experiment(model, cfg_file, cfg_modify_fn)
         self.experiment = with_arguments(experiment, seed, work_dir, max_epochs, use_fp16)
         self.task = self._build_task()
+        if model is None:
+            self._look_for_model()
         self.processes = join_processes(device)
         make_run_directory(self.experiment.work_dir)
         self.logger = run_logger(self.experiment.work_dir, self.processes.is_main)
@@ -136,6 +140,14 @@ class Trainer(StoppableTrainer):
         if self.experiment.objectives is None:
             self.experiment.objectives = [Component(**spec) for spec in task_class.usual_objectives]
         return task_class(self.experiment)
+
+    def _look_for_model(self) -> None:
+        """Refuse a model that is not there, before any data is read."""
+        path = self.experiment.model.path
+        if path is not None:
+            with self.experiment.naming_the_file("model"):
+                if sought_on_hub(path) is None:
+                    refuse_odd_files(path)
 
     def _set_seed(self) -> None:
         """Start every generator; processes draw different dropout masks."""
