@@ -34,6 +34,7 @@ OURS = {
     ("METRICS", "default", "ofakit-clip-score"): "ClipScoreMetric",
     ("MODELS", "image-captioning", "ofakit-ofa"): "CaptionModel",
     ("MODELS", "multi-modal-embedding", "ofakit-retriever"): "EmbeddingModel",
+    ("PIPELINES", "image-captioning", "image-captioning"): "StockCaptionPipeline",
     ("PIPELINES", "image-captioning", "ofakit-caption"): "CaptionPipeline",
     ("PIPELINES", "multi-modal-embedding", "ofakit-embedding"): "EmbeddingPipeline",
     ("PREPROCESSORS", "multi-modal", "ofakit-caption"): "ModelDirectoryPreprocessor",

@@ -2,7 +2,8 @@
 
 ModelScope finds a class through an index of its own files and imports its module when the name is asked for. What the
 files of our rooms register is read from their text and added to that index, so nothing of ofakit is imported before it
-is used, nothing is installed and no remote code is trusted.
+is used, nothing is installed and no remote code is trusted. One stock name is taken over: that of the captioning
+pipeline, so that stock OFA directories work without what ModelScope's own OFA needs (`pipelines/stock_captioning.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from modelscope.utils.import_utils import LazyImportModule
 __all__ = ["register"]
 
 ROOMS = ("hooks", "metrics", "pipelines", "preprocessors", "trainers")
-REGISTERED = re.compile(r'^@([A-Z]+)\.register_module\((?:"([\w-]+)", )?module_name="([\w-]+)"\)', re.MULTILINE)
+REGISTERED = re.compile(
+    r'^@([A-Z]+)\.register_module\((?:"([\w-]+)", )?module_name="([\w-]+)"(?:, force=True)?\)', re.MULTILINE
+)
 
 
 def register() -> None:

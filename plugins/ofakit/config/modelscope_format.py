@@ -23,7 +23,9 @@ from ofakit.config.schema import ModelSection
 
 __all__ = [
     "from_configuration",
+    "image_column",
     "is_configuration",
+    "our_generation_names",
     "run_keys_on_top",
     "stock_generation",
     "stock_preprocessor",
@@ -178,6 +180,28 @@ def stock_generation(configuration: Mapping[str, Any]) -> dict[str, Any]:
     """
     beam = configuration.get("model", {}).get("beam_search", {})
     return {ours: beam[stock] for ours, stock in BEAM_SEARCH_NAMES.items() if stock in beam}
+
+
+def our_generation_names(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Generation settings under our names; what already has one, or is no stock name, stays.
+
+    Args:
+        settings: Such as {"beam_size": 3, "max_length": 20}.
+
+    >>> our_generation_names({"beam_size": 3, "max_length": 20})
+    {'num_beams': 3, 'max_length': 20}
+    """
+    names = {stock: ours for ours, stock in BEAM_SEARCH_NAMES.items()}
+    return {names.get(name, name): value for name, value in settings.items()}
+
+
+def image_column(configuration: Mapping[str, Any]) -> str:
+    """Under which key the inputs of a directory's pipeline have their image.
+
+    Args:
+        configuration: The content of configuration.json.
+    """
+    return (configuration.get("dataset", {}).get("column_map") or {}).get("image", "image")
 
 
 def _column_map(configuration: Mapping[str, Any]) -> dict[str, str]:

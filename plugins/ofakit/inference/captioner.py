@@ -15,12 +15,15 @@ from ofakit.data import BadImage, Example, load_square
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.hub import CaptionBundle, load_bundle
 from ofakit.inference.captions import Caption, write_captions
-from ofakit.inference.reranking import reranker_of
+from ofakit.inference.reranking import Reranker, reranker_of
 from ofakit.models.generation.settings import SearchSettings
 from ofakit.preprocessors import CaptionPreprocessor, Collate
 from ofakit.processes import device_named
 
-__all__ = ["CaptionResult", "Captioner"]
+__all__ = ["GENERATION_NAMES", "CaptionResult", "Captioner"]
+
+GENERATION_NAMES = (*SearchSettings.model_fields, "rerank", "seed")
+"""What `generation` may hold."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,8 @@ class Captioner:
     ) -> None:
         self.device = device_named(device)
         self.bundle = bundle
-        self.settings = {**bundle.generation.model_dump(), **(generation or {})}
-        _check_settings(self.settings)
-        self.reranker = reranker_of(bundle, self.settings.get("rerank"))
+        self.settings: dict[str, Any] = bundle.generation.model_dump()
+        self.settings, _ = self.how(generation)
         self.model = bundle.model.to(self.device).prepare_for_inference(precision)
         self.preprocessor = CaptionPreprocessor(bundle.tokenizer, bundle.styles, "inference", bundle.preprocessor)
         self.collate = Collate(bundle.tokenizer.pad_token_id)
@@ -88,8 +90,26 @@ class Captioner:
         """The styles that the model was taught."""
         return list(self.bundle.styles.names) if self.bundle.styles else []
 
+    def how(self, generation: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], Reranker | None]:
+        """How captions are searched for, and what then puts them in order.
+
+        Args:
+            generation: Changes to the captioner's settings.
+
+        Raises:
+            UsageError: A setting is unknown or out of its range, or the model was not trained to rerank.
+        """
+        settings = {**self.settings, **(generation or {})}
+        _check_settings(settings)
+        return settings, reranker_of(self.bundle, settings.get("rerank"))
+
     def caption(
-        self, images: Sequence[Any], styles: Sequence[str | None], batch_size: int = 16, strict: bool = False
+        self,
+        images: Sequence[Any],
+        styles: Sequence[str | None],
+        batch_size: int = 16,
+        strict: bool = False,
+        generation: Mapping[str, Any] | None = None,
     ) -> list[CaptionResult]:
         """Caption images; one that cannot be read, or whose style is none, gets an error, the others their captions.
 
@@ -98,10 +118,13 @@ class Captioner:
             styles: As many styles; None asks for none.
             batch_size: Images in one forward pass.
             strict: A style that the model was not taught is an error, not the unknown-style token.
+            generation: Changes to the settings of the captioner, for these images.
 
         Raises:
-            UsageError: The lists differ in length, `batch_size` is under 1, or a style is unknown and `strict` is set.
+            UsageError: The lists differ in length, `batch_size` is under 1, a style is unknown and `strict` is set, or
+                a generation setting is refused.
         """
+        settings, reranker = self.how(generation)
         if batch_size < 1:
             raise UsageError(f"expected a batch_size of at least 1, found {batch_size}")
         if len(images) != len(styles):
@@ -118,7 +141,7 @@ class Captioner:
             part = samples[start : start + batch_size]
             batch = self.collate([sample for _, sample in part])
             asked = [styles[place] for place, _ in part]
-            found = write_captions(self.model, self.bundle, batch, self.settings, asked, self.reranker)
+            found = write_captions(self.model, self.bundle, batch, settings, asked, reranker)
             for (place, _), hypotheses in zip(part, found, strict=True):
                 results[place] = _result(hypotheses, styles[place])
         return [results[place] for place in range(len(images))]
@@ -136,10 +159,9 @@ class Captioner:
 def _check_settings(settings: Mapping[str, Any]) -> None:
     """See that generation knows every setting and takes its value, before anything is captioned."""
     searching = SearchSettings.model_fields
-    known = [*searching, "rerank", "seed"]
     for name in settings:
-        if name not in known:
-            raise UsageError(f"unknown generation setting {name!r}: {did_you_mean(name, known)}")
+        if name not in GENERATION_NAMES:
+            raise UsageError(f"unknown generation setting {name!r}: {did_you_mean(name, GENERATION_NAMES)}")
     SearchSettings.checked(**{name: value for name, value in settings.items() if name in searching})
 
 

@@ -19,11 +19,13 @@ from modelscope.outputs import OutputKeys
 from modelscope.pipelines.base import Pipeline
 from modelscope.pipelines.builder import PIPELINES
 
+from ofakit.data import BadImage
 from ofakit.data.query import Query
 from ofakit.errors import OfakitError, UsageError, did_you_mean
 from ofakit.hub.retriever_directory import load_retriever
 from ofakit.inference.embedder import Embedder
 from ofakit.models.retriever import SIDES
+from ofakit.pipelines.image_inputs import image_content
 from ofakit.pipelines.modelscope_pipeline import _no_preprocessor
 
 __all__ = ["EmbeddingModel", "EmbeddingPipeline"]
@@ -72,9 +74,10 @@ class EmbeddingPipeline(Pipeline):
         precision: "fp32", "bf16" or "fp16".
         **kwargs: ModelScope's own, such as `device`.
 
-    The input is a text, an image (PIL image, bytes or uint8 array), or {"text": …, "img": …, "side": …}, where an image
-    may also be a path. `side` is `query` or `passage`, which only differ where the retriever has an encoder for each.
-    A list gives one entry an input, and an input that cannot be encoded has an `error` in its entry. Alone, it raises.
+    The input is a text, an image (PIL image, bytes, open file or uint8 array), or {"text": …, "img": …, "side": …},
+    where an image may also be a path or an address. `side` is `query` or `passage`, which only differ where the
+    retriever has an encoder for each. A list gives one entry an input, and an input that cannot be encoded has an
+    `error` in its entry. Alone, it raises.
     """
 
     def __init__(self, model: Any, preprocessor: Any = None, precision: str = "fp32", **kwargs: Any) -> None:
@@ -132,7 +135,10 @@ class EmbeddingPipeline(Pipeline):
         text = inputs.get("text")
         if (text is None and image is None) or not isinstance(text, str | None):
             return f"expected a text, an image, or both, found {str(inputs):.80}"
-        return Query("", text, image), side
+        try:
+            return Query("", text, image_content(image)), side
+        except BadImage as error:
+            return str(error)
 
     def _batch(self, data: list[Any]) -> list[Any]:
         return data
