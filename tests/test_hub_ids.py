@@ -17,7 +17,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "name", ["a/b", "wrok_dir/best", "work_dir/bset", "nowhere", "owner/", "a/b/c", "./a", "hub:", "hub:a/b/c", "a/\0",
-             "x" * 5000, "~nobody/x", "", "hub:/a"],
+             "x" * 5000, "~nobody/x", "", "hub:/a", "hf://a", "hf:///a", "ms://a/b/c"],
 )  # fmt: skip
 def test_a_mistyped_name_is_not_sought(name):
     with pytest.raises(UsageError, match="no model directory"):
@@ -35,7 +35,7 @@ def test_what_is_here_is_not_sought(here):
 
 @pytest.mark.parametrize(
     ("name", "asked"),
-    [("hub:me/mine", "me/mine"), ("hub:mine", "mine"), ("bert-base-uncased", "bert-base-uncased"),
+    [("hub:me/mine", "me/mine"), ("hub:mine", "mine"), ("hf://me/mine", "hf://me/mine"), ("bert-base-uncased", "bert-base-uncased"),
      ("sentence-transformers/all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")],
 )  # fmt: skip
 def test_full_ids_are_sought(name, asked):

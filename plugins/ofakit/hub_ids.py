@@ -2,6 +2,7 @@
 
 work_dir/bset                             a folder that is not there: refused
 hub:owner/name                            sought on the hub
+hf://owner/name  ms://owner/name          likewise, on Hugging Face's or ModelScope's alone (models and their directories)
 owner/name with --hub, or OFAKIT_HUB=1    likewise
 sentence-transformers/all-MiniLM-L6-v2    likewise: an owner that publishes models, and no folder here has that name
 """
@@ -20,6 +21,9 @@ ALLOWED = "OFAKIT_HUB"
 
 MARK = "hub:"
 
+ONE_HUB = ("hf://", "ms://")
+"""What stands before an id that is sought on Hugging Face's or ModelScope's hub alone."""
+
 PUBLISHERS = (
     "sentence-transformers", "cross-encoder", "openai", "google", "google-bert", "google-t5", "facebook", "FacebookAI",
     "microsoft", "BAAI", "intfloat", "damo", "iic", "OFA-Sys", "timm", "laion", "Salesforce", "distilbert", "nomic-ai",
@@ -34,7 +38,7 @@ ALONE = (
 
 
 def sought_on_hub(path_or_id: str) -> str | None:
-    """The id by which a model or tokenizer is sought on a hub; None for what is here.
+    """The id by which a model or tokenizer is sought on a hub, with `hf://` or `ms://` if it had it; None for what is here.
 
     Args:
         path_or_id: A path, or an id with or without `hub:`.
@@ -47,14 +51,15 @@ def sought_on_hub(path_or_id: str) -> str | None:
     """
     if os.path.exists(os.path.expanduser(path_or_id)):
         return None
-    marked, name = path_or_id.startswith(MARK), path_or_id.removeprefix(MARK)
+    hub = next((prefix for prefix in ONE_HUB if path_or_id.startswith(prefix)), "")
+    marked, name = bool(hub) or path_or_id.startswith(MARK), path_or_id.removeprefix(hub or MARK)
     owner, slash, own = name.partition("/")
     shown = f"no model directory {path_or_id[:200]}"
-    if not name or (slash and not own) or "/" in own or name.startswith((".", "~", "/")) or not name.isprintable():
+    if not name or (slash and not own) or (hub and not own) or "/" in own or name.startswith((".", "~", "/")) or not name.isprintable():
         raise UsageError(f"{shown}, and that is no hub id (owner/name) either", "path")
     known = name in ALONE if not slash else owner in PUBLISHERS and not os.path.lexists(owner)
     if marked or known or os.environ.get(ALLOWED) == "1":
-        return name
+        return hub + name
     raise UsageError(
         f"{shown}{_near(path_or_id)}. If it is meant to come from a hub, say so: {MARK}{name[:200]}, or --hub", "path"
     )

@@ -6,6 +6,7 @@ import importlib
 import json
 import shutil
 
+import huggingface_hub
 import pytest
 import torch
 from ofakit.errors import UsageError
@@ -135,7 +136,8 @@ def test_what_the_hub_answers_is_said(monkeypatch):
         raise ConnectionError("no route to host")
 
     monkeypatch.setattr(HUB, "snapshot_download", refuse)
-    with pytest.raises(UsageError, match="the hub did not give a model of that id: no route to host"):
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: refuse("the other"))
+    with pytest.raises(UsageError, match="the hub did not give a model of that id: ModelScope: no route to host"):
         resolve_model("damo/name")
 
 

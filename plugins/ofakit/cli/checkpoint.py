@@ -89,9 +89,8 @@ def _inspect(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _convert(args: argparse.Namespace) -> dict[str, Any]:
-    from ofakit.files import replace_folder
-    from ofakit.hub import export_plain, save_bundle
-    from ofakit.models.ofa.checkpoints import save_fairseq, save_huggingface
+    from ofakit.hub import export_huggingface, export_plain, save_bundle
+    from ofakit.models.ofa.checkpoints import save_fairseq
 
     out = new_file(args.out, "out") if args.to == "fairseq" else _replaceable(args.out)
     if args.to == "sentence-transformers":
@@ -102,9 +101,7 @@ def _convert(args: argparse.Namespace) -> dict[str, Any]:
     elif args.to in ("plain", "modelscope"):
         export_plain(bundle, out, args.style)
     elif args.to == "huggingface":
-        with replace_folder(out) as new:
-            save_huggingface(_ofa(bundle), new)
-            bundle.tokenizer.save_pretrained(new)
+        export_huggingface(bundle, out)
     else:
         save_fairseq(_ofa(bundle), out)
     return {"out": str(out), "format": args.to, "parameters": sum(p.numel() for p in bundle.model.parameters())}

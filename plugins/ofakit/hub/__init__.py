@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ofakit.hub.bundle import ModelBundle
     from ofakit.hub.caption_bundle import CaptionBundle
     from ofakit.hub.directory import load_bundle, resolve_model, save_bundle
+    from ofakit.hub.huggingface_directory import export_huggingface
     from ofakit.hub.plain import export_plain
     from ofakit.hub.retrieval_bundle import RetrievalBundle
     from ofakit.hub.retriever_directory import load_retriever
@@ -18,6 +19,7 @@ __all__ = [
     "CaptionBundle",
     "ModelBundle",
     "RetrievalBundle",
+    "export_huggingface",
     "export_plain",
     "load_bundle",
     "load_retriever",
@@ -31,6 +33,7 @@ __getattr__ = exports(
         "ofakit.hub.bundle": ["ModelBundle"],
         "ofakit.hub.caption_bundle": ["CaptionBundle"],
         "ofakit.hub.directory": ["load_bundle", "resolve_model", "save_bundle"],
+        "ofakit.hub.huggingface_directory": ["export_huggingface"],
         "ofakit.hub.plain": ["export_plain"],
         "ofakit.hub.retrieval_bundle": ["RetrievalBundle"],
         "ofakit.hub.retriever_directory": ["load_retriever"],

@@ -19,38 +19,35 @@ from ofakit.errors import UsageError
 from ofakit.files import replace_folder
 from ofakit.hub.bundle import CAPTIONING, ModelBundle, bundle_kind
 from ofakit.hub.caption_bundle import CaptionBundle
+from ofakit.hub.hubs import downloaded
 from ofakit.hub.retrieval_bundle import RetrievalBundle  # noqa: F401 (lets `bundle_kind` know it)
 from ofakit.hub_ids import sought_on_hub
 from ofakit.input_files import read_json_file, refuse_odd_files
 from ofakit.json_text import to_json
 from ofakit.models.types import MODELS
 
-__all__ = ["CONFIGURATION", "load_bundle", "read_configuration", "resolve_model", "save_bundle"]
+__all__ = ["CONFIGURATION", "load_bundle", "read_configuration", "resolve_model", "save_bundle", "whole_configuration"]
 
 CONFIGURATION = "configuration.json"
 
 
 def resolve_model(path_or_id: str | Path) -> Path:
-    """The local directory of a model: itself where it is one, else downloaded from the hub.
+    """The local directory of a model: itself where it is one, else downloaded from a hub.
 
     Args:
-        path_or_id: A directory, or a ModelScope hub id such as "damo/ofa_image-caption_coco_large_en", as
-            `ofakit.hub_ids` knows them.
+        path_or_id: A directory, or an id of ModelScope's hub or Hugging Face's, such as
+            "damo/ofa_image-caption_coco_large_en" or "hf://OFA-Sys/ofa-tiny", as `ofakit.hub_ids` and
+            `ofakit.hub.hubs` know them.
 
     Raises:
         UsageError: Neither a directory nor a hub id that can be had.
     """
-    text = sought_on_hub(str(path_or_id))
-    if text is None:
+    name = sought_on_hub(str(path_or_id))
+    if name is None:
         return Path(os.path.expanduser(path_or_id))
-    if "/" not in text:
+    if "/" not in name:
         raise UsageError(f"no model directory {path_or_id}, and that is no hub id (owner/name) either")
-    from modelscope.hub.snapshot_download import snapshot_download
-
-    try:
-        return Path(snapshot_download(text))
-    except Exception as error:
-        raise UsageError(f"no model directory {text}, and the hub did not give a model of that id: {error}") from error
+    return downloaded(name)
 
 
 def save_bundle(
@@ -72,15 +69,24 @@ def save_bundle(
         SaveError: The disk refused; the old directory is intact.
     """
     folder = Path(folder)
+    text = to_json(whole_configuration(bundle, about), indent=1)
+    with replace_folder(folder, keep_strangers) as new:
+        MODELS.build({"type": bundle.model_type}).save(bundle.model, bundle.tokenizer, new)
+        (new / CONFIGURATION).write_text(text, encoding="utf-8")
+    return folder
+
+
+def whole_configuration(bundle: ModelBundle, about: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What configuration.json says of a model, from which `load_bundle` makes it again.
+
+    Args:
+        bundle: The model.
+        about: Further entries of the section `ofakit`.
+    """
     configuration = bundle.configuration()
     learned = None if bundle.objectives is None else list(bundle.objectives)
     ours = {**configuration.get("ofakit", {}), "objectives": learned, "model_type": bundle.model_type}
-    configuration["ofakit"] = {**ours, **(about or {})}
-    with replace_folder(folder, keep_strangers) as new:
-        MODELS.build({"type": bundle.model_type}).save(bundle.model, bundle.tokenizer, new)
-        text = to_json(configuration, indent=1)
-        (new / CONFIGURATION).write_text(text, encoding="utf-8")
-    return folder
+    return {**configuration, "ofakit": {**ours, **(about or {})}}
 
 
 def load_bundle(path_or_id: str | Path, allow_partial: bool = False) -> Any:
