@@ -1,0 +1,86 @@
+"""Memory of a training step by size and image, counted from what the model keeps for its backward pass.
+
+python benchmarks/memory_by_size.py [--sizes tiny base] [--pixels 224 384 480] [--device cuda]
+
+Weights, gradients and the two moments of AdamW are 16 bytes a parameter, whatever the precision. What a step keeps is
+counted, tensor by tensor, at 1 and at 3 images on random weights: so much a batch has, so much each image adds. The
+peak of a run is above that by what kernels need for a moment: `docs/released-weights.md` compares.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import torch
+from ofakit.models.ofa import OFAConfig, OFAModel
+from ofakit.models.ofa.configuration import SIZES
+from ofakit.models.precision import autocast
+from ofakit.objectives import OBJECTIVES
+
+BYTES_A_PARAMETER = 16
+PROMPT, CAPTION = 10, 20
+MIB = 2**20
+
+
+def batch_of(images: int, pixels: int, device: str) -> dict[str, torch.Tensor]:
+    """Random images with a prompt and a caption of usual length."""
+    batch = {
+        "input_ids": torch.full((images, PROMPT), 5),
+        "patch_images": torch.randn(images, 3, pixels, pixels),
+        "patch_masks": torch.ones(images, dtype=torch.bool),
+        "decoder_input_ids": torch.full((images, CAPTION), 6),
+        "target": torch.full((images, CAPTION), 7),
+    }
+    return {name: value.to(device) for name, value in batch.items()}
+
+
+def kept(model: OFAModel, images: int, pixels: int, precision: str, device: str) -> int:
+    """Bytes that the loss keeps for its backward pass, weights not counted."""
+    weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
+    found: dict[int, tuple[torch.UntypedStorage, int]] = {}
+
+    def count(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in weights:
+            found[storage._cdata] = (storage, storage.nbytes())
+        return tensor
+
+    objective, batch = OBJECTIVES.build({"type": "cross_entropy"}), batch_of(images, pixels, device)
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor), autocast(device, precision):
+        objective(model, batch, objective.normalizer(batch), 1)
+    return sum(size for _, size in found.values())
+
+
+def row(model: OFAModel, size: str, pixels: int, precision: str, device: str) -> dict[str, object]:
+    """One line of the table."""
+    one, three = (kept(model, images, pixels, precision, device) for images in (1, 3))
+    each = (three - one) / 2
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return {
+        "size": size, "pixels": pixels, "precision": precision, "parameters": parameters,
+        "state_gib": round(BYTES_A_PARAMETER * parameters / 2**30, 2), "fixed_mib": round((one - each) / MIB),
+        "image_mib": round(each / MIB),
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=list(SIZES))
+    parser.add_argument("--pixels", nargs="+", type=int, default=[224, 384, 480])
+    parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+    rows = []
+    for size in args.sizes:
+        model = OFAModel(OFAConfig.from_size(size)).to(args.device).train()
+        for pixels in args.pixels:
+            for precision in args.precisions:
+                rows.append(row(model, size, pixels, precision, args.device))
+                print(*(f"{name}={value}" for name, value in rows[-1].items()), flush=True)
+        del model
+    print(json.dumps(rows))
+
+
+if __name__ == "__main__":
+    main()
