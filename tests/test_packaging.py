@@ -152,6 +152,18 @@ def test_commands_that_a_page_shows_exist_with_their_options(page, capsys):
         assert options <= known, f"{page.name} shows ofakit {verb} {' '.join(words)}"
 
 
+@pytest.mark.parametrize("page", PAGES, **named)
+def test_configurations_that_a_page_names_exist(page):
+    """A file to be run is there, is one that a run writes, or is the reader's own, in capitals."""
+    found = re.findall(r"(?:--conf |\"cfg_file\": \")([\w./-]+)", text_of(page))
+    absent = [
+        name
+        for name in found
+        if not name.startswith("work_dir/") and not Path(name).stem.isupper() and not (ROOT / name).exists()
+    ]
+    assert absent == []
+
+
 def test_pages_show_commands():
     """So that the test above has something to look at."""
     assert sum(len(list(command_lines(page))) for page in PAGES) > 30
