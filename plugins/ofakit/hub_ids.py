@@ -55,7 +55,14 @@ def sought_on_hub(path_or_id: str) -> str | None:
     marked, name = bool(hub) or path_or_id.startswith(MARK), path_or_id.removeprefix(hub or MARK)
     owner, slash, own = name.partition("/")
     shown = f"no model directory {path_or_id[:200]}"
-    if not name or (slash and not own) or (hub and not own) or "/" in own or name.startswith((".", "~", "/")) or not name.isprintable():
+    if (
+        not name
+        or (slash and not own)
+        or (hub and not own)
+        or "/" in own
+        or name.startswith((".", "~", "/"))
+        or not name.isprintable()
+    ):
         raise UsageError(f"{shown}, and that is no hub id (owner/name) either", "path")
     known = name in ALONE if not slash else owner in PUBLISHERS and not os.path.lexists(owner)
     if marked or known or os.environ.get(ALLOWED) == "1":
