@@ -2,7 +2,7 @@
 
 work_dir/bset                             a folder that is not there: refused
 hub:owner/name                            sought on the hub
-hf://owner/name  ms://owner/name          likewise, on Hugging Face's or ModelScope's alone (models and their directories)
+hf://owner/name  ms://owner/name          a model, on Hugging Face's or ModelScope's alone
 owner/name with --hub, or OFAKIT_HUB=1    likewise
 sentence-transformers/all-MiniLM-L6-v2    likewise: an owner that publishes models, and no folder here has that name
 """
@@ -38,7 +38,7 @@ ALONE = (
 
 
 def sought_on_hub(path_or_id: str) -> str | None:
-    """The id by which a model or tokenizer is sought on a hub, with `hf://` or `ms://` if it had it; None for what is here.
+    """The id by which a model or tokenizer is sought on a hub, `hf://` or `ms://` kept; None for what is here.
 
     Args:
         path_or_id: A path, or an id with or without `hub:`.

@@ -15,13 +15,12 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
 from ofakit.errors import RunStopped
 from ofakit.platforms import signals
-from ofakit.trainers.hooked_trainer import HookedTrainer
+from ofakit.trainers.resumable import ResumableTrainer
 from ofakit.trainers.state import random_state, restore_random_state
 
 __all__ = ["StopRequest", "StoppableTrainer", "seconds_left_in_slurm"]
@@ -103,16 +102,8 @@ class StopRequest:
         return RunStopped(f"stopped by {reason} {where}; go on with the same command and --resume auto", code)
 
 
-class StoppableTrainer(HookedTrainer):
+class StoppableTrainer(ResumableTrainer):
     """A trainer that ends its step where it is asked to stop."""
-
-    def save_snapshot(self, epoch_is_over: bool) -> Path | None:
-        """Write everything a resumed run needs.
-
-        Args:
-            epoch_is_over: Whether this is the end of the epoch's loop.
-        """
-        raise NotImplementedError
 
     def _seconds_allowed(self) -> float | None:
         """Seconds after the start by which the run must have ended; None: it may take as long as it likes."""
