@@ -35,7 +35,8 @@ def test_what_is_here_is_not_sought(here):
 
 @pytest.mark.parametrize(
     ("name", "asked"),
-    [("hub:me/mine", "me/mine"), ("hub:mine", "mine"), ("hf://me/mine", "hf://me/mine"), ("bert-base-uncased", "bert-base-uncased"),
+    [("hub:me/mine", "me/mine"), ("hub:mine", "mine"), ("hf://me/mine", "hf://me/mine"),
+     ("bert-base-uncased", "bert-base-uncased"),
      ("sentence-transformers/all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")],
 )  # fmt: skip
 def test_full_ids_are_sought(name, asked):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,10 +13,10 @@ from torch import distributed
 
 from ofakit.errors import UsageError
 
-__all__ = ["Processes", "device_named", "join_processes", "joined_processes", "launched_rank"]
+__all__ = ["Processes", "device_named", "join_processes", "joined_processes", "launched_rank", "leave_processes"]
 
-LONGEST_WAIT = timedelta(hours=2)
-"""For a process that decodes images, scores or saves while the others wait."""
+LONGEST_WAIT = 120.0
+"""Minutes for a process that decodes images, scores or saves while the others wait."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,12 @@ class Processes:
             distributed.barrier()
 
 
-def join_processes(device: str | None = None) -> Processes:
+def join_processes(device: str | None = None, minutes: float = LONGEST_WAIT) -> Processes:
     """Join the other processes that torchrun started, over nccl on GPUs and over gloo elsewhere.
 
     Args:
         device: "cpu", "cuda", "cuda:1" or "mps"; None takes this process's GPU of NVIDIA or AMD where there is one.
+        minutes: How long one waits for the others before it fails.
 
     Raises:
         UsageError: There is no such device here, or several processes cannot train on it together.
@@ -103,8 +105,16 @@ def join_processes(device: str | None = None) -> Processes:
             f"the device mps serves one process, and torchrun has started {world_size}; choose --device cpu"
         )
     if world_size > 1 and not distributed.is_initialized():
-        distributed.init_process_group("nccl" if place.type == "cuda" else "gloo", timeout=LONGEST_WAIT)
+        wait = timedelta(minutes=minutes)
+        distributed.init_process_group("nccl" if place.type == "cuda" else "gloo", timeout=wait)
+        atexit.register(leave_processes)
     return Processes(launched_rank(), world_size, place)
+
+
+def leave_processes() -> None:
+    """Part from the other processes, as one does at its end: gloo's threads would abort an interpreter that ends."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def device_named(name: str | None = None) -> torch.device:

@@ -29,7 +29,7 @@ class Trainer:
     def is_over_after_this_epoch(self):
         return self.epoch == 1
 
-    def save_snapshot(self, epoch_is_over):
+    def save_snapshot(self, epoch_is_over, then):
         # When the end of an epoch is told, `iter` has moved on already.
         step = self.iter if epoch_is_over else self.iter + 1
         if step in self.unfit:
@@ -37,6 +37,8 @@ class Trainer:
         self.saved.append((step, epoch_is_over))
         folder = self.folder / f"step_{step}"
         folder.mkdir(parents=True, exist_ok=True)
+        if self.processes.is_main:
+            then(folder)
         return folder
 
     def train(self, hook):

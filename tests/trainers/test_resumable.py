@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import multiprocessing
+import time
 from contextlib import nullcontext
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
 from modelscope.trainers.hooks.hook import Hook
-from ofakit.trainers import Trainer
+from ofakit.data import ExampleDataset
+from ofakit.files import SaveError
+from ofakit.trainers import Trainer, snapshot_writer
+from ofakit.trainers.snapshot_writer import SnapshotWriter
 from ofakit.trainers.state import latest_snapshot
 from ofakit.trainers.update import LossNotFinite
 
 from tests.file_limit import file_limit
 
-from .conftest import trained
+from .conftest import trained, weights
 
 
 class Poison(Hook):
@@ -90,23 +97,127 @@ def test_no_snapshot_is_written_in_a_streak_or_with_weights_that_are_not_finite(
     assert said.count("no snapshot is written: a weight or a moment of the optimizer is not finite") == 1
 
 
-def test_full_disk_while_saving_says_so_and_leaves_the_snapshot_before_it(experiment, monkeypatch):
-    from ofakit.files import SaveError
-    from ofakit.trainers import resumable
-
-    real = resumable.save_state
+@pytest.mark.parametrize("in_background", [True, False])
+def test_full_disk_while_saving_says_so_and_leaves_the_snapshot_before_it(experiment, monkeypatch, in_background):
+    real = snapshot_writer.write_state
 
     def full(folder, *rest):
         with file_limit(10_000) if "step_6" in folder.name else nullcontext():
             real(folder, *rest)
 
-    config = experiment()
-    monkeypatch.setattr(resumable, "save_state", full)
+    config = experiment(train={"async_snapshots": in_background})
+    monkeypatch.setattr(snapshot_writer, "write_state", full)
     with pytest.raises(SaveError, match="step_6: File too large.*intact"):
         trained(config)
-    monkeypatch.setattr(resumable, "save_state", real)
+    monkeypatch.setattr(snapshot_writer, "write_state", real)
     snapshot = latest_snapshot(Path(config.work_dir))
     assert snapshot.name == "step_3"
     resumed = Trainer(experiment=config, device="cpu")
     resumed.train(str(snapshot))
     assert resumed.iter == 6
+
+
+RARE = [
+    {"type": "MetricsFileHook", "interval": 1},
+    {"type": "SnapshotHook", "save_strategy": "by_step", "interval": 99},
+]
+
+
+class Fails(Hook):
+    """Fails at a place of step 5: before it, within its passes, within its update, or in the hooks after it."""
+
+    PRIORITY = "HIGHEST"
+
+    def __init__(self, place):
+        self.place = place
+
+    def before_train_iter(self, trainer):
+        if trainer.iter + 1 != 5:
+            return
+        if self.place == "before":
+            torch.rand(3)
+            raise ValueError("out of luck")
+        if self.place in ("passes", "update"):
+            owner = trainer.updater if self.place == "passes" else trainer.optimizer
+            name = "_gradient_norm" if self.place == "passes" else "step"
+
+            def fail(*_, **__):
+                raise ValueError("out of luck")
+
+            setattr(owner, name, fail)
+
+    def after_train_iter(self, trainer):
+        if trainer.iter + 1 == 5 and self.place == "after":
+            torch.rand(3)
+            raise ValueError("out of luck")
+
+
+@pytest.mark.parametrize("place, kept", [("before", 4), ("passes", 4), ("update", None), ("after", 5)])
+def test_a_run_that_fails_leaves_its_last_sound_state(experiment, place, kept):
+    whole = trained(experiment("whole", train={"hooks": RARE}))
+    config = experiment("parts", train={"hooks": RARE})
+    with pytest.raises(ValueError, match="out of luck"):
+        trained(config, callbacks=[Fails(place)])
+    snapshot = latest_snapshot(Path(config.work_dir))
+    assert (snapshot and snapshot.name) == (kept and f"step_{kept}")
+    if kept:
+        resumed = trained(config, str(snapshot))
+        assert all(torch.equal(value, weights(resumed)[key]) for key, value in weights(whole).items())
+
+
+def test_a_broken_example_fails_with_its_message_and_costs_no_step(experiment, monkeypatch):
+    config = experiment(train={"hooks": RARE, "dataloader": {"workers_per_gpu": 1}})
+    real = ExampleDataset.__getitem__
+    seen = multiprocessing.Value("i", 0)
+
+    def broken(self, index):
+        seen.value += 1
+        if seen.value > 70:
+            raise ValueError("this one is broken")
+        return real(self, index)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ExampleDataset, "__getitem__", broken)
+        with pytest.raises(ValueError, match="this one is broken"):
+            trained(config)
+    assert latest_snapshot(Path(config.work_dir)) is not None
+
+
+def test_snapshots_on_their_way_have_the_bytes_of_those_that_are_waited_for(experiment, monkeypatch):
+    hook = {"type": "SnapshotHook", "save_strategy": "by_step", "interval": 1, "max_checkpoint_num": None}
+    real = snapshot_writer.write_state
+
+    def slow(folder, state):
+        time.sleep(0.2)  # the loop goes on and changes weights
+        real(folder, state)
+
+    monkeypatch.setattr(snapshot_writer, "write_state", slow)
+    runs = [
+        experiment(str(way), train={"async_snapshots": way, "hooks": [hook], "max_steps": 4}) for way in (True, False)
+    ]
+    for config in runs:
+        trained(config)
+    for step in range(1, 5):
+        for name in ("model.safetensors", "state.safetensors"):
+            one, other = (Path(c.work_dir) / "checkpoints" / f"step_{step}" / name for c in runs)
+            assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_snapshot_that_cannot_be_written_ends_the_run_at_its_next_step(experiment, monkeypatch):
+    hook = {"type": "SnapshotHook", "save_strategy": "by_step", "interval": 2, "max_checkpoint_num": None}
+    monkeypatch.setattr(snapshot_writer, "write_state", Mock(side_effect=OSError(errno.ENOSPC, "full")))
+    monkeypatch.setattr(SnapshotWriter, "look", SnapshotWriter.wait)
+    steps = []
+    with pytest.raises(SaveError, match="No space left"):
+        trained(experiment(train={"hooks": [hook]}), callbacks=[Counted(steps)])
+    assert steps == [1, 2]
+
+
+class Counted(Hook):
+    """Notes the steps."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def after_train_iter(self, trainer):
+        self.steps.append(trainer.iter + 1)

@@ -215,6 +215,14 @@ class TrainSection(Section):
         description="minutes after which the run stops with a snapshot, as at a signal; null: what is left of the "
         "Slurm job that it runs in, if it does",
     )
+    async_snapshots: bool = Field(
+        True,
+        description="write snapshots while the training goes on, from a copy in the CPU's memory, three times the size "
+        "of the weights; false: the training waits for the disk",
+    )
+    timeout_minutes: float = Field(
+        120, gt=0, description="minutes that a process waits for the others before the run ends with an error"
+    )
     dataloader: TrainDataloaderSection = Field(default_factory=TrainDataloaderSection)
     gradient_accumulation: int = Field(1, ge=1, le=100_000, description="batches per step")
     clip_norm: float | None = Field(1.0, gt=0, le=1e9, description="largest gradient norm; null: no clipping")

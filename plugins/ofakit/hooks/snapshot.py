@@ -9,6 +9,7 @@ hook: ModelScope's own snapshots cannot be resumed from, because their random st
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from modelscope.trainers.hooks.builder import HOOKS
@@ -108,14 +109,13 @@ class SnapshotHook(Hook):
         return self.save_last and (over or trainer.is_over_after_this_epoch)
 
     def _save(self, trainer: Any, epoch_is_over: bool) -> None:
-        folder = trainer.save_snapshot(epoch_is_over)
+        folder = trainer.save_snapshot(epoch_is_over, self._remove_old)
         self.saved_at = time.monotonic()
         self.is_owed = folder is None
-        if folder is None:
-            return
-        if self.max_checkpoint_num is None or not trainer.processes.is_main:
-            return
-        snapshots = list(numbered_folders(folder.parent, "step_").values())
-        for former in snapshots[: -self.max_checkpoint_num]:
-            if former != folder:
-                remove_folder(former)
+
+    def _remove_old(self, new: Path) -> None:
+        """Remove what is too many beside a new snapshot."""
+        if self.max_checkpoint_num is not None:
+            for former in list(numbered_folders(new.parent, "step_").values())[: -self.max_checkpoint_num]:
+                if former != new:
+                    remove_folder(former)

@@ -113,14 +113,16 @@ class HookedTrainer(EpochBasedTrainer):
 
     # What a snapshot keeps of it
 
-    def counters(self, epoch_is_over: bool) -> dict[str, Any]:
+    def counters(self, epoch_is_over: bool, uncounted: int | None = None) -> dict[str, Any]:
         """How far the run is, as a resumed one must go on, and what its hooks remember.
 
         Args:
             epoch_is_over: Whether this is the end of the epoch's loop.
+            uncounted: Steps that were made and are not counted yet; None: within the loop 1, as hooks find it.
         """
-        after_loop = 0 if epoch_is_over else 1  # within the loop the counters still name the step that was just made
-        step, done = self._iter + after_loop, self._inner_iter + after_loop
+        if uncounted is None:
+            uncounted = 0 if epoch_is_over else 1
+        step, done = self._iter + uncounted, self._inner_iter + uncounted
         whole_epoch = epoch_is_over and done >= self.iters_per_epoch  # not so where max_steps or a hook ended it
         return {
             "epoch": self._epoch + 1 if whole_epoch else self._epoch,

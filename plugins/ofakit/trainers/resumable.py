@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ofakit.files import replace_folder
+from ofakit.errors import OfakitError
+from ofakit.files import SaveError
 from ofakit.hub import ModelBundle
 from ofakit.trainers.hooked_trainer import HookedTrainer
 from ofakit.trainers.resume_check import fixed_values, refuse_changes
+from ofakit.trainers.snapshot_writer import SnapshotWriter
 from ofakit.trainers.state import (
     all_finite,
     load_weights,
@@ -19,10 +23,10 @@ from ofakit.trainers.state import (
     read_state,
     restore_optimizer,
     restore_random_state,
-    save_state,
     snapshot_folder,
+    take_state,
 )
-from ofakit.trainers.update import Updater
+from ofakit.trainers.update import LossNotFinite, Updater
 
 __all__ = ["ResumableTrainer"]
 
@@ -33,25 +37,34 @@ class ResumableTrainer(HookedTrainer):
     Attributes:
         bundle: The model with tokenizer and settings.
         updater: Changes the weights.
+        writer: Writes the snapshots.
     """
 
     bundle: ModelBundle
     updater: Updater
+    writer: SnapshotWriter
+    _sound: tuple[dict[str, Any], dict[str, Any], int] | None = None
 
-    def save_snapshot(self, epoch_is_over: bool) -> Path | None:
+    def save_snapshot(self, epoch_is_over: bool, then: Callable[[Path], None] | None = None) -> Path | None:
         """Write everything a resumed run needs, unless the model is in no state to go on from.
 
         Args:
             epoch_is_over: Whether this is the end of the epoch's loop.
+            then: Is called with the folder, in the first process, when the snapshot is on disk as a whole.
 
         Returns:
-            The snapshot's folder; None where none was written, since the last step was skipped or the model or the
-            optimizer has a value that is not finite.
+            The snapshot's folder, which is there once `finish_snapshots` has returned; None where none is written,
+            since the last step was skipped or the model or the optimizer has a value that is not finite.
         """
+        return self._save(self.counters(epoch_is_over), random_state(), then)
+
+    def _save(
+        self, counters: Mapping[str, Any], chance: Mapping[str, Any], then: Callable[[Path], None] | None = None
+    ) -> Path | None:
+        """Write a snapshot of the weights as they are, with these counters and random states."""
         if not self._is_fit():
             return None
         began = time.perf_counter()
-        counters = self.counters(epoch_is_over)
         folder = snapshot_folder(Path(self.work_dir), counters["iter"])
         rest = {
             **counters,
@@ -60,15 +73,81 @@ class ResumableTrainer(HookedTrainer):
             "scheduler": self.lr_scheduler.state_dict(),
             "scaler": self.updater.scaler.state_dict(),
             "bad_steps": [self.updater.bad_steps, self.updater.bad_steps_in_a_row],
-            "random": self.processes.gather(random_state()),
+            "random": self.processes.gather(chance),
         }
         if self.processes.is_main:
-            with replace_folder(folder, keep_strangers=True) as new:
-                save_state(new, self.model, self.optimizer, rest)
-        self.processes.wait()
+            self.writer.wait()
+            state = take_state(self.model, self.optimizer, rest, self.writer.copies)
+            self.writer.write(folder, state, then)
+        if self.writer.copies is None:
+            self.processes.wait()
         self.saved_step = counters["iter"]
-        self.longest_save = max(self.longest_save, time.perf_counter() - began)
+        self.longest_save = max(self.longest_save, time.perf_counter() - began, self.writer.longest)
         return folder
+
+    def finish_snapshots(self) -> None:
+        """Return when the last snapshot is on disk; every process must ask.
+
+        Raises:
+            SaveError: It could not be written.
+        """
+        self.writer.wait()
+        self.processes.wait()
+
+    # After a failure
+
+    def _note_progress(self, uncounted: int = 0) -> None:
+        """Note how far the run is wherever it could go on from.
+
+        Args:
+            uncounted: Steps that were made and are not counted yet.
+        """
+        self._sound = (self.counters(False, uncounted), random_state(), self.updater.changes)
+
+    @contextmanager
+    def _kept_at_failure(self) -> Iterator[None]:
+        """Write a snapshot where the block fails, and let the error go on."""
+        try:
+            yield
+        except Exception as error:
+            self._save_after(error)
+            raise
+        except BaseException:
+            self._wait_quietly()
+            raise
+
+    def _save_after(self, error: Exception) -> None:
+        """Write a snapshot of the last sound state, which is the end of the last whole step.
+
+        A step that failed before it changed weights is taken back: batch-norm statistics, random states and counters
+        are those of its start. There is none where weights may be changed in part, where the disk refuses, and with
+        several processes, of which the others wait in the middle of a step.
+        """
+        self._wait_quietly()
+        if self._sound is None or self.processes.world_size > 1 or isinstance(error, LossNotFinite | SaveError):
+            return
+        counters, chance, changes = self._sound
+        if counters["iter"] in (0, self.saved_step):
+            return
+        if self.updater.changes != changes:
+            self.logger.warning("no snapshot is written: the run failed while weights were changing")
+            return
+        try:
+            self.updater.take_back()
+            folder = self._save(counters, chance)
+            self.writer.wait()
+        except Exception as second:  # the first error is what the run ends with
+            self.logger.warning(f"no snapshot of the failed run: {second}")
+        else:
+            if folder is not None:
+                self.logger.warning(f"the run failed; it can go on from {folder} with --resume")
+
+    def _wait_quietly(self) -> None:
+        """Let a snapshot that is on its way arrive, where an error is under way already."""
+        try:
+            self.writer.wait()
+        except OfakitError as error:
+            self.logger.warning(str(error))
 
     def _fixed_values(self) -> dict[str, Any]:
         """What a resumed run must have in common with this one."""
@@ -95,6 +174,7 @@ class ResumableTrainer(HookedTrainer):
         restore_optimizer(self.optimizer, state["optimizer"])
         self.loading.sampler.load_state_dict(state["sampler"])
         self.set_counters(state)
+        self.saved_step = self._iter
         self.lr_scheduler.load_state_dict(state["scheduler"])
         self.updater.scaler.load_state_dict(state["scaler"])
         self.updater.bad_steps, self.updater.bad_steps_in_a_row = state["bad_steps"]

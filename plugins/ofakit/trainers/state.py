@@ -7,9 +7,11 @@ step_<n>/state.json             schedule, counters, sampler position, hooks
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from ofakit.json_text import from_json, to_json
 from ofakit.models.weights import some_of
 
 __all__ = [
+    "TakenState",
     "all_finite",
     "latest_snapshot",
     "load_weights",
@@ -33,6 +36,8 @@ __all__ = [
     "restore_optimizer",
     "restore_random_state",
     "save_state",
+    "take_state",
+    "write_state",
     "snapshot_fault",
     "snapshot_folder",
 ]
@@ -118,11 +123,12 @@ def all_finite(tensors: Iterable[torch.Tensor]) -> bool:
     Args:
         tensors: Of any type, on any devices.
     """
-    finite = [
-        torch.isfinite(value).all().reshape(1) for value in tensors if value.is_floating_point() and value.numel()
-    ]
-    by_device = {one.device: [other for other in finite if other.device == one.device] for one in finite}
-    return all(bool(torch.cat(group).all()) for group in by_device.values())
+    groups: dict[tuple[torch.device, torch.dtype], list[torch.Tensor]] = {}
+    for value in tensors:
+        if value.is_floating_point() and value.numel():
+            groups.setdefault((value.device, value.dtype), []).append(value.detach())
+    largest = [torch.stack(torch._foreach_norm(group, math.inf)) for group in groups.values()]
+    return all(bool(torch.isfinite(values).all()) for values in largest)
 
 
 def save_state(folder: Path, model: torch.nn.Module, optimizer: Optimizer, rest: Mapping[str, Any]) -> None:
@@ -134,11 +140,71 @@ def save_state(folder: Path, model: torch.nn.Module, optimizer: Optimizer, rest:
         optimizer: Its state is saved.
         rest: Whatever else is needed, of JSON values and tensors.
     """
-    save_file(_each_once(model), folder / WEIGHTS)
+    write_state(folder, take_state(model, optimizer, rest))
+
+
+@dataclass(frozen=True)
+class TakenState:
+    """What a snapshot holds, before it is written.
+
+    Attributes:
+        weights: Weights and buffers by name, contiguous.
+        tensors: Those of the optimizer and of the rest.
+        plain: Everything else, as JSON.
+    """
+
+    weights: dict[str, torch.Tensor]
+    tensors: dict[str, torch.Tensor]
+    plain: str
+
+
+def take_state(
+    model: torch.nn.Module,
+    optimizer: Optimizer,
+    rest: Mapping[str, Any],
+    copies: dict[str, torch.Tensor] | None = None,
+) -> TakenState:
+    """What a snapshot of now holds.
+
+    Args:
+        model: Its weights and buffers are taken.
+        optimizer: Its state is taken.
+        rest: Whatever else is needed, of JSON values and tensors.
+        copies: Tensors of an earlier snapshot that is written, by name; the new ones are copied into their memory, and
+            the training may go on. None: they are to be written before anything changes them.
+    """
     tensors: dict[str, torch.Tensor] = {}
-    plain = _take_tensors_out({"optimizer": optimizer.state_dict(), **rest}, tensors, "")
-    save_file(tensors, folder / TENSORS)
-    (folder / PLAIN).write_text(to_json(plain), encoding="utf-8")
+    plain = to_json(_take_tensors_out({"optimizer": optimizer.state_dict(), **rest}, tensors, ""))
+    weights = _each_once(model)
+    if copies is None:
+        weights = {name: value.contiguous() for name, value in weights.items()}
+        tensors = {name: value.to("cpu", copy=True).contiguous() for name, value in tensors.items()}
+        return TakenState(weights, tensors, plain)
+    weights = {name: _copied(value, f"weight {name}", copies) for name, value in weights.items()}
+    tensors = {name: _copied(value, name, copies) for name, value in tensors.items()}
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+    return TakenState(weights, tensors, plain)
+
+
+def _copied(value: torch.Tensor, name: str, copies: dict[str, torch.Tensor]) -> torch.Tensor:
+    """A tensor's values in memory of the CPU that was used before, where there is some of its size."""
+    copy = copies.get(name)
+    if copy is None or copy.shape != value.shape or copy.dtype != value.dtype:
+        copy = copies[name] = torch.empty(value.shape, dtype=value.dtype, pin_memory=value.is_cuda)
+    return copy.copy_(value, non_blocking=True)
+
+
+def write_state(folder: Path, state: TakenState) -> None:
+    """Write what was taken.
+
+    Args:
+        folder: Exists and is empty.
+        state: From `take_state`.
+    """
+    save_file(state.weights, folder / WEIGHTS)
+    save_file(state.tensors, folder / TENSORS)
+    (folder / PLAIN).write_text(state.plain, encoding="utf-8")
 
 
 def read_state(folder: Path) -> dict[str, Any]:
@@ -217,7 +283,7 @@ def _each_once(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """The model's tensors, those it shares under their first name only: safetensors shares none."""
     state = model.state_dict()
     names = [name for name, _ in (*model.named_parameters(), *model.named_buffers()) if name in state]
-    return {name: state[name].contiguous() for name in names}
+    return {name: state[name].detach() for name in names}
 
 
 def random_state() -> dict[str, Any]:
@@ -256,7 +322,7 @@ def restore_random_state(state: Mapping[str, Any]) -> None:
 def _take_tensors_out(value: Any, tensors: dict[str, torch.Tensor], path: str) -> Any:
     """The value with every tensor replaced by its name in `tensors`."""
     if isinstance(value, torch.Tensor):
-        tensors[path] = value.detach().to("cpu", copy=True).contiguous()
+        tensors[path] = value.detach()
         return {"tensor": path}
     if isinstance(value, Mapping):
         return {str(key): _take_tensors_out(item, tensors, f"{path}/{key}") for key, item in value.items()}

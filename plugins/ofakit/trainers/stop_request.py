@@ -121,11 +121,14 @@ class StoppableTrainer(ResumableTrainer):
         """
         now = time.perf_counter()
         self.longest_step = max(self.longest_step, now - self.step_began)
+        self.writer.look()
+        self.longest_save = max(self.longest_save, self.writer.longest)
         self.stop_request.look_at_the_clock(2 * self.longest_step + self.longest_save)
         self.step_began = time.perf_counter()
         if self.agree(self.stop_request.reason is not None):
             if self.saved_step != self._iter + 1:
                 self.save_snapshot(epoch_is_over=False)
+            self.finish_snapshots()
             raise self.stop_request.stopped(f"after step {self._iter + 1}")
 
     @contextmanager
@@ -139,6 +142,7 @@ class StoppableTrainer(ResumableTrainer):
             if self.saved_step != self._iter:
                 self._iter, self._inner_iter = self._iter - 1, self._inner_iter - 1
                 self.save_snapshot(epoch_is_over=False)
+            self.finish_snapshots()
             raise
 
     @contextmanager

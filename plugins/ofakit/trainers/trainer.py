@@ -44,6 +44,7 @@ from ofakit.trainers.named_objectives import build_objectives
 from ofakit.trainers.optimization import build_optimizer, build_scheduler
 from ofakit.trainers.run_directory import all_alone_in, make_run_directory, move_earlier_run
 from ofakit.trainers.run_log import log_to_file, run_logger
+from ofakit.trainers.snapshot_writer import SnapshotWriter
 from ofakit.trainers.stop_request import StoppableTrainer, StopRequest
 from ofakit.trainers.update import Updater, WeightedObjectives
 
@@ -105,7 +106,7 @@ class Trainer(StoppableTrainer):
         self.task = self._build_task()
         if model is None:
             self._look_for_model()
-        self.processes = join_processes(device)
+        self.processes = join_processes(device, self.experiment.train.timeout_minutes)
         make_run_directory(self.experiment.work_dir)
         self.logger = run_logger(self.experiment.work_dir, self.processes.is_main)
         self._set_base_attributes(arg_parse_fn)
@@ -203,6 +204,7 @@ class Trainer(StoppableTrainer):
         if self.processes.is_main:
             log_to_file(self.logger, Path(self.work_dir) / "train.log")
         self.model.train()
+        self.writer = SnapshotWriter(self.experiment.train.async_snapshots)
         with StopRequest(self._seconds_allowed(), self.started) as self.stop_request:
             self.train_loop(self.loading)
             if self.agree(self.stop_request.reason is not None) and self.saved_step == self._iter:
@@ -233,18 +235,29 @@ class Trainer(StoppableTrainer):
             data_loader: Gives the batches.
         """
         self.invoke_hook(TrainerStages.before_run)
+        with self._kept_at_failure():
+            self._epochs_left(data_loader)
+            self.finish_snapshots()
+        self.invoke_hook(TrainerStages.after_run)
+        self.save_output()
+
+    def _epochs_left(self, data_loader: Loading) -> None:
+        """The loop over epochs and steps."""
         while self._epoch < self._max_epochs and not self._stop_training:
             self._mode, self.epoch_is_over = ModeKeys.TRAIN, False
             self.invoke_hook(TrainerStages.before_train_epoch)
             self.step_began = time.perf_counter()
+            self._note_progress()
             for batches in self._steps_left(data_loader):
                 self.invoke_hook(TrainerStages.before_train_iter)
                 self.train_step(self.model, batches)
+                self._note_progress(uncounted=1)
                 self.invoke_hook(TrainerStages.after_train_iter)
                 self._stop_if_asked()
                 self._iter += 1
                 self._inner_iter += 1
                 self._mode = ModeKeys.TRAIN
+                self._note_progress()
                 if self._stop_training:
                     break
             self.epoch_is_over = True
@@ -254,8 +267,6 @@ class Trainer(StoppableTrainer):
                 self.invoke_hook(TrainerStages.after_train_epoch)
             self._epoch += 1
             self._inner_iter = 0
-        self.invoke_hook(TrainerStages.after_run)
-        self.save_output()
 
     def _steps_left(self, loading: Loading) -> Iterator[list[dict[str, Any]]]:
         """The batches of each step of this epoch that is still to do."""

@@ -172,6 +172,10 @@ class Updater:
         clip_norm: Largest gradient norm; None: no clipping.
         max_bad_steps: How many steps in a row may have a loss or gradient that is not finite.
 
+    Attributes:
+        changes: How often a step came as far as to change weights, schedule or scale.
+        is_under_way: Whether a step has begun and not ended.
+
     Raises:
         UsageError: The device cannot train in the precision.
     """
@@ -201,6 +205,8 @@ class Updater:
         self.bad_steps_in_a_row = 0
         self.bad_steps = 0
         self.buffers: dict[str, torch.Tensor] = {}
+        self.changes = 0
+        self.is_under_way = False
         if processes.device.type == "mps" and module.precision == "fp16":
             raise UsageError("training in fp16 needs a scaled loss, which the device mps lacks; choose bf16 or fp32")
         self.scaler = torch.amp.GradScaler(processes.device.type, enabled=module.precision == "fp16")
@@ -231,9 +237,11 @@ class Updater:
             LossNotFinite: The loss or the gradient was not finite `max_bad_steps` times in a row.
         """
         self._keep_buffers()
+        self.is_under_way = True
         lr = self.optimizer.param_groups[0]["lr"]
         logs = self.gradients(batches, step)
         norm = self._gradient_norm()
+        self.changes += 1
         if math.isfinite(logs["loss"]) and math.isfinite(norm):
             self.bad_steps_in_a_row = 0
             self.scaler.step(self.optimizer)
@@ -242,6 +250,7 @@ class Updater:
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         self.scheduler.step()
+        self.is_under_way = False
         return {**logs, "grad_norm": norm, "lr": lr}
 
     def gradients(self, batches: Sequence[Batch], step: int) -> dict[str, float]:
@@ -310,19 +319,31 @@ class Updater:
 
     def _keep_buffers(self) -> None:
         """Copy the model's buffers, such as the statistics of batch norms; one by one they would be 200 launches."""
-        now = {name: value for name, value in self.model.named_buffers() if value.is_floating_point()}
+        now = dict(self.model.named_buffers())
         if self.buffers.keys() != now.keys():
             self.buffers = {name: torch.empty_like(value) for name, value in now.items()}
-        if now:
-            torch._foreach_copy_(list(self.buffers.values()), list(now.values()))
+        for kind in {value.dtype for value in now.values()}:
+            names = [name for name, value in now.items() if value.dtype == kind]
+            torch._foreach_copy_([self.buffers[name] for name in names], [now[name] for name in names])
 
-    def _skip(self, loss: float, step: int) -> None:
-        """Leave the model as it was before the step, and count."""
-        too_large = math.isfinite(loss) and self.scaler.get_scale() > 1
+    def _put_buffers_back(self) -> None:
+        """Set the model's buffers to what they were before the step."""
         with torch.no_grad():
             for name, value in self.model.named_buffers():
                 if name in self.buffers:
                     value.copy_(self.buffers[name])
+
+    def take_back(self) -> None:
+        """Leave the model as it was before a step that failed ahead of its change of the weights (`changes`)."""
+        if self.is_under_way:
+            self._put_buffers_back()
+            self.optimizer.zero_grad(set_to_none=True)
+            self.is_under_way = False
+
+    def _skip(self, loss: float, step: int) -> None:
+        """Leave the model as it was before the step, and count."""
+        too_large = math.isfinite(loss) and self.scaler.get_scale() > 1
+        self._put_buffers_back()
         self.bad_steps += 1
         self.bad_steps_in_a_row += not too_large
         if self.bad_steps_in_a_row >= self.max_bad_steps:
