@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from ofakit.cli._failures import said_of
 from ofakit.errors import ModelNotFinite, OfakitError, RunStopped, UsageError
 from ofakit.hub_ids import ALLOWED
 from ofakit.json_text import finite_or_none
@@ -234,8 +235,12 @@ def run_tool(
     except KeyboardInterrupt:
         print(f"{parser.prog}: interrupted", file=sys.stderr)
         return 130
-    except Exception:
-        traceback.print_exc()
+    except Exception as error:
+        said = said_of(error)
+        if said is None:
+            traceback.print_exc()
+        else:
+            print(f"{parser.prog}: error: {said}", file=sys.stderr)
         return 1
     return 0
 

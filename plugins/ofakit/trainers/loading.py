@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from logging import Logger
 from pathlib import Path
 from typing import Any, cast
@@ -22,7 +22,7 @@ from ofakit.data import (
     usable_examples,
 )
 from ofakit.data.fingerprint import examples_fingerprint
-from ofakit.errors import UsageError, did_you_mean
+from ofakit.errors import OfakitError, UsageError, did_you_mean
 from ofakit.hub import ModelBundle
 from ofakit.objectives.base import Objective
 from ofakit.preprocessors.views import with_views
@@ -156,7 +156,7 @@ class Loading:
         if done == self.sampler.batches_per_epoch:
             return
         batches: list[dict[str, Any]] = []
-        for batch in self.loader:
+        for batch in _unless_killed(self.loader):
             batches.append(batch)
             if len(batches) == size:
                 yield batches
@@ -180,7 +180,8 @@ class Loading:
         size = section.batch_size_per_gpu
         batches = [list(mine[start : start + size]) for start in range(0, len(mine), size)]
         loader = self._loader(dataset, "val", section.workers_per_gpu, batch_sampler=batches)
-        shown = tqdm(loader, "evaluation", leave=False, disable=None if self.processes.is_main else True)
+        hidden = None if self.processes.is_main else True
+        shown = tqdm(_unless_killed(loader), "evaluation", len(batches), leave=False, disable=hidden)
         return usable, iter(shown)
 
     def _loader(self, dataset: ExampleDataset, mode: str, workers: int, **sampling: Any) -> DataLoader:
@@ -209,6 +210,20 @@ class Loading:
             self.store.add_many(share, os.cpu_count() or 1, lambda done, _: bar.update(done - bar.n))
         self.processes.wait()
         return usable_examples(examples, self.store, bad)
+
+
+def _unless_killed(loader: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The batches of a loader; where one of its processes was killed, one sentence that says so."""
+    try:
+        yield from loader
+    except (RuntimeError, EOFError, ConnectionError) as error:
+        text = str(error)
+        if "Caught" in text or (isinstance(error, RuntimeError) and "DataLoader worker" not in text):
+            raise
+        raise OfakitError(
+            "a loading process was killed, most likely for want of memory; lower train.dataloader.workers_per_gpu, and "
+            "go on with --resume auto"
+        ) from error
 
 
 def _refuse_groups(objectives: Mapping[str, Objective], groups: Sequence[str | None], mixing: str | None) -> None:

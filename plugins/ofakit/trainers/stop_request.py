@@ -3,7 +3,9 @@
     {"train": {"time_limit": 230}}
 
 SIGTERM and Ctrl-C are what a scheduler and a person send, SIGUSR1 what Slurm can be told to send ahead of the end
-(`#SBATCH --signal=USR1@120`), SIGBREAK what Windows has in place of SIGTERM. A second signal ends the process at once.
+(`#SBATCH --signal=USR1@120`), SIGBREAK what Windows has in place of SIGTERM. A second signal ends the process at once;
+under torchrun and Slurm, which pass on what their processes may have heard from elsewhere, one that comes within seconds
+is the same.
 """
 
 from __future__ import annotations
@@ -27,6 +29,9 @@ __all__ = ["StopRequest", "StoppableTrainer", "seconds_left_in_slurm"]
 
 EXIT_CODES = {number: 143 for number in signals(("SIGTERM", "SIGUSR1", "SIGBREAK"))} | {signal.SIGINT: 130}
 OUT_OF_TIME = 143
+LAUNCHERS = ("TORCHELASTIC_RUN_ID", "SLURM_JOB_ID")
+ECHO = 3.0
+"""Seconds for which a second signal is taken for the first, where a launcher passes on what its processes heard too."""
 SLURM_MARGIN = 60.0
 """Seconds that a job is given to end before Slurm ends it."""
 
@@ -46,6 +51,8 @@ class StopRequest:
         self.is_interruptible = False
         self._before: dict[int, Any] = {}
         self._process = os.getpid()
+        self._heard_at = 0.0
+        self._echo = ECHO if any(name in os.environ for name in LAUNCHERS) else 0.0
 
     def __enter__(self) -> StopRequest:
         """Listen to signals, where this is the main thread: no other may."""
@@ -67,8 +74,11 @@ class StopRequest:
         Loading processes that were forked hear what a terminal or Slurm sends to all, and must go on until the step is
         done; the SIGTERM that ends them at last is their second.
         """
+        if self.reason is not None and time.monotonic() - self._heard_at < self._echo:
+            return
         if self.reason is not None and (os.getpid() == self._process or number == signal.SIGTERM):
             os._exit(EXIT_CODES[signal.Signals(number)])
+        self._heard_at = time.monotonic()
         self.reason, self.exit_code = signal.Signals(number).name, EXIT_CODES[signal.Signals(number)]
         if self.is_interruptible and os.getpid() == self._process:
             self.stop_here()

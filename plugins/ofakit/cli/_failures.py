@@ -1,0 +1,38 @@
+"""What the machine does to a run, in one sentence: a process, a folder or a reader of the output that is gone."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["said_of"]
+
+GO_ON = "a training run goes on with --resume auto"
+LOST = re.compile("Connection closed by peer|Connection reset by peer|Broken pipe|remote process exited")
+LATE = re.compile("[Tt]imed out waiting|[Tt]imeout\\(ms\\)|Watchdog caught collective operation timeout")
+MADE_BY_TORCH = ("gloo", "NCCL", "ProcessGroup")
+
+
+def said_of(error: BaseException) -> str | None:
+    """One sentence for an error that is nobody's mistake in the code; None for any other.
+
+    Args:
+        error: What ended the tool.
+
+    >>> said_of(FileNotFoundError(2, "No such file or directory", "run/metrics.jsonl"))
+    'run/metrics.jsonl: No such file or directory; a training run goes on with --resume auto'
+    >>> said_of(KeyError("style")) is None
+    True
+    """
+    if isinstance(error, BrokenPipeError):
+        return "whoever read what the tool prints has closed it before the tool was done"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}; {GO_ON}"
+    if not isinstance(error, RuntimeError):
+        return None
+    text = str(error)
+    if any(name in text for name in MADE_BY_TORCH):
+        if LATE.search(text):
+            return f"the other processes of the run did not answer within train.timeout_minutes; {GO_ON}"
+        if LOST.search(text):
+            return f"another process of the run has ended; its own message says why; {GO_ON}"
+    return None

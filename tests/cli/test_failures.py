@@ -1,0 +1,98 @@
+"""What a machine does to a run: one line, the right exit code, no traceback, and the other processes end too."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from ofakit.cli._failures import said_of
+from ofakit.trainers.state import latest_snapshot
+
+from .small_runs import TRAIN, arguments, same_weights, start, wait_for_steps
+
+TORCHRUN = ["-m", "torch.distributed.run"]
+
+
+def children(process):
+    """The processes that one has started."""
+    return [int(number) for number in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def last_line(log):
+    text = log.read_text()
+    assert "Traceback" not in text and "terminate called" not in text, text
+    return text.splitlines()[-1]
+
+
+def test_a_killed_loading_process_ends_the_run_in_one_line(tmp_path):
+    run = start([TRAIN, *arguments(tmp_path / "run", **{"train.dataloader.workers_per_gpu": 1})], tmp_path / "log")
+    wait_for_steps(run, tmp_path / "run", 3)
+    os.kill(children(run.pid)[-1], signal.SIGKILL)
+    assert run.wait(120) == 1
+    assert "a loading process was killed" in last_line(tmp_path / "log")
+    assert latest_snapshot(tmp_path / "run") is not None
+
+
+def test_a_removed_run_directory_ends_the_run_in_one_line(tmp_path):
+    run = start([TRAIN, *arguments(tmp_path / "run")], tmp_path / "log")
+    wait_for_steps(run, tmp_path / "run", 3)
+    (tmp_path / "run").rename(tmp_path / "gone")
+    assert run.wait(120) == 1
+    assert "run/" in last_line(tmp_path / "log")
+
+
+def test_closed_output_ends_no_run_with_a_traceback(tmp_path):
+    reading, writing = os.pipe()
+    run = start([TRAIN, *arguments(tmp_path / "run", steps=3)], tmp_path / "log", stdout=writing)
+    os.close(writing)
+    os.close(reading)
+    assert run.wait(120) == 1
+    assert "stdout was closed" in last_line(tmp_path / "log")
+    assert (tmp_path / "run" / "output").is_dir()
+
+
+def two(work_dir, **more):
+    return [*TORCHRUN, "--standalone", "--nproc_per_node", "2", TRAIN, *arguments(work_dir, **more)]
+
+
+def test_two_processes_stop_at_sigterm_and_go_on_bit_for_bit(tmp_path):
+    whole = start(two(tmp_path / "whole", steps=12), tmp_path / "whole.log")
+    assert whole.wait(240) == 0, (tmp_path / "whole.log").read_text()
+    run = start(two(tmp_path / "run", steps=12), tmp_path / "log")
+    wait_for_steps(run, tmp_path / "run", 2)
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(120) != 0
+    assert "stopped by SIGTERM after step" in (tmp_path / "log").read_text()
+    assert "terminate called" not in (tmp_path / "log").read_text()
+    assert latest_snapshot(tmp_path / "run") is not None
+    assert start(two(tmp_path / "run", steps=12), tmp_path / "log").wait(240) == 0
+    assert "going on from" in (tmp_path / "log").read_text()
+    assert same_weights(tmp_path / "whole", tmp_path / "run")
+
+
+def test_a_killed_process_ends_the_others(tmp_path):
+    run = start(two(tmp_path / "run"), tmp_path / "log")
+    wait_for_steps(run, tmp_path / "run", 3)
+    os.kill(children(run.pid)[-1], signal.SIGKILL)
+    assert run.wait(120) == 1
+    assert "terminate called" not in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer"), "ended"),
+        (
+            RuntimeError("[gloo/transport/tcp/buffer.cc:81] Timed out waiting 9ms for recv"),
+            "timeout_minutes",
+        ),
+        (BrokenPipeError(32, "Broken pipe"), "closed"),
+        (RuntimeError("shape '[2]' is invalid"), None),
+        (OSError("without a name"), None),
+    ],
+)
+def test_what_is_said(error, said):
+    sentence = said_of(error)
+    assert (sentence is None) == (said is None) and (said is None or said in sentence)
