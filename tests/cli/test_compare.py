@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from ofakit.cli._tables import latex_table, markdown_table
 from ofakit.cli.compare import main
 
 
@@ -28,3 +29,24 @@ def test_what_does_not_go_together_exits_with_2(arguments, message, capsys):
     assert main(arguments) == 2
     printed = capsys.readouterr()
     assert message in printed.err and "Traceback" not in printed.err and printed.out == ""
+
+
+@pytest.mark.parametrize("kind", ["markdown", "latex"])
+def test_only_a_table_of_a_comparison_is_replaced(tmp_path, capsys, kind):
+    thesis, table = tmp_path / "thesis", tmp_path / "table"
+    thesis.write_text("years of work")
+    table.write_text({"markdown": latex_table, "latex": markdown_table}[kind](RESULT))
+    for path in (thesis, table):
+        assert main(["a.json", "b.json", f"--{kind}", str(path)]) == 2
+        assert f"{path} is there already and is no table" in capsys.readouterr().err
+    assert thesis.read_text() == "years of work"
+    table.write_text({"markdown": markdown_table, "latex": latex_table}[kind](RESULT))
+    assert main(["a.json", "b.json", f"--{kind}", str(table)]) == 2
+    assert "is there already" not in capsys.readouterr().err
+
+
+RESULT = {
+    "items": 2,
+    "systems": [{"name": name, "scores": {"cider": 0.5}, "intervals": {"cider": [0.4, 0.6]}} for name in "ab"],
+    "tests": [],
+}

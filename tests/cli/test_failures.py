@@ -88,6 +88,7 @@ def test_a_killed_process_ends_the_others(tmp_path):
             RuntimeError("[gloo/transport/tcp/buffer.cc:81] Timed out waiting 9ms for recv"),
             "timeout_minutes",
         ),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "), "a loading process was killed"),
         (BrokenPipeError(32, "Broken pipe"), "closed"),
         (RuntimeError("shape '[2]' is invalid"), None),
         (OSError("without a name"), None),

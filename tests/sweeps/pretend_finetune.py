@@ -14,6 +14,8 @@ import sys
 import time
 from pathlib import Path
 
+from ofakit.folder_marks import mark
+
 
 def settings(texts: list[str]) -> dict:
     found = {"gain": 1.0, "train.max_steps": 3, "seconds_a_step": 0.0, "fail": None, "fail_at": None}
@@ -86,8 +88,10 @@ def main() -> None:
             file.write(json.dumps({"step": counted, "epoch": step, "loss": 1 / step}) + "\n")
             file.write(json.dumps({"step": counted, "epoch": step, "evaluation/cider": level}) + "\n")
         write(folder / "checkpoints" / f"step_{step}" / "state.json", {"step": step, "level": level})
+        mark(folder / "checkpoints" / f"step_{step}")
     for name in ("best", "output"):
         write(folder / name / "config.json", {"level": level})
+        mark(folder / name)
     print("logs may go to stdout too")
     result = {"work_dir": str(folder), "cider": level, "loss": -level, "stages": [{"cider": level / 2}]}
     split = given.get("evaluation.final_split")

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from ofakit.errors import UsageError
+from ofakit.files import replace_folder
 from ofakit.sweeps.folder import SweepFolder
 from ofakit.sweeps.load_sweep import load_sweep
 
@@ -108,3 +109,14 @@ def test_weights_are_dropped_and_records_stay(folder_of):
     folder.drop_weights(0)
     folder.drop_weights(1)
     assert sorted(path.name for path in folder.run(0).iterdir()) == ["eval", "parameters.json"]
+
+
+def test_what_others_put_beside_weights_stays(folder_of):
+    folder = folder_of()
+    (folder.run(0)).mkdir(parents=True)
+    with replace_folder(folder.run(0) / "best") as new:
+        (new / "weights").write_text("ours")
+    (folder.run(0) / "best" / "thesis.tex").write_text("theirs")
+    folder.drop_weights(0)
+    left = [path.name for path in folder.run(0).rglob("*") if path.is_file()]
+    assert left == ["thesis.tex"]

@@ -30,6 +30,11 @@ def said_of(error: BaseException) -> str | None:
     if not isinstance(error, RuntimeError):
         return None
     text = str(error)
+    if "DataLoader worker (pid" in text and "Caught" not in text:  # its signal is heard anywhere in the step
+        return (
+            "a loading process was killed, most likely for want of memory; lower train.dataloader.workers_per_gpu, and "
+            + GO_ON
+        )
     if any(name in text for name in MADE_BY_TORCH):
         if LATE.search(text):
             return f"the other processes of the run did not answer within train.timeout_minutes; {GO_ON}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ from ofakit.cli._tables import latex_table, markdown_table
 from ofakit.errors import UsageError
 
 __all__ = ["add_arguments", "main", "run"]
+
+OPENINGS = {"markdown": b"| | system |", "latex": rb"\begin{tabular}{ll"}
+"""How a table begins, by which one that is replaced is known."""
 
 EXAMPLES = """examples:
   python tools/compare.py a.json b.json --references annotations.json
@@ -88,7 +91,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     named = {"markdown": args.markdown, "latex": args.latex}
     targets = {
-        kind: output_file(name, f"--{kind}", files_read(args, besides=kind))
+        kind: _table_file(name, kind, files_read(args, besides=kind))
         for kind, name in named.items()
         if name is not None
     }
@@ -102,6 +105,18 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     for kind, path in targets.items():
         write_text(path, f"{tables[kind]}\n")
     return {**result, **tables}
+
+
+def _table_file(name: str, kind: str, inputs: Iterable[str | Path | None]) -> Path:
+    """Where a table is to be written: a new file, or one with such a table, and none of those that are read."""
+    path = output_file(name, f"--{kind}", inputs)
+    if path.exists() and path.stat().st_size:
+        with path.open("rb") as file:
+            if file.read(len(OPENINGS[kind])) != OPENINGS[kind]:
+                raise UsageError(
+                    f"--{kind}: {name} is there already and is no table of a comparison; name another, or remove it"
+                )
+    return path
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -7,14 +7,13 @@ runs/<number>/          a run directory, with parameters.json, stdout.log and st
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ofakit.errors import UsageError
-from ofakit.files import write_text
+from ofakit.files import remove_folder, write_text
 from ofakit.input_files import read_json_file
 from ofakit.json_text import to_json
 from ofakit.locks import only_one
@@ -77,13 +76,13 @@ class SweepFolder:
         return dict(sorted(found.items()))
 
     def drop_weights(self, number: int) -> None:
-        """Delete the model directories and snapshots of a run; its records and reports stay.
+        """Delete the model directories and snapshots of a run; its records and reports stay, and what others put there.
 
         Args:
             number: The run's number.
         """
         for name in WEIGHTS:
-            shutil.rmtree(self.run(number) / name, ignore_errors=True)
+            remove_folder(self.run(number) / name)
 
     def _check_it_is_ours(self) -> None:
         """Refuse a directory whose runs belong to a different sweep."""
