@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from ofakit.cli._tables import latex_table, markdown_table, title
+from ofakit.cli._tables import latex_table, markdown_table
+from ofakit.scores.score_titles import title
 
 
 def result(chance=0.01, names=("poor", "50%_good&new"), **more):

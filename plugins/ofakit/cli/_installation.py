@@ -29,7 +29,7 @@ CORE = {
     "numpy": "numpy", "torch": "torch", "torchvision": "torchvision", "transformers": "transformers",
     "modelscope": "modelscope", "timm": "timm", "tokenizers": "tokenizers", "safetensors": "safetensors",
     "pydantic": "pydantic", "Pillow": "PIL", "numba": "numba", "scikit-learn": "sklearn", "tqdm": "tqdm",
-    "filelock": "filelock", "tensorboard": "tensorboard", "faiss-cpu": "faiss", "bm25s": "bm25s",
+    "filelock": "filelock", "tensorboard": "tensorboard", "faiss-cpu": "faiss", "bm25s": "bm25s", "jinja2": "jinja2",
 }  # fmt: skip
 """What every run needs: a distribution and the module of it that is imported; the most basic come first."""
 

@@ -1,125 +1,151 @@
-"""A page with images, the captions a model wrote in each style, and those people wrote; one file without scripts."""
+"""Images of an evaluation beside the captions a model wrote in each style, and those people wrote."""
 
 from __future__ import annotations
 
-import base64
-import html
-import io
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-from ofakit.data.decoding import BadImage, load_rgb
+import numpy as np
+
 from ofakit.data.image_keys import image_key
-from ofakit.errors import UsageError
+from ofakit.reports.caption_split import CaptionSplit
+from ofakit.reports.template import Section, number, render
+from ofakit.reports.thumbnails import Picture, picture
 
-__all__ = ["Captioned", "gallery"]
+__all__ = ["Card", "Entry", "gallery", "extremes", "spread"]
 
-SIDE = 192
-
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
- body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 68rem; padding: 0 1rem; color: #1c1c1c }}
- h1 {{ font-size: 1.4rem }} table.scores td, table.scores th {{ padding: .1rem 1.2rem .1rem 0; text-align: left }}
- article {{ display: grid; grid-template-columns: {side}px 1fr; gap: 1.2rem }}
- article {{ border-top: 1px solid #ddd; padding: 1rem 0 }}
- img {{ width: {side}px; border-radius: 4px }} .style {{ color: #666; font-size: .85rem; margin-top: .5rem }}
- .caption {{ font-weight: 600 }}
- .references {{ color: #555; margin: .1rem 0 0; padding-left: 1.1rem; font-size: .9rem }}
-</style>
-<h1>{title}</h1>
-<table class="scores">{scores}</table>
-<p>{shown}</p>
-{articles}
-</html>
-"""
+MOST_REFERENCES = 5
+MOST_ENTRIES = 24
 
 
-class Captioned(Protocol):
-    """What the page shows of a prediction."""
+class Entry(NamedTuple):
+    """A caption on a card.
 
-    @property
-    def image(self) -> Any:
-        """The path of the image, the image itself, or None."""
+    Attributes:
+        style: The style asked for, or "".
+        caption: What the model wrote.
+        cider: Its CIDEr, or a dash.
+        verdict: "in style", "not in style" and what it is heard as, or "".
+        tags: What filters know it by.
+        references: What people wrote, some of it.
+        more: How many references are not shown.
+        before: What reranking replaced, or "".
+    """
 
-    @property
-    def style(self) -> str | None:
-        """The style that was asked for."""
-
-    @property
-    def caption(self) -> str:
-        """What the model wrote."""
-
-    @property
-    def references(self) -> tuple[str, ...]:
-        """What people wrote."""
+    style: str
+    caption: str
+    cider: str
+    verdict: str
+    tags: str
+    references: Sequence[str]
+    more: int
+    before: str
 
 
-def gallery(title: str, scores: Mapping[str, Any], predictions: Sequence[Captioned], most: int = 60) -> str:
-    """Write the page.
+class Card(NamedTuple):
+    """An image and its captions.
+
+    Attributes:
+        picture: The image.
+        entries: The captions.
+        cider: The mean of their CIDEr, which cards are sorted by.
+        more: How many captions are not shown.
+    """
+
+    picture: Picture
+    entries: Sequence[Entry]
+    cider: float
+    more: int
+
+
+def gallery(split: CaptionSplit, most: int) -> Section | None:
+    """Images spread evenly over an evaluation, with filters by style, verdict and text.
 
     Args:
-        title: The heading of the page.
-        scores: Numbers for the table at the top; those of a single style, such as `cider/happy`, are left out.
-        predictions: Captions; those of one image are shown together.
-        most: How many images to show at most, 1 or more; they are spread evenly over the predictions.
+        split: The captions.
+        most: How many images to show at most, 1 or more.
 
     Returns:
-        HTML with the images inside.
-
-    Raises:
-        UsageError: `most` is below 1.
+        None where there are no captions.
     """
-    if most < 1:
-        raise UsageError(f"gallery: expected to show 1 image or more, found most={most}")
-    by_image: dict[str, list[Captioned]] = {}
-    for prediction in predictions:
-        by_image.setdefault(image_key(prediction.image), []).append(prediction)
-    images = list(by_image)
-    step = max(1.0, len(images) / most)
-    chosen = [images[int(k * step)] for k in range(min(most, len(images)))]
-    rows = (
-        f"<tr><th>{_escaped(name)}</th><td>{value:.4g}</td></tr>"
-        for name, value in scores.items()
-        if isinstance(value, int | float) and "/" not in name
-    )
-    return PAGE.format(
-        title=_escaped(title),
-        side=SIDE,
-        scores="".join(rows),
-        shown=f"{len(chosen)} of {len(images)} images",
-        articles="\n".join(_article(by_image[image]) for image in chosen),
-    )
+    by_image: dict[str, list[int]] = {}
+    for place, item in enumerate(split.items):
+        by_image.setdefault(image_key(item.image) or f"no image {item.id}", []).append(place)
+    if not by_image:
+        return None
+    groups = list(by_image.values())
+    cards = [_card(split, groups[place]) for place in spread(len(groups), most)]
+    filters: list[tuple[str, list[tuple[str, str]]]] = []
+    if len(split.styles) > 1:
+        filters.append(("Style", [(f"style-{place}", name) for place, name in enumerate(split.styles.values())]))
+    if split.heard:
+        filters.append(("Verdict", [("obeys", "in style"), ("strays", "not in style")]))
+    sorts = [("order:1", "order of the data"), ("cider:-1", "CIDEr, best first"), ("cider:1", "CIDEr, worst first")]
+    shown = f"{len(cards)} of {len(groups)} images"
+    body = render("gallery.html", key="gallery-cards", cards=cards, filters=filters, sorts=sorts, shown=shown)
+    return Section("gallery", "Gallery", body)
 
 
-def _article(predictions: Sequence[Captioned]) -> str:
-    texts = []
-    for prediction in predictions:
-        references = "".join(f"<li>{_escaped(text)}</li>" for text in prediction.references[:5])
-        texts.append(
-            f'<div class="style">{_escaped(prediction.style or "")}</div>'
-            f'<div class="caption">{_escaped(prediction.caption)}</div><ul class="references">{references}</ul>'
-        )
-    return f"<article><div>{_thumbnail(predictions[0])}</div><div>{''.join(texts)}</div></article>"
+def extremes(split: CaptionSplit, most: int) -> Section | None:
+    """The captions with the highest CIDEr, and those with the lowest.
+
+    Args:
+        split: The captions.
+        most: How many of each to show at most.
+
+    Returns:
+        None where nothing was scored.
+    """
+    places = [place for place in np.argsort(-split.cider, kind="stable").tolist() if not np.isnan(split.cider[place])]
+    if not places:
+        return None
+    half = min(most, (len(places) + 1) // 2)
+    best, worst = places[:half], places[::-1][: min(most, len(places) - half)]
+    parts = [
+        (name, [_card(split, [place]) for place in own]) for name, own in (("Best", best), ("Worst", worst)) if own
+    ]
+    return Section("extremes", "Best and worst by CIDEr", render("extremes.html", parts=parts))
 
 
-def _thumbnail(prediction: Captioned) -> str:
-    """The image as a small JPEG inside the page, as the model saw it, or its name if it cannot be read."""
-    image = prediction.image
-    name = _escaped(Path(image or "").name) if image is None or isinstance(image, str | Path) else ""
-    try:
-        small = load_rgb("" if image is None else image)
-    except BadImage:
-        return name
-    small.thumbnail((SIDE, SIDE))
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=80)
-    encoded = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img alt="{name}" src="data:image/jpeg;base64,{encoded}">'
+def spread(number_of: int, most: int) -> list[int]:
+    """Places spread evenly over a list.
+
+    Args:
+        number_of: How long the list is.
+        most: How many places at most.
+
+    >>> spread(10, 5), spread(3, 60)
+    ([0, 2, 4, 6, 8], [0, 1, 2])
+    """
+    step = max(1.0, number_of / most)
+    return [int(place * step) for place in range(min(most, number_of))]
 
 
-def _escaped(text: str) -> str:
-    """Text as HTML shows it. A lone surrogate, which no file could hold, becomes a question mark."""
-    return html.escape(text.encode("utf-8", "replace").decode("utf-8"))
+def _card(split: CaptionSplit, places: Sequence[int]) -> Card:
+    scores = split.cider[list(places)]
+    known = scores[~np.isnan(scores)]
+    entries = [_entry(split, place) for place in places[:MOST_ENTRIES]]
+    mean = float(known.mean()) if len(known) else -1.0
+    return Card(picture(split.items[places[0]].image), entries, mean, len(places) - len(entries))
+
+
+def _entry(split: CaptionSplit, place: int) -> Entry:
+    item, style, obeys = split.items[place], split.style_of(split.items[place]), split.in_style[place]
+    score: Any = float(split.cider[place])
+    tags = [] if style is None else [f"style-{list(split.styles).index(style)}"]
+    if obeys is not None:
+        tags.append("obeys" if obeys else "strays")
+    return Entry(
+        split.styles[style] if style is not None else item.style or "", item.caption, number(score),
+        _verdict(split, place), " ".join(tags), item.references[:MOST_REFERENCES],
+        len(item.references) - len(item.references[:MOST_REFERENCES]),
+        item.before_rerank if item.before_rerank not in (None, item.caption) else "",
+    )  # fmt: skip
+
+
+def _verdict(split: CaptionSplit, place: int) -> str:
+    obeys = split.in_style[place]
+    if obeys is None:
+        return ""
+    heard = [split.styles[style] for style, own in split.heard.items() if own[place]]
+    return "in style" if obeys else f"not in style: heard as {' and '.join(heard) or 'none'}"

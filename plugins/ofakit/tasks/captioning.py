@@ -28,7 +28,7 @@ from ofakit.models.word_embeddings import start_word_embeddings
 from ofakit.objectives.base import Objective
 from ofakit.preprocessors import CaptionPreprocessor, Collate
 from ofakit.preprocessors.batches import move_batch
-from ofakit.reports.gallery import gallery
+from ofakit.reports import captions_page
 from ofakit.tasks._caption_evaluation import Prediction, StyleJudge, build_metrics, score_predictions, style_judge
 from ofakit.tasks._shown_tensors import image_name, shown_tensors
 from ofakit.tasks.base import Evaluation, EvaluationLoading, Task
@@ -215,7 +215,8 @@ class Captioning(Task[CaptionBundle]):
         scores = score_predictions(predictions, self.judge, seed, metrics, settings.segmentation)
         rows = [prediction.row() for prediction in predictions]
         silent = sum(prediction.score == NOTHING.score for prediction in predictions)
-        return Evaluation(scores, rows, lambda title: gallery(title, scores, predictions), silent)
+        obeys = None if self.judge is None else self.judge.obeys
+        return Evaluation(scores, rows, lambda title: captions_page(title, scores, predictions, obeys), silent)
 
     def predict(
         self, bundle: CaptionBundle, examples: Sequence[Example], loading: EvaluationLoading
