@@ -221,7 +221,10 @@ class TrainSection(Section):
         "of the weights; false: the training waits for the disk",
     )
     timeout_minutes: float = Field(
-        120, gt=0, description="minutes that a process waits for the others before the run ends with an error"
+        120,
+        gt=0,
+        le=1_000_000,
+        description="minutes that a process waits for the others before the run ends with an error",
     )
     dataloader: TrainDataloaderSection = Field(default_factory=TrainDataloaderSection)
     gradient_accumulation: int = Field(1, ge=1, le=100_000, description="batches per step")

@@ -4,8 +4,8 @@
 
 SIGTERM and Ctrl-C are what a scheduler and a person send, SIGUSR1 what Slurm can be told to send ahead of the end
 (`#SBATCH --signal=USR1@120`), SIGBREAK what Windows has in place of SIGTERM. A second signal ends the process at once;
-under torchrun and Slurm, which pass on what their processes may have heard from elsewhere, one that comes within seconds
-is the same.
+under torchrun and Slurm, which pass on what their processes may have heard from elsewhere, one that comes within
+seconds is the same.
 """
 
 from __future__ import annotations
