@@ -78,12 +78,15 @@ def test_two_files_are_scored_with_or_without_intervals(files, tmp_path, capsys)
     ("arguments", "message"),
     [
         ([], "give --conf FILE to score a model, or --predictions FILE --references FILE"),
-        (["--predictions", "p.jsonl"], "p.jsonl: expected predictions"),
+        (["--predictions", "p.jsonl"], "in UTF-8 in p.jsonl"),
         (["--references", "r.jsonl"], "--references goes with --predictions"),
         (["--predictions", "p", "--references", "r", "--conf", "c.json"], "give either --conf FILE"),
         (["--conf", "c.json", "--document-frequency", "x.npz"], "--document-frequency goes with --predictions"),
         (["--conf", "nowhere.json"], "no configuration file"),
-        (["--predictions", "nowhere", "--references", "r.jsonl"], "nowhere: expected predictions"),
+        (
+            ["--predictions", "nowhere", "--references", "r.jsonl"],
+            "in UTF-8 in nowhere, found: No such file",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_bad_usage(arguments, message, capsys):

@@ -52,7 +52,7 @@ def test_an_unknown_or_shortened_option_is_bad_usage(name, command, option, caps
         "sweep": ["--conf", "FILE"], "checkpoint inspect": ["PATH"],
         "checkpoint convert": ["PATH", "OUT", "--to", "plain"],
         "checkpoint extract": ["FILE", "MEMBER"], "checkpoint average": ["PATH", "--out", "DIR"],
-        "data document-frequency": ["--output", "FILE"],
+        "data document-frequency": ["--output", "FILE"], "report": ["RUN", "--out", "FILE"],
     }  # fmt: skip
     arguments = [*command.split(), *required.get(f"{name} {command}".strip(), []), option]
     with pytest.raises(SystemExit) as end:
@@ -108,6 +108,7 @@ def arguments(run, tmp_path, monkeypatch):
             "--corpus", str(tmp_path / "corpus.jsonl"), "--queries", str(tmp_path / "queries.jsonl"), "--number", "0",
             "--random", "1", "--out", str(tmp_path / "negatives.jsonl"),
         ],
+        "report": [str(run), "--out", str(tmp_path / "report.html")],
         "search": ["--conf", str(tmp_path / "words.json")],
         "sweep": ["--conf", str(tmp_path / "sweep.json")],
     }  # fmt: skip

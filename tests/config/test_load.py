@@ -131,13 +131,16 @@ def test_where_values_came_from_makes_no_other_configuration(tmp_path):
         ({"beam_size": 1}, "did you mean 'generation.num_beams'"),
         ({"train": {"max_grad_norm": 1}}, "did you mean 'train.clip_norm'"),
         ({"output_dir": "x"}, "did you mean 'work_dir' at the top of the file"),
-        ({"train": {"batchsize": 8}}, "did you mean 'train.dataloader.batch_size_per_gpu'[?] Available: clip_norm"),
+        (
+            {"train": {"batchsize": 8}},
+            "did you mean 'train.dataloader.batch_size_per_gpu'[?] Available: async",
+        ),
         ({"lr": 1}, "unknown key 'lr'.*did you mean 'train.optimizer.lr'[?] Available: corpus, data"),
         ({"train": {"work_dirs": "a"}}, "did you mean 'work_dir' at the top of the file[?]"),
         ({"evaluation": {"batch_size_per_gpu": 1}}, "did you mean 'evaluation.dataloader.batch_size_per_gpu'"),
         ({"train": {"dataloader": {"batchsize": 8}}}, "did you mean 'batch_size_per_gpu'"),
         ({"stages": [{"nam": "a", "name": "b"}]}, "unknown key 'stages.0.nam'.*did you mean 'name'"),
-        ({"train": {"zzz": 8}}, "unknown key 'train.zzz' in .*a.json: available: clip_norm"),
+        ({"train": {"zzz": 8}}, "unknown key 'train.zzz' in .*a.json: available: async_snapshots"),
     ],
 )
 def test_unknown_key_names_the_nearest_of_any_section(tmp_path, keys, said):

@@ -142,7 +142,7 @@ def test_a_bad_image_is_named(tmp_path):
     ("make", "message"),
     [
         (lambda: preprocessor(mode="trian"), "did you mean 'train'"),
-        (lambda: preprocessor(max_image_size=8), "smaller than patch_image_size 16"),
+        (lambda: preprocessor(patch_image_size=32, max_image_size=16), "smaller than patch_image_size 32"),
         (lambda: preprocessor()(3), "found int"),
         (lambda: preprocessor()({"text": "a dog", "style": ["dry"]}), r"style as text, found \['dry'\]"),
         (lambda: preprocessor()({"img": 3}), "expected the key 'image'"),

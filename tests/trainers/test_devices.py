@@ -28,7 +28,7 @@ from ofakit.processes import Processes
 import ofakit.trainers.trainer
 from ofakit.trainers import Trainer
 
-ofakit.trainers.trainer.join_processes = lambda device: Processes(0, 1, torch.device(device))
+ofakit.trainers.trainer.join_processes = lambda device, minutes: Processes(0, 1, torch.device(device))
 trainer = Trainer(experiment=parse_config(json.loads(sys.argv[1])), device="sim")
 trainer.train()
 assert {str(weight.device) for weight in trainer.model.parameters()} == {"sim:0"}
@@ -62,7 +62,7 @@ import ofakit.inference.embedder
 import ofakit.trainers.trainer
 from ofakit.trainers import Trainer
 
-ofakit.trainers.trainer.join_processes = lambda device: Processes(0, 1, torch.device(device))
+ofakit.trainers.trainer.join_processes = lambda device, minutes: Processes(0, 1, torch.device(device))
 ofakit.inference.embedder.device_named = torch.device
 values = json.loads(sys.argv[1])
 trainer = Trainer(experiment=parse_config(values), device="sim")

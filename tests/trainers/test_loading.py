@@ -61,7 +61,7 @@ def test_processes_start_from_one_model_and_draw_their_own_dropout(experiment, m
     drawn = []
     for rank in (0, 1):
         monkeypatch.setattr(
-            trainer_module, "join_processes", lambda _, rank=rank: Processes(rank, 2, torch.device("cpu"))
+            trainer_module, "join_processes", lambda *_, rank=rank: Processes(rank, 2, torch.device("cpu"))
         )
         model = Trainer(experiment=experiment(), device="cpu").model
         drawn.append((model.output_embedding, torch.rand(4)))

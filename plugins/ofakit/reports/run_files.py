@@ -9,7 +9,6 @@ A run that was killed, or goes on still, has some of it: what is missing is left
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ofakit.errors import UsageError, did_you_mean
+from ofakit.json_text import from_json
 
 __all__ = ["RunFiles", "SplitFiles", "located", "read_run"]
 
@@ -143,8 +143,8 @@ def _records(path: Path) -> tuple[list[Mapping[str, Any]], int]:
     found, damaged = [], 0
     for line in _text(path).splitlines():
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
+            record = from_json(line)
+        except UsageError:
             record = None
         step = record.get("step") if isinstance(record, dict) else None
         if isinstance(step, int) and not isinstance(step, bool):
@@ -167,8 +167,8 @@ def _object(path: Path) -> Mapping[str, Any]:
 
 def _parsed(text: str, where: str) -> Mapping[str, Any]:
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        value = from_json(text)
+    except UsageError as error:
         raise UsageError(f"{where}: expected a JSON object, found something else: {error}") from None
     if not isinstance(value, dict):
         raise UsageError(f"{where}: expected a JSON object, found {type(value).__name__}")
