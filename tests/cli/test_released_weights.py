@@ -46,15 +46,15 @@ def test_a_file_of_every_size_is_recognised_by_its_shapes(size):
     assert model.missing_and_unexpected(weights) == ([], [])
 
 
-@pytest.fixture(scope="module")
-def released_file(shared, tmp_path_factory):
-    """A file as OFA's authors give out a caption model, of the size tiny with random weights."""
+@pytest.fixture(scope="module", params=["tiny", "base"])
+def released_file(request, shared, tmp_path_factory):
+    """A file as OFA's authors give out a caption model, with random weights."""
     torch.manual_seed(0)
-    model = OFAModel(OFAConfig.from_size("tiny"))
+    model = OFAModel(OFAConfig.from_size(request.param))
     file = fairseq_checkpoint(model.stock_state_dict(), model.config)
     settings = json.dumps({"beam": 3, "max_len_b": 8, "no_repeat_ngram_size": 3})
     file["cfg"]["task"] = Namespace(_name="caption", patch_image_size=96, eval_args=settings)
-    path = tmp_path_factory.mktemp("released") / "caption_tiny_best.pt"
+    path = tmp_path_factory.mktemp("released") / f"caption_{request.param}_best.pt"
     torch.save(file, path)
     return path
 
