@@ -1,10 +1,11 @@
-"""Memory of a training step by size and image, counted from what the model keeps for its backward pass.
+"""Memory and operations of a training step by size and image, counted.
 
-python benchmarks/memory_by_size.py [--sizes tiny base] [--pixels 224 384 480] [--device cuda]
+python benchmarks/memory_by_size.py [--sizes tiny base] [--pixels 224 384 480] [--device cuda] [--operations]
 
 Weights, gradients and the two moments of AdamW are 16 bytes a parameter, whatever the precision. What a step keeps is
 counted, tensor by tensor, at 1 and at 3 images on random weights: so much a batch has, so much each image adds. The
-peak of a run is above that by what kernels need for a moment: `docs/released-weights.md` compares.
+peak of a run is above that by what kernels need for a moment: `docs/released-weights.md` compares. With `--operations`
+the floating-point operations of products and convolutions are counted instead, forward and backward, for one image.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ofakit.models.ofa import OFAConfig, OFAModel
 from ofakit.models.ofa.configuration import SIZES
 from ofakit.models.precision import autocast
 from ofakit.objectives import OBJECTIVES
+from torch.utils.flop_counter import FlopCounterMode
 
 BYTES_A_PARAMETER = 16
 PROMPT, CAPTION = 10, 20
@@ -52,6 +54,16 @@ def kept(model: OFAModel, images: int, pixels: int, precision: str, device: str)
     return sum(size for _, size in found.values())
 
 
+def operations(model: OFAModel, size: str, pixels: int, device: str) -> dict[str, object]:
+    """Billions of operations that one image takes with prompt and caption; norms and AdamW count nothing."""
+    objective, batch = OBJECTIVES.build({"type": "cross_entropy"}), batch_of(1, pixels, device)
+    with FlopCounterMode(display=False) as counter:
+        loss, _ = objective(model, batch, objective.normalizer(batch), 1)
+        loss.backward()
+    model.zero_grad(set_to_none=True)
+    return {"size": size, "pixels": pixels, "gflop": round(counter.get_total_flops() / 1e9)}
+
+
 def row(model: OFAModel, size: str, pixels: int, precision: str, device: str) -> dict[str, object]:
     """One line of the table."""
     one, three = (kept(model, images, pixels, precision, device) for images in (1, 3))
@@ -70,13 +82,17 @@ def main() -> None:
     parser.add_argument("--pixels", nargs="+", type=int, default=[224, 384, 480])
     parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--operations", action="store_true")
     args = parser.parse_args()
     rows = []
     for size in args.sizes:
         model = OFAModel(OFAConfig.from_size(size)).to(args.device).train()
         for pixels in args.pixels:
-            for precision in args.precisions:
+            for precision in args.precisions if not args.operations else ():
                 rows.append(row(model, size, pixels, precision, args.device))
+                print(*(f"{name}={value}" for name, value in rows[-1].items()), flush=True)
+            if args.operations:
+                rows.append(operations(model, size, pixels, args.device))
                 print(*(f"{name}={value}" for name, value in rows[-1].items()), flush=True)
         del model
     print(json.dumps(rows))
