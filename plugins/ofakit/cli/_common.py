@@ -70,14 +70,15 @@ class ToolParser(argparse.ArgumentParser):
         )  # fmt: skip
 
 
-def tool_parser(description: str, epilog: str | None = None) -> argparse.ArgumentParser:
+def tool_parser(description: str, epilog: str | None = None, **settings: Any) -> argparse.ArgumentParser:
     """An argument parser as every tool has it.
 
     Args:
         description: One sentence on what the tool does.
         epilog: Examples, printed as they are.
+        **settings: Further ones of `argparse.ArgumentParser`.
     """
-    return ToolParser(description=description, epilog=epilog)
+    return ToolParser(description=description, epilog=epilog, **settings)
 
 
 def add_config_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
