@@ -53,6 +53,7 @@ def test_an_unknown_or_shortened_option_is_bad_usage(name, command, option, caps
         "checkpoint convert": ["PATH", "OUT", "--to", "plain"],
         "checkpoint extract": ["FILE", "MEMBER"], "checkpoint average": ["PATH", "--out", "DIR"],
         "data document-frequency": ["--output", "FILE"], "report": ["RUN", "--out", "FILE"],
+        "upload": ["--model", "DIR", "--id", "OWNER/NAME"],
     }  # fmt: skip
     arguments = [*command.split(), *required.get(f"{name} {command}".strip(), []), option]
     with pytest.raises(SystemExit) as end:
@@ -111,6 +112,7 @@ def arguments(run, tmp_path, monkeypatch):
         "report": [str(run), "--out", str(tmp_path / "report.html")],
         "search": ["--conf", str(tmp_path / "words.json")],
         "sweep": ["--conf", str(tmp_path / "sweep.json")],
+        "upload": ["--model", str(run / "best"), "--id", "me/mine", "--dry-run"],
     }  # fmt: skip
 
 

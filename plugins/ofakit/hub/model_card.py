@@ -155,7 +155,9 @@ def _use(facts: CardFacts) -> str:
         return ""
     style = next((example.style for example in facts.examples if example.style), None)
     chosen = f' --style "{style}"' if style is not None and style.replace(" ", "").isalnum() else ""
-    return f"## Use\n\n```sh\npip install ofakit\nofakit caption --model hub:{facts.name}{chosen} --image IMAGE\n```"
+    return (
+        f"## Use\n\nWith ofakit installed:\n\n```sh\nofakit caption --model hub:{facts.name}{chosen} --image IMAGE\n```"
+    )
 
 
 def _scores(facts: CardFacts) -> str:

@@ -283,8 +283,11 @@ def upload(parcel: Parcel, name: str, hub: Hub, private: bool = False) -> None:
     try:
         hub.create(name, private)
         hub.send(name, laid_out)
+    except ImportError as error:
+        shutil.rmtree(laid_out)
+        raise UsageError(f"{hub.title} wants the package {error.name}: pip install {error.name}") from None
     except Exception as error:  # hubs, their clients and the network fail in many ways
-        said = _without(hub.token, " ".join(str(error).split()) or type(error).__name__)[:300]
+        said = _without(hub.token, " ".join(str(error).split()) or type(error).__name__)[:300].rstrip(". ")
         state = _state(parcel, name, hub, laid_out)
         raise UploadFailed(f"{hub.title} broke off: {said}. {state}. The same command again goes on") from None
     shutil.rmtree(laid_out)
