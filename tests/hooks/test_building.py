@@ -96,7 +96,6 @@ def test_an_unknown_type_is_refused_by_one_message_only(caplog, capfd):
     [
         {"type": "EvaluationHook", "by_epoch": True, "interval": 1},
         {"type": "TextLoggerHook", "interval": 1},
-        {"type": "TensorboardHook", "out_dir": "x", "by_epoch": False},
         {"type": "IterTimerHook"},
     ],
 )

@@ -74,6 +74,9 @@ OPTIONAL = {
     "sweeps with --engine ray": (["ray"], 'pip install "ofakit[ray]"'),
     "indexes in Milvus": (["pymilvus", "milvus-lite"], 'pip install "ofakit[milvus]"'),
     "runs as ranx has them": (["ranx"], 'pip install "ofakit[ranx]"'),
+    "runs in Weights & Biases": (["wandb"], 'pip install "ofakit[wandb]"'),
+    "runs in SwanLab": (["swanlab"], 'pip install "ofakit[swanlab]"'),
+    "runs in MLflow": (["mlflow"], 'pip install "ofakit[mlflow]"'),
     "make test": (
         ["pytest", "pytest-cov", "pytest-xdist", "hypothesis", "optuna", "sentence-transformers"],
         'pip install "ofakit[dev]"',

@@ -8,7 +8,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from logging import Logger
-from pathlib import Path
 from typing import Annotated, Any
 
 from modelscope.trainers.hooks.builder import HOOKS
@@ -28,6 +27,7 @@ OURS_INSTEAD = {
     "CheckpointHook": "SnapshotHook",
     "BestCkptSaverHook": "BestSnapshotHook",
     "EarlyStopHook": "ResumableEarlyStopHook",
+    "TensorboardHook": "CaptionTensorboardHook",
 }
 DONE_BY_THE_TRAINER = ("OptimizerHook", "TorchAMPOptimizerHook", "LrSchedulerHook", "DDPHook", "LoadCheckpointHook")
 NEED_EVALUATION = ("EvaluationHook", "BestSnapshotHook")
@@ -76,8 +76,6 @@ def build_hooks(experiment: ExperimentConfig, score: str, evaluates: bool, logge
         if spec["type"] in DONE_BY_THE_TRAINER:
             logger.info(f"hook {spec['type']} is left out: the trainer itself does its work")
             continue
-        if spec["type"] == "TensorboardHook":
-            spec.setdefault("out_dir", str(Path(experiment.work_dir) / "tensorboard"))
         if OURS_INSTEAD.get(spec["type"], spec["type"]) in WATCH_A_SCORE:
             spec.setdefault("metric_key", score)
         with experiment.naming_the_file("train", "hooks", number):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from modelscope.trainers.hooks.hook import Hook
 from modelscope.trainers.hooks.priority import Priority
 
 from ofakit.files import saving, write_text
+from ofakit.hooks.step_means import StepMeans
 from ofakit.json_text import from_json, to_json
 
 __all__ = ["MetricsFileHook"]
@@ -34,9 +35,7 @@ class MetricsFileHook(Hook):
     def __init__(self, interval: int = 10) -> None:
         self.interval = interval
         self.seen_evaluations = 0
-        self.sums: dict[str, float] = {}
-        self.steps = self.bad_steps = 0
-        self.images = 0
+        self.means = StepMeans()
 
     def before_run(self, trainer: Any) -> None:
         """Remove the lines of steps and evaluations that are about to be repeated, and start the clock.
@@ -52,7 +51,7 @@ class MetricsFileHook(Hook):
             # An evaluation that came after the snapshot of its step is about to be repeated, too.
             again = [line for line in kept if b'"evaluation/' in line][trainer.evaluations :]
             write_text(self.path, "".join(f"{line.decode()}\n" for line in kept if line not in again))
-        self.start = time.perf_counter()
+        self.means.start_anew()
 
     def after_train_iter(self, trainer: Any) -> None:
         """Add up the numbers, and write their means at the end of an interval.
@@ -60,13 +59,9 @@ class MetricsFileHook(Hook):
         Args:
             trainer: The running trainer.
         """
-        for name, value in trainer.step_logs.items():
-            self.sums[name] = self.sums.get(name, 0.0) + (0.0 if trainer.step_is_skipped else value)
-        self.steps += not trainer.step_is_skipped
-        self.bad_steps += trainer.step_is_skipped
-        self.images += trainer.examples_in_step
+        self.means.add(trainer)
         if self.every_n_iters(trainer, self.interval):
-            self._write_means(trainer)
+            self._write(trainer, trainer.iter + 1, self.means.take())
         self._write_evaluation(trainer)
 
     def after_train_epoch(self, trainer: Any) -> None:
@@ -77,20 +72,13 @@ class MetricsFileHook(Hook):
         """
         self._write_evaluation(trainer)
 
-    def _write_means(self, trainer: Any) -> None:
-        seconds = time.perf_counter() - self.start
-        means = {name: value / self.steps if self.steps else None for name, value in self.sums.items()}
-        means |= {"images_per_second": self.images / seconds, "bad_steps": self.bad_steps}
-        self.sums, self.steps, self.bad_steps, self.images, self.start = {}, 0, 0, 0, time.perf_counter()
-        self._write(trainer, trainer.iter + 1, means)
-
     def _write_evaluation(self, trainer: Any) -> None:
         if trainer.evaluations != self.seen_evaluations:
             self.seen_evaluations = trainer.evaluations
             scores = {f"evaluation/{name}": value for name, value in trainer.metric_values.items()}
             self._write(trainer, trainer.iter + (0 if trainer.epoch_is_over else 1), scores)
 
-    def _write(self, trainer: Any, step: int, numbers: dict[str, Any]) -> None:
+    def _write(self, trainer: Any, step: int, numbers: Mapping[str, Any]) -> None:
         if not trainer.processes.is_main:
             return
         numbers = {name: _for_json(value) for name, value in numbers.items()}

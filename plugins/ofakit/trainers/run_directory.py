@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["all_alone_in", "alone_in", "best_model", "make_run_directory", "move_earlier_run"]
 
 OUTPUTS = (
-    "stages", "checkpoints", "starting_model", "best", "output", "eval", "tensorboard", "metrics.jsonl", "train.log",
-    "conf.json",
+    "stages", "checkpoints", "starting_model", "best", "output", "eval", "tensorboard", "wandb", "swanlab",
+    "metrics.jsonl", "train.log", "conf.json",
 )  # fmt: skip
 
 CURE = "wait for it (--wait), end it, or set another directory: --set work_dir=DIR"
