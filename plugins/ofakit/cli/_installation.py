@@ -71,6 +71,10 @@ class Missing(NamedTuple):
 OPTIONAL = {
     "METEOR and SPICE": (["pycocoevalcap"], 'pip install "ofakit[scores]"'),
     "sweeps with the search tpe": (["optuna"], 'pip install "ofakit[sweeps]"'),
+    "a server of captions": (
+        ["fastapi", "uvicorn", "python-multipart", "prometheus-client"],
+        'pip install "ofakit[serve]"',
+    ),
     "sweeps with --engine ray": (["ray"], 'pip install "ofakit[ray]"'),
     "indexes in Milvus": (["pymilvus", "milvus-lite"], 'pip install "ofakit[milvus]"'),
     "runs as ranx has them": (["ranx"], 'pip install "ofakit[ranx]"'),
