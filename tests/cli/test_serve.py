@@ -68,6 +68,18 @@ def test_what_is_in_hand_is_answered_before_the_server_stops(model, number):
     assert "Traceback" not in err
 
 
+def test_too_large_an_upload_is_told_so_and_not_cut_off(model):
+    server, url = started(model, "--max_upload", "1")
+    try:
+        found = [httpx.post(f"{url}/caption", files={"image": b"x" * 2**23}, timeout=60) for _ in range(5)]
+        server.terminate()
+        server.communicate(timeout=60)
+    finally:
+        server.kill()
+    assert [answer.status_code for answer in found] == [413] * 5
+    assert "at most 1048576 bytes" in found[0].json()["error"]
+
+
 def test_a_retriever_gives_vectors(tmp_path):
     network, readings = made(encoder=KINDS["towers"])
     save_bundle(RetrievalBundle(network, readings, model_type="retriever"), tmp_path / "retriever")

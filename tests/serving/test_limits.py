@@ -12,7 +12,9 @@ from starlette.exceptions import HTTPException
 def served(parts, headers=()):
     """What an application behind a limit of 10 bytes reads, and what was sent."""
     read, sent = [], []
-    messages = iter([{"type": "http.request", "body": part} for part in parts])
+    messages = iter(
+        {"type": "http.request", "body": part, "more_body": place < len(parts) - 1} for place, part in enumerate(parts)
+    )
 
     async def app(scope, receive, send):
         for _ in parts:
@@ -32,8 +34,8 @@ def test_a_body_within_the_limit_passes():
     assert served([b"12345", b"67890"], [(b"content-length", b"10")]) == ([b"12345", b"67890"], [])
 
 
-def test_a_length_over_the_limit_is_refused_before_anything_is_read():
-    read, sent = served([b"1"], [(b"content-length", b"11")])
+def test_of_a_length_over_the_limit_the_application_reads_nothing():
+    read, sent = served([b"123456", b"78901"], [(b"content-length", b"11")])
     assert read == [] and sent[0]["status"] == 413 and b"at most 10 bytes" in sent[1]["body"]
 
 
@@ -42,6 +44,20 @@ def test_more_than_the_limit_is_refused_whatever_the_header_says(headers):
     with pytest.raises(HTTPException) as refused:
         served([b"12345", b"67890", b"1"], headers)
     assert refused.value.status_code == 413
+
+
+def test_a_body_without_end_is_not_read_to_its_end():
+    async def receive():
+        nonlocal pulled
+        pulled += 1
+        return {"type": "http.request", "body": b"12345", "more_body": True}
+
+    async def send(message):
+        sent.append(message)
+
+    pulled, sent = 0, []
+    asyncio.run(UploadLimit(None, 10)({"type": "http", "headers": [(b"content-length", b"999")]}, receive, send))
+    assert pulled == 40 and sent[0]["status"] == 413
 
 
 def test_limits_are_as_documented():

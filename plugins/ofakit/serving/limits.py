@@ -10,6 +10,9 @@ from starlette.responses import JSONResponse
 
 __all__ = ["Limits", "UploadLimit"]
 
+THROWN_AWAY = 20
+"""Of a body that is too large as many times the limit is read before the connection is closed."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -35,7 +38,10 @@ class Limits:
 
 
 class UploadLimit:
-    """Middleware that reads no more of a body than is allowed, whatever its header says of its length.
+    """Middleware that keeps no more of a body than is allowed, whatever its header says of its length.
+
+    The rest of a body is read and thrown away, up to a bound: a client that still writes when the connection closes
+    sees a broken connection in place of the answer.
 
     Args:
         app: The application behind it.
@@ -56,6 +62,7 @@ class UploadLimit:
         """
         told = dict(scope.get("headers", ())).get(b"content-length", b"")
         if told.isdigit() and int(told) > self.upload_bytes:
+            await self._throw_away(receive)
             await JSONResponse({"error": self._message()}, 413, {"connection": "close"})(scope, receive, send)
             return
         read = 0
@@ -65,10 +72,19 @@ class UploadLimit:
             message = await receive()
             read += len(message.get("body", b""))
             if read > self.upload_bytes:
+                if message.get("more_body"):
+                    await self._throw_away(receive)
                 raise HTTPException(413, self._message(), {"connection": "close"})
             return message
 
         await self.app(scope, counted, send)
+
+    async def _throw_away(self, receive: Any) -> None:
+        left, more = THROWN_AWAY * self.upload_bytes, True
+        while more and left > 0:
+            message = await receive()
+            left -= len(message.get("body", b""))
+            more = message.get("more_body", False)
 
     def _message(self) -> str:
         return f"expected an upload of at most {self.upload_bytes} bytes, found more; send a smaller image"

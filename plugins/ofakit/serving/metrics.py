@@ -25,12 +25,13 @@ class ServingMetrics:
     """
 
     def __init__(self, waiting: Callable[[], int]) -> None:
-        self.registry = CollectorRegistry()
-        kept = {"registry": self.registry}
-        self.requests = Counter("ofakit_requests", "Requests answered.", ["path", "status"], **kept)
-        self.seconds = Histogram("ofakit_request_seconds", "Time to the answer.", ["path"], buckets=SECONDS, **kept)
-        self.batches = Histogram("ofakit_batch_items", "Items computed together.", buckets=SIZES, **kept)
-        self.waiting = Gauge("ofakit_queue_items", "Items that wait.", **kept)
+        self.registry = known = CollectorRegistry()
+        self.requests = Counter("ofakit_requests", "Requests answered.", ["path", "status"], registry=known)
+        self.seconds = Histogram(
+            "ofakit_request_seconds", "Time to the answer.", ["path"], registry=known, buckets=SECONDS
+        )
+        self.batches = Histogram("ofakit_batch_items", "Items computed together.", registry=known, buckets=SIZES)
+        self.waiting = Gauge("ofakit_queue_items", "Items that wait.", registry=known)
         self.waiting.set_function(waiting)
 
     def answered(self) -> int:
