@@ -106,6 +106,13 @@ def test_what_cannot_be_served_is_bad_usage(model, tmp_path, capsys):
     assert "config.json" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("package", serve.PACKAGES)
+def test_a_missing_package_is_named_with_its_cure(monkeypatch, capsys, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    assert serve.main(["--model", "output"]) == 2
+    assert f'to serve needs {package}: pip install "ofakit[serve]"' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("port", ["-1", "65536", "x", "9" * 5000])
 def test_a_port_is_a_number_of_16_bits(capsys, port):
     with pytest.raises(SystemExit, match="2"):

@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 from ofakit.cli._common import positive, print_json, run_tool, tool_parser
@@ -26,6 +27,7 @@ with requests. docs/serving.md says what is answered. There is no password: serv
 has one."""
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+PACKAGES = ("uvicorn", "fastapi", "python_multipart", "prometheus_client")
 GRACE_SECONDS = 60
 """How long requests in hand may take after the server was asked to stop."""
 
@@ -75,14 +77,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """
     if not 0 <= args.patience <= 1000:
         raise UsageError(f"--patience: expected 0 to 1000 milliseconds, found {args.patience}")
-    try:
-        import uvicorn
+    missing = [name for name in PACKAGES if find_spec(name) is None]
+    if missing:
+        raise UsageError(f'to serve needs {", ".join(missing)}: pip install "ofakit[serve]"')
+    import uvicorn
 
-        app = _app(args)
-    except ModuleNotFoundError as error:
-        if error.name not in ("uvicorn", "fastapi", "starlette", "anyio", "prometheus_client"):
-            raise
-        raise UsageError(f'to serve needs {error.name}: pip install "ofakit[serve]"') from error
+    app = _app(args)
     if args.host not in LOOPBACK:
         print(f"{args.host} may be reached from other machines, and there is no password", file=sys.stderr)
     listening = _listening(args.host, args.port)
