@@ -27,9 +27,13 @@ REGISTRIES = {
 }  # fmt: skip
 OURS = {
     ("HOOKS", "default", "BestSnapshotHook"): "BestSnapshotHook",
+    ("HOOKS", "default", "CaptionTensorboardHook"): "CaptionTensorboardHook",
     ("HOOKS", "default", "MetricsFileHook"): "MetricsFileHook",
+    ("HOOKS", "default", "MlflowHook"): "MlflowHook",
     ("HOOKS", "default", "ResumableEarlyStopHook"): "ResumableEarlyStopHook",
     ("HOOKS", "default", "SnapshotHook"): "SnapshotHook",
+    ("HOOKS", "default", "SwanLabHook"): "SwanLabHook",
+    ("HOOKS", "default", "WandbHook"): "WandbHook",
     ("METRICS", "default", "ofakit-caption"): "CaptionMetric",
     ("METRICS", "default", "ofakit-clip-score"): "ClipScoreMetric",
     ("MODELS", "image-captioning", "ofakit-ofa"): "CaptionModel",
