@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from ofakit.hooks.building import build_hook
 from ofakit.hooks.tensorboard import CaptionTensorboardHook
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -30,6 +32,7 @@ def test_numbers_images_and_captions_are_there(tmp_path):
 
 def test_steps_that_a_resumed_run_repeats_are_there_once(tmp_path):
     run_with(CaptionTensorboardHook(interval=1), tmp_path, steps=range(4))
+    time.sleep(1.1)  # TensorBoard reads event files in the order of the seconds in their names
     run_with(CaptionTensorboardHook(interval=1), tmp_path, steps=range(2, 6))
     assert [event.step for event in read(tmp_path / "tensorboard").Scalars("loss")] == [1, 2, 3, 4, 5, 6]
 
