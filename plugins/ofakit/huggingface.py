@@ -41,7 +41,7 @@ from ofakit.models.generation import generate
 from ofakit.models.ofa.configuration import OFAConfig
 from ofakit.models.ofa.model import OFAModel
 from ofakit.text.fast_backend import fast_backend
-from ofakit.text.prompts import FACTUAL_PROMPT, STYLE_PROMPT, build_prompt
+from ofakit.text.prompts import build_prompt, usual_prompt
 from ofakit.text.tokenizer import OFATokenizer
 
 __all__ = ["OFAForConditionalGeneration", "OFAHuggingFaceConfig", "OFATokenizerFast", "register"]
@@ -171,7 +171,7 @@ class OFAForConditionalGeneration(PreTrainedModel):
         if styles is None and style is not None:
             raise UsageError(f"the model was taught no styles, found {style!r}")
         return build_prompt(
-            own or (FACTUAL_PROMPT if styles is None else STYLE_PROMPT),
+            own or usual_prompt(styles is not None),
             None if styles is None else styles.text(style),
         )
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "add_clip_arguments",
     "add_config_arguments",
+    "add_device_argument",
     "add_segmentation_argument",
     "check_parents",
     "files_read",
@@ -108,6 +109,15 @@ def add_clip_arguments(parser: Any) -> None:
     parser.add_argument(
         "--images", metavar="DIR", help="for --clip: the folder of the images; default: where the files say"
     )
+
+
+def add_device_argument(parser: Any) -> None:
+    """Add `--device`.
+
+    Args:
+        parser: A parser or a group of arguments.
+    """
+    parser.add_argument("--device", metavar="NAME", help="cpu, gpu or mps; default: a GPU where there is one")
 
 
 def add_segmentation_argument(parser: Any) -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ofakit.cli._common import positive, print_json, run_tool, tool_parser
+from ofakit.cli._common import add_device_argument, positive, print_json, run_tool, tool_parser
 from ofakit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--max_length", type=int, metavar="N", help="maximum length of a caption in tokens")
     parser.add_argument("--batch_size", type=positive, default=16, metavar="N", help="images per batch; default: 16")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
-    parser.add_argument("--device", metavar="NAME", help="cpu, gpu or mps; default: a GPU where there is one")
+    add_device_argument(parser)
     return run_tool(parser, run, argv)
 
 

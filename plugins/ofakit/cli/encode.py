@@ -7,7 +7,15 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ofakit.cli._common import add_config_arguments, positive, retriever_of, run_tool, share, tool_parser
+from ofakit.cli._common import (
+    add_config_arguments,
+    add_device_argument,
+    positive,
+    retriever_of,
+    run_tool,
+    share,
+    tool_parser,
+)
 from ofakit.cli._shards import add_launcher_arguments, encode_in_shards, wants_launcher
 from ofakit.errors import UsageError
 
@@ -58,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--shard", metavar="I/N", help="encode the I-th of N shards, from 0")
     parser.add_argument("--allow-partial", action="store_true", help="take an --encoder that lacks weights")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="default: fp32")
-    parser.add_argument("--device", metavar="NAME", help="cpu, gpu or mps; default: a GPU where there is one")
+    add_device_argument(parser)
     add_launcher_arguments(parser)
     parser.set_defaults(arguments=list(sys.argv[1:] if argv is None else argv))
     return run_tool(parser, run, argv)

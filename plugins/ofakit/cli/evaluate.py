@@ -9,6 +9,7 @@ from typing import Any
 from ofakit.cli._common import (
     add_clip_arguments,
     add_config_arguments,
+    add_device_argument,
     add_segmentation_argument,
     model_to_score,
     refuse_silence,
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--bootstrap", type=int, default=1000, metavar="N", help="resamples for intervals; default: 1000"
     )
-    parser.add_argument("--device", metavar="NAME", help="cpu, gpu or mps; default: a GPU where there is one")
+    add_device_argument(parser)
     return run_tool(parser, run, argv)
 
 

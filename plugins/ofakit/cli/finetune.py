@@ -7,7 +7,14 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ofakit.cli._common import add_config_arguments, model_to_score, refuse_silence, run_tool, tool_parser
+from ofakit.cli._common import (
+    add_config_arguments,
+    add_device_argument,
+    model_to_score,
+    refuse_silence,
+    run_tool,
+    tool_parser,
+)
 from ofakit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -57,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--dry-run", action="store_true",
         help="show device, parameters, examples, steps, memory and an example as the model sees it, and stop",
     )  # fmt: skip
-    parser.add_argument("--device", metavar="NAME", help="cpu, gpu or mps; default: a GPU where there is one")
+    add_device_argument(parser)
     parser.add_argument("--strict", action="store_true", help="a style outside the list is an error")
     parser.add_argument("--allow-partial", action="store_true", help="accept a checkpoint that fits only partly")
     return run_tool(parser, run, argv)

@@ -8,7 +8,15 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ofakit.cli._common import add_config_arguments, files_read, output_file, retriever_of, run_tool, tool_parser
+from ofakit.cli._common import (
+    add_config_arguments,
+    add_device_argument,
+    files_read,
+    output_file,
+    retriever_of,
+    run_tool,
+    tool_parser,
+)
 from ofakit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--split", choices=("train", "val", "test"), default="test", help="asked where no queries are set"
     )
     parser.add_argument("--runs", metavar="DIR", help="also write the run of each searcher, DIR/<searcher>.trec")
-    parser.add_argument("--device", metavar="NAME", help="cpu, gpu or mps; default: a GPU where there is one")
+    add_device_argument(parser)
     return run_tool(parser, run, argv)
 
 

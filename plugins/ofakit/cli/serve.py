@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
-from ofakit.cli._common import positive, print_json, run_tool, tool_parser
+from ofakit.cli._common import add_device_argument, positive, print_json, run_tool, tool_parser
 from ofakit.errors import UsageError
 
 __all__ = ["main", "run"]
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--num_beams", type=positive, metavar="N", help="beam width; default: the model's own")
     parser.add_argument("--side", choices=("query", "passage"), default="query", help="of a retriever; default: query")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
-    parser.add_argument("--device", metavar="NAME", help="cpu, gpu or mps; default: a GPU where there is one")
+    add_device_argument(parser)
     return run_tool(parser, run, argv)
 
 

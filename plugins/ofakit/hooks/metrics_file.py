@@ -15,6 +15,7 @@ from modelscope.trainers.hooks.hook import Hook
 from modelscope.trainers.hooks.priority import Priority
 
 from ofakit.files import saving, write_text
+from ofakit.hooks.new_evaluation import NewEvaluations
 from ofakit.hooks.step_means import StepMeans
 from ofakit.json_text import from_json, to_json
 
@@ -34,7 +35,7 @@ class MetricsFileHook(Hook):
 
     def __init__(self, interval: int = 10) -> None:
         self.interval = interval
-        self.seen_evaluations = 0
+        self.evaluations = NewEvaluations()
         self.means = StepMeans()
 
     def before_run(self, trainer: Any) -> None:
@@ -44,7 +45,7 @@ class MetricsFileHook(Hook):
             trainer: The trainer before its first step.
         """
         self.path = Path(trainer.work_dir) / "metrics.jsonl"
-        self.seen_evaluations = trainer.evaluations
+        self.evaluations.start_anew(trainer)
         if trainer.processes.is_main:
             lines = self.path.read_bytes().splitlines() if self.path.is_file() else []
             kept = [line for line in lines if (step := _step_of(line)) is not None and step <= trainer.iter]
@@ -73,10 +74,9 @@ class MetricsFileHook(Hook):
         self._write_evaluation(trainer)
 
     def _write_evaluation(self, trainer: Any) -> None:
-        if trainer.evaluations != self.seen_evaluations:
-            self.seen_evaluations = trainer.evaluations
-            scores = {f"evaluation/{name}": value for name, value in trainer.metric_values.items()}
-            self._write(trainer, trainer.iter + (0 if trainer.epoch_is_over else 1), scores)
+        found = self.evaluations.take(trainer)
+        if found is not None:
+            self._write(trainer, *found)
 
     def _write(self, trainer: Any, step: int, numbers: Mapping[str, Any]) -> None:
         if not trainer.processes.is_main:

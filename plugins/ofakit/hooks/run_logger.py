@@ -18,6 +18,7 @@ from modelscope.trainers.hooks.priority import Priority
 
 from ofakit.errors import UsageError
 from ofakit.hooks.caption_samples import CaptionSample, caption_samples
+from ofakit.hooks.new_evaluation import NewEvaluations
 from ofakit.hooks.step_means import StepMeans
 
 __all__ = ["RunLoggerHook"]
@@ -53,7 +54,7 @@ class RunLoggerHook(Hook):
         self.interval = interval
         self.images = images
         self.run_id: str | None = None
-        self.seen_evaluations = 0
+        self.evaluations = NewEvaluations()
         self.means = StepMeans()
         self.is_on = False
 
@@ -96,7 +97,7 @@ class RunLoggerHook(Hook):
         Args:
             trainer: The trainer before its first step.
         """
-        self.seen_evaluations = trainer.evaluations
+        self.evaluations.start_anew(trainer)
         self.is_on = trainer.processes.is_main
         self._attempt(trainer, lambda: self._start(trainer))
         self.means.start_anew()
@@ -145,11 +146,10 @@ class RunLoggerHook(Hook):
         self.run_id = self.start(trainer)
 
     def _log_evaluation(self, trainer: Any) -> None:
-        if trainer.evaluations == self.seen_evaluations:
+        found = self.evaluations.take(trainer)
+        if found is None:
             return
-        self.seen_evaluations = trainer.evaluations
-        step = trainer.iter + (0 if trainer.epoch_is_over else 1)
-        scores = {f"evaluation/{name}": value for name, value in trainer.metric_values.items()}
+        step, scores = found
         predictions = Path(trainer.work_dir) / "eval" / "val.predictions.jsonl"
         self._attempt(trainer, lambda: self._log_numbers(scores, step))
         self._attempt(trainer, lambda: self._log_samples(predictions, step))

@@ -22,7 +22,7 @@ from ofakit.data.image_store import load_square
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.preprocessors.image import crop_and_flip
 from ofakit.text.codec import TextCodec
-from ofakit.text.prompts import FACTUAL_PROMPT, STYLE_PROMPT, build_prompt
+from ofakit.text.prompts import build_prompt, usual_prompt
 
 if TYPE_CHECKING:
     from ofakit.text.styles import StyleSet
@@ -65,7 +65,7 @@ class CaptionPreprocessor:
         given = {} if section is None else section.model_dump()
         self.section = section = checked(PreprocessorSection, {**given, **changes})
         self.codec = TextCodec(tokenizer, section, style_set)
-        self.prompt = section.prompt or (FACTUAL_PROMPT if style_set is None else STYLE_PROMPT)
+        self.prompt = section.prompt or usual_prompt(style_set is not None)
         self.mode = mode
         self._sources: dict[str | None, torch.Tensor] = {}
 

@@ -13,12 +13,21 @@ import string
 
 from ofakit.errors import UsageError
 
-__all__ = ["FACTUAL_PROMPT", "STYLE_PROMPT", "build_prompt", "clean_caption"]
+__all__ = ["FACTUAL_PROMPT", "STYLE_PROMPT", "build_prompt", "clean_caption", "usual_prompt"]
 
 FACTUAL_PROMPT = " what does the image describe?"
 STYLE_PROMPT = " what does the image describe? reply in personality {}."
 
 WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def usual_prompt(styled: bool) -> str:
+    """OFA's prompt, for a model that was taught styles or for one that was not.
+
+    Args:
+        styled: Whether there are styles.
+    """
+    return STYLE_PROMPT if styled else FACTUAL_PROMPT
 
 
 def build_prompt(template: str, *texts: str | None) -> str:
