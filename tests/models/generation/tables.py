@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from ofakit.models.generation.generate import Hypothesis
-from ofakit.models.generation.protocol import SpecialTokens
+from ofakit.models.generation.protocol import SearchRules, SpecialTokens
 from torch import Tensor, nn
 
 BOS, PAD, EOS = 0, 1, 2
@@ -44,6 +44,8 @@ class TableModel(nn.Module):
     """Logits drawn once for every example and last two tokens; an example is its number."""
 
     project = None
+    output_bias = None
+    search_rules = SearchRules()
     special_tokens = SpecialTokens(BOS, PAD, EOS)
 
     def __init__(self, vocabulary: int, seed: int = 0, examples: int = 4, eos: float = 0.0) -> None:

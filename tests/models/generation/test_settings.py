@@ -19,6 +19,7 @@ def test_the_arguments_of_generate_have_the_declared_defaults():
     declared = GenerationSettings().model_dump()
     assert declared == {
         "num_beams": 5, "max_length": 16, "min_length": 1, "no_repeat_ngram_size": 3, "length_penalty": 1.0,
+        "early_stopping": False,
         "do_sample": False, "top_k": 0, "top_p": 1.0, "temperature": 1.0,
     }  # fmt: skip
     assert {name: parameters[name].default for name in declared} == declared

@@ -13,13 +13,15 @@ from ofakit.lazy import exports
 if TYPE_CHECKING:
     from ofakit.models.generation.generate import generate, score_sequences
     from ofakit.models.generation.hypotheses import Hypothesis
+    from ofakit.models.generation.ranking import rank_sequences
 
-__all__ = ["Hypothesis", "generate", "score_sequences"]
+__all__ = ["Hypothesis", "generate", "rank_sequences", "score_sequences"]
 
 __getattr__ = exports(
     __name__,
     {
         "ofakit.models.generation.generate": ["generate", "score_sequences"],
         "ofakit.models.generation.hypotheses": ["Hypothesis"],
+        "ofakit.models.generation.ranking": ["rank_sequences"],
     },
 )

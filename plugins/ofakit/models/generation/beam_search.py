@@ -15,7 +15,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from ofakit.models.generation.hypotheses import CHECK_EVERY, NEGATIVE, Hypothesis, banned_after
+from ofakit.models.generation.hypotheses import CHECK_EVERY, NEGATIVE, Banned, Hypothesis, banned_after
 from ofakit.models.generation.protocol import Stepper
 from ofakit.models.generation.settings import SearchSettings
 from ofakit.models.generation.vocabulary import Vocabulary
@@ -86,11 +86,20 @@ class BeamSearch:
         """
         examples, beams = self.scores.shape
         rows = len(hidden) // examples
-        banned = banned_after(self.tokens[:, :rows].flatten(0, 1), step, self.settings, self.vocabulary.special)
+        banned = self.banned(self.tokens[:, :rows].flatten(0, 1), step)
         scores, tokens = self.vocabulary.candidates(hidden, 2 * beams, banned)
         scores = (scores + self.scores[:, :rows].reshape(-1, 1)).view(examples, -1)
         scores, place = scores.topk(2 * beams)
         return scores, place // (2 * beams), tokens.view(examples, -1).gather(1, place)
+
+    def banned(self, tokens: Tensor, step: int) -> Banned:
+        """What may not follow.
+
+        Args:
+            tokens: `(rows, L)`, bos first.
+            step: Tokens of a row so far, bos not counted.
+        """
+        return banned_after(tokens, step, self.settings, self.vocabulary.special)
 
     def closing(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Every beam with eos, as `continuations` gives them, `(examples, beams)` each.
@@ -139,7 +148,20 @@ class BeamSearch:
         """
         if self.scores.device.type != "cpu" and (step + 1) % CHECK_EVERY:
             return None
-        return int((self.ended < self.scores.shape[1]).sum())
+        return int(self.is_live().sum())
+
+    def is_live(self) -> Tensor:
+        """Which examples want more hypotheses, `(examples,)` bool."""
+        return self.ended < self.scores.shape[1]
+
+    def held(self) -> tuple[str, ...]:
+        """The tensors with a row per example."""
+        return ("tokens", "scores", "ended_tokens", "ended_scores", "ended_lengths", "ended")
+
+    @property
+    def eos(self) -> int:
+        """The id of eos."""
+        return int(self.vocabulary.to_ids(torch.tensor(self.vocabulary.special.eos, device=self.scores.device)))
 
     def advance(self, decoder: Stepper, scores: Tensor, beams: Tensor, tokens: Tensor, step: int) -> None:
         """Go on with the chosen sequences.
@@ -165,12 +187,12 @@ class BeamSearch:
         Args:
             decoder: Loses them too.
         """
-        live = self.ended < self.scores.shape[1]
+        live = self.is_live()
         self.collect((~live).nonzero()[:, 0].tolist())
         keep = live.nonzero()[:, 0]
         decoder.select(keep)
         self.examples = [self.examples[row] for row in keep.tolist()]
-        for name in ("tokens", "scores", "ended_tokens", "ended_scores", "ended_lengths", "ended"):
+        for name in self.held():
             setattr(self, name, getattr(self, name)[keep])
 
     def collect(self, rows: Iterable[int]) -> None:
@@ -181,7 +203,7 @@ class BeamSearch:
         """
         tokens = self.vocabulary.to_ids(self.ended_tokens).tolist()
         scores, lengths, ended = self.ended_scores.tolist(), self.ended_lengths.tolist(), self.ended.tolist()
-        eos = int(self.vocabulary.to_ids(torch.tensor(self.vocabulary.special.eos, device=self.scores.device)))
+        eos = self.eos
         for row in rows:
             found = [
                 Hypothesis(tokens[row][place][1 : lengths[row][place]] + [eos], scores[row][place])

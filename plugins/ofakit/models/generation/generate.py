@@ -3,8 +3,9 @@
     from ofakit.models.generation import generate
     best = [hypotheses[0].tokens for hypotheses in generate(model, batch, num_beams=5, max_length=16)]
 
-Beam search has the semantics of ModelScope 1.40.2's generator
-(`models/multi_modal/ofa/generate/sequence_generator.py`): the same hypotheses with the same scores.
+Beam search is that of the model's family (`search_rules`): OFA's is that of ModelScope 1.40.2's generator
+(`models/multi_modal/ofa/generate/sequence_generator.py`), that of T5 and BART Hugging Face's. Hypotheses and scores are
+the same as theirs.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from torch import Tensor, nn
 from ofakit.errors import UsageError
 from ofakit.models.generation.beam_search import BeamSearch
 from ofakit.models.generation.hypotheses import Hypothesis, example_seeds
-from ofakit.models.generation.protocol import EncoderDecoder
+from ofakit.models.generation.protocol import EncoderDecoder, SearchRules
 from ofakit.models.generation.sampling import Sampling
 from ofakit.models.generation.settings import DEFAULTS, SearchSettings, check_setting
+from ofakit.models.generation.transformers_beam_search import TransformersBeamSearch
 from ofakit.models.generation.vocabulary import Vocabulary
 from ofakit.models.modes import evaluation_mode
 from ofakit.models.precision import compute_dtype
@@ -40,6 +42,7 @@ def generate(
     min_length: int = DEFAULTS.min_length,
     no_repeat_ngram_size: int = DEFAULTS.no_repeat_ngram_size,
     length_penalty: float = DEFAULTS.length_penalty,
+    early_stopping: bool = DEFAULTS.early_stopping,
     num_return_sequences: int = DEFAULTS.num_return_sequences,
     do_sample: bool = DEFAULTS.do_sample,
     top_k: int = DEFAULTS.top_k,
@@ -56,10 +59,13 @@ def generate(
         model: In any precision, under autocast or not; the search itself computes in fp32.
         inputs: A batch, on any device; what `model.encoder_inputs` finds in it is looked at.
         num_beams: Width of the beam; 1 is greedy search. Not used in sampling.
-        max_length: At most this many tokens before eos; the stock generator's `max_len_b`.
-        min_length: At least this many tokens before eos.
+        max_length: At most this many tokens before eos; the stock generator's `max_len_b`. T5 and BART count the start
+            token and eos, too.
+        min_length: At least this many tokens before eos; T5 and BART count the start token, too.
         no_repeat_ngram_size: No sequence, bos included, holds an n-gram of this size twice; 0 allows all.
         length_penalty: Exponent of the length that divides a score, from -10 to 10; under 1 favours short sequences.
+        early_stopping: T5 and BART: an example is done as soon as `num_beams` sequences are finished, as OFA's always
+            is, and not when no other can beat them.
         num_return_sequences: Sequences per example; at most `num_beams` in beam search.
         do_sample: Draw `num_return_sequences` samples instead of searching.
         top_k: Sampling: draw from the k likeliest tokens; 0 from all.
@@ -85,6 +91,7 @@ def generate(
         min_length=min_length,
         no_repeat_ngram_size=no_repeat_ngram_size,
         length_penalty=length_penalty,
+        early_stopping=early_stopping,
         num_return_sequences=num_return_sequences,
         do_sample=do_sample,
         top_k=top_k,
@@ -98,17 +105,29 @@ def generate(
     with evaluation_mode(model, gradients=False):
         embedding, special = model.output_embedding, model.special_tokens
         dtype = compute_dtype(embedding)
-        vocabulary = Vocabulary(embedding, special, dtype, allowed_tokens, temperature, model.project)
+        bias, rules = model.output_bias, model.search_rules
+        vocabulary = Vocabulary(embedding, special, dtype, allowed_tokens, temperature, model.project, bias)
         encoded = model.encode(**encoder_inputs)
         decoder = model.start(encoded, num_return_sequences if do_sample else num_beams, max_length + 1)
+        place = examples, embedding.device
         if do_sample:
-            found = Sampling(vocabulary, settings, seeds, embedding.device).run(decoder)
+            found = Sampling(vocabulary, _without_ends(settings, rules), seeds, embedding.device).run(decoder)
+        elif rules.transformers:
+            found = TransformersBeamSearch(vocabulary, settings, *place, rules.forced_eos).run(decoder)
         else:
-            found = BeamSearch(vocabulary, settings, examples, embedding.device).run(decoder)
+            found = BeamSearch(vocabulary, settings, *place).run(decoder)
     silent = sum(not hypotheses for hypotheses in found)
     if silent:
         _warn_of_silence(silent, examples, dtype)
     return found
+
+
+def _without_ends(settings: SearchSettings, rules: SearchRules) -> SearchSettings:
+    """Settings whose lengths count neither the start token nor eos."""
+    if not rules.transformers:
+        return settings
+    lengths = {name: max(0, getattr(settings, name) - 2) for name in ("max_length", "min_length")}
+    return settings.model_copy(update=lengths)
 
 
 _warned: set[torch.dtype] = set()
@@ -124,7 +143,7 @@ def _warn_of_silence(silent: int, examples: int, dtype: torch.dtype) -> None:
     if dtype == torch.float16:
         cure = "fp16 ends at 65,504: choose precision bf16 or fp32"
     why = "the model gave NaN, or the settings leave no sequence"
-    logger.warning("nothing was generated for %d of %d examples: %s; %s (said once)", silent, examples, why, cure)
+    logger.warning("nothing was generated for %d of %d examples: %s; %s (reported once)", silent, examples, why, cure)
 
 
 def score_sequences(
@@ -159,7 +178,8 @@ def score_sequences(
     check_setting("temperature", temperature)
     with evaluation_mode(model, gradients=False):
         embedding, special = model.output_embedding, model.special_tokens
-        vocabulary = Vocabulary(embedding, special, compute_dtype(embedding), allowed_tokens, temperature)
+        dtype, bias = compute_dtype(embedding), model.output_bias
+        vocabulary = Vocabulary(embedding, special, dtype, allowed_tokens, temperature, bias=bias)
         rows = [torch.tensor(list(sequence)) for sequence in tokens]
         target = nn.utils.rnn.pad_sequence(rows, True, special.pad).to(embedding.device)
         shifted = torch.cat([torch.full_like(target[:, :1], special.bos), target[:, :-1]], 1)

@@ -35,7 +35,7 @@ class Hypothesis(NamedTuple):
     """One generated sequence.
 
     Args:
-        tokens: Token ids without bos and with eos.
+        tokens: Token ids without bos and with eos; T5's may lack eos where `max_length` cut them off.
         score: Sum of the tokens' log-probabilities, divided by `len(tokens) ** length_penalty`.
     """
 
@@ -63,10 +63,12 @@ class Banned(NamedTuple):
     Args:
         everywhere: Local tokens banned in every row.
         by_row: `(rows, n)` local tokens, or none.
+        spared: A token that stands in `by_row` where nothing is banned and that may follow, or none.
     """
 
     everywhere: list[int]
     by_row: Tensor | None
+    spared: int | None = None
 
     def apply(self, logits: Tensor) -> None:
         """Set the logits of what is banned to -inf, in place.
@@ -77,7 +79,10 @@ class Banned(NamedTuple):
         for token in self.everywhere:
             logits[:, token] = NEGATIVE
         if self.by_row is not None:
+            kept = None if self.spared is None else logits[:, self.spared].clone()
             logits.scatter_(1, self.by_row, NEGATIVE)
+            if kept is not None:
+                logits[:, self.spared] = kept
 
 
 def banned_after(tokens: Tensor, step: int, settings: SearchSettings, special: SpecialTokens) -> Banned:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ofakit.models.modes import HasModes
 
-__all__ = ["EncoderDecoder", "Stepper", "SpecialTokens"]
+__all__ = ["EncoderDecoder", "SearchRules", "SpecialTokens", "Stepper"]
 
 
 class SpecialTokens(NamedTuple):
@@ -28,6 +28,18 @@ class SpecialTokens(NamedTuple):
     bos: int
     pad: int
     eos: int
+
+
+class SearchRules(NamedTuple):
+    """Whose beam search a family of models was made for.
+
+    Args:
+        transformers: That of Hugging Face's transformers; otherwise fairseq's, as OFA has it.
+        forced_eos: The first's alone: only eos may be the last of `max_length` tokens, where there are several beams.
+    """
+
+    transformers: bool = False
+    forced_eos: bool = False
 
 
 class Stepper(Protocol):
@@ -80,6 +92,16 @@ class EncoderDecoder(HasModes, Protocol):
     @property
     def project(self) -> Callable[[Tensor], Tensor] | None:
         """A faster way from `(rows, d)` states to `(rows, V)` logits than a product, or none."""
+        ...
+
+    @property
+    def output_bias(self) -> Tensor | None:
+        """`(V,)`, what is added to the logits, or none."""
+        ...
+
+    @property
+    def search_rules(self) -> SearchRules:
+        """Whose beam search it was made for."""
         ...
 
     def encoder_inputs(self, batch: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class Vocabulary:
             normalised over these and eos only, and nothing is computed for the others.
         temperature: Divides the logits.
         project: Computes the logits of the whole vocabulary in its own way, or none.
+        bias: `(V,)`, added to the logits, or none.
 
     Raises:
         UsageError: `allowed_tokens` is empty or holds what is no token id.
@@ -51,10 +52,12 @@ class Vocabulary:
         allowed_tokens: Sequence[int] | None = None,
         temperature: float = 1.0,
         project: Callable[[Tensor], Tensor] | None = None,
+        bias: Tensor | None = None,
     ) -> None:
         self.ids = None if allowed_tokens is None else _row_ids(allowed_tokens, special, embedding)
         rows = embedding if self.ids is None else embedding.index_select(0, self.ids)
         self.exact = rows
+        self.bias = bias if bias is None or self.ids is None else bias.index_select(0, self.ids)
         self.weight = rows.to(dtype)
         self.project = project if project is not None and self.ids is None else self.product
         self.temperature = temperature
@@ -62,7 +65,8 @@ class Vocabulary:
         self.never: Tensor | None = None
         if self.ids is not None and allowed_tokens is not None:
             self.special = SpecialTokens(*(int((self.ids == token).nonzero()) for token in special))
-            never = [self.special.pad] + [self.special.bos] * (special.bos not in allowed_tokens)
+            bos_ends = special.bos == special.eos  # as in BART
+            never = [self.special.pad] + [self.special.bos] * (special.bos not in allowed_tokens and not bos_ends)
             self.never = torch.tensor(never, device=embedding.device)
         self.rounded = dtype != torch.float32
 
@@ -101,6 +105,8 @@ class Vocabulary:
             `(rows, V)`, fp32, contiguous, divided by the temperature.
         """
         logits = self.project(hidden.to(self.weight.dtype)).float().contiguous()
+        if self.bias is not None:
+            logits = logits + self.bias
         if self.temperature != 1.0:
             logits = logits.div_(self.temperature)
         if self.never is not None:
@@ -128,7 +134,8 @@ class Vocabulary:
             `(rows, k)`.
         """
         rows = F.embedding(local, self.exact).float()
-        return torch.bmm(rows, hidden.float()[:, :, None])[:, :, 0] / self.temperature
+        logits = torch.bmm(rows, hidden.float()[:, :, None])[:, :, 0]
+        return (logits if self.bias is None else logits + self.bias[local]) / self.temperature
 
     def candidates(self, hidden: Tensor, count: int, banned: Banned) -> tuple[Tensor, Tensor]:
         """The likeliest next tokens of every row; a number that is NaN counts as impossible.

@@ -8,9 +8,7 @@ One token at a time:
     state.reorder(index)                              # rows that go on, (B * beams,)
     state.select(batch_index)                         # images that go on
 
-Keys and values of the encoder are projected once per image and shared by its beams. Cached keys and values of the
-beams never move: all beams of an image attend to one cache, `max_length * beams` long, and a mask hides what is not
-a beam's own past; reordering changes the mask only.
+How keys and values are kept is said in `ofakit.models.generation.beam_cache`.
 Source of the model: ModelScope 1.40.2, `models/multi_modal/ofa/modeling_ofa.py`.
 """
 
@@ -24,8 +22,10 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ofakit.errors import UsageError
+from ofakit.models.generation.beam_cache import BeamCache, LayerCache
 from ofakit.models.ofa.attention import Attention, attend, padding_bias
 from ofakit.models.ofa.configuration import OFAConfig, drop_path_rates
 from ofakit.models.ofa.encoder import EncoderOutput
@@ -43,99 +43,18 @@ __all__ = ["Decoder", "DecoderState", "DecoderSteps"]
 
 
 @dataclass
-class LayerCache:
-    """Keys and values of one decoder layer; C is `max_length * num_beams`, S the encoder's length.
+class DecoderState(BeamCache):
+    """Where a generation stands.
 
     Attributes:
-        keys: `(B, H, C, h)`, step by step, the beams of a step side by side; filled up to `length * num_beams`.
-        values: As `keys`.
-        memory_keys: `(B, H, S, h)` of the encoder's states.
-        memory_values: As `memory_keys`.
-        bias: `(H, M, M)` self-attention position bias, M = max_length.
-    """
-
-    keys: Tensor
-    values: Tensor
-    memory_keys: Tensor
-    memory_values: Tensor
-    bias: Tensor
-
-    def select(self, index: Tensor) -> None:
-        """Keep the images at `index`.
-
-        Args:
-            index: `(N,)` int64.
-        """
-        for name in ("keys", "values", "memory_keys", "memory_values"):
-            setattr(self, name, getattr(self, name).index_select(0, index))
-
-
-@dataclass
-class DecoderState:
-    """Where a generation stands: B images with `num_beams` beams each, `length` tokens in.
-
-    Attributes:
-        num_beams: Beams per image.
-        max_length: How many times `Decoder.step` can be called.
-        length: How many times it has been.
-        layers: The caches.
         memory_bias: `(H, M, S)` cross-attention position bias.
-        memory_padding: `(B, 1, 1, S)` as `padding_bias` makes it, or none.
         positions: `(M, d)` position embeddings, for models that add them to the tokens.
-        origins: `(B, beams, max_length)`: which beam's cache holds each step of a beam's past.
+        prompt: States of a prompt at the beginning of every layer's cache.
     """
 
-    num_beams: int
-    max_length: int
-    length: int
-    layers: list[LayerCache]
     memory_bias: Tensor
-    memory_padding: Tensor | None
     positions: Tensor
-    origins: Tensor
-
-    @property
-    def batch_size(self) -> int:
-        """Images that are still in the state."""
-        return len(self.origins)
-
-    def reorder(self, index: Tensor) -> None:
-        """Let every beam go on from the past of another beam of the same image; copies no keys or values.
-
-        Args:
-            index: `(B * beams,)` int64: the row, among all B * beams, whose past each row takes over.
-        """
-        local = index.view(-1, self.num_beams) % self.num_beams
-        self.origins = self.origins.gather(1, local[..., None].expand_as(self.origins))
-
-    def select(self, batch_index: Tensor) -> None:
-        """Keep the images at `batch_index`, in that order, and drop the others.
-
-        Args:
-            batch_index: `(N,)` int64, positions among the B images.
-        """
-        for layer in self.layers:
-            layer.select(batch_index)
-        self.origins = self.origins.index_select(0, batch_index)
-        if self.memory_padding is not None:
-            self.memory_padding = self.memory_padding.index_select(0, batch_index)
-
-    def hidden_pasts(self, dtype: torch.dtype) -> Tensor | None:
-        """The mask that leaves every beam its own past, current step included.
-
-        Args:
-            dtype: Of the result.
-
-        Returns:
-            `(B, 1, beams, (length + 1) * beams)`, 0 or -inf; none for a single beam.
-        """
-        if self.num_beams == 1:
-            return None
-        beams = torch.arange(self.num_beams, device=self.origins.device)
-        self.origins[:, :, self.length] = beams
-        others = self.origins[:, :, : self.length + 1, None] != beams
-        mask = torch.zeros(others.shape, dtype=dtype, device=beams.device).masked_fill_(others, -torch.inf)
-        return mask.flatten(2)[:, None]
+    prompt: int = 0
 
 
 class DecoderLayer(ResidualLayer):
@@ -157,12 +76,16 @@ class DecoderLayer(ResidualLayer):
         self.add_gains(config, "self_attn", "cross_attn", "ffn")
 
     def _branches(
-        self, x: Tensor, look_back: Callable[[Tensor], Tensor], look_up: Callable[[Tensor], Tensor]
+        self, x: Tensor, look_back: Callable[[Tensor], Tensor], look_up: Callable[[Tensor], Tensor], prompt: int = 0
     ) -> Tensor:
         norms = self.self_attn_layer_norm, self.self_attn_mid_layer_norm
         x = self.branch(x, look_back, *norms, self.weight_self_attn)
         norms = self.cross_attn_layer_norm, self.cross_attn_mid_layer_norm
-        x = self.branch(x, look_up, *norms, self.weight_cross_attn)
+        if not prompt:
+            x = self.branch(x, look_up, *norms, self.weight_cross_attn)
+        elif prompt < x.shape[1]:
+            words = self.branch(x[:, prompt:], look_up, *norms, self.weight_cross_attn)
+            x = torch.cat([x[:, :prompt], words], dim=1)
         return self.branch(x, self.feed_forward, self.final_layer_norm, None, self.weight_ffn)
 
     def forward(
@@ -173,8 +96,9 @@ class DecoderLayer(ResidualLayer):
         padding: Tensor | None,
         memory_bias: Tensor,
         memory_padding: Tensor | None,
+        prompt: int = 0,
     ) -> Tensor:
-        """One layer over whole sequences, `(B, U, d) -> (B, U, d)`.
+        """One layer over whole sequences, `(B, U, d) -> (B, U, d)`; U counts a prompt, but in `memory_bias`.
 
         Args:
             x: States.
@@ -183,15 +107,40 @@ class DecoderLayer(ResidualLayer):
             padding: `(B, 1, 1, U)`, or none.
             memory_bias: `(H, U, S)` position bias.
             memory_padding: `(B, 1, 1, S)`, or none.
+            prompt: States at the beginning that do not look at the encoder.
         """
         return self._branches(
             x,
             lambda y: self.self_attn(y, bias=bias, padding=padding),
             lambda y: self.cross_attn(y, memory, bias=memory_bias, padding=memory_padding),
+            prompt,
         )
 
+    def read_prompt(self, x: Tensor, cache: LayerCache, bias: Tensor) -> Tensor:
+        """One layer over a prompt, `(B, P, d) -> (B, P, d)`; writes the beginning of the cache.
+
+        Args:
+            x: States.
+            cache: This layer's.
+            bias: `(1, P, P)`, -inf where a key lies ahead.
+        """
+        count = x.shape[1]
+
+        def look_back(y: Tensor) -> Tensor:
+            cache.keys[:, :, :count], cache.values[:, :, :count] = self.self_attn.keys_values(y)
+            return self.self_attn(y, bias=bias)
+
+        return self._branches(x, look_back, lambda y: y, count)
+
     def step(
-        self, x: Tensor, cache: LayerCache, length: int, beams: int, pasts: Tensor | None, memory_mask: Tensor
+        self,
+        x: Tensor,
+        cache: LayerCache,
+        length: int,
+        beams: int,
+        pasts: Tensor | None,
+        memory_mask: Tensor,
+        prompt: int = 0,
     ) -> Tensor:
         """One layer over the beams' newest tokens, `(B, beams, d) -> (B, beams, d)`; writes the cache.
 
@@ -202,16 +151,18 @@ class DecoderLayer(ResidualLayer):
             beams: Beams per image.
             pasts: What `DecoderState.hidden_pasts` gave, for the rows of `x`.
             memory_mask: `(1 or B, H, 1, S)`, position bias and padding together.
+            prompt: States of a prompt in the cache before the first step.
         """
-        filled = (length + 1) * beams
+        filled = prompt + (length + 1) * beams
 
         def look_back(y: Tensor) -> Tensor:
             attention = self.self_attn
             key, value = attention.keys_values(y)
-            cache.keys[:, :, length * beams : filled] = key
-            cache.values[:, :, length * beams : filled] = value
-            bias = cache.bias[:, length, : length + 1].repeat_interleave(beams, -1)[None, :, None]
+            cache.keys[:, :, filled - beams : filled] = key
+            cache.values[:, :, filled - beams : filled] = value
+            bias = cast(Tensor, cache.bias)[:, length, : length + 1].repeat_interleave(beams, -1)[None, :, None]
             mask = bias if pasts is None else bias + pasts
+            mask = F.pad(mask, (prompt, 0)) if prompt else mask
             query = attention.split(attention.q_proj(y))
             past = cache.keys[:, :, :filled], cache.values[:, :, :filled]
             return attention.combine(attend(query, *past, mask, None, attention.scale, 0.0))
@@ -228,6 +179,10 @@ class DecoderLayer(ResidualLayer):
 class Decoder(nn.Module):
     """The decoder with its embeddings; parameters have the stock names, those for image codes included.
 
+    Attributes:
+        prompt: Gives learned states `(P, d)` before the first token, where there is one. They have no position, and
+            do not look at the encoder.
+
     Args:
         config: The model's configuration.
         embed_tokens: The token embedding, shared with the encoder.
@@ -237,6 +192,7 @@ class Decoder(nn.Module):
         super().__init__()
         width, heads = config.d_model, config.decoder_attention_heads
         self.config = config
+        self.prompt: nn.Module | None = None
         self.embed_scale = math.sqrt(width) if config.scale_embedding else 1.0
         self.pos_scaling = (width / heads * config.attn_scale_factor) ** -0.5
         self.embed_tokens = embed_tokens
@@ -293,12 +249,19 @@ class Decoder(nn.Module):
         memory_padding = None
         if encoder_outputs.has_padding:
             memory_padding = padding_bias(encoder_outputs.padding_mask, torch.float32)
-        states = [x]
+        prompt = None if self.prompt is None else self.prompt().to(x.dtype)
+        count = 0 if prompt is None else len(prompt)
+        if prompt is not None:
+            x = torch.cat([prompt.expand(len(x), -1, -1), x], dim=1)
+            padding = None if padding is None else F.pad(padding, (count, 0))
+        states = [x[:, count:]]
         for index, layer in surviving_layers(self.layers, self.config.decoder_layerdrop, self.training):
             bias = bias_of(0 if self.config.share_attn_bias else index)
-            x = layer(x, encoder_outputs.last_hidden_state, bias, padding, memory_bias, memory_padding)
+            bias = _with_prompt(bias, count) if count else bias
+            x = layer(x, encoder_outputs.last_hidden_state, bias, padding, memory_bias, memory_padding, count)
             if output_hidden_states:
-                states.append(x)
+                states.append(x[:, count:])
+        x = x[:, count:] if count else x
         normalised = self.layer_norm(x) if self.layer_norm is not None else x
         return normalised, tuple(states) if output_hidden_states else (x,)
 
@@ -319,19 +282,23 @@ class Decoder(nn.Module):
         memory, source = encoder_outputs.last_hidden_state, encoder_outputs.position_embedding
         positions = text_positions(self.embed_positions, max_length)
         bias_of = self._bias_maker(positions)
+        prompt = None if self.prompt is None else self.prompt().to(memory.dtype).expand(len(memory), -1, -1)
+        count = 0 if prompt is None else prompt.shape[1]
         layers = []
         for index, layer in enumerate(cast("list[DecoderLayer]", list(self.layers))):
             keys, values = layer.cross_attn.keys_values(memory)
-            size = (len(memory), keys.shape[1], max_length * num_beams, keys.shape[3])
+            size = (len(memory), keys.shape[1], count + max_length * num_beams, keys.shape[3])
             bias = bias_of(0 if self.config.share_attn_bias else index)
             cache = keys.new_empty(size), keys.new_empty(size)
             layers.append(LayerCache(*cache, keys.contiguous(), values.contiguous(), bias.to(keys.dtype)))
+            if prompt is not None:
+                prompt = layer.read_prompt(prompt, layers[-1], _ahead(count, keys.device).to(keys.dtype)[None])
         memory_bias = self._memory_bias(positions, source).to(layers[0].keys.dtype)
         padding = None
         if encoder_outputs.has_padding:
             padding = padding_bias(encoder_outputs.padding_mask, memory_bias.dtype)
         origins = torch.zeros(len(memory), num_beams, max_length, dtype=torch.int64, device=memory.device)
-        return DecoderState(num_beams, max_length, 0, layers, memory_bias, padding, positions, origins)
+        return DecoderState(num_beams, max_length, 0, layers, padding, origins, memory_bias, positions, count)
 
     @torch.no_grad()
     def step(self, tokens: Tensor, state: DecoderState) -> Tensor:
@@ -359,7 +326,7 @@ class Decoder(nn.Module):
         if state.memory_padding is not None:
             memory_mask = memory_mask + state.memory_padding
         for layer, cache in zip(cast("list[DecoderLayer]", list(self.layers)), state.layers, strict=True):
-            x = layer.step(x, cache, at, state.num_beams, pasts, memory_mask)
+            x = layer.step(x, cache, at, state.num_beams, pasts, memory_mask, state.prompt)
         state.length += 1
         return (self.layer_norm(x) if self.layer_norm is not None else x).flatten(0, 1)
 
@@ -391,6 +358,18 @@ class Decoder(nn.Module):
     def _memory_bias(self, positions: Tensor, source: Tensor) -> Tensor:
         q, k = self.cross_pos_q_linear(self.pos_ln(positions)), self.cross_pos_k_linear(source)
         return position_bias(q, k, self.config.decoder_attention_heads, self.pos_scaling)
+
+
+def _ahead(length: int, device: torch.device) -> Tensor:
+    """`(length, length)`: -inf where a key lies ahead of its query, 0 elsewhere."""
+    return torch.full((length, length), -torch.inf, device=device).triu(1)
+
+
+def _with_prompt(bias: Tensor, count: int) -> Tensor:
+    """The bias of words, `(H, U, U)`, with a prompt before them, which they all see and which sees none of them."""
+    wider = F.pad(bias, (count, 0, count, 0))
+    wider[:, :count] = _ahead(wider.shape[-1], bias.device)[:count]
+    return wider
 
 
 class DecoderSteps:

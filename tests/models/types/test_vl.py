@@ -1,0 +1,96 @@
+"""VL-T5 and VL-BART from a configuration, and from and to a model directory."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from ofakit.config.schema import ModelSection
+from ofakit.errors import UsageError
+from ofakit.hub.directory import load_bundle
+from ofakit.models.types import MODELS
+
+TEXTS = [" a calm dog by the sea", " a wild dog in the sea"] * 4
+SMALL = {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 40, "decoder_ffn_dim": 40,
+         "encoder_attention_heads": 2, "decoder_attention_heads": 2, "feat_dim": 6}  # fmt: skip
+
+
+def section(**keys) -> ModelSection:
+    tokenizer = {"train_vocab_size": 300, "num_codes": 4, "num_bins": 0}
+    return ModelSection(**{"type": "vl", "tokenizer": tokenizer, "config": SMALL, **keys})
+
+
+@pytest.fixture
+def kind():
+    return MODELS.build({"type": "vl"})
+
+
+@pytest.fixture
+def tokenizer(kind):
+    return kind.tokenizer(section(), TEXTS)
+
+
+def test_the_last_token_is_that_of_the_first_region(tokenizer):
+    size = len(tokenizer)
+    assert tokenizer.token_to_id("<vis_extra_id_0>") == size - 1
+    assert tokenizer.token_to_id("<vis_extra_id_99>") == size - 100
+    assert tokenizer.token_to_id("<extra_id_0>") == size - 101
+
+
+@pytest.mark.parametrize("family", ["bart", "t5"])
+def test_a_model_has_the_tokenizers_ids(kind, tokenizer, family):
+    model = kind.build(section(config={**SMALL, "model_type": family}), tokenizer)
+    special = model.special_tokens
+    assert special == (tokenizer.bos_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id)
+    assert model.search_rules.forced_eos == (family == "bart") and model.reads_regions
+    assert len(model.output_embedding) == len(tokenizer)
+
+
+def test_a_file_with_more_rows_keeps_them(kind, tokenizer, tmp_path):
+    first = kind.build(section(), tokenizer)
+    first.resize_token_embeddings(len(tokenizer) + 3)
+    torch.save(first.stock_state_dict(), tmp_path / "Epoch30.pth")
+    again = kind.build(section(path=str(tmp_path / "Epoch30.pth")), tokenizer)
+    assert torch.equal(again.shared.weight, first.shared.weight)
+
+
+def test_a_directory_is_read_back(kind, tokenizer, tmp_path):
+    model = kind.build(section(), tokenizer).eval()
+    kind.save(model, tokenizer, tmp_path)
+    again, read = kind.load(tmp_path)
+    assert read.first_difference(tokenizer) is None
+    inputs = {
+        "input_ids": torch.tensor([[0, 9, 2]]),
+        "vis_feats": torch.rand(1, 3, 6),
+        "labels": torch.tensor([[7, 2]]),
+    }
+    with torch.no_grad():
+        assert torch.equal(again(**inputs).logits, model(**inputs).logits)
+
+
+def test_a_directory_of_hugging_faces_bart_is_known_by_its_configuration(kind, tokenizer, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    sizes = {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 40, "decoder_ffn_dim": 40}
+    config = transformers.BartConfig(vocab_size=len(tokenizer), encoder_attention_heads=2, decoder_attention_heads=2,
+                                     **sizes)  # fmt: skip
+    transformers.BartForConditionalGeneration(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    bundle = load_bundle(tmp_path)
+    assert bundle.model_type == "vl"
+    assert bundle.model.special_tokens.bos == tokenizer.bos_token_id
+
+
+def test_bad_keys_are_refused(kind, tokenizer):
+    with pytest.raises(UsageError, match=r"unknown key 'model\.config\.d_modle': did you mean 'd_model'"):
+        kind.build(section(config={"d_modle": 3}), tokenizer)
+    with pytest.raises(UsageError, match="unknown size 'bart-huge'"):
+        kind.build(section(size="huge"), tokenizer)
+    with pytest.raises(UsageError, match="needs a vocabulary"):
+        kind.tokenizer(ModelSection(type="vl"), TEXTS)
+
+
+def test_a_bias_of_logits_cannot_be_trained(kind, tokenizer):
+    model = kind.build(section(), tokenizer)
+    weights = {**model.stock_state_dict(), "final_logits_bias": torch.ones(1, len(tokenizer))}
+    model.load_stock_state_dict(weights)
+    with pytest.raises(UsageError, match="final_logits_bias"):
+        kind.train_as(model, section())
