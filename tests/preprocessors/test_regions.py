@@ -1,0 +1,127 @@
+"""Regions of images in samples and batches."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from ofakit.data.bad_examples import BadExamples
+from ofakit.data.decoding import BadImage
+from ofakit.data.example import Example
+from ofakit.data.image_keys import image_key
+from ofakit.data.passage import Passage
+from ofakit.data.query import Query
+from ofakit.data.region_store import RegionStore
+from ofakit.data.regions import Regions
+from ofakit.errors import UsageError
+from ofakit.models.reading import Reading, train_byte_pairs
+from ofakit.preprocessors import Collate
+from ofakit.preprocessors.caption import CaptionPreprocessor
+from ofakit.preprocessors.regions import RegionInputs, with_regions
+from ofakit.preprocessors.sides import SideInputs
+
+BOXES = np.array([[0, 0, 0.5, 0.5], [0.1, 0.2, 0.3, 0.4], [0, 0, 1, 1]], np.float32)
+IN_MEMORY = np.zeros((4, 4, 3), np.uint8)
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = RegionStore.make(tmp_path, 2, {"network": "n"})
+    store.add({
+        "a.jpg": Regions(np.ones((3, 2), np.float32), BOXES), "b.jpg": Regions(np.full((1, 2), 2, np.float32)),
+        image_key(IN_MEMORY): Regions(np.full((2, 2), 3, np.float32)),
+    })  # fmt: skip
+    return store
+
+
+def test_a_batch_is_padded_and_the_mask_says_where(store):
+    inputs = RegionInputs(store)
+    batch = inputs.collate([inputs.sample(["x/a.jpg"]), inputs.sample(["b.jpg"]), inputs.sample([None])])
+    assert batch["vis_feats"].tolist() == [[[1, 1]] * 3, [[2, 2], [0, 0], [0, 0]], [[0, 0]] * 3]
+    assert batch["boxes"][0].tolist() == BOXES.tolist() and not batch["boxes"][1:].any()
+    mask = [[True, True, True], [True, False, False], [False, False, False]]
+    assert batch["vis_attention_mask"].tolist() == mask and batch["vis_attention_mask"].dtype == torch.bool
+    assert batch["vis_feats"].dtype == batch["boxes"].dtype == torch.float32
+    assert sorted(batch) == ["boxes", "vis_attention_mask", "vis_feats"]
+
+
+def test_several_images_have_their_order(store):
+    inputs = RegionInputs(store)
+    batch = inputs.collate([inputs.sample(["a.jpg", "b.jpg"]), inputs.sample(["b.jpg"])])
+    assert batch["img_order_ids"].tolist() == [[0, 0, 0, 1], [0, 0, 0, 0]]
+    assert batch["obj_order_ids"].tolist() == [[0, 1, 2, 0], [0, 0, 0, 0]]
+    assert batch["vis_feats"][0, :, 0].tolist() == [1, 1, 1, 2] and batch["vis_attention_mask"].sum(1).tolist() == [
+        4,
+        1,
+    ]
+
+
+def test_the_first_regions_without_boxes(store):
+    inputs = RegionInputs(store, boxes=False, max_regions=2)
+    sample = inputs.sample(["a.jpg"])
+    assert sample["vis_feats"].shape == (2, 2) and not sample["boxes"].any()
+
+
+def test_a_batch_without_any_image_has_one_masked_region(store):
+    inputs = RegionInputs(store)
+    batch = inputs.collate([inputs.sample([]), inputs.sample([None])])
+    assert batch["vis_feats"].shape == (2, 1, 2) and not batch["vis_attention_mask"].any()
+
+
+def test_images_in_memory_are_known_by_what_they_hold(store):
+    sample = pickle.loads(pickle.dumps(RegionInputs(store))).sample([IN_MEMORY.copy()])
+    assert sample["vis_feats"].tolist() == [[3, 3]] * 2
+
+
+def test_an_image_without_regions_is_a_bad_one(store):
+    with pytest.raises(BadImage, match="c.jpg: there are no regions of it among those of 3 images"):
+        RegionInputs(store).sample(["c.jpg"])
+    store.add({"c.jpg": Regions(np.ones((1, 2), np.float32))})
+    assert RegionInputs(store).sample(["c.jpg"])["vis_feats"].shape == (1, 2)
+
+
+def test_examples_without_regions_are_left_out_and_counted(store):
+    examples = [Example("1", "a.jpg"), Example("2", "c.jpg"), Example("3"), Example("4", IN_MEMORY)]
+    bad = BadExamples(0.5)
+    assert [e.id for e in with_regions(examples, RegionInputs(store), bad)] == ["1", "3", "4"]
+    assert [(row["id"], row["kind"]) for row in bad.rows] == [("2", "bad image")]
+    with pytest.raises(UsageError, match="1 of 4 examples .* have a missing or unreadable image"):
+        with_regions(examples, RegionInputs(store), BadExamples(0.0))
+
+
+def test_captions_with_regions_have_no_pixels(store, bundle):
+    tokenizer = bundle.tokenizer
+    preprocessor = CaptionPreprocessor(tokenizer, mode="train", regions=RegionInputs(store))
+    samples = [preprocessor(Example("1", "a.jpg", "a dog")), preprocessor(Example("2", "b.jpg", "two"))]
+    batch = Collate(tokenizer.pad_token_id)([{**sample, "index": k} for k, sample in enumerate(samples)])
+    expected = ["boxes", "decoder_input_ids", "index", "input_ids", "target", "vis_attention_mask", "vis_feats"]
+    assert sorted(batch) == expected and batch["vis_feats"].shape == (2, 3, 2)
+
+
+TEXTS = train_byte_pairs(["a red flag", "a red flag"], 300, 16)
+
+
+def test_a_side_that_reads_regions_reads_those_of_all_images(store):
+    side = SideInputs(Reading(TEXTS, None, True), regions=RegionInputs(store))
+    items = [
+        Query("1", "a flag", "a.jpg", other_images=("b.jpg",)),
+        Passage("2", "a", image="b.jpg"),
+        Passage("3", "x"),
+    ]
+    batch = side.collate(side.samples(items))
+    assert batch["image_mask"].tolist() == [True, True, False] and "images" not in batch
+    assert batch["vis_attention_mask"].sum(1).tolist() == [4, 1, 0] and batch["img_order_ids"][0].tolist() == [
+        0,
+        0,
+        0,
+        1,
+    ]
+    assert batch["input_ids"].shape == batch["attention_mask"].shape
+
+
+def test_a_side_of_pixels_or_texts_reads_none(store):
+    assert "vis_feats" not in SideInputs(Reading(TEXTS), regions=RegionInputs(store)).sample(Query("1", "a", "a.jpg"))
+    with pytest.raises(UsageError, match="reads images as regions, .* set data.regions"):
+        SideInputs(Reading(TEXTS, None, True))
