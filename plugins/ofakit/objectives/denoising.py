@@ -1,0 +1,103 @@
+"""BART's denoising beside the image: the encoder reads a caption with masked spans, the decoder says the whole.
+
+    {"type": "denoising", "weight": 1.0, "ratio": 0.3}
+
+The source is `denoise text:` and the caption with a `<mask>` for every span of words that is gone; image or regions
+stand beside it. Source: j-min/VL-T5 `VL-T5/src/pretrain_data.py` and `preprocess.py` (`corrupt_bart`), VL-BART's ratio.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from ofakit.errors import UsageError
+from ofakit.objectives._view_objective import ViewObjective
+from ofakit.objectives._views import caption_of
+from ofakit.text.span_corruption import corrupt_spans
+
+__all__ = ["Denoising"]
+
+
+class Denoising(ViewObjective):
+    """Cross entropy of whole captions given the image and a caption with masked spans.
+
+    Args:
+        ratio: Share of the words to mask, in [0, 1]; at least one word is.
+        prompt: Text before the caption.
+        max_length: Words of the caption, and tokens of source and target.
+        label_smoothing: As in cross entropy.
+        pad_token_id: What targets are padded with; must be the model's.
+
+    Raises:
+        UsageError: A number is out of its range.
+    """
+
+    name = "denoising"
+
+    def __init__(
+        self,
+        ratio: float = 0.3,
+        prompt: str = "denoise text:",
+        max_length: int = 256,
+        label_smoothing: float = 0.0,
+        pad_token_id: int = 1,
+    ) -> None:
+        super().__init__(max_length, label_smoothing, pad_token_id)
+        if not 0 <= ratio <= 1:
+            raise UsageError(f"{self.name}: expected a ratio in [0, 1], found {ratio}")
+        self.ratio, self.prompt = ratio, prompt
+
+    def view(self, example: Any, rng: np.random.Generator) -> dict[str, Tensor]:
+        """A caption with masked spans as source, the whole as target.
+
+        Args:
+            example: With a caption.
+            rng: Draws the words that are masked.
+
+        Returns:
+            input_ids (T,), decoder_input_ids (U,) and target (U,), int64.
+        """
+        words = self.words(example, rng)
+        source, _ = corrupt_spans(words, rng.permutation(len(words)).tolist(), self.ratio)
+        mask = self.codec.tokenizer.mask_token_id
+        return self.asked(self.ids(source, [mask] * len(words)), self.ids(words))
+
+    def words(self, example: Any, rng: np.random.Generator) -> list[str]:
+        """The words of an example's caption.
+
+        Args:
+            example: With a caption.
+            rng: Draws one of several.
+        """
+        return self.codec.cleaned(caption_of(example, rng)).split()[: self.max_length]
+
+    def asked(self, source: Sequence[int], target: Sequence[int]) -> dict[str, Tensor]:
+        """The view of a source and a target, as much of them as the model has positions for.
+
+        Args:
+            source: Ids behind the prompt.
+            target: Ids to say.
+        """
+        room = min(self.room(self.prompt), self.max_length)
+        shown = self.codec.source(self.prompt, source[:room])
+        return {"input_ids": shown, **self.codec.target(target[: min(self.room(""), self.max_length)])}
+
+    def ids(self, pieces: Sequence[str | int], spans: Sequence[int] = ()) -> list[int]:
+        """The ids of words and spans.
+
+        Args:
+            pieces: From `corrupt_spans`.
+            spans: What stands for each span.
+        """
+        ids: list[int] = []
+        for are_words, stretch in itertools.groupby(pieces, lambda piece: isinstance(piece, str)):
+            if are_words:
+                ids += self.codec.caption(" ".join(map(str, stretch)))
+            else:
+                ids += [spans[int(number)] for number in stretch]
+        return ids

@@ -1,0 +1,80 @@
+"""T5's span corruption beside the image: the decoder says what the words were that a caption lacks.
+
+    {"type": "span_corruption", "weight": 1.0, "ratio": 0.15}
+
+The source is `span prediction:` and the caption with `<extra_id_0>`, `<extra_id_1>` and so on for spans of words; the
+target names each and says its words. A vocabulary without these tokens, such as OFA's, gets them.
+Source: j-min/VL-T5 `VL-T5/src/pretrain_data.py` and `preprocess.py` (`corrupt_spans`), VL-T5's ratio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from ofakit.objectives._sentinels import sentinel_ids
+from ofakit.objectives.denoising import Denoising
+from ofakit.text.span_corruption import SENTINEL, corrupt_spans
+
+__all__ = ["SpanCorruption"]
+
+SPANS = 100
+"""As many as T5 has tokens for; the words of further ones are not masked."""
+
+
+class SpanCorruption(Denoising):
+    """Cross entropy of the masked spans of captions given the image and what is left.
+
+    Args:
+        ratio: Share of the words to mask, in [0, 1]; at least one word is.
+        prompt: Text before the caption.
+        max_length: Words of the caption, and tokens of source and target.
+        label_smoothing: As in cross entropy.
+        pad_token_id: What targets are padded with; must be the model's.
+
+    Raises:
+        UsageError: A number is out of its range.
+    """
+
+    name = "span_corruption"
+
+    def __init__(
+        self,
+        ratio: float = 0.15,
+        prompt: str = "span prediction:",
+        max_length: int = 256,
+        label_smoothing: float = 0.0,
+        pad_token_id: int = 1,
+    ) -> None:
+        super().__init__(ratio, prompt, max_length, label_smoothing, pad_token_id)
+        self.spans: list[int] = []
+
+    def prepare(self, examples: Sequence[Any], bundle: Any, work_dir: Path) -> None:
+        """Learn how texts are encoded, and which tokens stand for spans.
+
+        Args:
+            examples: Not used.
+            bundle: Its model, tokenizer and preprocessor; a vocabulary without such tokens gets them.
+            work_dir: Not used.
+        """
+        self.spans = sentinel_ids(bundle, [SENTINEL.format(number) for number in range(SPANS)])
+        super().prepare(examples, bundle, work_dir)
+
+    def view(self, example: Any, rng: np.random.Generator) -> dict[str, Tensor]:
+        """A caption without spans of words as source, these as target.
+
+        Args:
+            example: With a caption.
+            rng: Draws the words that are masked.
+
+        Returns:
+            input_ids (T,), decoder_input_ids (U,) and target (U,), int64.
+        """
+        words = self.words(example, rng)
+        order = rng.permutation(len(words)).tolist()
+        source, target = corrupt_spans(words, order, self.ratio, most=SPANS)
+        return self.asked(self.ids(source, self.spans), self.ids(target, self.spans))

@@ -1,0 +1,373 @@
+"""Several tasks in one run, by one model: captions and answers, each with data, prompts and objectives of its own.
+
+    {"task": "multitask", "data": {"reader": {"type": "given"}, "root": "DIR"},
+     "tasks": [{"name": "caption", "task": "captioning", "data": {"reader": {"type": "coco_captions"}}},
+               {"name": "vqa", "task": "vqa", "data": {"reader": {"type": "vqa"}},
+                "preprocessor": {"prompt": "vqa: {}"}}],
+     "model": {"adapter": {"type": "bottleneck", "tasks": ["caption", "vqa"]}}}
+
+What an entry of `tasks` does not say is as in the rest of the file. A batch is of one task, and so is every step; how
+they take turns says `train.dataloader.mixing` (`ofakit.data.task_schedule`). The model computes with the adapters and
+prompts of the batch's task where `model.adapter.tasks` names the tasks, else with those that all share. Scores are
+those of every task as `<task>/<score>`, and `score`, the mean of those that the tasks are usually chosen by.
+Source of the way tasks are mixed: j-min/VL-T5 and ylsung/VL_adapter `VL-T5/src/multitask.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from ofakit.config.component import Component
+from ofakit.config.schema import ExperimentConfig, ModelSection
+from ofakit.config.task_experiments import task_experiments
+from ofakit.data import BadExamples
+from ofakit.data.task_sampler import TaskBatchSampler
+from ofakit.errors import UsageError
+from ofakit.hub import CaptionBundle, ModelBundle, load_bundle, resolve_model
+from ofakit.hub.multitask_bundle import MULTITASK, MultitaskBundle
+from ofakit.models.adapters.tasks import choose_task
+from ofakit.models.types import MODELS
+from ofakit.objectives.base import Objective
+from ofakit.processes import Processes
+from ofakit.tasks import TASKS
+from ofakit.tasks._task_examples import CollateTasks, PreprocessTasks, TaskExample
+from ofakit.tasks.base import Evaluation, EvaluationLoading, Task
+
+__all__ = ["Multitask"]
+
+SCORE = "score"
+"""The mean over the tasks."""
+
+
+class Multitask(Task[MultitaskBundle]):
+    """Learn several tasks.
+
+    Args:
+        config: The experiment.
+
+    Raises:
+        UsageError: `tasks` are none, have one name, or cannot be used.
+    """
+
+    name = MULTITASK
+    usual_objectives = ()
+    usual_score = SCORE
+
+    def __init__(self, config: ExperimentConfig) -> None:
+        super().__init__(config)
+        self.tasks = {name: _task_of(name, own) for name, own in task_experiments(config).items()}
+        self.first: dict[str, int] = {}
+
+    def read(self, given: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """The examples of every split, those of the tasks behind each other.
+
+        Args:
+            given: Nothing: each task reads its own.
+
+        Raises:
+            UsageError: Data sets in memory are given.
+        """
+        if any(examples is not None for examples in given.values()):
+            raise UsageError("several tasks read their examples themselves; give them readers, and no data sets")
+        for name, task in self.tasks.items():
+            for split, examples in task.read({}).items():
+                self.examples.setdefault(split, []).extend(TaskExample(name, example) for example in examples)
+        return self.examples
+
+    def texts(self) -> Iterable[str]:
+        """What a vocabulary is trained on: the texts of all tasks."""
+        return [text for task in self.tasks.values() for text in task.texts()]
+
+    def build_bundle(self, path: str | None = None) -> MultitaskBundle:
+        """One model, and what each task keeps beside it.
+
+        Args:
+            path: A model directory or hub id instead of the configuration's; of one task or of several.
+
+        Raises:
+            UsageError: The checkpoint or the tokenizer is missing or does not fit, or a task has models of its own.
+        """
+        config = self.config
+        section = config.model if path is None else config.model.model_copy(update={"path": path})
+        if section.path is not None and not Path(section.path).is_file():
+            start: ModelBundle = load_bundle(resolve_model(section.path), allow_partial=section.allow_partial)
+        else:
+            start = self._new(section)
+        with config.naming_the_file("model"):
+            MODELS.build({"type": start.model_type}).train_as(start.model, section)
+        known = start.bundles if isinstance(start, MultitaskBundle) else {}
+        plain = CaptionBundle(cast(Any, start.model), start.tokenizer, model_type=start.model_type)
+        bundles = {}
+        for name, task in self.tasks.items():
+            before = known.get(name, plain if isinstance(start, MultitaskBundle) else start)
+            bundles[name] = replace(task.shared_bundle(before), model_task=name)
+        return MultitaskBundle(start.model, start.tokenizer, model_type=start.model_type, bundles=bundles)
+
+    def _new(self, section: ModelSection) -> ModelBundle:
+        """A model from scratch or from a file, around which nothing is settled yet."""
+        model_type = section.type or self.usual_model
+        kind = MODELS.build({"type": model_type})
+        section = self.with_region_width(section, kind)
+        tokenizer = kind.tokenizer(section, self.texts())
+        with self.config.naming_the_file("model", "config"):
+            return CaptionBundle(cast(Any, kind.build(section, tokenizer)), tokenizer, model_type=model_type)
+
+    def parts(self, bundle: MultitaskBundle) -> dict[str | None, tuple[ExperimentConfig, ModelBundle]]:
+        """The tasks, each with its configuration and its bundle.
+
+        Args:
+            bundle: The model.
+        """
+        return {name: (task.config, bundle.bundles[name]) for name, task in self.tasks.items()}
+
+    def part_scores(self) -> dict[str, str]:
+        """Of each task the score that its own best model is chosen by."""
+        return {name: f"{name}/{task.usual_score}" for name, task in self.tasks.items()}
+
+    def examples_of(self, part: str | None, examples: Sequence[TaskExample]) -> list[Any]:
+        """Those of the training examples that a task learns from, as its reader gave them.
+
+        Args:
+            part: The task's name.
+            examples: All; those of a task stand behind each other.
+        """
+        places = [place for place, example in enumerate(examples) if example.part == part]
+        self.first[str(part)] = places[0] if places else 0
+        return [examples[place].example for place in places]
+
+    def one_part(self, part: str, examples: Sequence[TaskExample]) -> list[TaskExample]:
+        """Those examples of a split that are of one task.
+
+        Args:
+            part: Its name.
+            examples: The split.
+        """
+        return [example for example in examples if example.part == part]
+
+    def sampler(self, examples: Sequence[TaskExample], **place: int) -> TaskBatchSampler:
+        """Batches of one task each.
+
+        Args:
+            examples: Those that an epoch consists of.
+            **place: `rank` and `world_size` of this process.
+        """
+        train = self.config.train
+        usual = train.dataloader.batch_size_per_gpu
+        sizes = {section.name: section.batch_size or usual for section in self.config.tasks}
+        mixing = train.dataloader.mixing or "roundrobin"
+        names = [example.part for example in examples]
+        return TaskBatchSampler(names, sizes, mixing, train.gradient_accumulation, self.config.seed, **place)
+
+    def adopt(self, bundle: MultitaskBundle) -> None:
+        """Let every task take over what its bundle says.
+
+        Args:
+            bundle: The model that is trained or evaluated.
+        """
+        for name, task in self.tasks.items():
+            task.adopt(bundle.bundles[name])
+
+    def see_regions(self, bundle: MultitaskBundle) -> None:
+        """Let every task find the regions of its images.
+
+        Args:
+            bundle: The model; its bundles get their `regions`.
+
+        Raises:
+            UsageError: As for one task.
+        """
+        for name, task in self.tasks.items():
+            task.see_regions(bundle.bundles[name])
+
+    def training_examples(
+        self, examples: Sequence[TaskExample], objectives: Mapping[str, Objective], bad: BadExamples
+    ) -> list[TaskExample]:
+        """What an epoch of every task consists of, behind each other.
+
+        Args:
+            examples: The training split.
+            objectives: What is trained, by name.
+            bad: Counts and lists what is left out.
+        """
+
+        def chosen(name: str, task: Task[Any], own: Sequence[Any]) -> Sequence[Any]:
+            learned = {key: objective for key, objective in objectives.items() if objective.part == name}
+            return task.training_examples(own, learned, bad)
+
+        return self._each(examples, chosen)
+
+    def evaluation_examples(self, examples: Sequence[TaskExample], bad: BadExamples) -> list[TaskExample]:
+        """What of a split can be evaluated, task by task.
+
+        Args:
+            examples: The split.
+            bad: Counts and lists what is left out.
+        """
+        return self._each(examples, lambda _, task, own: task.evaluation_examples(own, bad))
+
+    def with_inputs(
+        self, bundle: MultitaskBundle, examples: Sequence[TaskExample], bad: BadExamples
+    ) -> list[TaskExample]:
+        """Leave out examples of whose images there are no regions, where the model reads these.
+
+        Args:
+            bundle: The model.
+            examples: What is trained or evaluated on.
+            bad: Counts and lists what is left out.
+        """
+        return self._each(examples, lambda name, task, own: task.with_inputs(bundle.bundles[name], own, bad))
+
+    def _each(
+        self, examples: Sequence[TaskExample], choose: Callable[[str, Task[Any], Sequence[Any]], Sequence[Any]]
+    ) -> list[TaskExample]:
+        """What is chosen of the examples of every task, behind each other."""
+        found = []
+        for name, task in self.tasks.items():
+            own = [example.example for example in examples if example.part == name]
+            found += [TaskExample(name, example) for example in (choose(name, task, own) if own else ())]
+        return found
+
+    def preprocessor(self, bundle: MultitaskBundle, mode: str) -> Callable[..., dict[str, Any]]:
+        """From an example to the tensors of its task, and `task`.
+
+        Args:
+            bundle: The model.
+            mode: "train" or "eval".
+        """
+        return PreprocessTasks(
+            {name: task.preprocessor(bundle.bundles[name], mode) for name, task in self.tasks.items()}
+        )
+
+    def collator(self, bundle: MultitaskBundle) -> Callable[..., dict[str, Any]]:
+        """From those of several examples of one task to a batch, with `task`.
+
+        Args:
+            bundle: The model.
+        """
+        return CollateTasks({name: task.collator(bundle.bundles[name]) for name, task in self.tasks.items()})
+
+    def image_size(self, bundle: MultitaskBundle) -> int | None:
+        """Pixels a side that images are kept decoded in, the same for all tasks.
+
+        Args:
+            bundle: The model.
+
+        Raises:
+            UsageError: The tasks have images of several sizes.
+        """
+        sizes = {name: task.image_size(bundle.bundles[name]) for name, task in self.tasks.items()}
+        if len(set(sizes.values())) > 1:
+            raise UsageError(
+                f"expected tasks whose images have one size, found {sizes}: set preprocessor for all alike"
+            )
+        return next(iter(sizes.values()))
+
+    def shown(self, bundle: MultitaskBundle, example: TaskExample, sample: Mapping[str, Any]) -> dict[str, Any]:
+        """A training example as the model sees it, for people.
+
+        Args:
+            bundle: The model.
+            example: One of `training_examples`.
+            sample: What the preprocessor made of it, with the views of objectives.
+        """
+        own = {name: value for name, value in sample.items() if name != "task"}
+        shown = self.tasks[example.part].shown(bundle.bundles[example.part], example.example, own)
+        return {"task": example.part, **shown}
+
+    def move(self, bundle: MultitaskBundle, batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+        """A batch of training on the device; from here on the model computes with the adapters of its task.
+
+        Args:
+            bundle: The model.
+            batch: From the collator; `index` becomes the position among the examples of its task.
+            device: Where the model is.
+        """
+        name = batch["task"]
+        choose_task(bundle.model, name)
+        moved = self.tasks[name].move(bundle.bundles[name], batch, device)
+        return {**moved, "index": moved["index"] - self.first.get(name, 0)}
+
+    def evaluate(
+        self, bundle: MultitaskBundle, examples: Sequence[TaskExample], loading: EvaluationLoading
+    ) -> Evaluation | None:
+        """Evaluate task by task.
+
+        Args:
+            bundle: The model.
+            examples: Of one task or of several.
+            loading: Gives the batches.
+        """
+        found: dict[str, Evaluation | None] = {}
+        for name, task in self.tasks.items():
+            own = [example.example for example in examples if example.part == name]
+            if own:
+                choose_task(bundle.model, name)
+                found[name] = task.evaluate(bundle.bundles[name], own, _OneTask(loading, name))
+        parts = {name: own for name, own in found.items() if own is not None}
+        if not parts:
+            return None
+        scores = {f"{name}/{key}": value for name, own in parts.items() for key, value in own.scores.items()}
+        watched = [scores[self.part_scores()[name]] for name in parts]
+        rows = [{"task": name, **row} for name, own in parts.items() for row in own.rows]
+        silent = sum(own.silent for own in parts.values())
+        return _Evaluations({SCORE: sum(watched) / len(watched), **scores}, rows, None, silent, parts)
+
+
+@dataclass(frozen=True)
+class _Evaluations(Evaluation):
+    """Those of several tasks, each of which has files of its own, too."""
+
+    parts: Mapping[str, Evaluation] = field(default_factory=dict)
+
+    def write(self, folder: Path, split: str) -> None:
+        """Write what was found of all, and `<task>.<split>` files of each; of one alone only these.
+
+        Args:
+            folder: The folder `eval` of a run.
+            split: The split's name.
+        """
+        if len(self.parts) > 1:
+            super().write(folder, split)
+        for name, own in self.parts.items():
+            own.write(folder, f"{name}.{split}")
+
+
+class _OneTask:
+    """Gives the batches of one of several tasks.
+
+    Args:
+        loading: Those of all.
+        name: The task's.
+    """
+
+    def __init__(self, loading: EvaluationLoading, name: str) -> None:
+        self.loading, self.name = loading, name
+        self.processes: Processes = loading.processes
+
+    def evaluation(self, examples: Sequence[Any]) -> tuple[list[Any], Iterator[dict[str, Any]]]:
+        """The examples that can be evaluated, and this process's share of them as batches.
+
+        Args:
+            examples: Those of the task.
+        """
+        usable, batches = self.loading.evaluation([TaskExample(self.name, example) for example in examples])
+        return [example.example for example in usable], batches
+
+
+def _task_of(name: str, config: ExperimentConfig) -> Task[Any]:
+    """The task of an entry, with what it usually trains where that says nothing."""
+    kind = TASKS.get(config.task)
+    if kind.name == MULTITASK:
+        raise UsageError(f"task {name!r}: several tasks within one of several: put them all into one list")
+    if kind.shared_bundle is Task.shared_bundle:
+        raise UsageError(
+            f"task {name!r}: {kind.name} shares its model with no other task; train it in a run of its own"
+        )
+    if config.objectives is None:
+        config.objectives = [Component(**spec) for spec in kind.usual_objectives]
+    return cast("Task[Any]", kind(config))

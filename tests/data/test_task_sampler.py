@@ -1,0 +1,78 @@
+"""Batches of one task each, in the order of the task schedule, the same for any number of processes."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from ofakit.data.task_sampler import TaskBatchSampler
+from ofakit.data.task_schedule import schedule
+from ofakit.errors import UsageError
+
+TASKS = ["vqa"] * 21 + ["caption"] * 10
+SIZES = {"vqa": 4, "caption": 3}
+
+
+def positions(sampler, epoch, start=0):
+    sampler.set_epoch(epoch, start)
+    return [[place for _, place in batch] for batch in sampler]
+
+
+def task_of(batch):
+    (task,) = {TASKS[place] for place in batch}
+    return task
+
+
+@pytest.mark.parametrize("mixing", ["roundrobin", "balanced", "proportional"])
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_turns_are_those_of_the_schedule(mixing, epoch):
+    batches = positions(TaskBatchSampler(TASKS, SIZES, mixing), epoch)
+    assert [task_of(batch) for batch in batches] == schedule({"vqa": 6, "caption": 4}, mixing, epoch)
+    assert len(batches) == TaskBatchSampler(TASKS, SIZES, mixing).batches_per_epoch
+
+
+@pytest.mark.parametrize("mixing", ["roundrobin", "proportional"])
+def test_every_example_is_seen_once_an_epoch(mixing):
+    batches = positions(TaskBatchSampler(TASKS, SIZES, mixing), 3)
+    assert sorted(place for batch in batches for place in batch) == list(range(31))
+    assert {task: max(len(b) for b in batches if task_of(b) == task) for task in SIZES} == SIZES
+
+
+def test_balanced_small_tasks_are_gone_through_again_with_other_random_numbers():
+    sampler = TaskBatchSampler(["a"] * 40 + ["b"] * 4, {"a": 4, "b": 4}, "balanced")
+    sampler.set_epoch(0)
+    keys = [key for batch in sampler for key in batch if key[1] >= 40]
+    assert Counter(place for _, place in keys) == {40: 5, 41: 5, 42: 5, 43: 5} and len(set(keys)) == 20
+
+
+@pytest.mark.parametrize("mixing", ["roundrobin", "balanced", "proportional"])
+def test_processes_share_the_batches_of_one_and_all_batches_of_a_step_are_of_one_task(mixing):
+    alone = positions(TaskBatchSampler(TASKS, {"vqa": 8, "caption": 6}, mixing, 1, 5), 2)
+    parts = [positions(TaskBatchSampler(TASKS, SIZES, mixing, 1, 5, rank, 2), 2) for rank in range(2)]
+    assert [sorted(one + other) for one, other in zip(*parts, strict=True)] == [sorted(batch) for batch in alone]
+    steps = positions(TaskBatchSampler(TASKS, SIZES, mixing, batches_per_step=2), 0)
+    assert all(task_of(steps[k]) == task_of(steps[k + 1]) for k in range(0, len(steps), 2))
+
+
+def test_an_epoch_can_be_entered_anywhere():
+    sampler = TaskBatchSampler(TASKS, SIZES, "roundrobin", seed=4)
+    whole = positions(sampler, 1)
+    for start in range(len(whole)):
+        assert positions(sampler, 1, start) == whole[start:]
+
+
+def test_other_batch_sizes_cannot_be_resumed():
+    state = TaskBatchSampler(TASKS, SIZES, "roundrobin").state_dict(0, 2)
+    TaskBatchSampler(TASKS, SIZES, "roundrobin").load_state_dict(state)
+    for sampler in (
+        TaskBatchSampler(TASKS, {"vqa": 4, "caption": 2}, "roundrobin"),
+        TaskBatchSampler(TASKS, SIZES, "balanced"),
+    ):
+        with pytest.raises(UsageError, match="cannot resume"):
+            sampler.load_state_dict(state)
+
+
+@pytest.mark.parametrize("mixing", ["roundrobin", "balanced", "proportional"])
+def test_a_task_without_examples_is_refused(mixing):
+    with pytest.raises(UsageError, match="found 0 of 'gqa'"):
+        TaskBatchSampler(TASKS, {**SIZES, "gqa": 4}, mixing)

@@ -1,0 +1,218 @@
+"""Several tasks in one run: batches of one task each, scores and best models of each, resumed bit for bit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ofakit.cli.finetune import main as finetune
+from ofakit.errors import UsageError
+from ofakit.hub import CaptionBundle, load_bundle
+from ofakit.hub.answer_bundle import AnswerBundle
+from ofakit.json_text import to_json
+from ofakit.models.adapters.tasks import adapter_set_of
+from ofakit.trainers import Trainer
+from ofakit.trainers.dry_run import dry_run
+from ofakit.trainers.state import latest_snapshot
+
+from tests.trainers.conftest import Interrupt, trained, weights
+
+CAPTION = {"name": "caption", "task": "captioning", "style": {"mode": "none"}}
+VQA = {
+    "name": "vqa",
+    "task": "vqa",
+    "data": {"reader": {"type": "scene_vqa", "images": 6, "val": 4, "test": 4, "size": 32}},
+    "preprocessor": {"prompt": "vqa: {}"},
+}
+ADAPTER = {"type": "bottleneck", "reduction": 8, "tasks": ["caption", "vqa"]}
+HOOKS = [
+    {"type": "EvaluationHook", "interval": 1},
+    {"type": "BestSnapshotHook"},
+    {"type": "MetricsFileHook", "interval": 1},
+    {"type": "SnapshotHook", "save_strategy": "by_step", "interval": 3},
+]
+REGIONS = {"network": {"name": "resnet10t", "options": {"channels": [8, 8, 8, 8], "stem_width": 8}}, "image_size": 32}
+VL = {
+    "type": "vl",
+    "size": "tiny",
+    "tokenizer": {"train_vocab_size": 400, "num_codes": 1, "num_bins": 0},
+    "config": {
+        "d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2,
+        "decoder_attention_heads": 2, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "max_position_embeddings": 64,
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def several(experiment, scenes_root):
+    """Makes the configuration of both tasks."""
+
+    def make(name="run", tasks=(CAPTION, VQA), **changes):
+        vqa = {"reader": {"root": str(scenes_root)}}
+        listed = [
+            {**task, "data": {"reader": {**task["data"]["reader"], **vqa["reader"]}}} if "data" in task else task
+            for task in tasks
+        ]
+        train = {"max_epochs": 1, "gradient_accumulation": 1, "hooks": HOOKS, **changes.pop("train", {})}
+        small = experiment(name, task="multitask", tasks=listed, train=train, **changes)
+        return small
+
+    return make
+
+
+def batches_of(trainer, epoch=0):
+    objectives = {}
+    trainer.loading.prepare_training(trainer.examples["train"], objectives)
+    return [batch for step in trainer.loading.steps(epoch, 0) for batch in step]
+
+
+def test_batches_are_of_one_task_each_and_every_example_is_seen(several):
+    trainer = Trainer(experiment=several(), device="cpu")
+    batches = batches_of(trainer)
+    assert {batch["task"] for batch in batches} == {"caption", "vqa"}
+    parts = [example.part for example in trainer.loading.training_examples]
+    for batch in batches:
+        assert {parts[place] for place in batch["index"].tolist()} == {batch["task"]}
+    seen = torch.cat([batch["index"] for batch in batches])
+    assert sorted(seen.tolist()) == list(range(len(parts)))
+
+
+def test_each_task_has_its_prompt_its_batch_size_and_its_objectives(several):
+    tasks = ({**CAPTION, "batch_size": 3, "objectives": [{"type": "cross_entropy"}, {"type": "mlm"}]}, VQA)
+    trainer = trained(several(tasks=tasks))
+    batches = batches_of(trainer)
+    assert max(len(batch["index"]) for batch in batches if batch["task"] == "caption") == 3
+    assert max(len(batch["index"]) for batch in batches if batch["task"] == "vqa") == 8
+    tokenizer = trainer.bundle.tokenizer
+    asked = {batch["task"]: tokenizer.decode(batch["input_ids"][0].tolist()) for batch in batches}
+    assert asked["vqa"].startswith("vqa:") and "what does the image describe" in asked["caption"]
+    lines = [json.loads(line) for line in (Path(trainer.work_dir) / "metrics.jsonl").read_text().splitlines()]
+    logged = {name for line in lines for name in line}
+    assert any("caption.mlm" in name for name in logged) and any("vqa.soft_answer" in name for name in logged)
+    assert not any("vqa.mlm" in name for name in logged)
+
+
+def test_scores_and_best_models_are_those_of_each_task(several, capsys, tmp_path):
+    config = several()
+    path = tmp_path / "conf.json"
+    path.write_text(to_json(config.model_dump(mode="json", exclude_unset=True)), encoding="utf-8")
+    assert finetune(["--conf", str(path), "--device", "cpu"]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    scores = found["caption/cider"], found["vqa/vqa_accuracy"]
+    assert found["score"] == pytest.approx(sum(scores) / 2) and found["split"] == "test"
+    assert set(found["best_of"]) == {"caption", "vqa"}
+    assert "vqa/exact_match" in found["best_of"]["vqa"] and "caption/cider" not in found["best_of"]["vqa"]
+    folder = Path(found["work_dir"])
+    assert isinstance(load_bundle(folder / "best_of" / "caption"), CaptionBundle)
+    assert isinstance(load_bundle(folder / "best_of" / "vqa"), AnswerBundle)
+    whole = load_bundle(folder / "best")
+    assert set(whole.bundles) == {"caption", "vqa"} and whole.bundles["vqa"].preprocessor.prompt == "vqa: {}"
+    written = {file.name for file in (folder / "eval").iterdir()}
+    assert {"val.json", "caption.val.json", "vqa.test.predictions.jsonl", "test.json"} <= written
+    rows = [json.loads(line) for line in (folder / "eval" / "test.predictions.jsonl").read_text().splitlines()]
+    assert {row["task"] for row in rows} == {"caption", "vqa"}
+    assert finetune(["--conf", str(folder / "conf.json"), "--device", "cpu", "--set", f"work_dir={folder}2"]) == 0
+    again = json.loads(capsys.readouterr().out.splitlines()[-1])
+    same = found.keys() - {"work_dir", "seconds"}
+    assert {key: again[key] for key in same} == {key: found[key] for key in same}
+
+
+@pytest.mark.parametrize("mixing", ["roundrobin", "balanced", "proportional"])
+def test_an_interrupted_run_goes_on_bit_for_bit(several, mixing):
+    train = {"dataloader": {"mixing": mixing}}
+    whole = trained(several("whole", train=train))
+    config = several("cut", train=train)
+    with pytest.raises(KeyboardInterrupt):
+        trained(config, callbacks=[Interrupt(5)])
+    again = trained(config, str(latest_snapshot(Path(config.work_dir))))
+    expected, found = weights(whole), weights(again)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert whole.iter == again.iter
+
+
+def test_adapters_of_a_task_learn_from_its_batches_alone(several):
+    config = several(model={"adapter": ADAPTER}, train={"max_steps": 1})
+    trainer = Trainer(experiment=config, device="cpu")
+    before = weights(trainer)
+    first = batches_of(trainer)[0]["task"]
+    trainer.train()
+    changed = {name for name, value in weights(trainer).items() if not torch.equal(value, before[name])}
+    other = {"caption": "vqa", "vqa": "caption"}[first]
+    assert any(f".{first}." in name for name in changed) and not any(f".{other}." in name for name in changed)
+
+
+def test_shared_adapters_learn_from_both(several):
+    config = several(model={"adapter": {**ADAPTER, "tasks": None}}, train={"max_epochs": 1})
+    trainer = trained(config)
+    assert {"caption/cider", "vqa/vqa_accuracy"} <= trainer.evaluate(split="val").keys()
+
+
+def test_a_best_model_of_a_task_computes_with_its_adapters(several):
+    trainer = trained(several(model={"adapter": ADAPTER}))
+    for name in ("caption", "vqa"):
+        bundle = load_bundle(Path(trainer.work_dir) / "best_of" / name)
+        assert bundle.model_task == name and adapter_set_of(bundle.model).choice.key() == name
+
+
+def test_a_run_goes_on_from_a_model_of_several_tasks_or_of_one(several):
+    first = trained(several("first"))
+    folder = Path(first.work_dir)
+    for start in ("best", "best_of/caption", "best_of/vqa"):
+        trainer = Trainer(experiment=several("next", model={"path": str(folder / start)}), device="cpu")
+        own = {name: value for name, value in trainer.bundle.model.state_dict().items()}
+        theirs = load_bundle(folder / start).model.state_dict()
+        assert all(torch.equal(own[name], theirs[name]) for name in theirs)
+        assert trainer.bundle.bundles["vqa"].preprocessor.prompt == "vqa: {}"
+        assert trainer.bundle.bundles["caption"].preprocessor.prompt is None
+
+
+@pytest.mark.parametrize("family", ["bart", "t5"])
+def test_models_of_regions_learn_several_tasks(several, family):
+    objectives = [{"type": "cross_entropy"}, {"type": "span_corruption"}, {"type": "denoising"}, {"type": "itm"}]
+    model = {**VL, "config": {**VL["config"], "model_type": family}, "adapter": ADAPTER}
+    tasks = ({**CAPTION, "objectives": objectives}, VQA)
+    config = several(tasks=tasks, data={"regions": REGIONS}, train={"max_steps": 4})
+    config = config.model_copy(update={"model": type(config.model)(**model)})
+    trainer = trained(config)
+    assert np.isfinite(trainer.evaluate(split="val")["score"])
+
+
+def test_a_dry_run_shows_what_it_would_be(several):
+    outlook = dry_run(several(), "cpu")
+    assert outlook["objectives"] == ["caption.cross_entropy", "vqa.soft_answer"]
+    assert outlook["example"]["task"] == "caption"
+
+
+@pytest.mark.parametrize(
+    ("tasks", "message"),
+    [
+        ((), "needs `tasks`"),
+        ((CAPTION, {**VQA, "name": "caption"}), "two of the tasks are called 'caption'"),
+        (({**CAPTION, "task": "retrieval"},), "shares its model with no other"),
+        (({**CAPTION, "task": "multitask"},), "several tasks within one of several"),
+        (({**CAPTION, "style": {"mod": "none"}},), "task 'caption': unknown key 'style.mod'"),
+        (({**CAPTION, "preprocessor": {"patch_image_size": 48, "max_image_size": None}}, VQA), "have one size"),
+    ],
+)
+def test_tasks_that_cannot_be_learnt_together_are_refused(several, tasks, message):
+    with pytest.raises(UsageError, match=message):
+        trained(several(tasks=tasks))
+
+
+def test_objectives_of_the_run_are_refused(several):
+    with pytest.raises(UsageError, match="each of several tasks has its own objectives"):
+        Trainer(experiment=several(objectives=[{"type": "cross_entropy"}]), device="cpu")
+
+
+def test_adapters_of_other_tasks_are_refused(several):
+    config = several(model={"adapter": {**ADAPTER, "tasks": ["caption", "gqa"]}})
+    with pytest.raises(UsageError, match="the chosen task is 'vqa'"):
+        trained(config)
+
+
+def test_roundrobin_of_one_task_is_refused(experiment):
+    with pytest.raises(UsageError, match="roundrobin is how several tasks are mixed"):
+        trained(experiment(train={"dataloader": {"mixing": "roundrobin"}}))
