@@ -1,0 +1,174 @@
+"""The largest batch that fits in memory, found by trying steps before the first one.
+
+    {"train": {"batch_size": "auto", "examples_per_step": 256}}
+
+Sizes are doubled until a step runs out of memory, and then halved in between. A GPU says by itself when it is full. A
+CPU would be killed, or swap: there a step stops where what it keeps for its backward pass exceeds the memory that is
+available. Each process tries alone, and the smallest result counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+
+from ofakit.errors import UsageError
+from ofakit.objectives.base import Objective
+from ofakit.processes import Processes, alone
+from ofakit.trainers.host_memory import available_memory
+from ofakit.trainers.loading import Loading
+from ofakit.trainers.memory_estimate import MOMENTS, KeptForBackward
+from ofakit.trainers.optimization import build_optimizer, build_scheduler
+from ofakit.trainers.out_of_memory import forget, is_out_of_memory
+from ofakit.trainers.state import random_state, restore_random_state
+from ofakit.trainers.update import Updater, WeightedObjectives
+
+__all__ = ["batches_of_step", "find_batch_size", "largest_batch"]
+
+SHARE_OF_CPU, SHARE_OF_GPU = 0.75, 0.92
+"""Of the memory that is there; the rest is for single operations and for batches of longer texts."""
+FINENESS = 8
+"""A size is found to an eighth of it."""
+
+
+def largest_batch(trial: Callable[[int], None], most: int) -> int:
+    """The largest batch that fits, to an eighth of it.
+
+    Args:
+        trial: Makes a step of so many examples, and runs out of memory where they are too many.
+        most: No more are tried.
+
+    Raises:
+        UsageError: Not even one example fits.
+
+    >>> def trial(size):
+    ...     if size > 100:
+    ...         raise MemoryError
+    >>> largest_batch(trial, 1000), largest_batch(trial, 50)
+    (96, 50)
+    """
+    fits, too_large = 0, most + 1
+    while too_large - fits > max(1, fits // FINENESS):
+        size = min(max(1, 2 * fits), most) if too_large > most else (fits + too_large) // 2
+        if _fits(trial, size):
+            fits = size
+        else:
+            too_large = size
+    if fits == 0:
+        raise UsageError(
+            "a step with a single example does not fit in memory; set train.recompute, a smaller model or "
+            "preprocessor.patch_image_size, or train.precision bf16",
+            "batch_size",
+        )
+    return fits
+
+
+def _fits(trial: Callable[[int], None], size: int) -> bool:
+    try:
+        trial(size)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+    else:
+        return True
+    forget()
+    return False
+
+
+def batches_of_step(examples: int, largest: int, world_size: int) -> tuple[int, int]:
+    """How the examples of a step are divided: the batch of a process, and how many of them make a step.
+
+    Args:
+        examples: Of a step, over all processes.
+        largest: The most that a batch may have.
+        world_size: How many processes there are.
+
+    Raises:
+        UsageError: They cannot be divided among the processes.
+
+    >>> batches_of_step(256, 100, 2), batches_of_step(60, 1000, 1)
+    ((64, 2), (60, 1))
+    """
+    if examples % world_size:
+        raise UsageError(
+            f"train.examples_per_step {examples} cannot be divided among {world_size} processes", "examples_per_step"
+        )
+    share = examples // world_size
+    batch = next(size for size in range(min(largest, share), 0, -1) if share % size == 0)
+    return batch, share // batch
+
+
+def find_batch_size(loading: Loading, objectives: Mapping[str, Objective], weights: Sequence[float]) -> int:
+    """The largest batch of a process that a step can be made with; model and random states are left as they were.
+
+    Args:
+        loading: Ready to train.
+        objectives: What is trained, by name, prepared.
+        weights: One factor an objective.
+
+    Raises:
+        UsageError: Not even one example fits, or how much memory there is cannot be told.
+    """
+    processes = loading.processes
+    most = len(loading.training_examples) // processes.world_size
+    chance = random_state()
+    with alone(), _memory_of_run(loading) as limit:
+        found = largest_batch(_trial(loading, objectives, weights, limit), max(most, 1))
+    restore_random_state(chance)
+    forget()
+    return min(processes.gather(found))
+
+
+def _trial(
+    loading: Loading, objectives: Mapping[str, Objective], weights: Sequence[float], limit: int | None
+) -> Callable[[int], None]:
+    """Makes the gradient of a batch of some size, of each group of examples, in this process alone."""
+    train, model = loading.experiment.train, loading.bundle.model
+    module = WeightedObjectives(model, objectives, weights, train.precision)
+    optimizer = build_optimizer(model, train.optimizer)
+    scheduler = build_scheduler(optimizer, train.lr_scheduler, 1)
+    here = Processes(0, 1, loading.processes.device)
+    updater = Updater(module, optimizer, scheduler, here, train.clip_norm, train.max_bad_steps)
+
+    def trial(size: int) -> None:
+        model.train()
+        for batch in _batches(loading, size):
+            with updater.on_trial(), KeptForBackward(model, limit).counting() if limit is not None else nullcontext():
+                updater.gradients([loading.task.move(loading.bundle, batch, here.device)], 0)
+
+    return trial
+
+
+def _batches(loading: Loading, size: int) -> Iterator[dict[str, Any]]:
+    """A batch of some size of each group of training examples."""
+    groups = [getattr(example, "group", None) for example in loading.training_examples]
+    mixed = loading.experiment.train.dataloader.mixing is not None
+    for group in sorted(set(groups), key=str) if mixed else [None]:
+        members = [place for place, own in enumerate(groups) if own == group or not mixed]
+        yield loading.collators["train"]([loading.dataset[int(place)] for place in np.resize(members, size)])
+
+
+@contextmanager
+def _memory_of_run(loading: Loading) -> Iterator[int | None]:
+    """Hold what a run needs beside a step: moments, the average, what processes exchange.
+
+    Yields:
+        The bytes that are left for what a step keeps; None where the device tells by itself.
+    """
+    processes, train = loading.processes, loading.experiment.train
+    learning = sum(p.nbytes for p in loading.bundle.model.parameters() if p.requires_grad)
+    held = learning * (MOMENTS + (train.ema is not None) + (processes.world_size > 1))
+    if processes.device.type == "cuda":
+        held += round((1 - SHARE_OF_GPU) * torch.cuda.get_device_properties(processes.device).total_memory)
+        reserve = torch.empty(held, dtype=torch.uint8, device=processes.device)
+        yield None
+        del reserve
+        return
+    there = available_memory()
+    if there is None:
+        raise UsageError("how much memory there is cannot be told here; set a number of examples", "batch_size")
+    yield round(SHARE_OF_CPU * there / processes.world_size) - held - learning
