@@ -1,0 +1,124 @@
+"""`tools/demo.py`: a page in a browser to caption images in every style and to search by text and image."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ofakit.cli._common import run_tool, tool_parser
+from ofakit.cli._server import add_server_arguments, limits_of, require, serve_until_stopped
+from ofakit.errors import UsageError
+
+if TYPE_CHECKING:
+    from ofakit.data.passage_base import PassageBase
+    from ofakit.demo import PassageSearch
+    from ofakit.hub import RetrievalBundle
+
+__all__ = ["main", "run"]
+
+EXAMPLES = """examples:
+  python tools/demo.py --model work_dir/quickstart/output --port 7860
+  python tools/demo.py --model work_dir/run/best --index base.index              # a retriever and what it encoded
+  python tools/demo.py --model CAPTIONER --retriever RETRIEVER --index base.index --passages passages.jsonl
+
+The first line of stdout is JSON with url, as soon as the page can be opened; the last one, after SIGTERM or Ctrl-C,
+with captions and searches. Passages are those of --passages or --conf, or of the run that the retriever is of. There
+is no password, and nothing is ever shared through another host: only this machine sees the page. docs/demo.md says
+more."""
+
+PACKAGES = ("gradio", "uvicorn", "fastapi", "python_multipart")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool.
+
+    Args:
+        argv: The arguments; None takes those of the process.
+
+    Returns:
+        The exit code.
+    """
+    parser = tool_parser("Try a model on a page in a browser.", EXAMPLES)
+    parser.add_argument("--model", required=True, metavar="DIR", help="captioner or retriever: a directory or hub id")
+    parser.add_argument("--retriever", metavar="DIR", help="what the indexes are searched with; default: --model")
+    parser.add_argument("--index", action="append", default=[], metavar="DIR", help="to search in (repeatable)")
+    parser.add_argument("--passages", metavar="FILE", help="the file that was encoded into the indexes")
+    parser.add_argument("--conf", metavar="FILE", help="the experiment whose base was encoded into the indexes")
+    add_server_arguments(parser, port=7860)
+    return run_tool(parser, run, argv)
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Serve the page until the process is asked to stop; what was taken until then is answered.
+
+    Args:
+        args: The parsed arguments.
+
+    Returns:
+        `captions` and `searches`, how many there were.
+
+    Raises:
+        UsageError: A package is missing, a model, index or passages cannot be read, or the address cannot be listened
+            at.
+    """
+    require(PACKAGES, "the demo", "demo")
+    limits = limits_of(args)
+    from ofakit.demo import demo_app
+    from ofakit.hub import load_bundle
+    from ofakit.hub.retriever_directory import is_retriever
+    from ofakit.inference import Captioner
+
+    captioner = None
+    if not is_retriever(args.model):
+        captioner = Captioner(load_bundle(args.model), args.device, args.precision)
+    search = _search(args, args.retriever or (args.model if captioner is None else None))
+    with tempfile.TemporaryDirectory(prefix="ofakit-demo-") as uploads:
+        app = demo_app(uploads, captioner, search, limits)
+        serve_until_stopped(app, args.host, args.port, app.state.let_go)
+    return app.state.desk.answered
+
+
+def _search(args: argparse.Namespace, retriever: str | None) -> PassageSearch | None:
+    """What is searched, where an index is given."""
+    from pathlib import Path
+
+    from ofakit.demo import PassageSearch
+    from ofakit.hub import load_retriever
+    from ofakit.retrieval import load_index
+
+    if not args.index:
+        if retriever is not None:
+            raise UsageError(
+                f"{retriever} is a retriever: give what it searches in, --index DIR, which ofakit encode makes"
+            )
+        return None
+    if retriever is None:
+        raise UsageError("--index is searched with a retriever: give it too, --retriever DIR")
+    names = {name: Path(name).resolve().name for name in args.index}
+    if len(set(names.values())) < len(args.index):
+        names = {name: name for name in args.index}
+    bundle: RetrievalBundle = load_retriever(retriever)
+    indexes = {shown: load_index(name) for name, shown in names.items()}
+    return PassageSearch(bundle, indexes, _passages(args, retriever), args.device, args.precision)
+
+
+def _passages(args: argparse.Namespace, retriever: str) -> PassageBase:
+    """The passages: of a file, of an experiment, or of the run that the retriever is of."""
+    from pathlib import Path
+
+    from ofakit.config import load_config
+    from ofakit.data.knowledge_base import KnowledgeBase
+    from ofakit.data.search_files import read_corpus
+    from ofakit.retrieval.passage_file import PassageFile
+
+    if args.passages is not None:
+        return KnowledgeBase(PassageFile(args.passages))
+    conf = args.conf or Path(retriever).resolve().parent / "conf.json"
+    if not Path(conf).is_file():
+        raise UsageError(
+            "which passages are in the index? Give the file that was encoded, --passages FILE, or the experiment, "
+            "--conf FILE"
+        )
+    return read_corpus(load_config(str(conf)))

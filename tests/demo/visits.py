@@ -1,0 +1,46 @@
+"""Visits of a demo over HTTP, as its page makes them: uploads, clicks, and the messages that clicks get."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import Any
+
+import httpx
+
+
+class Visitor:
+    """One who has the page open.
+
+    Args:
+        url: Of the demo.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        config = json.loads(httpx.get(url).text.partition("window.gradio_config = ")[2].partition(";</script>")[0])
+        self.functions = {one["api_name"]: one["id"] for one in config["dependencies"]}
+
+    def upload(self, content: bytes, name: str = "a.png") -> httpx.Response:
+        """Send a file."""
+        return httpx.post(f"{self.url}/gradio_api/upload", files={"files": (name, content)}, timeout=60)
+
+    def click(self, name: str, data: list[Any]) -> dict[str, Any]:
+        """The last message that a click gets: whether all went well, and the answer."""
+        session = secrets.token_hex(8)
+        asked = {"data": data, "fn_index": self.functions[name], "session_hash": session}
+        joined = httpx.post(f"{self.url}/gradio_api/queue/join", json=asked, timeout=60)
+        assert joined.status_code == 200, joined.text
+        stream = httpx.get(f"{self.url}/gradio_api/queue/data", params={"session_hash": session}, timeout=60)
+        lines = [json.loads(line[6:]) for line in stream.text.splitlines() if line.startswith("data: ")]
+        [done] = [message for message in lines if message["msg"] == "process_completed"]
+        return done
+
+    def captions(self, path: str, styles: tuple[str, ...] = ("happy",)) -> dict[str, Any]:
+        """What the captions of an upload are answered with."""
+        return self.click("captions", [file_at(path), list(styles), "search", 2, 1, 1.0])
+
+
+def file_at(path: str) -> dict[str, Any]:
+    """What a page sends for a file."""
+    return {"path": path, "meta": {"_type": "gradio.FileData"}}

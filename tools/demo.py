@@ -1,0 +1,6 @@
+"""Try a model on a page in a browser."""
+
+from ofakit.cli.demo import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())
