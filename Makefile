@@ -1,4 +1,4 @@
-.PHONY: lint test coverage bench
+.PHONY: lint test coverage bench docs site wheel matrix
 
 lint:
 	ruff check .
@@ -10,6 +10,19 @@ test:
 
 coverage:
 	pytest --cov
+
+# Into build/site; a warning is an error. NO_MKDOCS_2_WARNING leaves out what the theme says of its own future.
+docs:
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+
+site: docs
+	python -m http.server --directory build/site --bind 127.0.0.1 8000
+
+wheel:
+	.ci/packages
+
+matrix:
+	.ci/matrix
 
 BENCHMARKS = startup data masking scores meteor kill_resume
 STOCK_BENCHMARKS = stock_parity stock_plain vs_stock

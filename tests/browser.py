@@ -27,3 +27,14 @@ def chromium() -> Iterator:
             pytest.skip(f"needs a browser: apt-get install chromium ({str(error).splitlines()[0][:200]})")
         yield browser
         browser.close()
+
+
+def watched(page, *own: str) -> list[str]:
+    """What a page does that it should not: a growing list of dialogs, errors, and requests of other addresses than its
+    own, which are told by how they begin."""
+    told: list[str] = []
+    page.on("dialog", lambda dialog: (told.append(f"dialog {dialog.message}"), dialog.dismiss()))
+    page.on("console", lambda message: message.type == "error" and told.append(f"console {message.text}"))
+    page.on("pageerror", lambda error: told.append(f"error {error}"))
+    page.on("request", lambda request: request.url.startswith(own) or told.append(f"request {request.url[:80]}"))
+    return told

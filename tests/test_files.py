@@ -18,6 +18,7 @@ import torch
 from ofakit.errors import UsageError
 from ofakit.files import (
     SaveError,
+    link_or_copy,
     numbered_folders,
     put_folder,
     remove_folder,
@@ -275,3 +276,13 @@ def test_killed_writer_never_leaves_half_a_folder(tmp_path):
         settle(final)
         contents = {(final / name).read_text() for name in "abc"}
         assert len(contents) == 1 and len(contents.pop()) >= 5000
+
+
+def test_a_second_name_is_a_link_where_the_disk_has_them_and_a_copy_elsewhere(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("content")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    link_or_copy(tmp_path / "link", tmp_path / "same")
+    assert (tmp_path / "same").samefile(tmp_path / "file") and not (tmp_path / "same").is_symlink()
+    monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError("no second names")))
+    link_or_copy(tmp_path / "link", tmp_path / "copy")
+    assert (tmp_path / "copy").read_text() == "content" and not (tmp_path / "copy").samefile(tmp_path / "file")

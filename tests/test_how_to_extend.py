@@ -34,6 +34,10 @@ OFA = [
 EVERY = ["preprocessor.patch_image_size=32", "generation.max_length=6", f"train.hooks={json.dumps(HOOKS)}"]
 LONGER = ["train.max_epochs=3", "train.optimizer.lr=0.01", "train.dataloader.batch_size_per_gpu=8"]
 COMMON_WORDS = ["a", "arr", "be", "dream", "in", "is", "object", "report", "softly", "thar", "the", "there", "this"]
+EMBLEMS = [
+    "data.reader.train=40", "data.reader.val=10", "data.reader.test=10", "data.reader.size=32",
+    "train.max_epochs=1", "train.dataloader.batch_size_per_gpu=64",
+]  # fmt: skip
 OVERRIDES = {
     "tsv": [*OFA, "train.max_steps=null", *LONGER],
     "keywords": [
@@ -43,6 +47,10 @@ OVERRIDES = {
     "z_loss": [*SCENES, *OFA, "train.max_steps=3", "train.dataloader.batch_size_per_gpu=8"],
     "caption_length": [*SCENES, *OFA, "train.max_steps=1", "train.dataloader.batch_size_per_gpu=8"],
     "show_and_tell": [*SCENES, *LONGER, "model.config.width=64"],
+    "histogram": EMBLEMS,
+    "overlap": EMBLEMS,
+    "binary": EMBLEMS,
+    "stop_at_score": [*SCENES, *OFA, "train.max_steps=null", *LONGER, "train.hooks.3.value=0"],
     "style_recognition": [
         *SCENES, *OFA, "data.reader.images=12", "train.dataloader.batch_size_per_gpu=16", "train.max_epochs=9",
         "train.max_steps=60", "train.optimizer.lr=0.005",
@@ -66,8 +74,9 @@ def house(tmp_path_factory) -> Path:
     """A copy of the package with all diffs applied and all configurations in place."""
     folder = tmp_path_factory.mktemp("house")
     shutil.copytree(ROOT / "plugins", folder / "plugins", ignore=shutil.ignore_patterns("*.pyc", "*.egg-info"))
-    (folder / "configs").mkdir()
-    shutil.copy(ROOT / "configs" / "quickstart.json", folder / "configs")
+    (folder / "configs" / "retrieval").mkdir(parents=True)
+    for name in ("quickstart.json", "retrieval/quickstart.json"):
+        shutil.copy(ROOT / "configs" / name, folder / "configs" / name)
     outside_of_git = {**os.environ, "GIT_CEILING_DIRECTORIES": str(folder.parent)}
     for name, (_, diff, configuration) in page().items():
         done = subprocess.run(
@@ -120,7 +129,8 @@ def in_the_copy(house: Path) -> None:
     results = {}
     for name in page():
         work_dir = house / f"{name}_run"
-        settings = [*EVERY, *OVERRIDES[name], *places.get(name, ()), f"work_dir={work_dir}"]
+        every = EVERY[:-1] if name == "stop_at_score" else EVERY  # its hooks are what it is about
+        settings = [*every, *OVERRIDES[name], *places.get(name, ()), f"work_dir={work_dir}"]
         arguments = [part for setting in settings for part in ("--set", setting)]
         code = finetune.main(["--conf", str(house / "configs" / f"{name}.json"), "--device", "cpu", *arguments])
         assert code == 0, name
@@ -186,7 +196,10 @@ def predictions_of(house: Path, name: str) -> list[dict]:
 
 def test_the_page_shows_one_new_file_of_every_kind():
     rooms = [path.rpartition("/")[0] for path, _, _ in page().values()]
-    assert sorted(rooms) == ["data/readers", "metrics", "models/types", "objectives", "rewards", "tasks"]
+    assert sorted(rooms) == [
+        "data/readers", "hooks", "metrics", "models/encoders", "models/types", "objectives", "retrieval/indexes",
+        "retrieval/searchers", "rewards", "tasks",
+    ]  # fmt: skip
     assert list(page()) == list(OVERRIDES)
 
 
@@ -246,6 +259,52 @@ def test_the_model_learns_and_captions_the_same_when_it_is_loaded_again(house, r
     assert len({str(row["tokens"]) for row in found["search"]}) > 6
     for row in found["search"]:
         assert row["scores"] == pytest.approx(row["expected"], abs=1e-4)
+
+
+def ranked(house: Path, name: str, searcher: str) -> dict[str, list[str]]:
+    """The passages of each test question, best first."""
+    from ofakit.retrieval import Run
+
+    run = Run.read(house / f"{name}_run" / "eval" / f"test.{searcher}.run.trec")
+    return {query: run.ranking(query) for query in run}
+
+
+def test_the_encoder_finds_more_by_colours_than_words_alone_do(house, results):
+    scores = results["histogram"]
+    assert scores["dense"]["mrr@100"] > 3 * scores["bm25"]["mrr@100"]
+    files = (house / "histogram_run" / "best").rglob("*.json")
+    assert any('"histogram"' in file.read_text(encoding="utf-8") for file in files)
+
+
+def test_the_searcher_ranks_by_shared_words_and_is_fused(house, results):
+    assert {"bm25", "dense", "overlap"} == set(results["overlap"]["fitted"]["fused"])
+    rows = {row["id"]: row["question"] for row in predictions_of(house, "overlap")}
+    texts = passages_of(house)
+    for query, found in ranked(house, "overlap", "overlap").items():
+        asked = set(re.findall(r"\w+", rows[query].lower()))
+        shares = [len(asked & texts[passage]) / len(asked | texts[passage]) for passage in found]
+        assert shares == sorted(shares, reverse=True) and shares[0] > 0
+
+
+def passages_of(house: Path) -> dict[str, set[str]]:
+    """The words of every passage with its title, by id."""
+    from ofakit.config import load_config
+    from ofakit.data.reading import build_reader
+
+    reader = build_reader(load_config(house / "overlap_run" / "conf.json"))
+    return {passage.id: set(re.findall(r"\w+", passage.titled(" ").lower())) for passage in reader.passages()}
+
+
+def test_the_index_engine_finds_most_of_what_exact_search_finds(house, results):
+    exact, found = ranked(house, "overlap", "dense"), ranked(house, "binary", "dense")
+    shared = [len(set(exact[query][:10]) & set(found[query][:10])) / 10 for query in exact]
+    assert sum(shared) / len(shared) > 0.5 and found.keys() == exact.keys()
+    assert found != exact  # since a hundred of the codes are compared, not all
+
+
+def test_the_hook_ends_the_training_after_the_epoch_that_reached_the_score(house, results):
+    epochs = {row["epoch"] for row in steps_of(house, "stop_at_score")}
+    assert epochs == {1} and "is enough: the training ends" in (house / "stop_at_score_run" / "train.log").read_text()
 
 
 def test_the_task_learns_what_it_is_for(house, results):

@@ -1,8 +1,9 @@
-"""`make bench` runs benchmarks that need no more than it gives them."""
+"""`make bench` runs benchmarks that need no more than it gives them; other targets name scripts that are there."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -25,3 +26,19 @@ def test_bench_gives_every_script_the_arguments_that_it_requires(given, tmp_path
         required = [line for line in source.splitlines() if "add_argument(" in line and "required=True" in line]
         assert "__main__" in source and "_worker" not in script
         assert [line for line in required if not any(f'"{name}"' in line for name in arguments)] == []
+
+
+@pytest.mark.parametrize("target", ["wheel", "matrix"])
+def test_a_script_that_a_target_runs_is_sound_and_can_be_run(target):
+    said = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    script = ROOT / said.strip()
+    assert os.access(script, os.X_OK)
+    subprocess.run(["bash", "-n", str(script)], check=True)
+
+
+def test_the_matrix_runs_tests_that_are_there_on_every_python():
+    lines = (ROOT / ".ci" / "quick_tests").read_text(encoding="utf-8").splitlines()
+    named = [line for line in lines if not line.startswith("#")]
+    assert len(named) > 10 and [name for name in named if not (ROOT / name).exists()] == []
+    supported = re.findall(r":: (3\.\d+)", (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert f"PYTHONS:-{' '.join(supported)}}}" in (ROOT / ".ci" / "matrix").read_text(encoding="utf-8")

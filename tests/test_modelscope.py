@@ -30,6 +30,7 @@ OURS = {
     ("HOOKS", "default", "CaptionTensorboardHook"): "CaptionTensorboardHook",
     ("HOOKS", "default", "MetricsFileHook"): "MetricsFileHook",
     ("HOOKS", "default", "MlflowHook"): "MlflowHook",
+    ("HOOKS", "default", "PushToHubHook"): "PushToHubHook",
     ("HOOKS", "default", "ResumableEarlyStopHook"): "ResumableEarlyStopHook",
     ("HOOKS", "default", "SnapshotHook"): "SnapshotHook",
     ("HOOKS", "default", "SwanLabHook"): "SwanLabHook",

@@ -16,7 +16,8 @@ import ofakit
 import pytest
 import yaml
 from ofakit.cli import _installation as installation
-from ofakit.cli import main as command
+
+from tests.documented import PAGES, text_of
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -26,13 +27,8 @@ else:
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 ENTRY_POINTS = {"console_scripts": PROJECT["scripts"], **PROJECT["entry-points"]}
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FOLDERS = ("benchmarks", "configs", "docs", "plugins", "tests", "tools")
-named = {"ids": lambda value: value.name if isinstance(value, Path) else str(value)}
-
-
-def text_of(path):
-    return path.read_text(encoding="utf-8")
+named = {"ids": lambda value: value.relative_to(ROOT).as_posix() if isinstance(value, Path) else str(value)}
 
 
 def distribution_name(requirement):
@@ -128,30 +124,6 @@ def test_files_that_a_page_names_exist(page):
     assert absent == []
 
 
-def command_lines(page):
-    """Every call of a tool in a page's blocks of commands: its verb and its other words."""
-    for block in re.findall(r"(?:^    .*\n)+", text_of(page), re.MULTILINE):
-        for line in re.sub(r" *\\\n", " ", block).splitlines():
-            called = re.search(
-                r"(?:\bofakit|python tools/|\d tools/) ?([a-z][a-z-]*)(?:\.py)?(?: (.*))?$", line.partition("#")[0]
-            )
-            if called and "import" not in line:
-                yield called[1], re.split(r" [|&>]", called[2] or "")[0].split()
-
-
-@pytest.mark.parametrize("page", [page for page in PAGES if list(command_lines(page))], **named)
-def test_commands_that_a_page_shows_exist_with_their_options(page, capsys):
-    for verb, words in command_lines(page):
-        assert verb in command.verbs(), f"{page.name} shows ofakit {verb}"
-        subcommand = [word for word in words[:1] if re.fullmatch("[a-z-]+", word) and word[0] != "-"]
-        with pytest.raises(SystemExit) as end:
-            command.main([verb, *subcommand, "--help"])
-        assert end.value.code == 0, f"{page.name} shows ofakit {verb} {' '.join(words)}"
-        options = {word.partition("=")[0] for word in words if word.startswith("--")}
-        known = set(re.findall(r"--[\w-]+", capsys.readouterr().out))
-        assert options <= known, f"{page.name} shows ofakit {verb} {' '.join(words)}"
-
-
 @pytest.mark.parametrize("page", PAGES, **named)
 def test_configurations_that_a_page_names_exist(page):
     """A file to be run is there, is one that a run writes, or is the reader's own, in capitals."""
@@ -162,11 +134,6 @@ def test_configurations_that_a_page_names_exist(page):
         if not name.startswith("work_dir/") and not Path(name).stem.isupper() and not (ROOT / name).exists()
     ]
     assert absent == []
-
-
-def test_pages_show_commands():
-    """So that the test above has something to look at."""
-    assert sum(len(list(command_lines(page))) for page in PAGES) > 30
 
 
 @pytest.mark.parametrize(
@@ -190,3 +157,15 @@ def test_bug_reports_ask_for_the_doctor():
     form = yaml.safe_load(text_of(ROOT / ".github" / "ISSUE_TEMPLATE" / "bug_report.yml"))
     (field,) = [field for field in form["body"] if "ofakit doctor" in field["attributes"]["label"]]
     assert field["validations"]["required"]
+
+
+def test_the_image_copies_what_is_there_and_what_is_let_through():
+    copied = re.findall(r"^COPY (?!--from)(.*) \S+$", text_of(ROOT / "Dockerfile"), flags=re.M)
+    names = {name for line in copied for name in line.split()}
+    assert [name for name in names if not (ROOT / name).exists()] == []
+    ignored = text_of(ROOT / ".dockerignore").splitlines()
+    assert "*" in ignored and {line[1:] for line in ignored if line.startswith("!")} == names
+
+
+def test_what_decides_installs_the_packages():
+    assert "\n.ci/packages --borrow\n" in text_of(ROOT / ".ci" / "run")

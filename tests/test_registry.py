@@ -131,3 +131,15 @@ def test_what_modelscope_can_build_is_known_by_name():
     hooks = modelscope_members("HOOKS")
     assert hooks["EvaluationHook"][0] == "HOOKS" and hooks["EvaluationHook"][2] == "EvaluationHook"
     assert "EvaluationHook" not in modelscope_members("METRICS")
+
+
+def test_files_that_a_room_names_are_no_members(tmp_path, monkeypatch):
+    package = tmp_path / "room_with_helpers"
+    package.mkdir()
+    for name in ("__init__", "base", "_own", "helper", "member"):
+        (package / f"{name}.py").write_text('__all__ = ["answer"]\nanswer = 1\n')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry = Registry("thing", "room_with_helpers", besides=("helper",))
+    assert registry.names() == ["member"]
+    with pytest.raises(UsageError, match="unknown thing 'helper'"):
+        registry.get("helper")

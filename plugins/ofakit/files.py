@@ -22,6 +22,7 @@ from ofakit.platforms import sync
 __all__ = [
     "SaveError",
     "encoded",
+    "link_or_copy",
     "numbered_folders",
     "put_folder",
     "remove_folder",
@@ -213,6 +214,19 @@ def remove_folder(folder: Path) -> None:
                 path.rmdir()
         elif path not in kept:
             path.unlink(missing_ok=True)
+
+
+def link_or_copy(source: str | Path, target: str | Path) -> None:
+    """The same file under another name, copied where the disk has no second names.
+
+    Args:
+        source: The file.
+        target: The other name, in a folder that is there.
+    """
+    try:
+        os.link(os.path.realpath(source), target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def numbered_folders(folder: Path, prefix: str = "") -> dict[int, Path]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import atexit
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,7 +15,17 @@ from torch import distributed
 
 from ofakit.errors import UsageError
 
-__all__ = ["Processes", "device_named", "join_processes", "joined_processes", "launched_rank", "leave_processes"]
+__all__ = [
+    "Processes",
+    "alone",
+    "device_named",
+    "join_processes",
+    "joined_processes",
+    "launched_rank",
+    "leave_processes",
+]
+
+_alone = False
 
 LONGEST_WAIT = 120.0
 """Minutes for a process that decodes images, scores or saves while the others wait."""
@@ -146,9 +158,20 @@ def joined_processes(device: torch.device | str = "cpu") -> Processes:
     Args:
         device: Where this one computes.
     """
-    together = distributed.is_available() and distributed.is_initialized()
+    together = distributed.is_available() and distributed.is_initialized() and not _alone
     rank, world_size = (distributed.get_rank(), distributed.get_world_size()) if together else (0, 1)
     return Processes(rank, world_size, torch.device(device))
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """In the block this process has joined no others, as far as `joined_processes` says: it exchanges nothing."""
+    global _alone
+    before, _alone = _alone, True
+    try:
+        yield
+    finally:
+        _alone = before
 
 
 def launched_rank() -> int:

@@ -2,7 +2,7 @@
 
 A room such as `ofakit.data.readers` is a package; each of its files defines one member and names it first in
 `__all__`. The file's name is the `type` of a configuration, so a new member is one new file and nothing else
-(`base.py`, which says what a member is, and files that begin with `_` are none):
+(`base.py`, which says what a member is, and files that begin with `_` are none, nor those that the room itself names):
 
     {"type": "flickrstyle", "train": "train.jsonl"}   ->   ofakit/data/readers/flickrstyle.py
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ofakit.config.values import checked_value, resolved_annotations
@@ -44,18 +44,22 @@ class Registry:
     Args:
         noun: What a member is called in messages, such as "reader".
         package: The dotted name of the package whose files are the members.
+        besides: Files of the package that are no members, beside `base`.
     """
 
-    def __init__(self, noun: str, package: str) -> None:
+    def __init__(self, noun: str, package: str, besides: Sequence[str] = ()) -> None:
         self.noun = noun
         self.package = package
+        self.besides = {"base", *besides}
         self._added: dict[str, Any] = {}
 
     def names(self) -> list[str]:
         """Every `type` that can be asked for, sorted. Imports no member."""
         found = importlib.import_module(self.package)
         files = [
-            m.name for m in pkgutil.iter_modules(found.__path__) if not m.name.startswith("_") and m.name != "base"
+            m.name
+            for m in pkgutil.iter_modules(found.__path__)
+            if not m.name.startswith("_") and m.name not in self.besides
         ]
         return sorted({*files, *self._added})
 

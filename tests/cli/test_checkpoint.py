@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tarfile
 
 import pytest
@@ -263,3 +264,76 @@ def test_a_vocabulary_that_cannot_be_the_checkpoints_is_refused(run, tmp_path, c
     assert "entries, the model" in capsys.readouterr().err
     assert checkpoint.main([*command[:-1], str(tmp_path / "order")]) == 2
     assert "expected the vocabulary of a fairseq file" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def adapted_run(run, tmp_path_factory):
+    """A run with LoRA that started from another run's model."""
+    work_dir = tmp_path_factory.mktemp("runs") / "adapted"
+    more = (
+        f"model.path={run / 'best'}",
+        "train.max_steps=2",
+        'model.adapter={"type": "lora", "rank": 2, "dropout": 0}',
+    )
+    start = [
+        "--conf",
+        str(QUICKSTART),
+        "--device",
+        "cpu",
+        *overrides(work_dir, *more),
+        "--set",
+        "train.optimizer.lr=0.01",
+    ]
+    assert finetune.main(start) == 0
+    return work_dir
+
+
+def test_an_adapter_alone_is_small_and_is_read_as_a_model(adapted_run, run, tmp_path, capsys):
+    out = tmp_path / "adapter"
+    assert checkpoint.main(["adapter", str(adapted_run / "best"), str(out)]) == 0
+    found = last_line(capsys.readouterr().out)
+    assert found["base"]["name"] == str(run / "best") and found["adapter"]["type"] == "lora"
+    size = sum(path.stat().st_size for path in out.iterdir())
+    assert size < 0.2 * sum(path.stat().st_size for path in (adapted_run / "best").iterdir())
+    assert checkpoint.main(["inspect", str(out)]) == 0
+    assert last_line(capsys.readouterr().out)["parameters"] == found["parameters"]
+    whole, again = load_bundle(adapted_run / "best"), load_bundle(out)
+    assert same_weights(whole.model, again.model)
+    assert again.styles.names == whole.styles.names and again.generation == whole.generation
+    given = ["--conf", str(adapted_run / "conf.json")]
+    scores = []
+    for folder in (adapted_run / "best", out):
+        assert finetune.main(["eval", *given, "--checkpoint", str(folder)]) == 0
+        scores.append(last_line(capsys.readouterr().out)["rouge_l"])
+    assert scores[0] == scores[1]
+
+
+def test_a_merged_model_is_a_plain_one_with_the_same_captions(adapted_run, tmp_path, capsys):
+    assert checkpoint.main(["adapter", str(adapted_run / "best"), str(tmp_path / "adapter")]) == 0
+    models = []
+    for number, folder in enumerate((adapted_run / "best", tmp_path / "adapter")):
+        out = tmp_path / f"merged{number}"
+        assert checkpoint.main(["merge", str(folder), str(out)]) == 0
+        assert last_line(capsys.readouterr().out)["merged"]["rank"] == 2
+        models.append(load_bundle(out).model)
+    assert same_weights(*models) and models[0].config.adapter is None
+    assert models[0].state_dict().keys() == load_bundle(adapted_run / "best").model.state_dict().keys() - {
+        name for name in load_bundle(adapted_run / "best").model.state_dict() if "adapter" in name
+    }
+    assert checkpoint.main(["merge", str(tmp_path / "merged0"), str(tmp_path / "again")]) == 2
+    assert "no adapters to merge" in capsys.readouterr().err
+
+
+def test_adapters_of_another_base_or_without_one_are_refused(adapted_run, run, tmp_path, capsys):
+    out = str(tmp_path / "adapter")
+    assert checkpoint.main(["adapter", str(run / "best"), out]) == 2
+    assert "has no adapters" in capsys.readouterr().err
+    moved = tmp_path / "moved"
+    shutil.copytree(adapted_run / "best", moved)
+    assert checkpoint.main(["adapter", str(moved), out]) == 2
+    assert "does not say which model it started from" in capsys.readouterr().err
+    assert checkpoint.main(["adapter", str(moved), out, "--base", str(moved)]) == 2
+    assert "has adapters already, of the type 'lora'" in capsys.readouterr().err
+    assert not (tmp_path / "adapter").exists()
+    assert checkpoint.main(["convert", str(adapted_run / "best"), out, "--to", "fairseq"]) == 2
+    assert "merge them first" in capsys.readouterr().err

@@ -68,7 +68,7 @@ def test_two_processes_stop_at_sigterm_and_go_on_bit_for_bit(tmp_path):
     assert "terminate called" not in (tmp_path / "log").read_text()
     assert latest_snapshot(tmp_path / "run") is not None
     assert start(two(tmp_path / "run", steps=12), tmp_path / "log").wait(240) == 0
-    assert "going on from" in (tmp_path / "log").read_text()
+    assert "resuming from" in (tmp_path / "log").read_text()
     assert same_weights(tmp_path / "whole", tmp_path / "run")
 
 

@@ -13,6 +13,7 @@ import torch
 from ofakit.cli import evaluate, finetune
 from ofakit.errors import UsageError
 from ofakit.hub import load_bundle, save_bundle
+from ofakit.models.adapters import trainable_share
 
 from .conftest import QUICKSTART, last_line, overrides
 
@@ -149,3 +150,44 @@ def test_bad_configuration_ends_with_2_and_says_what_would_do(tmp_path, capsys, 
     assert "Traceback" not in message
     for word in words:
         assert word in message
+
+
+def test_adapters_are_trained_saved_read_and_scored(tmp_path, capsys):
+    adapter = '{"type": "bottleneck", "layer_norms": false, "also": ["embeddings"]}'
+    start = overrides(tmp_path / "run", f"model.adapter={adapter}")
+    assert finetune.main(["--conf", str(QUICKSTART), "--device", "cpu", *start]) == 0
+    printed = capsys.readouterr()
+    result = last_line(printed.out)
+    bundle = load_bundle(tmp_path / "run" / "best")
+    assert 0 < result["trainable_share"] < 1 and result["trainable_share"] == trainable_share(bundle.model)
+    assert f"{100 * result['trainable_share']:.2f} % of the parameters learn" in printed.err
+    assert bundle.model.config.adapter["also"] == ["embeddings"]
+    conf = ["--conf", str(tmp_path / "run" / "conf.json")]
+    assert finetune.main(["eval", *conf]) == 0
+    assert last_line(capsys.readouterr().out)["rouge_l"] == result["rouge_l"]
+    again = [*conf, "--set", f"work_dir={tmp_path / 'again'}", "--set", f"model.path={tmp_path / 'run' / 'best'}"]
+    one_step = ["--set", "train.max_steps=1", "--set", "train.hooks=[]"]
+    assert finetune.main([*again, *one_step]) == 0
+    assert finetune.main([*again, "--set", 'model.adapter={"type": "bottleneck", "reduction": 4}']) == 2
+    assert "that differ in also, layer_norms, reduction" in capsys.readouterr().err
+    assert finetune.main([*conf, "--set", 'model.adapter={"type": "bottelneck"}', *one_step]) == 2
+    assert "unknown adapter 'bottelneck'" in capsys.readouterr().err
+
+
+def test_only_what_learns_moves(tmp_path):
+    """The frozen weights of a run with adapters are those that it started with, to the bit."""
+    start = overrides(
+        tmp_path / "plain", "train.max_steps=1", "train.optimizer.lr=1e-30", "train.lr_scheduler.name=const"
+    )
+    assert finetune.main(["--conf", str(QUICKSTART), "--device", "cpu", *start]) == 0
+    adapted = overrides(tmp_path / "run", "train.max_steps=3", f"model.path={tmp_path / 'plain' / 'output'}")
+    assert finetune.main(
+        ["--conf", str(QUICKSTART), "--device", "cpu", *adapted, "--set", 'model.adapter={"type": "lora", "rank": 2}']
+    ) == 0  # fmt: skip
+    before = load_bundle(tmp_path / "plain" / "output").model.state_dict()
+    model = load_bundle(tmp_path / "run" / "output").model
+    moved = {
+        name for name, value in model.state_dict().items() if name not in before or not torch.equal(value, before[name])
+    }
+    learns = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert moved and moved <= learns and any("adapter" in name for name in moved)

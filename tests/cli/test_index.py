@@ -32,6 +32,12 @@ def test_an_engine_is_built_and_searched_with(base, capsys):
     assert answer(capsys)["engine"] == "exact"
 
 
+def test_an_engine_that_there_is_none_of_is_bad_usage_and_leaves_the_index(base, capsys):
+    assert main(["--vectors", base, "--engine", "fais"]) == 2
+    assert "unknown index engine 'fais': did you mean 'faiss'" in capsys.readouterr().err
+    assert load_index(base).search(VECTORS[:1], 1)[1][0, 0] == "p0"
+
+
 def test_a_configuration_says_what_is_built(base, tmp_path, capsys):
     conf = tmp_path / "conf.json"
     section = {"index": {"engine": "faiss", "factory": "SQfp16"}}

@@ -12,7 +12,8 @@ from .conftest import QUICKSTART, last_line, overrides
 OUTLOOK = {
     "device": "cpu", "processes": 2, "precision": "fp32", "parameters": {"all": 12345, "learning": 45},
     "examples": {"train": 1000, "val": 10}, "training_examples": 998, "left_out": {"empty caption": 2},
-    "batch_size": 8, "examples_per_step": 16, "steps_per_epoch": 63, "steps": 126, "objectives": ["cross_entropy"],
+    "batch_size": 8, "examples_per_step": 16, "steps_per_epoch": 63, "epochs": 2, "steps": 126,
+    "objectives": ["cross_entropy"],
     "memory": {
         "weights_bytes": 2**30, "gradients_bytes": 2**29, "optimizer_bytes": 2**30, "activations_bytes": 2**31,
         "total_bytes": 9 * 2**29, "counted_with_examples": 4,

@@ -24,7 +24,7 @@ COMMANDS = [
     for name in TOOLS
     for command in {
         "checkpoint": ["", "inspect", "convert", "extract", "average"],
-        "data": ["", "doctor", "scenes", "store", "document-frequency", "style-words"],
+        "data": ["", "doctor", "scenes", "store", "features", "document-frequency", "style-words"],
     }.get(name, [""])
 ]
 
@@ -47,7 +47,8 @@ def test_help_loads_nothing_that_takes_long(name, command):
 @pytest.mark.parametrize("option", ["--no-such-option", "--hel"])
 def test_an_unknown_or_shortened_option_is_bad_usage(name, command, option, capsys):
     required = {
-        "caption": ["--model", "DIR"], "compare": ["a.json", "b.json"], "finetune": ["--conf", "FILE"],
+        "caption": ["--model", "DIR"], "compare": ["a.json", "b.json"], "demo": ["--model", "DIR"],
+        "finetune": ["--conf", "FILE"],
         "encode": ["--out", "DIR"], "mine": ["--out", "FILE"], "search": ["--conf", "FILE"],
         "serve": ["--model", "DIR"], "sweep": ["--conf", "FILE"], "checkpoint inspect": ["PATH"],
         "checkpoint convert": ["PATH", "OUT", "--to", "plain"],
@@ -116,7 +117,8 @@ def arguments(run, tmp_path, monkeypatch):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", sorted(TOOLS.keys() - {"serve"}))  # which ends when it is told to: test_serve.py
+# The two that are left out end when they are told to: test_serve.py, test_demo.py.
+@pytest.mark.parametrize("name", sorted(TOOLS.keys() - {"demo", "serve"}))
 def test_the_last_line_of_stdout_is_one_json_object(name, arguments, capsys):
     assert importlib.import_module(f"ofakit.cli.{name}").main(arguments.get(name, [])) == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1], parse_constant=pytest.fail)

@@ -90,7 +90,7 @@ def test_an_upload_and_one_that_breaks_off(run, capsys, monkeypatch):
         server.fails = "/commit/"
         assert upload.main(asked) == 1
         seen = capsys.readouterr()
-        assert "goes on" in seen.err and "Traceback" not in seen.err and TOKEN not in seen.err + seen.out
+        assert "to continue" in seen.err and "Traceback" not in seen.err and TOKEN not in seen.err + seen.out
         server.fails = None
         assert upload.main(asked) == 0
         seen = capsys.readouterr()

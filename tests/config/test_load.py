@@ -133,12 +133,15 @@ def test_where_values_came_from_makes_no_other_configuration(tmp_path):
         ({"output_dir": "x"}, "did you mean 'work_dir' at the top of the file"),
         (
             {"train": {"batchsize": 8}},
-            "did you mean 'train.dataloader.batch_size_per_gpu'[?] Available: async",
+            "did you mean 'batch_size'[?] Available: async",
         ),
         ({"lr": 1}, "unknown key 'lr'.*did you mean 'train.optimizer.lr'[?] Available: corpus, data"),
         ({"train": {"work_dirs": "a"}}, "did you mean 'work_dir' at the top of the file[?]"),
         ({"evaluation": {"batch_size_per_gpu": 1}}, "did you mean 'evaluation.dataloader.batch_size_per_gpu'"),
-        ({"train": {"dataloader": {"batchsize": 8}}}, "did you mean 'batch_size_per_gpu'"),
+        (
+            {"train": {"dataloader": {"batchsize": 8}}},
+            "did you mean 'train.batch_size'[?] Available: batch_size_per_gpu",
+        ),
         ({"stages": [{"nam": "a", "name": "b"}]}, "unknown key 'stages.0.nam'.*did you mean 'name'"),
         ({"train": {"zzz": 8}}, "unknown key 'train.zzz' in .*a.json: available: async_snapshots"),
     ],

@@ -138,7 +138,7 @@ def test_keys_of_ours_act_there_and_unknown_ones_are_refused():
     ("section", "message"),
     [
         ({"train": {"no_such_key": 1}}, "unknown key 'train.no_such_key': available: async_snapshots"),
-        ({"train": {"batchsize": 1}}, "did you mean 'train.dataloader.batch_size_per_gpu'"),
+        ({"train": {"batchsize": 1}}, "did you mean 'batch_size'"),
         ({"train": {"lr_scheduler": {"warmup_step": 1}}}, "did you mean 'warmup_steps'"),
         ({"evaluation": {"shuffled_image": 1}}, "did you mean 'shuffled_images'"),
         ({"generation": {"num_beam": 1}}, "did you mean 'num_beams'"),

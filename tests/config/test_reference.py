@@ -20,7 +20,7 @@ def test_page_in_docs_is_up_to_date():
     [
         "| `data.reader` | required |  |",
         "| `train.max_epochs` | `3` | at least 1, at most 1000000 |",
-        "| `generation.do_sample` | `False` | draw instead of searching |",
+        "| `generation.do_sample` | `False` | sample instead of searching |",
         "| `model.language` | `en` | `en` or `zh` |",
     ],
 )

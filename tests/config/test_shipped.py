@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ from ofakit.retrieval.searchers import SEARCHERS
 from ofakit.tasks import TASKS
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-SHIPPED = sorted(path for path in CONFIGS.rglob("*.json") if path.parent.name != "sweeps")
+ALL = sorted(CONFIGS.rglob("*.json"))
+SHIPPED = [path for path in ALL if path.parent.name != "sweeps"]
 
 
 def encoders_of(settings):
@@ -47,3 +49,22 @@ def test_a_shipped_configuration_knows_what_it_names(path, tmp_path):
         if config.model.config:
             for spec in encoders_of(RetrieverSettings.model_validate(config.model.config)):
                 settings_of(spec)
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: str(path.relative_to(CONFIGS)))
+def test_an_editor_finds_the_schema_and_no_fault(path):
+    jsonschema = pytest.importorskip("jsonschema", reason="pip install jsonschema")
+    values = json.loads(path.read_text(encoding="utf-8"))
+    assert next(iter(values)) == "$schema", "the schema stands first"
+    schema = json.loads((path.parent / values["$schema"]).read_text(encoding="utf-8"))
+    faults = jsonschema.Draft202012Validator(schema).iter_errors(values)
+    assert [f"{list(fault.absolute_path)}: {fault.message:.200}" for fault in faults] == []
+
+
+@pytest.mark.parametrize("path", [CONFIGS / "quickstart.json", CONFIGS / "sweeps" / "quickstart.json"], ids=str)
+def test_an_editor_finds_a_misspelt_key(path):
+    jsonschema = pytest.importorskip("jsonschema", reason="pip install jsonschema")
+    values = json.loads(path.read_text(encoding="utf-8"))
+    schema = json.loads((path.parent / values["$schema"]).read_text(encoding="utf-8"))
+    with pytest.raises(jsonschema.ValidationError, match="'sede' was unexpected"):
+        jsonschema.Draft202012Validator(schema).validate({**values, "sede": 3})

@@ -64,7 +64,7 @@ def test_every_argument_of_modelscopes_own_checkpoint_hooks_is_known():
 @pytest.mark.parametrize(
     "spec, words",
     [
-        ({"type": "CheckpointHook", "push_to_hub": True}, "push_to_hub.*not supported.*ofakit upload"),
+        ({"type": "CheckpointHook", "push_to_hub": True}, "push_to_hub.*not supported.*PushToHubHook"),
         ({"type": "CheckpointHook", "save_dir": "elsewhere"}, "save_dir.*not supported.*work_dir"),
         ({"type": "BestCkptSaverHook", "metric_key": "cider", "restore_best": True}, "restore_best.*best/"),
         ({"type": "BestCkptSaverHook", "save_file_name": "x"}, "save_file_name.*best/"),

@@ -76,7 +76,7 @@ def test_a_logger_that_fails_costs_one_warning_and_is_told_no_more(tmp_path, cap
     hook = Recorder(fails_at=stage, interval=1)
     run_with(hook, tmp_path)
     (record,) = caplog.records
-    assert "ConnectionError: no network; the training goes on" in record.message
+    assert "ConnectionError: no network; training continues" in record.message
     assert [what for what, *_ in hook.told].count(stage) == 1 and hook.told[-1][0] == stage
 
 

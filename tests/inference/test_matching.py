@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 import torch
 from ofakit.errors import UsageError
-from ofakit.inference.matching import ANSWERS, NO, PERSONALITY, YES, Answers, answer_logits, answer_tokens, question
+from ofakit.inference.matching import (
+    NO,
+    OF_REGIONS,
+    OFA,
+    PERSONALITY,
+    YES,
+    Answers,
+    answer_logits,
+    answer_tokens,
+    question,
+    wording_of,
+)
 
 from tests.objectives.conftest import words_of
 
@@ -14,7 +25,7 @@ class Ids:
     """Encodes the answers as it is told."""
 
     def __init__(self, *ids):
-        self.ids = dict(zip(ANSWERS, ids, strict=True))
+        self.ids = dict(zip(OFA.answers, ids, strict=True))
 
     def encode(self, text):
         return self.ids[text]
@@ -53,6 +64,16 @@ def test_a_question_names_the_style_where_there_is_one(bundle):
     assert words_of(bundle, question(codec, "A red dog!", None, 60)) == '<s> does the image describe " a red dog "?</s>'
     codec.styles = None
     assert words_of(bundle, question(codec, "A red dog!", "gloomy", 60)).endswith('a red dog "?</s>')
+
+
+def test_a_model_of_regions_is_asked_in_the_words_of_vlt5(bundle, monkeypatch):
+    assert wording_of(bundle.model) is OFA
+    monkeypatch.setattr(type(bundle.model), "reads_regions", True)
+    assert wording_of(bundle.model) is OF_REGIONS and OF_REGIONS.answers[:2] == (" true", " false")
+    codec = bundle.codec()
+    codec.styles = None
+    asked = question(codec, "A red dog!", None, 60, OF_REGIONS)
+    assert words_of(bundle, asked) == "<s>image text match: a red dog</s>"
 
 
 def test_of_a_long_caption_the_first_tokens_are_asked_about(bundle):

@@ -55,7 +55,7 @@ def test_the_rest_does_nothing_unless_it_is_written(tmp_path):
 def test_only_a_view_of_its_own_counts():
     assert [kind.has_view() for kind in (Least, Seeing, Norms)] == [False, True, False]
     seeing = {name for name in OBJECTIVES.names() if OBJECTIVES.get(name).has_view()}
-    assert seeing == {"itm", "mlm", "photograph_matching", "style_mlm"}
+    assert seeing == {"denoising", "itm", "mlm", "photograph_matching", "span_corruption", "style_mlm"}
 
 
 def test_a_joined_objective_takes_a_whole_batch_in_one_pass_and_is_never_divided():

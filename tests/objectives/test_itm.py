@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from ofakit.errors import UsageError
-from ofakit.inference.matching import ANSWERS, NO, PERSONALITY, YES, answer_tokens
+from ofakit.inference.matching import NO, OFA, PERSONALITY, YES, answer_tokens
 from ofakit.objectives import OBJECTIVES
 
 from .conftest import CAPTIONS, batch_with_views, prepared, words_of
@@ -48,7 +48,7 @@ def test_matching_loss_looks_only_at_the_three_answers(bundle, examples):
     loss, logs = objective(bundle.model, batch, 4, 0)
     encoded = bundle.model.encode(batch["itm/input_ids"], batch["patch_images"], batch["patch_masks"])
     prefix, tokens = answer_tokens(bundle.tokenizer)
-    assert [bundle.tokenizer.encode(answer)[len(prefix)] for answer in ANSWERS] == tokens
+    assert [bundle.tokenizer.encode(answer)[len(prefix)] for answer in OFA.answers] == tokens
     hidden = bundle.model.decode(torch.tensor([[0, *prefix]] * 4), encoded)[:, -1]
     log_p = (hidden @ bundle.model.output_embedding.t())[:, tokens].log_softmax(-1)
     assert loss.item() == pytest.approx(-log_p[torch.arange(4), batch["itm/answer"]].mean().item(), rel=1e-5)

@@ -13,7 +13,7 @@ from ofakit.objectives.cross_entropy import CrossEntropy
 
 from .conftest import batch_with_views, prepared
 
-VIEWS = ["mlm", "style_mlm", "itm"]
+VIEWS = ["mlm", "style_mlm", "itm", "denoising", "span_corruption"]
 
 
 @pytest.mark.parametrize("name", VIEWS)

@@ -8,32 +8,11 @@ import pytest
 from ofakit.reports import comparison_report, read_run, run_report
 from ofakit.reports.visible_text import LONGEST, visible
 
-from tests.browser import chromium
+from tests.browser import chromium, watched
+from tests.hostile_texts import hostile_texts
 from tests.written_runs import write_captioning_run, write_lines, write_ranking_run
 
-PATTERNS = [
-    "<script>window.ran = {n}; alert({n})</script>",
-    "</script><script>window.ran = {n}</script>",
-    "</style><script>alert({n})</script>",
-    "</title><img src=x onerror=alert({n})>",
-    "\"><svg onload='window.ran={n}'>",
-    "' onmouseover='alert({n})' x='",
-    "<iframe srcdoc='<script>parent.ran={n}</script>'></iframe>",
-    "<a href='javascript:alert({n})'>click {n}</a>",
-    "<details open ontoggle=alert({n})>",
-    "<base href='//evil.example/{n}'><link rel=stylesheet href='//evil.example/{n}.css'>",
-    "<meta http-equiv=refresh content='0;url=//evil.example/{n}'>",
-    "{{{{ 7 * {n} }}}} {{% for x in ().__class__.__mro__ %}}{{% endfor %}} ${{{n}}} #{{{n}}}",
-    "--><!-- {n} ]]><![CDATA[ <b>{n}</b> &lt;i&gt; &#60;u&#62;",
-    "\u202etac a {n}\u2066 \u2067\u200f dog",
-    "nul \0 {n} \x07 \x1b[31m \x7f \x85",
-    "lone \ud83d {n} \udc00 half",
-    "long {n} " + "x" * 5000,
-    "zal\u0301\u0302\u0303\u0304\u0305\u0306go {n} " + "\u0489" * 200,
-    "../../../etc/passwd {n}\r\nSet-Cookie: x",
-    "<math><mtext></form><form><mglyph><style></math><img src onerror=alert({n})>",
-]
-HOSTILE = [PATTERNS[n % len(PATTERNS)].format(n=n) for n in range(1000)]
+HOSTILE = hostile_texts(1000)
 
 
 @pytest.fixture(scope="module")
@@ -54,12 +33,8 @@ def opened(browser, tmp_path):
             viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", offline=True
         )
         contexts.append(context)
-        page, told = context.new_page(), []
-        page.on("dialog", lambda dialog: (told.append(f"dialog {dialog.message}"), dialog.dismiss()))
-        page.on("console", lambda message: told.append(f"console {message.text}"))
-        page.on("pageerror", lambda error: told.append(f"error {error}"))
-        own = (path.as_uri(), "data:")
-        page.on("request", lambda request: request.url.startswith(own) or told.append(f"request {request.url[:80]}"))
+        page = context.new_page()
+        told = watched(page, path.as_uri(), "data:")
         page.goto(path.as_uri())
         return page, told
 

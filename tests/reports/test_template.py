@@ -3,7 +3,7 @@
 import pytest
 from jinja2 import UndefinedError
 from markupsafe import Markup
-from ofakit.reports.template import number, render
+from ofakit.reports.template import number, render, renderer
 
 
 def test_values_are_escaped_and_named_in_text_and_attributes():
@@ -27,3 +27,11 @@ def test_a_value_that_is_missing_is_an_error():
 @pytest.mark.parametrize("value", [None, float("nan"), True, "x", {}])
 def test_what_is_no_number_is_a_dash(value):
     assert number(value) == "–"
+
+
+def test_templates_of_another_folder_are_filled_alike(tmp_path):
+    (tmp_path / "one.html").write_text("<p>{{ text|shortened(9) }}</p>")
+    fill = renderer(tmp_path)
+    assert fill("one.html", text="<b>\u202e") == "<p>&lt;b&gt;⟨U+202E⟩</p>"
+    with pytest.raises(UndefinedError):
+        fill("one.html")

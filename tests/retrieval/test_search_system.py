@@ -99,3 +99,5 @@ def test_what_cannot_be_searched_with_is_refused():
         SearchSystem(RetrievalSection(searchers={"x": {"type": "bm52"}}))
     with pytest.raises(UsageError, match="retrieval.searchers: expected at least one that searches by itself"):
         SearchSystem(RetrievalSection(searchers={}))
+    with pytest.raises(UsageError, match="unknown index engine 'fais': did you mean 'faiss'"):
+        SearchSystem(RetrievalSection(searchers={"x": {"type": "bm25"}}, index={"engine": "fais"}))

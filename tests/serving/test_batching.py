@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import pytest
@@ -108,4 +109,27 @@ def test_what_was_cancelled_is_not_computed():
     assert gone.cancel()
     gate.opened.set()
     assert kept.result(10) == 4 and gate.batches == [[0], [2]]
+    queue.close()
+
+
+def test_a_batch_is_of_one_kind_and_the_first_to_wait_comes_first():
+    queue, gate, _ = held(batch_size=2, kind=lambda number: number % 2)
+    answers = queue.submit([1, 2, 3, 5, 4])
+    gate.opened.set()
+    assert [answer.result(10) for answer in answers] == [2, 4, 6, 10, 8]
+    assert gate.batches == [[0], [1, 3], [2, 4], [5]]
+    queue.close()
+
+
+def test_answers_are_awaited_and_those_of_who_gives_up_are_not_computed():
+    queue, gate, _ = held()
+
+    async def give_up():
+        await asyncio.wait_for(queue.answers([1, 2]), 0.05)
+
+    with pytest.raises(asyncio.TimeoutError):
+        asyncio.run(give_up())
+    gate.opened.set()
+    assert asyncio.run(queue.answers([3, 4])) == [6, 8]
+    assert gate.batches == [[0], [3, 4]]
     queue.close()

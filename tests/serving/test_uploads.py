@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import struct
 import zlib
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 from ofakit.data.decoding import load_square
 from ofakit.errors import UsageError
-from ofakit.serving.uploads import square_of_upload
+from ofakit.serving.limits import Limits
+from ofakit.serving.uploads import UploadDecoder, square_of_upload
 from PIL import Image
 
 
@@ -52,3 +54,13 @@ def test_what_is_no_image_to_take_is_refused(content, words):
     with pytest.raises(UsageError, match=words) as refused:
         square_of_upload(content, 16, 1200)
     assert "\n" not in str(refused.value)
+
+
+def test_files_are_decoded_in_their_order_and_one_that_is_broken_is_refused():
+    decoder = UploadDecoder(Limits(pixels=1200, decoders=2))
+    contents = [encoded("PNG"), encoded("JPEG")]
+    found = asyncio.run(decoder.squares([io.BytesIO(content) for content in contents], 16))
+    for square, content in zip(found, contents, strict=True):
+        np.testing.assert_array_equal(square, load_square(content, 16))
+    with pytest.raises(UsageError, match="found 40 x 31"):
+        asyncio.run(decoder.squares([io.BytesIO(encoded(size=(40, 31)))], 16))

@@ -118,5 +118,5 @@ def test_a_start_is_told_with_the_parameters(launcher, capsys):
     concluded(launcher(), 3)
     concluded(launcher(), 3, resume=True)
     err = capsys.readouterr().err
-    assert "run 3 starts: {'gain': 2.0}\n" in err and "run 3 goes on: {'gain': 2.0}\n" in err
+    assert "run 3 starts: {'gain': 2.0}\n" in err and "run 3 continues: {'gain': 2.0}\n" in err
     assert json.loads((launcher().folder.run(3) / "stdout.log").read_text())["cider"] == 1.5

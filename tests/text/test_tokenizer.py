@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -50,13 +51,19 @@ def test_ids_equal_the_stock_tokenizer(shared, golden, directory):
     assert tokenizer.encode_batch([r["text"] for r in rows]) == [r["ids"] for r in rows]
 
 
+def knows_all(text):
+    """Whether this Python's Unicode has all letters; that of 3.10 lacks some, for the stock tokenizer as well."""
+    return "\U00011ab0" not in text or unicodedata.category("\U00011ab0") == "Lo"
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("extra", [[], EXTRA], ids=["", "extra"])
 def test_ids_equal_the_stock_tokenizer_on_odd_texts(english_dir, chinese_dir, language, extra):
     tokenizer = OFATokenizer.from_pretrained(english_dir if language == "en" else chinese_dir)
     tokenizer.add_tokens(extra)
     key = language + ("_extra" if extra else "")
-    assert [r["text"] for r in read_lines(ODD_TEXTS) if tokenizer.encode(r["text"]) != r[key]] == []
+    rows = [row for row in read_lines(ODD_TEXTS) if knows_all(row["text"])]
+    assert [row["text"] for row in rows if tokenizer.encode(row["text"]) != row[key]] == []
 
 
 def test_decoding_equals_the_stock_tokenizer(shared):

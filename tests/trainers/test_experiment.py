@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from modelscope.utils.config import Config
@@ -42,6 +43,19 @@ def test_a_configuration_of_modelscope_is_read_by_its_own_keys(written):
     assert (found.work_dir, found.train.max_epochs, found.train.optimizer.lr) == ("elsewhere", 2, 5e-5)
     assert (found.preprocessor.patch_image_size, found.generation.num_beams) == (64, 7)
     assert found.data.reader.type == "given" and found.objectives[0].type == "cross_entropy"
+
+
+@pytest.mark.parametrize(("values", "name"), [(OURS, "conf.json"), (STOCK, "configuration.json")])
+@pytest.mark.parametrize("modify", [None, lambda config: config])
+def test_the_schema_that_editors_read_changes_nothing(written, values, name, modify):
+    plain = read_experiment(None, written(values, f"plain_{name}"), modify)
+    assert read_experiment(None, written({"$schema": "../x.schema.json", **values}, name), modify) == plain
+
+
+def test_modelscope_reads_a_shipped_configuration():
+    file = Path(__file__).resolve().parents[2] / "configs" / "quickstart.json"
+    assert Config.from_file(str(file)).train.max_steps == 300
+    assert read_experiment(None, str(file)).train.max_steps == 300
 
 
 def test_without_a_file_that_of_the_model_directory_counts(written, tmp_path):

@@ -56,12 +56,10 @@ def peak_of(backward):
     return peak
 
 
-@pytest.mark.parametrize("batch_size", [8, 32])
-def test_the_estimate_lies_near_a_measured_step(experiment, batch_size):
-    config = experiment(
-        train={"max_steps": 1, "gradient_accumulation": 1, "dataloader": {"batch_size_per_gpu": batch_size}},
-        model={"config": {"dropout": 0.0}},
-    )
+@pytest.mark.parametrize(("batch_size", "recompute"), [(8, False), (32, False), (32, True)])
+def test_the_estimate_lies_near_a_measured_step(experiment, batch_size, recompute):
+    train = {"max_steps": 1, "gradient_accumulation": 1, "dataloader": {"batch_size_per_gpu": batch_size}}
+    config = experiment(train={**train, "recompute": recompute}, model={"config": {"dropout": 0.0}})
     memory = dry_run(config, "cpu")["memory"]
     trainer = trained(config)
     batch = next(iter(trainer.loading.steps(0, 0)))[0]
@@ -69,4 +67,4 @@ def test_the_estimate_lies_near_a_measured_step(experiment, batch_size):
     trainer.model.train()
     measured = peak_of(lambda: trainer.updater.gradients([moved], 0))
     expected = memory["activations_bytes"] + memory["gradients_bytes"]
-    assert 0.75 * measured < expected < 1.35 * measured
+    assert (0.6 if recompute else 0.75) * measured < expected < 1.35 * measured  # one layer's own is not counted

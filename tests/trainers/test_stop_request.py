@@ -44,7 +44,7 @@ def test_a_signal_ends_the_step_and_the_run_goes_on_from_there(experiment, numbe
     whole = trained(experiment("whole"))
     config = experiment("parts", train={"hooks": RARE})
     name = signal.Signals(number).name
-    with pytest.raises(RunStopped, match=f"stopped by {name} after step 4; go on .* --resume auto") as stopped:
+    with pytest.raises(RunStopped, match=f"stopped by {name} after step 4; continue .* --resume auto") as stopped:
         trained(config, callbacks=[Send(number, 4)])
     assert stopped.value.exit_code == code and signal.getsignal(number) is before
     snapshot = latest_snapshot(Path(config.work_dir))

@@ -92,6 +92,12 @@ def test_same_seed_same_weights_and_another_seed_others(experiment):
     assert not torch.equal(other.model.output_embedding, one.model.output_embedding)
 
 
+def test_layers_that_are_computed_again_do_not_change_the_result(experiment):
+    plain, again = trained(experiment("plain")), trained(experiment("again", train={"recompute": True}))
+    assert again.model.encoder.layers[0].recomputed
+    assert_bit_equal(weights(plain), weights(again))
+
+
 def test_workers_do_not_change_the_result(experiment):
     alone = trained(experiment("alone"))
     helped = trained(experiment("helped", train={"dataloader": {"workers_per_gpu": 2}}))

@@ -67,7 +67,7 @@ class ToolParser(argparse.ArgumentParser):
         super().__init__(**{**own, **settings})
         self.add_argument(
             "--hub", action="store_true", default=argparse.SUPPRESS,
-            help="seek models that are not here on their hub, whatever they are called",
+            help="look up models that are not found locally on their hub, whatever their name",
         )  # fmt: skip
 
 
@@ -104,10 +104,10 @@ def add_clip_arguments(parser: Any) -> None:
     """
     parser.add_argument(
         "--clip", metavar="DIR",
-        help="also CLIPScore and RefCLIPScore, as this CLIP has it: a directory of transformers or a hub id",
+        help="also CLIPScore and RefCLIPScore with this CLIP model: a transformers directory or a hub id",
     )  # fmt: skip
     parser.add_argument(
-        "--images", metavar="DIR", help="for --clip: the folder of the images; default: where the files say"
+        "--images", metavar="DIR", help="for --clip: the folder of the images; default: as named in the files"
     )
 
 
@@ -117,7 +117,7 @@ def add_device_argument(parser: Any) -> None:
     Args:
         parser: A parser or a group of arguments.
     """
-    parser.add_argument("--device", metavar="NAME", help="cpu, gpu or mps; default: a GPU where there is one")
+    parser.add_argument("--device", metavar="NAME", help="cpu, gpu or mps; default: a GPU if there is one")
 
 
 def add_segmentation_argument(parser: Any) -> None:
@@ -171,6 +171,10 @@ def retriever_of(config: ExperimentConfig, checkpoint: str | None = None) -> Ret
 
     bundle = load_retriever(model_to_score(config, checkpoint) or str(config.model.path), config.model.allow_partial)
     config.retrieval = bundle.retrieval = config.retrieval.over(bundle.retrieval)
+    if config.data.regions is not None and any(reading.regions for reading in bundle.tokenizer.values()):
+        from ofakit.tasks._regions import region_inputs
+
+        bundle.regions = region_inputs(config)
     return bundle
 
 
@@ -253,6 +257,9 @@ def run_tool(
         else:
             print(f"{parser.prog}: error: {said}", file=sys.stderr)
         return 1
+    finally:
+        if "ofakit.progress" in sys.modules:
+            sys.modules["ofakit.progress"].end_progress()
     return 0
 
 
@@ -321,7 +328,8 @@ def files_read(args: argparse.Namespace, config: ExperimentConfig | None = None,
         config: The experiment, if there is one: its corpus, queries and judgements, and the files of its reader.
         besides: The argument, such as "--output", or the key of the experiment that names what is written.
     """
-    named = {name: value for name, value in vars(args).items() if name != besides.lstrip("-").replace("-", "_")}
+    left_out = {besides.lstrip("-").replace("-", "_"), "arguments"}  # the latter: the command line as it was given
+    named = {name: value for name, value in vars(args).items() if name not in left_out}
     found = list(_texts(named))
     if config is not None:
         from ofakit.data.reading import data_root

@@ -6,7 +6,7 @@ import re
 
 __all__ = ["said_of"]
 
-GO_ON = "a training run goes on with --resume auto"
+GO_ON = "continue a training run with --resume auto"
 LOST = re.compile("Connection closed by peer|Connection reset by peer|Broken pipe|remote process exited")
 LATE = re.compile("[Tt]imed out waiting|[Tt]imeout\\(ms\\)|Watchdog caught collective operation timeout")
 MADE_BY_TORCH = ("gloo", "NCCL", "ProcessGroup")
@@ -19,7 +19,7 @@ def said_of(error: BaseException) -> str | None:
         error: What ended the tool.
 
     >>> said_of(FileNotFoundError(2, "No such file or directory", "run/metrics.jsonl"))
-    'run/metrics.jsonl: No such file or directory; a training run goes on with --resume auto'
+    'run/metrics.jsonl: No such file or directory; continue a training run with --resume auto'
     >>> said_of(KeyError("style")) is None
     True
     """

@@ -77,6 +77,7 @@ OPTIONAL = {
     ),
     "sweeps with --engine ray": (["ray"], 'pip install "ofakit[ray]"'),
     "indexes in Milvus": (["pymilvus", "milvus-lite"], 'pip install "ofakit[milvus]"'),
+    "regions in HDF5": (["h5py"], 'pip install "ofakit[regions]"'),
     "runs as ranx has them": (["ranx"], 'pip install "ofakit[ranx]"'),
     "runs in Weights & Biases": (["wandb"], 'pip install "ofakit[wandb]"'),
     "runs in SwanLab": (["swanlab"], 'pip install "ofakit[swanlab]"'),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ofakit.trainers.run_plan import plan_lines
+
 __all__ = ["outlook_lines"]
 
 GIB = 2**30
@@ -23,17 +25,8 @@ def outlook_lines(outlook: Mapping[str, Any]) -> list[str]:
 
 
 def _lines(outlook: Mapping[str, Any]) -> Iterator[str]:
-    parameters, examples = outlook["parameters"], outlook["examples"]
-    processes = f" x {outlook['processes']} processes" if outlook["processes"] > 1 else ""
-    yield f"device      {outlook['device']}{processes}, {outlook['precision']}"
-    yield f"parameters  {parameters['all']:,}, of which {parameters['learning']:,} learn"
-    yield f"examples    {', '.join(f'{split} {count:,}' for split, count in examples.items())}"
-    left_out = "".join(f", {count:,} left out: {reason}" for reason, count in outlook["left_out"].items())
-    yield f"epoch       {outlook['training_examples']:,} training examples before images are looked at{left_out}"
-    yield (
-        f"steps       {outlook['steps']:,}, {outlook['steps_per_epoch']:,} an epoch, of "
-        f"{outlook['examples_per_step']:,} examples each; objectives: {', '.join(outlook['objectives'])}"
-    )
+    yield from plan_lines(outlook)
+    yield "images      not looked at yet; a run leaves out examples whose image is damaged"
     yield f"memory      {_memory(outlook['memory'], outlook['batch_size'])}"
     yield "example"
     yield from _entries(outlook["example"], "  ")

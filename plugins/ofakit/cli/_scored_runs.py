@@ -37,10 +37,12 @@ def add_run_arguments(parser: argparse._ActionsContainer) -> None:
         help=f"such as mrr@100 (repeatable; default: {', '.join(_METRICS)})",
     )  # fmt: skip
     parser.add_argument(
-        "--pooled", action="store_true", help="the qrels were grown by what runs retrieved: no MAP, no recall"
+        "--pooled", action="store_true", help="the qrels include passages that runs retrieved: no MAP, no recall"
     )
     parser.add_argument(
-        "--leave-out-unjudged", action="store_true", help="leave out queries that the qrels lack; default: an error"
+        "--leave-out-unjudged",
+        action="store_true",
+        help="leave out queries that are not in the qrels; default: an error",
     )
 
 

@@ -23,7 +23,14 @@ from typing import Any
 from ofakit.cli._common import positive
 from ofakit.errors import OfakitError, UsageError
 
-__all__ = ["ShardedEncoding", "add_launcher_arguments", "encode_in_shards", "share_of_gpus", "wants_launcher"]
+__all__ = [
+    "ShardedEncoding",
+    "add_launcher_arguments",
+    "encode_in_shards",
+    "part_named",
+    "share_of_gpus",
+    "wants_launcher",
+]
 
 LOGS = "logs"
 BAD_USAGE = "exit code 2: "
@@ -62,6 +69,26 @@ def share_of_gpus(text: str) -> float:
     if not (0 <= number <= 1 or (number > 1 and number.is_integer())):
         raise argparse.ArgumentTypeError(f"expected a whole number, or a part of 1 such as 0.5, found {text!r}")
     return number
+
+
+def part_named(text: str | None) -> tuple[int, int] | None:
+    """Which of how many parts `--shard` names.
+
+    Args:
+        text: Such as `3/16`; None for none.
+
+    Raises:
+        UsageError: It names no part.
+
+    >>> part_named("3/16")
+    (3, 16)
+    """
+    if text is None:
+        return None
+    number, _, total = text.partition("/")
+    if not (number.isdecimal() and total.isdecimal() and int(number) < int(total)):
+        raise UsageError(f"--shard: expected I/N with I from 0 to N - 1, such as 0/4, found {text!r}")
+    return int(number), int(total)
 
 
 def wants_launcher(args: argparse.Namespace) -> bool:
@@ -180,7 +207,7 @@ def encode_in_shards(args: argparse.Namespace, arguments: Sequence[str]) -> dict
         kind = UsageError if all(why.startswith(BAD_USAGE) for why in failures.values()) else OfakitError
         raise kind(
             f"{len(failures)} of {args.shards} shards failed; shard {number}: {reason.removeprefix(BAD_USAGE)}. Their "
-            f"output is in {job.work / LOGS}. What was encoded is kept: the same command goes on"
+            f"output is in {job.work / LOGS}. What was encoded is kept: run the same command again to continue"
         )
     index = job.finish()
     seconds, computed = time.perf_counter() - began, sum(result["computed"] for result in results)
@@ -201,12 +228,12 @@ def _check(args: argparse.Namespace) -> None:
 
 def _outcomes(args: argparse.Namespace, job: ShardedEncoding) -> tuple[list[dict[str, Any]], dict[int, str]]:
     """The last line of every shard that is whole, and why the others are not."""
-    from tqdm import tqdm
+    from ofakit.progress import progress_bar
 
     results, failures = [], {}
     commands = [job.command(number) for number in range(args.shards)]
     logs = [job.work / LOGS / name for name in job.names]
-    with _launcher(args) as run_tasks, tqdm(total=args.shards, desc="shards", disable=None) as bar:
+    with _launcher(args) as run_tasks, progress_bar(args.shards, "shards", "shards") as bar:
         job.begin()
         for number, outcome in run_tasks(commands, logs, args.shard_cpus or 1, args.shard_gpus or 0.0):
             bar.update()

@@ -1,4 +1,4 @@
-"""`tools/caption.py`: takes images, folders or JSONL; prints one line of JSON per image and style."""
+"""`tools/caption.py`: caption images, folders or JSONL requests; prints one line of JSON per image and style."""
 
 from __future__ import annotations
 
@@ -38,14 +38,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", required=True, metavar="DIR", help="model directory or hub id")
     parser.add_argument("--image", action="append", default=[], metavar="FILE", help="image or folder (repeatable)")
     parser.add_argument("--jsonl", metavar="FILE", help="requests with image and, if any, style; - reads stdin")
-    parser.add_argument("--style", action="append", default=[], metavar="NAME", help="style to write in (repeatable)")
-    parser.add_argument("--all-styles", action="store_true", help="write in every style that the model was taught")
-    parser.add_argument("--strict", action="store_true", help="a style that the model was not taught is an error")
+    parser.add_argument(
+        "--style", action="append", default=[], metavar="NAME", help="style of the captions (repeatable)"
+    )
+    parser.add_argument(
+        "--all-styles", action="store_true", help="caption in every style that the model was trained on"
+    )
+    parser.add_argument("--strict", action="store_true", help="a style that the model was not trained on is an error")
     parser.add_argument("--num_beams", type=int, metavar="N", help="beam width; default: the model's own")
     parser.add_argument("--num_return", type=int, default=1, metavar="N", help="captions per image and style")
     parser.add_argument(
         "--rerank", choices=("itm", "none"), help="itm: of the num_beams hypotheses, take the one that the model most "
-        "certainly says fits image and style; none: the one with the best score; default: the model's own",
+        "confidently says matches image and style; none: the one with the best score; default: the model's own",
     )  # fmt: skip
     parser.add_argument("--max_length", type=int, metavar="N", help="maximum length of a caption in tokens")
     parser.add_argument("--batch_size", type=positive, default=16, metavar="N", help="images per batch; default: 16")
@@ -70,6 +74,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if not requests:
         raise UsageError("nothing to caption: give --image FILE, a folder with images, or --jsonl FILE")
     from ofakit.pipelines import Captioner
+    from ofakit.progress import progress_bar
 
     captioner = Captioner.from_pretrained(
         args.model, device=args.device, precision=args.precision, generation=_settings(args)
@@ -82,12 +87,15 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     ]
     _check_styles(captioner, [style for _, style in wanted if isinstance(style, str)], args.strict)
     errors = 0
-    for start in range(0, len(wanted), args.batch_size):
-        part = wanted[start : start + args.batch_size]
-        results = captioner.caption([image for image, _ in part], [style for _, style in part], args.batch_size)
-        for (image, style), result in zip(part, results, strict=True):
-            errors += result.error is not None
-            print_json(_line(image, style, result))
+    # Where the captions themselves appear on the terminal, they are progress enough.
+    with progress_bar(len(wanted), "captioning", "captions", shown=not sys.stdout.isatty()) as bar:
+        for start in range(0, len(wanted), args.batch_size):
+            part = wanted[start : start + args.batch_size]
+            results = captioner.caption([image for image, _ in part], [style for _, style in part], args.batch_size)
+            for (image, style), result in zip(part, results, strict=True):
+                errors += result.error is not None
+                print_json(_line(image, style, result))
+            bar.update(len(part))
     return {"captions": len(wanted) - errors, "errors": errors}
 
 

@@ -1,4 +1,4 @@
-"""`tools/checkpoint.py`: inspect a checkpoint, convert it, extract it from a tar archive, average several."""
+"""`tools/checkpoint.py`: inspect a checkpoint, convert it, extract it from a tar archive, average several; adapters."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ EXAMPLES = """examples:
   python tools/checkpoint.py convert work_dir/run/best encoder --to sentence-transformers --side passage
   python tools/checkpoint.py extract download.tar checkpoint_best.pt --out models/
   python tools/checkpoint.py average work_dir/a/best work_dir/b/best --out averaged
+  python tools/checkpoint.py adapter work_dir/run/best adapter --base BASE_DIR
+  python tools/checkpoint.py merge work_dir/run/best merged
+
+`adapter` writes the adapters of a model alone, a few MB that name the base they belong to; every tool reads such a
+folder as a model. `merge` makes LoRA and (IA)³ part of the weights; no other adapter can be.
 
 Formats: ofakit (with styles and settings), plain or modelscope (a directory for ModelScope's own OFA), huggingface,
 fairseq (one .pt file), sentence-transformers (a retriever's text encoder, of one side)."""
@@ -43,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = tool_parser("Inspect, convert, extract and average checkpoints.", EXAMPLES)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    inspect = commands.add_parser("inspect", help="say what a checkpoint holds")
+    inspect = commands.add_parser("inspect", help="show what a checkpoint contains")
     inspect.add_argument("path", help="model directory, snapshot of a run, or file")
     convert = commands.add_parser("convert", help="write a checkpoint in another format")
     convert.add_argument("path", help="model directory or file")
@@ -66,6 +71,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         "paths", nargs="+", metavar="path", help="model directories; tokenizer and settings come from the first"
     )
     average.add_argument("--out", required=True, metavar="DIR")
+    adapter = commands.add_parser("adapter", help="write the adapters of a model alone")
+    adapter.add_argument("path", help="model directory with adapters")
+    adapter.add_argument("out", help="directory")
+    adapter.add_argument("--base", metavar="DIR", help="the model without them; default: model.path of the run")
+    merge = commands.add_parser("merge", help="make adapters part of the weights")
+    merge.add_argument("path", help="model directory with adapters, or of adapters alone")
+    merge.add_argument("out", help="directory")
+    merge.add_argument("--task", metavar="NAME", help="whose adapters, where each task has its own")
+    merge.add_argument("--base", metavar="DIR", help="of adapters alone, where the base is now")
     return run_tool(parser, run, argv)
 
 
@@ -75,10 +89,15 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     Args:
         args: The parsed arguments.
     """
-    return {"inspect": _inspect, "convert": _convert, "extract": _extract, "average": _average}[args.command](args)
+    commands = {"inspect": _inspect, "convert": _convert, "extract": _extract, "average": _average}
+    return {**commands, "adapter": _adapter, "merge": _merge}[args.command](args)
 
 
 def _inspect(args: argparse.Namespace) -> dict[str, Any]:
+    from ofakit.hub.adapter_directory import is_adapter
+
+    if is_adapter(args.path):
+        return {"path": args.path, **_about_adapter(args.path)}
     from ofakit.hub.retriever_directory import is_retriever, load_retriever
 
     if is_retriever(args.path):
@@ -86,6 +105,64 @@ def _inspect(args: argparse.Namespace) -> dict[str, Any]:
     from ofakit.models.ofa.describe import describe
 
     return {"path": args.path, **describe(args.path)}
+
+
+def _about_adapter(path: str) -> dict[str, Any]:
+    """What a directory of adapters holds."""
+    from pathlib import Path
+
+    from ofakit.models.adapters.saving import WEIGHTS, read_adapter
+    from ofakit.models.weights import read_content
+
+    about, weights = read_adapter(path), read_content(Path(path) / WEIGHTS)
+    return {
+        "format": "adapter",
+        "parameters": sum(value.numel() for value in weights.values()),
+        "tensors": len(weights),
+        "dtypes": sorted({str(value.dtype).removeprefix("torch.") for value in weights.values()}),
+        "adapter": about["adapter"],
+        "base": about["base"],
+    }
+
+
+def _adapter(args: argparse.Namespace) -> dict[str, Any]:
+    from ofakit.hub import load_bundle
+    from ofakit.hub.adapter_directory import write_adapter
+    from ofakit.hub.directory import whole_configuration
+    from ofakit.models.adapters import adapter_of
+
+    out, bundle = _replaceable(args.out), load_bundle(args.path)
+    if adapter_of(bundle.model) is None:
+        raise UsageError(f"the model in {args.path} has no adapters; model.adapter in a configuration trains some")
+    base = args.base or _base_of_run(args.path)
+    write_adapter(bundle, whole_configuration(bundle), out, base)
+    return {"out": str(out), **{key: value for key, value in _about_adapter(str(out)).items() if key != "dtypes"}}
+
+
+def _base_of_run(path: str) -> str:
+    """The model that the run of a model directory started from."""
+    from pathlib import Path
+
+    from ofakit.input_files import read_json_file
+
+    file = Path(path).absolute().parent / "conf.json"
+    model = read_json_file(file, "a run's configuration").get("model", {}) if file.exists() else {}
+    encoder = model.get("config", {}).get("encoder", {}) if isinstance(model.get("config"), dict) else {}
+    found = model.get("path") or encoder.get("path")
+    if not found:
+        raise UsageError(f"the run of {path} does not say which model it started from: give --base")
+    return str(found)
+
+
+def _merge(args: argparse.Namespace) -> dict[str, Any]:
+    from ofakit.hub import load_bundle, save_bundle
+    from ofakit.models.adapters import adapter_of, merge_adapters
+
+    out, bundle = _replaceable(args.out), load_bundle(args.path, base=args.base)
+    adapter = adapter_of(bundle.model)
+    merge_adapters(bundle.model, args.task)
+    save_bundle(bundle, out)
+    return {"out": str(out), "merged": adapter, "parameters": sum(p.numel() for p in bundle.model.parameters())}
 
 
 def _convert(args: argparse.Namespace) -> dict[str, Any]:

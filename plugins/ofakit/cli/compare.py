@@ -1,4 +1,4 @@
-"""`tools/compare.py`: do systems differ, or is it chance? Of captions and of rankings, with tables for a paper."""
+"""`tools/compare.py`: compare systems on captions or rankings: intervals, significance tests, tables for a paper."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser: Gets the arguments.
     """
     captions = parser.add_argument_group("captions")
-    captions.add_argument("predictions", nargs="*", metavar="FILE", help="predictions, two or more files")
+    captions.add_argument("predictions", nargs="*", metavar="FILE", help="two or more prediction files")
     captions.add_argument("--references", metavar="FILE", help="COCO annotations JSON or JSONL with id and captions")
     captions.add_argument("--document-frequency", metavar="FILE", help="for CIDEr-D: tools/data.py document-frequency")
     add_segmentation_argument(captions)
     captions.add_argument("--no-java", action="store_true", help="leave out SPICE, which needs Java, and SPIDEr")
     add_clip_arguments(captions)
-    captions.add_argument("--device", metavar="NAME", help="for --clip: cpu or gpu; default: a GPU where there is one")
+    captions.add_argument("--device", metavar="NAME", help="for --clip: cpu or gpu; default: a GPU if there is one")
     add_run_arguments(parser.add_argument_group("rankings"))
     parser.add_argument("--p", type=share, default=0.01, metavar="P", help="significance level (default: 0.01)")
     parser.add_argument("--rounds", type=int, default=10_000, metavar="N", help="random swaps (default: 10000)")

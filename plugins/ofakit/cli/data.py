@@ -1,4 +1,4 @@
-"""`tools/data.py`: check data, draw scenes, decode images in advance, count n-grams, list words, cut articles."""
+"""`tools/data.py`: check data, draw scenes, decode images, make features, count n-grams, list words, cut articles."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ofakit.cli import data_passages, data_viquae, document_frequency
+from ofakit.cli import data_features, data_passages, data_viquae, document_frequency
 from ofakit.cli._common import add_config_arguments, files_read, output_file, positive, reader_of, run_tool, tool_parser
 from ofakit.errors import UsageError
 from ofakit.json_text import NotJson, from_json, to_json
@@ -23,10 +23,11 @@ EXAMPLES = """examples:
   python tools/data.py doctor --reader '{"type": "flickrstyle", "root": "DIR"}' --split train --list problems.json
   python tools/data.py scenes --root work_dir/scenes --images 2000 --seed 7
   python tools/data.py store --conf configs/caption/flickrstyle.json --set data.root=DIR
+  python tools/data.py features --images DIR --network resnet101_clip --weights FILE --out regions --pool 6
   python tools/data.py style-words --conf configs/caption/flickrstyle.json --set data.root=DIR --top 10
   python tools/data.py passages --articles articles.jsonl --out passages.jsonl --max-words 100
 
-What the doctor finds is reported on stderr. The last line of stdout is one JSON object."""
+The doctor's findings go to stderr. The last line of stdout is one JSON object."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,15 +44,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     _add_doctor(commands)
     _add_scenes(commands)
     _add_store(commands)
+    _add_features(commands)
     _add_document_frequency(commands)
     _add_style_words(commands)
     _add_passages(commands)
     _add_viquae_search(commands)
+    parser.set_defaults(arguments=list(sys.argv[1:] if argv is None else argv))
     return run_tool(parser, lambda args: args.run(args), argv)
 
 
 def _add_doctor(commands: Any) -> None:
-    parser = commands.add_parser("doctor", help="report what is wrong with a data set and what is in it")
+    parser = commands.add_parser("doctor", help="report the contents of a data set and what is wrong with it")
     _add_data_arguments(parser)
     parser.add_argument("--no-images", action="store_true", help="look at the texts only")
     parser.add_argument("--list", metavar="FILE", help="also write every problem to this JSON file")
@@ -73,24 +76,28 @@ def _add_scenes(commands: Any) -> None:
 
 
 def _add_store(commands: Any) -> None:
-    parser = commands.add_parser("store", help="decode the images of an experiment before it is trained")
+    parser = commands.add_parser("store", help="decode the images of an experiment before training")
     _add_data_arguments(parser)
     parser.add_argument("--store", metavar="DIR", help="default: data.image_store of the configuration")
     parser.add_argument("--size", type=positive, metavar="PIXELS", help="side of an image; default: as in training")
     parser.set_defaults(run=_store)
 
 
+def _add_features(commands: Any) -> None:
+    parser = commands.add_parser("features", help="make the regions of pictures with a frozen network, before training")
+    data_features.add_arguments(parser)
+    parser.set_defaults(run=data_features.run)
+
+
 def _add_document_frequency(commands: Any) -> None:
-    parser = commands.add_parser(
-        "document-frequency", help="count in the captions of how many images each n-gram occurs"
-    )
+    parser = commands.add_parser("document-frequency", help="count in how many images' captions each n-gram occurs")
     document_frequency.add_arguments(parser)
     parser.set_defaults(run=document_frequency.run)
 
 
 def _add_style_words(commands: Any) -> None:
     parser = commands.add_parser(
-        "style-words", help="list the words that set each style apart, as style_mlm finds them"
+        "style-words", help="list the characteristic words of each style, as style_mlm finds them"
     )
     _add_source_arguments(parser, "the training split, or every split if a reader has no split `train`")
     parser.add_argument("--top", type=int, default=20, metavar="N", help="words per style at most; default: 20")
@@ -103,7 +110,7 @@ def _add_style_words(commands: Any) -> None:
 
 
 def _add_passages(commands: Any) -> None:
-    parser = commands.add_parser("passages", help="cut articles into passages of whole sentences")
+    parser = commands.add_parser("passages", help="split articles into passages of whole sentences")
     data_passages.add_arguments(parser)
     parser.set_defaults(run=data_passages.run)
 
@@ -135,7 +142,7 @@ def _doctor(args: argparse.Namespace) -> dict[str, Any]:
     looking = {
         "decode": not args.no_images,
         "workers": args.workers or os.cpu_count() or 1,
-        "progress": _progress("images"),
+        "progress": _progress("looking"),
     }
     read = {split: reader.read(split) for split in splits}
     is_base = hasattr(reader, "passages")
@@ -194,7 +201,7 @@ def _store(args: argparse.Namespace) -> dict[str, Any]:
     paths = {e.image_path for examples in splits.values() for e in examples if e.image_path is not None}
     store = ImageStore(folder, size)
     before = len(store)
-    bad = store.add_many(sorted(paths), args.workers or os.cpu_count() or 1, _progress("decoded"))
+    bad = store.add_many(sorted(paths), args.workers or os.cpu_count() or 1, _progress("decoding"))
     for path, reason in bad.items():
         print(f"{path}: {reason}", file=sys.stderr)
     done = {"folder": str(store.folder), "size": size, "images": len(paths), "decoded": len(store) - before}
@@ -262,15 +269,16 @@ def _counted(split: dict[str, Any]) -> dict[str, Any]:
 
 
 def _progress(noun: str) -> Any:
-    """A bar on stderr, where stderr is a terminal."""
-    from tqdm import tqdm
+    """What is called with the images done and all images, for one split after the other."""
+    from ofakit.progress import Progress, progress_bar
 
-    bar = tqdm(desc=noun, disable=None, leave=False)
+    bars: list[Progress] = []
 
     def advance(done: int, of: int) -> None:
-        bar.total = of
-        bar.update(done - bar.n)
+        if not bars:
+            bars.append(progress_bar(of, noun, "images"))
+        bars[0].update(done - bars[0].n)
         if done == of:
-            bar.close()
+            bars.pop().close()
 
     return advance

@@ -1,4 +1,4 @@
-"""`tools/data.py passages`: cut articles into passages of whole sentences."""
+"""`tools/data.py passages`: split articles into passages of whole sentences."""
 
 from __future__ import annotations
 
@@ -90,16 +90,15 @@ def _inside(names: Sequence[str]) -> Iterator[Path]:
 
 
 def _articles(args: argparse.Namespace) -> Iterator[Article]:
-    from tqdm import tqdm
-
     from ofakit.data.columns import Columns
     from ofakit.data.row_files import iter_rows
+    from ofakit.progress import progress_bar
     from ofakit.retrieval.passages import ARTICLE_COLUMNS, article_in
 
     if args.columns is not None and not isinstance(args.columns, dict):
         raise UsageError(f"--columns expects a JSON object, found {args.columns!r}")
     columns = Columns(ARTICLE_COLUMNS, args.columns, "columns")
-    with tqdm(desc="articles", disable=None, leave=False) as bar:
+    with progress_bar(None, "reading", "articles") as bar:
         for file in map(Path, args.articles):
             for where, row in iter_rows(file, "articles"):
                 yield article_in(row, columns, where)

@@ -1,4 +1,4 @@
-"""`ofakit doctor`: what is installed, what this machine can compute on, and what is missing for what."""
+"""`ofakit doctor`: show what is installed, which devices can be used, and what each feature still needs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ofakit.cli._probe import run_steps
 
 __all__ = ["describe", "examine", "main"]
 
-EPILOG = """The report is told on stderr. The last line of stdout has the same as one JSON object, for bug reports. Exit
+EPILOG = """The report goes to stderr. The last line of stdout has the same as one JSON object, for bug reports. Exit
 codes: 0 every core package can be imported, 1 one cannot."""
 
 
@@ -31,8 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    parser = tool_parser("Look at this installation: versions, devices, and what is missing for what.", EPILOG)
-    parser.add_argument("--work-dir", metavar="DIR", default="work_dir", help="where runs go; default: work_dir")
+    parser = tool_parser("Check this installation: versions, devices, and what each feature still needs.", EPILOG)
+    parser.add_argument("--work-dir", metavar="DIR", default="work_dir", help="folder of the runs; default: work_dir")
     report: dict[str, Any] = {}
 
     def run(args: argparse.Namespace) -> dict[str, Any]:

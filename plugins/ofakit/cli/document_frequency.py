@@ -1,4 +1,4 @@
-"""`tools/data.py document-frequency`: count in the captions of how many images each n-gram occurs, for CIDEr-D."""
+"""`tools/data.py document-frequency`: count in how many images' captions each n-gram occurs, for CIDEr-D."""
 
 from __future__ import annotations
 

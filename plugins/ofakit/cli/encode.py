@@ -16,7 +16,7 @@ from ofakit.cli._common import (
     share,
     tool_parser,
 )
-from ofakit.cli._shards import add_launcher_arguments, encode_in_shards, wants_launcher
+from ofakit.cli._shards import add_launcher_arguments, encode_in_shards, part_named, wants_launcher
 from ofakit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ EXAMPLES = """examples:
   python tools/encode.py --encoder MODEL_DIR --texts passages.jsonl --out base.index --shards 8 --launcher local
 
 Texts are JSON lines with id and text, and perhaps title, image and article. A model is a directory of ours, of
-sentence-transformers or of Hugging Face, or a hub id. The same command goes on where it was killed. The last line of
+sentence-transformers or of Hugging Face, or a hub id. The same command continues after a kill. The last line of
 stdout is one JSON object with count, dimension, texts_per_second, seconds, computed (now, and not before) and
 errors."""
 
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = tool_parser("Encode passages into an index directory.", EXAMPLES)
     add_config_arguments(parser, required=False)
     parser.add_argument("--encoder", metavar="DIR", help="retriever or text encoder; default: best/ of the --conf run")
-    parser.add_argument("--texts", metavar="FILE", help="passages; default: the base of --conf")
+    parser.add_argument("--texts", metavar="FILE", help="passages; default: the knowledge base of --conf")
     parser.add_argument("--out", metavar="DIR", required=True, help="the index directory")
     parser.add_argument("--side", choices=("query", "passage"), default="passage", help="default: passage")
     parser.add_argument("--modalities", nargs="+", choices=("text", "image"), help="default: all that are read")
@@ -61,10 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--max-items", type=positive, default=128, metavar="N", help="of a batch; default: 128")
     parser.add_argument(
         "--max-bad-fraction", type=share, default=1.0, metavar="X",
-        help="stop where a larger share of passages has an image that cannot be read; default: 1, they are left out",
+        help="stop if a larger share of passages has an unreadable image; default: 1, they are left out",
     )  # fmt: skip
     parser.add_argument("--shard", metavar="I/N", help="encode the I-th of N shards, from 0")
-    parser.add_argument("--allow-partial", action="store_true", help="take an --encoder that lacks weights")
+    parser.add_argument("--allow-partial", action="store_true", help="accept an --encoder with missing weights")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="default: fp32")
     add_device_argument(parser)
     add_launcher_arguments(parser)
@@ -92,20 +92,19 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
 
 def _encode(args: argparse.Namespace, config: ExperimentConfig | None) -> dict[str, Any] | None:
     """Encode in this process, and those that torchrun started with it."""
-    from tqdm import tqdm
-
     from ofakit.inference.embedder import Embedder
     from ofakit.processes import join_processes
+    from ofakit.progress import progress_bar
     from ofakit.retrieval.encoding import encode
     from ofakit.retrieval.encoding_job import ERRORS
 
-    shard = _shard(args.shard)
+    shard = part_named(args.shard)
     processes = join_processes(args.device)
     items = _items(args, config)
     bundle = _bundle(args, config)
     embedder = Embedder(bundle, args.side, args.modalities, args.device, args.precision)
     section = bundle.retrieval.index
-    with tqdm(total=len(items), desc="encoding", disable=None if processes.is_main else True) as bar:
+    with progress_bar(len(items), "encoding", "items", shown=processes.is_main) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.total = total
@@ -157,13 +156,3 @@ def _bundle(args: argparse.Namespace, config: ExperimentConfig | None) -> Retrie
     from ofakit.hub import load_retriever
 
     return load_retriever(args.encoder, args.allow_partial)
-
-
-def _shard(text: str | None) -> tuple[int, int] | None:
-    """Which of how many shards, from `3/16`."""
-    if text is None:
-        return None
-    number, _, total = text.partition("/")
-    if not (number.isdecimal() and total.isdecimal() and int(number) < int(total)):
-        raise UsageError(f"--shard: expected I/N with I from 0 to N - 1, such as 0/4, found {text!r}")
-    return int(number), int(total)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -129,6 +130,7 @@ def _score_files(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _score_model(args: argparse.Namespace) -> dict[str, Any] | None:
+    from ofakit.cli._run_summary import score_lines, terminal_width
     from ofakit.config import load_config
     from ofakit.processes import launched_rank
     from ofakit.trainers import Trainer
@@ -138,4 +140,7 @@ def _score_model(args: argparse.Namespace) -> dict[str, Any] | None:
     trainer = Trainer(model=checkpoint, experiment=config, device=args.device)
     scores = trainer.evaluate(split=args.split)
     refuse_silence(trainer, args.split)
-    return {"checkpoint": checkpoint, "split": args.split, **scores} if launched_rank() == 0 else None
+    if launched_rank() != 0:
+        return None
+    print("\n".join(score_lines(args.split, scores, terminal_width())), file=sys.stderr)
+    return {"checkpoint": checkpoint, "split": args.split, **scores}

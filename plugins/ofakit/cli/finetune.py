@@ -36,7 +36,7 @@ EXAMPLES = """examples:
 
 The last line of stdout is one JSON object with work_dir, the scores of the test split, steps and seconds. If the
 configuration has stages, the scores are those of the last one, and `stages` lists the name and scores of each. With
---dry-run it is what the run would be: device, parameters, examples, steps, memory and example."""
+--dry-run it describes the run: device, parameters, examples, steps, memory and example."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,10 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = tool_parser("Train a captioner or a retriever, from one JSON file.", EXAMPLES)
     parser.add_argument("mode", nargs="?", choices=("train", "eval"), default="train", help="default: train")
     add_config_arguments(parser)
-    parser.add_argument("--checkpoint", metavar="DIR", help="model directory or snapshot to take the weights from")
+    parser.add_argument("--checkpoint", metavar="DIR", help="model directory or snapshot to load the weights from")
     parser.add_argument(
         "--resume", nargs="?", const="yes", choices=("yes", "auto"), metavar="auto",
-        help="continue from the newest snapshot of the run directory; auto: without a word where there is none",
+        help="continue from the newest snapshot of the run directory; auto: start a new run if there is none",
     )  # fmt: skip
     parser.add_argument("--wait", action="store_true", help="wait while another run works in the run directory")
     parser.add_argument("--max_epochs", "--max_epoches", type=int, metavar="N", help="sets train.max_epochs")
@@ -87,7 +87,14 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
         result = _look_ahead(config, args)
     else:
         result = _train(config, args) if args.mode == "train" else _evaluate(config, args)
-    return result if launched_rank() == 0 else None
+    if launched_rank() != 0:
+        return None
+    if not args.dry_run:
+        from ofakit.cli._run_summary import print_summary
+        from ofakit.tasks import TASKS
+
+        print_summary(result, TASKS.get(config.task).name, trained=args.mode == "train")
+    return result
 
 
 def _shorthands(args: argparse.Namespace) -> list[str]:
@@ -172,13 +179,31 @@ def _final_scores(trainer: Any, checkpoint: Path | str | None) -> dict[str, Any]
     if split is not None:
         scores = trainer.evaluate(None if checkpoint is None else str(checkpoint), split=split)
         refuse_silence(trainer, split)
+        scores |= {} if checkpoint is None else _scores_of_each(trainer, split)
+    from ofakit.models.adapters import adapter_of, trainable_share
+
+    adapted = adapter_of(trainer.model) is not None
     return {
         "work_dir": str(trainer.work_dir),
         "split": split,
         **scores,
+        **({"trainable_share": trainable_share(trainer.model)} if adapted else {}),
         "steps": trainer.iter,
         "seconds": round(trainer.seconds, 1),
     }
+
+
+def _scores_of_each(trainer: Any, split: str) -> dict[str, Any]:
+    """Where a run is of several tasks, what each scores with the model that was the best for it."""
+    from pathlib import Path
+
+    folder = Path(trainer.work_dir) / "best_of"
+    found = {
+        part: trainer.evaluate(str(folder / part), split=split, part=part)
+        for part in trainer.task.part_scores()
+        if (folder / part).exists()
+    }
+    return {"best_of": found} if found else {}
 
 
 def _trainer(config: ExperimentConfig, args: argparse.Namespace, model: str | None = None) -> Any:

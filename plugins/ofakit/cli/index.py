@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = tool_parser("Build, join and check indexes of encoded passages.", EXAMPLES)
     add_config_arguments(parser, required=False)
     parser.add_argument("--vectors", metavar="DIR", help="index directory from tools/encode.py")
-    parser.add_argument("--engine", choices=("exact", "faiss", "milvus"), help="default: faiss, or as --conf has it")
+    parser.add_argument("--engine", metavar="NAME", help="exact, faiss or milvus; default: faiss, or as --conf has it")
     parser.add_argument("--factory", metavar="TEXT", help="FAISS factory string, or Milvus's type of index")
     parser.add_argument("--address", metavar="URI", help="of a Milvus server; default: a file in the directory")
     parser.add_argument("--merge", nargs="+", metavar="DIR", help="shards to join, with --out")

@@ -1,4 +1,4 @@
-"""`tools/mine.py`: hard negatives for training questions, from rankings, checked by a cross-encoder."""
+"""`tools/mine.py`: mine hard negatives for training questions from rankings, checked by a cross-encoder."""
 
 from __future__ import annotations
 
@@ -73,13 +73,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", metavar="DIR", help="retriever of searchers (default: the best of the run)")
     parser.add_argument("--out", metavar="FILE", required=True, help="the negatives, JSON lines")
     parser.add_argument("--number", type=int, default=8, metavar="N", help="hard negatives of a question (default: 8)")
-    parser.add_argument("--ranks", default="1-100", metavar="A-B", help="where they are looked for (default: 1-100)")
-    parser.add_argument("--sampling", choices=["top", "random"], default="top", help="hardest, or drawn (default: top)")
-    parser.add_argument("--absolute-margin", type=float, metavar="X", help="how far below the best positive's score")
+    parser.add_argument("--ranks", default="1-100", metavar="A-B", help="ranks to search for them (default: 1-100)")
+    parser.add_argument(
+        "--sampling", choices=["top", "random"], default="top", help="the hardest, or a random sample (default: top)"
+    )
+    parser.add_argument(
+        "--absolute-margin", type=float, metavar="X", help="least distance below the best positive's score"
+    )
     parser.add_argument("--relative-margin", type=float, metavar="X", help="the same, as a share of that score")
-    parser.add_argument("--max-score", type=float, metavar="X", help="drop what scores more")
-    parser.add_argument("--keep-answers", action="store_true", help="keep passages that hold an answer of the question")
-    parser.add_argument("--random", type=int, default=0, metavar="N", help="random negatives on top (default: 0)")
+    parser.add_argument("--max-score", type=float, metavar="X", help="drop candidates that score more")
+    parser.add_argument(
+        "--keep-answers", action="store_true", help="keep passages that contain an answer of the question"
+    )
+    parser.add_argument("--random", type=int, default=0, metavar="N", help="additional random negatives (default: 0)")
     parser.add_argument(
         "--random-group", metavar="COLUMN",
         help="of the same group as a positive: a column of the passages, such as type, or article",
@@ -88,8 +94,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", metavar="DIR", help="scores all candidates: a cross-encoder, a model with itm, or a retriever"
     )
     parser.add_argument("--probabilities", action="store_true", help="its scores are probabilities, not log-odds")
-    parser.add_argument("--device", help="cpu, gpu or cuda:1 (default: a GPU where there is one)")
-    parser.add_argument("--seed", type=int, default=7, help="of what is drawn (default: 7)")
+    parser.add_argument("--device", help="cpu, gpu or cuda:1 (default: a GPU if there is one)")
+    parser.add_argument("--seed", type=int, default=7, help="seed of the sampling (default: 7)")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""`tools/report.py`: write what a run did as one HTML file, or a comparison of several runs."""
+"""`tools/report.py`: write one HTML file about a run, or a comparison of several runs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ EXAMPLES = """examples:
   python tools/report.py work_dir/quickstart --out report.html
   python tools/report.py work_dir/base work_dir/scst --out comparison.html
 
-A file has everything in it, opens without a network, and runs nothing that came from the data. Several runs give a
-comparison with a significance test. docs/reports.md says what there is to see."""
+The file is self-contained, opens offline, and runs nothing that came from the data. Several runs give a comparison with
+a significance test. docs/reports.md describes the sections."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--images", type=positive, default=60, metavar="N", help="images or questions shown at most; default: 60"
     )
     parser.add_argument(
-        "--without-base", action="store_true", help="retrieval: show ids of passages, and read no knowledge base"
+        "--without-base",
+        action="store_true",
+        help="retrieval: show only ids of passages, without reading the knowledge base",
     )
     return run_tool(parser, run, argv)
 

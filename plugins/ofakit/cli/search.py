@@ -1,4 +1,4 @@
-"""`tools/search.py`: search a base for queries with every searcher of a configuration, and score the rankings."""
+"""`tools/search.py`: search a knowledge base with every searcher of a configuration, and score the rankings."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ EXAMPLES = """examples:
   python tools/search.py --conf work_dir/run/conf.json --set queries=questions.jsonl --set run=out.trec --runs runs
 
 Corpus and queries are JSON lines with id and text. The last line of stdout is one JSON object: the scores of the
-joined run, or of the only one, and those of each searcher under its name; without qrels, what was searched."""
+fused run, or of the only one, and those of each searcher under its name; without qrels, what was searched."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    parser = tool_parser("Search a base of passages.", EXAMPLES)
+    parser = tool_parser("Search a knowledge base of passages.", EXAMPLES)
     add_config_arguments(parser)
     parser.add_argument("--checkpoint", metavar="DIR", help="retriever; default: the run's best/, or output/")
     parser.add_argument(

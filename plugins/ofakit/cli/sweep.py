@@ -1,4 +1,4 @@
-"""`tools/sweep.py`: many runs from one file, resumable at any moment, and which of them is the best."""
+"""`tools/sweep.py`: run one experiment with many settings, resumable at any moment, and find the best run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EXAMPLES = """examples:
   python tools/sweep.py --conf sweep.json --set metric=bleu4        the best of the same runs by another metric
   python tools/sweep.py --conf sweep.json --engine ray              asynchronous halving, population-based training
 
-After a kill, the same command continues the sweep: runs that ended are not repeated, an interrupted one is resumed. The
+After a kill, the same command continues the sweep: finished runs are not repeated, an interrupted one is resumed. The
 last line of stdout is one JSON object with runs, a list, and best; runs.jsonl and results.csv are in work_dir."""
 
 # The tool is started by its module, so that a sweep works from any folder and without a checkout.

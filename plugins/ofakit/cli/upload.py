@@ -16,7 +16,7 @@ EXAMPLES = """examples:
   MODELSCOPE_API_TOKEN=... python tools/upload.py --model work_dir/quickstart/best --id me/pirate --licence apache-2.0
   HF_TOKEN=... python tools/upload.py --model work_dir/quickstart/best --id me/pirate --hub huggingface
 
-The token comes from the environment, or is asked for at the terminal. docs/upload.md says what goes."""
+The token comes from the environment, or is prompted for at the terminal. docs/upload.md says what is uploaded."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,19 +31,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Here the option --hub, which every tool has, is one with a value.
     parser = tool_parser("Upload a model directory with a model card.", EXAMPLES, conflict_handler="resolve")
     parser.add_argument("--model", required=True, metavar="DIR", help="model directory, such as best/ of a run")
-    parser.add_argument("--id", required=True, metavar="OWNER/NAME", help="repository; made where there is none")
+    parser.add_argument("--id", required=True, metavar="OWNER/NAME", help="repository; created if it does not exist")
     parser.add_argument(
         "--hub", dest="target", choices=("modelscope", "huggingface"), default="modelscope",
-        help="where to; default: modelscope",
+        help="the destination; default: modelscope",
     )  # fmt: skip
-    parser.add_argument("--run", metavar="DIR", help="run directory for the card; default: the one around the model")
+    parser.add_argument(
+        "--run", metavar="DIR", help="run directory for the card; default: the one that contains the model"
+    )
     parser.add_argument("--licence", metavar="NAME", help="licence of the model, such as apache-2.0")
     parser.add_argument("--private", action="store_true", help="make a new repository private")
     parser.add_argument(
         "--example-images", action="store_true", default=None,
-        help="show images in the card though they are not drawn by ofakit; you must have the right to give them on",
+        help="show images in the card even if ofakit did not draw them; you must have the right to redistribute them",
     )  # fmt: skip
-    parser.add_argument("--dry-run", action="store_true", help="show what would go; write and send nothing")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be uploaded; write and send nothing")
     return run_tool(parser, run, argv)
 
 

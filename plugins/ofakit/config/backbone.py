@@ -14,11 +14,11 @@ from pydantic import Field
 
 from ofakit.config.section import PathText, Section
 
-__all__ = ["BackboneSection", "TimmSection"]
+__all__ = ["BackboneSection", "NetworkSection", "TimmSection"]
 
 
-class TimmSection(Section):
-    """A network of timm."""
+class NetworkSection(Section):
+    """A network of timm, and its weights."""
 
     name: str = Field(description="a model of timm")
     pretrained: bool = Field(False, description="start from timm's weights of that name, from the hub")
@@ -27,8 +27,13 @@ class TimmSection(Section):
     )
     options: dict[str, Any] = Field(default_factory=dict, description="further arguments of timm.create_model")
     mean_std: Literal["own", "half", "imagenet"] = Field("own", description="normalisation; own: that of timm")
+
+
+class TimmSection(NetworkSection):
+    """A network of timm whose features may be kept."""
+
     feature_store: PathText | None = Field(
-        None, description="folder for what the network makes of each image while it does not learn; null: not kept"
+        None, description="folder in which the features of each image are cached while it is frozen; null: no cache"
     )
     feature_dtype: Literal["float32", "float16"] = Field(
         "float32", description="type in which features are kept; float16 rounds them and halves the folder"
@@ -42,12 +47,12 @@ class BackboneSection(TimmSection):
         None,
         min_length=1,
         max_length=2,
-        description="stages of timm whose maps become patches: those of the finer one, behind whose features stand "
-        "those of the coarser one at that place; null: the map that timm's classifier pools",
+        description="timm stages whose feature maps become patches: the positions of the finer map, each with the "
+        "coarser map's features there appended; null: the map that timm's classifier pools",
     )
-    frozen: bool = Field(False, description="it does not learn, as with `visual` in train.freeze")
+    frozen: bool = Field(False, description="it is not trained, as with `visual` in train.freeze")
     frozen_norms: bool = Field(
-        False, description="batch norms keep their statistics where it learns, as suits small batches"
+        False, description="batch norms keep their statistics even if it is trained, which suits small batches"
     )
 
     def network(self) -> dict[str, Any]:

@@ -20,9 +20,14 @@ class GenerationSettings(Section):
     num_beams: int = Field(5, ge=1, le=1000, description="width of the beam; 1: greedy search. Not used in sampling")
     max_length: int = Field(16, ge=1, le=10_000, description="tokens before eos")
     min_length: int = Field(1, ge=0, le=10_000, description="tokens before eos")
-    no_repeat_ngram_size: int = Field(3, ge=0, le=10_000, description="no n-gram of this size stands twice; 0: any may")
+    no_repeat_ngram_size: int = Field(
+        3, ge=0, le=10_000, description="no n-gram of this size occurs twice; 0: no limit"
+    )
     length_penalty: float = Field(1.0, ge=-10, le=10, description="exponent of the length; larger: longer captions")
-    do_sample: bool = Field(False, description="draw instead of searching")
+    early_stopping: bool = Field(
+        False, description="T5 and BART: done once num_beams sequences are finished, as OFA always is"
+    )
+    do_sample: bool = Field(False, description="sample instead of searching")
     top_k: int = Field(0, ge=0, le=10_000_000, description="sampling: draw from the k likeliest tokens; 0: all tokens")
     top_p: float = Field(
         1.0,

@@ -110,12 +110,19 @@ def checked(
         raise UsageError(_explain(error, schema, files, overrides)) from None
 
 
-def json_schema() -> dict[str, Any]:
-    """The JSON schema of an experiment's file, by which editors complete and check it."""
-    schema = ExperimentConfig.model_json_schema()
+def json_schema(of: type[BaseModel] = ExperimentConfig) -> dict[str, Any]:
+    """The JSON schema of an experiment's file, by which editors complete and check it.
+
+    A file may leave to its base what every experiment must have, so no key is required anywhere.
+
+    Args:
+        of: What the file holds, where it is no experiment.
+    """
+    schema = of.model_json_schema()
+    for section in (schema, *schema.get("$defs", {}).values()):
+        section.pop("required", None)
     above = {SCHEMA_KEY: {"type": "string"}, "extends": {"type": "string", "description": "a base file"}}
-    # A file may leave to its base what every experiment must have.
-    return {**schema, "properties": {**above, **schema["properties"]}, "required": []}
+    return {**schema, "properties": {**above, **schema["properties"]}}
 
 
 def _read_chain(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], list[Path]]:

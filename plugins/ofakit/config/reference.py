@@ -20,11 +20,16 @@ __all__ = ["reference_page"]
 HEAD = """# Configuration
 
 One JSON file describes one experiment. `"extends": "base.json"` builds on another file, whose keys it overrides (paths
-are relative to the file); `--set a.b=c` overrides a key from the command line, where the value is JSON or else text. An
-unknown key is an error that names the nearest valid one. An object with a `type` names one file of the package, such as
-a reader, an objective or a reward, and its other keys are the arguments of what that file defines.
+are relative to the file), and `--set a.b=c` overrides a key from the command line; the value is JSON or, failing that,
+text. An unknown key is an error that names the nearest valid one. An object with a `type` names a file of the package,
+such as a reader, an objective or a reward; its other keys are the arguments of the class in that file.
 
-With `"$schema"` set to the file `ofakit/config/experiment.schema.json` of the package, editors complete and check keys.
+`"$schema"` lets an editor complete and check the file while you type. It names the JSON schema by a path relative to
+the file, as the files in `configs/` do, or by an address: the documentation site serves `experiment.schema.json` and,
+for sweeps, `sweep.schema.json`. In an installed package they are `ofakit/config/experiment.schema.json` and
+`ofakit/sweeps/sweep.schema.json`.
+
+    {"$schema": "../plugins/ofakit/config/experiment.schema.json", "extends": "quickstart.json", "seed": 8}
 
 Only `data.reader` is required. This page is generated from the schema by `python -m ofakit.config.reference`.
 """

@@ -21,7 +21,7 @@ __all__ = ["FusionSection", "IndexSection", "RetrievalSection"]
 class IndexSection(Section):
     """How vectors are indexed."""
 
-    engine: Literal["exact", "faiss", "milvus"] = Field(
+    engine: str = Field(
         "exact", description="a file of ofakit/retrieval/indexes: exact search in numpy, FAISS, or Milvus"
     )
     factory: str = Field(
@@ -33,7 +33,7 @@ class IndexSection(Section):
         "ip", description="inner product, cosine, or negated squared distance; higher is better in each"
     )
     dtype: Literal["float32", "float16"] = Field("float32", description="type in which vectors are kept")
-    nprobe: int = Field(16, ge=1, le=10_000_000, description="lists that an IVF index looks into")
+    nprobe: int = Field(16, ge=1, le=10_000_000, description="lists that an IVF index probes")
     ef_search: int = Field(64, ge=1, le=1_000_000, description="candidates that an HNSW index keeps while it searches")
     ef_construction: int = Field(
         100, ge=1, le=1_000_000, description="candidates that an HNSW index keeps while it is built"
@@ -41,7 +41,7 @@ class IndexSection(Section):
     train_size: int = Field(
         200_000, ge=1, le=1_000_000_000, description="vectors that an IVF, PQ or SQ index is trained on"
     )
-    seed: int = Field(0, ge=0, le=SEEDS, description="draws those vectors")
+    seed: int = Field(0, ge=0, le=SEEDS, description="seed for drawing those vectors")
     address: str | None = Field(None, description="of a Milvus server; null: a file beside the index")
 
 
@@ -62,9 +62,9 @@ class FusionSection(Section):
         description="score of a passage that a run lacks: the lowest of its query, before normalising, or zero after",
     )
     weights: dict[str, Annotated[float, Field(ge=-1e6, le=1e6)]] | None = Field(
-        None, description="by searcher; null: those that are best on val"
+        None, description="by searcher; null: those that are best on the validation split"
     )
-    fitted_by: str = Field("mrr@100", description="the score by which weights are chosen on val")
+    fitted_by: str = Field("mrr@100", description="the score by which weights are chosen on the validation split")
 
 
 class RetrievalSection(Section):
@@ -87,7 +87,7 @@ class RetrievalSection(Section):
         None, ge=1, le=10_000_000, description="passages that each searcher gives to the fusion; null: `depth`"
     )
     title_separator: str | None = Field(
-        " ", description="stands between a passage's title and its text; null: the text alone is searched"
+        " ", description="separator between a passage's title and its text; null: only the text is searched"
     )
     relevance: Literal["provenance", "pooled"] = Field(
         "provenance",

@@ -15,17 +15,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from ofakit.config.backbone import BackboneSection
 from ofakit.config.component import Component
 from ofakit.config.generation import GenerationSettings
 from ofakit.config.origin import Origin
+from ofakit.config.regions import RegionsSection
 from ofakit.config.retrieval import RetrievalSection
 from ofakit.config.section import SEEDS, PathText, Section
+from ofakit.config.vqa import VqaSection
 from ofakit.errors import UsageError
 
-__all__ = ["ExperimentConfig"]
+__all__ = ["EmaSection", "ExperimentConfig"]
 
 
 class TokenizerSection(Section):
@@ -45,7 +47,7 @@ class TokenizerSection(Section):
 class ModelSection(Section):
     """The network and where its weights come from."""
 
-    type: str | None = Field(None, description="a file of ofakit/models/types; null: as the task has it")
+    type: str | None = Field(None, description="a file of ofakit/models/types; null: the default of the task")
     path: PathText | None = Field(
         None, description="start from this model directory, fairseq .pt file or hub id; null: random weights"
     )
@@ -53,11 +55,17 @@ class ModelSection(Section):
     config: dict[str, Any] = Field(default_factory=dict, description="keys of the OFA configuration to override")
     language: Literal["en", "zh"] = "en"
     tokenizer: TokenizerSection = Field(default_factory=TokenizerSection)
-    backbone: BackboneSection | None = Field(None, description="a network of timm as eye; null: OFA's own ResNet")
+    backbone: BackboneSection | None = Field(
+        None, description="a timm network as visual backbone; null: OFA's own ResNet"
+    )
+    adapter: Component | None = Field(
+        None,
+        description='a file of ofakit/models/adapters with its keys, as in `{"type": "lora", "rank": 8}`: these '
+        "weights learn, and of the network only what its keys name; null: the network learns",
+    )
     word_embeddings: PathText | None = Field(
         None,
-        description="start the rows of words from those of this text encoder, a directory or hub id, where the model "
-        "has no path",
+        description="initialise word embeddings from this text encoder (directory or hub id), if the model has no path",
     )
     allow_partial: bool = Field(False, description="accept a checkpoint with missing or unexpected weights")
 
@@ -85,7 +93,7 @@ class DataSection(Section):
     base_folder: PathText | None = Field(
         None,
         description="folder in which the passages of a knowledge base are stored, once for all experiments that name "
-        "it, for a base that memory does not hold; null: memory holds them",
+        "it, for a knowledge base larger than memory; null: they are kept in memory",
     )
     negatives: PathText | None = Field(None, description="hard negatives of training questions, from the tool `mine`")
     teacher_scores: PathText | None = Field(
@@ -94,8 +102,11 @@ class DataSection(Section):
     image_store: PathText | None = Field(
         None, description="folder of decoded images; null: <work_dir>/image_store. Experiments may share one"
     )
+    regions: RegionsSection | None = Field(
+        None, description="pictures as features of regions, for models that read these; null: as pixels"
+    )
     max_bad_fraction: float = Field(
-        0.01, ge=0, le=1, description="a run stops where a larger share of its training examples is unusable"
+        0.01, ge=0, le=1, description="a run stops if a larger share of its training examples is unusable"
     )
 
 
@@ -116,8 +127,8 @@ class PreprocessorSection(Section):
         None,
         ge=1,
         le=9,
-        description="cuts of training that an image has: the centre, then the corners, then the middles of the sides; "
-        "null: any",
+        description="training crops per image: the centre, then the corners, then the middles of the sides; null: "
+        "crops anywhere",
     )
     mean_std: Literal["half", "imagenet"] = Field(
         "half", description="image normalisation; `model.backbone` has its own"
@@ -148,16 +159,17 @@ class DataloaderSection(Section):
     """Batches of one process."""
 
     batch_size_per_gpu: int = Field(8, ge=1, le=1_000_000, description="examples of one process in one forward pass")
-    workers_per_gpu: int = Field(0, ge=0, le=1024, description="loading processes for each training process")
+    workers_per_gpu: int = Field(0, ge=0, le=1024, description="data-loading processes per training process")
 
 
 class TrainDataloaderSection(DataloaderSection):
     """Batches of one process, and how groups of examples are mixed."""
 
-    mixing: Literal["balanced", "proportional"] | None = Field(
+    mixing: Literal["balanced", "proportional", "roundrobin"] | None = Field(
         None,
-        description="make each step of one group of examples, such as those with an image. balanced: each group as "
-        "often; proportional: by their size; null: groups are not told apart",
+        description="use one group of examples in each step, such as those with an image. balanced: each group equally "
+        "often; proportional: by size; null: no grouping. With several `tasks` also roundrobin, the default: by size, "
+        "in a shuffled order",
     )
 
 
@@ -192,15 +204,22 @@ class OptimizerSection(Section):
     lr_scales: dict[str, Annotated[float, Field(ge=0, le=1_000_000)]] = Field(
         default_factory=dict,
         description='learning rates of parts of the model relative to `lr`, as in `{"visual": 0.1}`; the parts are '
-        "those of `train.freeze`, and the first that is named has what it shares with others",
+        "those of `train.freeze`, and what several parts share belongs to the first that is named",
     )
     scale_lr: float | None = Field(
         None,
         gt=0,
         le=1000,
-        description="peak learning rate of what belongs to a loss, such as a temperature, which has no weight decay; "
+        description="peak learning rate of a loss's own parameters, such as a temperature, which have no weight decay; "
         "null: lr",
     )
+
+
+class EmaSection(Section):
+    """An exponential moving average of the weights."""
+
+    decay: float = Field(0.999, ge=0, lt=1, description="share of the average that stays at each step")
+    after: int = Field(0, ge=0, le=1_000_000_000, description="steps until which the average is the weights themselves")
 
 
 class TrainSection(Section):
@@ -212,13 +231,13 @@ class TrainSection(Section):
         None,
         gt=0,
         le=1_000_000,
-        description="minutes after which the run stops with a snapshot, as at a signal; null: what is left of the "
-        "Slurm job that it runs in, if it does",
+        description="minutes after which the run stops with a snapshot, as at a signal; null: the time left in the "
+        "Slurm job, if the run is in one",
     )
     async_snapshots: bool = Field(
         True,
-        description="write snapshots while the training goes on, from a copy in the CPU's memory, three times the size "
-        "of the weights; false: the training waits for the disk",
+        description="write snapshots while training continues, from a copy in the CPU's memory, three times the size "
+        "of the weights; false: training waits for the disk",
     )
     timeout_minutes: float = Field(
         120,
@@ -227,12 +246,42 @@ class TrainSection(Section):
         description="minutes that a process waits for the others before the run ends with an error",
     )
     dataloader: TrainDataloaderSection = Field(default_factory=TrainDataloaderSection)
+    batch_size: Literal["auto"] | None = Field(
+        None,
+        description="auto: look for the largest batch that fits in memory, in the place of "
+        "dataloader.batch_size_per_gpu; null: that",
+    )
     gradient_accumulation: int = Field(1, ge=1, le=100_000, description="batches per step")
+    examples_per_step: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000_000,
+        description="examples of one step over all processes, from which gradient_accumulation follows; null: what "
+        "batch and accumulation give",
+    )
     clip_norm: float | None = Field(1.0, gt=0, le=1e9, description="largest gradient norm; null: no clipping")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="type in which matrix products are computed")
+    recompute: bool = Field(
+        False,
+        description="gradient checkpointing: layers keep their inputs alone and are computed again in the backward "
+        "pass, which takes less memory and more time",
+    )
+    compile: bool = Field(
+        False, description="compile the layers with torch.compile, which takes minutes before the first step"
+    )
+    sharding: Literal["none", "grad", "full"] = Field(
+        "none",
+        description="what several processes divide among them, by FSDP2: grad, gradients and moments; full, the "
+        "weights of a step, too; none: each has all of it",
+    )
+    ema: EmaSection | None = Field(
+        None,
+        description="keep a moving average of the weights, which is evaluated and kept in best/ and output/ in their "
+        "place",
+    )
     freeze: list[str] = Field(
         default_factory=list,
-        description="parts of the model that do not learn; OFA's are `visual`, the backbone and its batch-norm "
+        description="parts of the model that are not trained; OFA's are `visual`, the backbone and its batch-norm "
         "statistics, `embeddings`, those of tokens and the output projection, and `encoder`, all of it but the token "
         "embeddings",
     )
@@ -242,6 +291,19 @@ class TrainSection(Section):
     max_bad_steps: int = Field(
         10, ge=1, le=1_000_000, description="steps in a row with NaN or infinite loss before the run stops"
     )
+
+    @field_validator("batch_size", mode="before")
+    @classmethod
+    def _a_number_is_set_elsewhere(cls, value: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool):
+            raise ValueError(f"expected auto or null, found {value}; set a number as dataloader.batch_size_per_gpu")
+        return value
+
+    @model_validator(mode="after")
+    def _compiles_alone(self) -> TrainSection:
+        if self.compile and (self.recompute or self.sharding != "none"):
+            raise ValueError("compile goes with neither recompute nor sharding; leave one of them out")
+        return self
 
     @model_validator(mode="after")
     def _decays(self) -> TrainSection:
@@ -259,8 +321,8 @@ class GenerationSection(GenerationSettings):
 
     rerank: Literal["itm"] | None = Field(
         None,
-        description="itm: of the num_beams hypotheses take the one that a model trained with itm most surely says yes "
-        "to; null: the one with the best score",
+        description="itm: of the num_beams hypotheses take the one that a model trained with itm most confidently says "
+        "yes to; null: the one with the best score",
     )
 
 
@@ -278,7 +340,7 @@ class EvaluationSection(Section):
     )
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="type in which generation is computed")
     final_split: Literal["test", "val"] = Field(
-        "test", description="split that is scored at the end of a run, or else the other; sweeps choose on val"
+        "test", description="split that is scored at the end of a run, the other if there is none; sweeps use val"
     )
 
 
@@ -287,8 +349,34 @@ class StageSection(Section):
 
     name: str = Field(pattern=r"^[\w-]+$", max_length=100, description="also names its folder, stages/<number>_<name>")
     objectives: list[Component] | None = Field(None, min_length=1, description="instead of the experiment's")
+    model: dict[str, Any] = Field(
+        default_factory=dict, description="keys of `model` that differ in this stage, such as `adapter`"
+    )
     data: dict[str, Any] = Field(default_factory=dict, description="keys of `data` that differ in this stage")
     train: dict[str, Any] = Field(default_factory=dict, description="keys of `train` that differ in this stage")
+
+
+class TaskSection(Section):
+    """One of several tasks of a run; what it does not say is as in the rest of the file."""
+
+    name: str = Field(
+        pattern=r"^[\w-]+$", max_length=100, description="what batches, scores and adapters of the task are called by"
+    )
+    task: str = Field(description="a file of ofakit/tasks, or ModelScope's name of the task")
+    data: dict[str, Any] = Field(default_factory=dict, description="keys of `data` that are this task's")
+    style: dict[str, Any] = Field(default_factory=dict, description="keys of `style` that are this task's")
+    preprocessor: dict[str, Any] = Field(
+        default_factory=dict, description="keys of `preprocessor` that are this task's, such as its prompt"
+    )
+    objectives: list[Component] | None = Field(
+        None, min_length=1, description="what is trained; null: as the task has it"
+    )
+    generation: dict[str, Any] = Field(default_factory=dict, description="keys of `generation` that are this task's")
+    evaluation: dict[str, Any] = Field(default_factory=dict, description="keys of `evaluation` that are this task's")
+    vqa: dict[str, Any] = Field(default_factory=dict, description="keys of `vqa` that are this task's")
+    batch_size: int | None = Field(
+        None, ge=1, le=1_000_000, description="of training; null: train.dataloader.batch_size_per_gpu"
+    )
 
 
 class ExperimentConfig(Section):
@@ -298,23 +386,29 @@ class ExperimentConfig(Section):
     seed: int = Field(7, ge=0, le=SEEDS)
     work_dir: PathText = Field("work_dir/run", description="the run directory")
     task: str = Field("image-captioning", description="a file of ofakit/tasks, or ModelScope's name of the task")
+    tasks: list[TaskSection] = Field(
+        default_factory=list, description="of the task `multitask`: those that one model learns in one run"
+    )
     model: ModelSection = Field(default_factory=ModelSection)
     style: StyleSection = Field(default_factory=StyleSection)
     data: DataSection
     preprocessor: PreprocessorSection = Field(default_factory=PreprocessorSection)
     objectives: list[Component] | None = Field(
-        None, min_length=1, description="what is trained; null: as the task has it"
+        None, min_length=1, description="what is trained; null: the default of the task"
     )
     train: TrainSection = Field(default_factory=TrainSection)
     stages: list[StageSection] = Field(
         default_factory=list,
-        description="trainings one after the other: a `name` and the `objectives`, keys of `data` and keys of `train` "
-        "that differ",
+        description="consecutive trainings, each with a `name` and the `objectives`, keys of `data` and keys of "
+        "`train` that differ",
     )
     generation: GenerationSection = Field(default_factory=GenerationSection)
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
     retrieval: RetrievalSection = Field(
         default_factory=RetrievalSection, description="how a base is searched; of multimodal-retrieval alone"
+    )
+    vqa: VqaSection = Field(
+        default_factory=VqaSection, description="how questions are answered; of visual-question-answering alone"
     )
     corpus: PathText | None = Field(None, description="for the tool `search`: passages, JSON lines, not the reader's")
     queries: PathText | None = Field(

@@ -28,12 +28,14 @@ def stage_experiments(config: ExperimentConfig) -> list[ExperimentConfig]:
         config: With `stages`.
 
     Raises:
-        UsageError: A stage's `train` or `data` has an unknown key or a value out of range.
+        UsageError: A stage's `model`, `train` or `data` has an unknown key or a value out of range.
     """
     values = config.model_dump(exclude_unset=True, exclude={"stages"})
     experiments = []
     for number, stage in enumerate(config.stages, start=1):
         own = stage.model_dump(exclude_none=True, exclude={"name"})
+        if not stage.model:
+            del own["model"]
         own["work_dir"] = str(Path(config.work_dir) / FOLDER / f"{number}_{stage.name}")
         try:
             with config.naming_the_file("stages", number - 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 import typing
 from collections.abc import Callable
 from typing import Any
@@ -44,12 +45,24 @@ def checked_value(value: Any, annotation: Any, key: str, owner: str) -> Any:
         found = f"{value!r:.200}"
         if fault["type"] in RANGES:
             raise UsageError(f"key {key!r} of {owner}: {fault['msg']}, found {found}", key) from None
-        annotation = (
-            getattr(annotation, "__origin__", annotation) if hasattr(annotation, "__metadata__") else annotation
-        )
-        wanted = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-        short = wanted.replace("collections.abc.", "").replace("typing.", "").replace("pathlib.", "")
-        raise UsageError(f"key {key!r} of {owner}: expected {short}, found {found}", key) from None
+        raise UsageError(f"key {key!r} of {owner}: expected {_spelled(annotation)}, found {found}", key) from None
+
+
+def _spelled(annotation: Any) -> str:
+    """A type as it is written in a file, on every version of Python.
+
+    >>> _spelled(typing.Optional[str]), _spelled(list[int]), _spelled(typing.Annotated[int, "positive"])
+    ('str | None', 'list[int]', 'int')
+    """
+    if hasattr(annotation, "__metadata__"):
+        return _spelled(annotation.__origin__)
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return " | ".join(map(_spelled, typing.get_args(annotation)))
+    if annotation is type(None):
+        return "None"
+    is_class = isinstance(annotation, type) and not typing.get_args(annotation)
+    wanted = annotation.__name__ if is_class else str(annotation)
+    return wanted.replace("collections.abc.", "").replace("typing.", "").replace("pathlib.", "")
 
 
 def _adapter(annotation: Any) -> Any:

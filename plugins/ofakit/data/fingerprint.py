@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any
 
+from ofakit.data.question import Question
+
 __all__ = ["examples_fingerprint"]
 
 
@@ -17,7 +19,7 @@ def examples_fingerprint(examples: Iterable[Any]) -> str:
     The folder that images lie in does not count, so that data may move.
 
     Args:
-        examples: `Example`, `TrainingQuestion`, or another class with an `id`.
+        examples: `Example`, `TrainingQuestion`, another class with an `id`, or what has one of these as `example`.
 
     >>> from ofakit.data.example import Example
     >>> here, there = Example("1", "a/dog.jpg", "a dog"), Example("1", "b/dog.jpg", "a dog")
@@ -28,8 +30,9 @@ def examples_fingerprint(examples: Iterable[Any]) -> str:
     """
     digest, count = hashlib.blake2b(digest_size=4), 0
     for example in examples:
-        item = getattr(example, "query", example)
+        item = getattr(example, "query", getattr(example, "example", example))
         said = [getattr(item, name, None) for name in ("id", "text", "references", "style")]
+        said += [item.question, item.annotated, item.scores] if isinstance(item, Question) else []
         images = [PurePath(path).name for path in getattr(example, "image_paths", ())]
         answers = [getattr(example, name, None) for name in ("relevant", "negatives")]
         digest.update(json.dumps([said, images, answers], default=str).encode() + b"\n")

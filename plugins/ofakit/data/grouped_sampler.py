@@ -26,11 +26,17 @@ import numpy as np
 from ofakit.data.sampler import ResumableBatchSampler
 from ofakit.errors import UsageError
 
-__all__ = ["GroupedBatchSampler"]
+__all__ = ["GroupedBatchSampler", "Turn"]
 
 
-class _Turn(NamedTuple):
-    """A step of a group: which time the group is gone through in an epoch, and which step of that."""
+class Turn(NamedTuple):
+    """A step of a group: which time the group is gone through in an epoch, and which step of that.
+
+    Attributes:
+        group: The group's number.
+        cycle: Which time, from 0.
+        step: Which step of it, from 0.
+    """
 
     group: int
     cycle: int
@@ -48,6 +54,7 @@ class GroupedBatchSampler(ResumableBatchSampler):
         seed: Of all permutations, not negative.
         rank: Of this process, from 0.
         world_size: How many processes there are.
+        names: The groups in their order; None: in that of the alphabet.
 
     Raises:
         UsageError: An example has no group, a group is too small to give every batch of a step an example, or an
@@ -63,6 +70,7 @@ class GroupedBatchSampler(ResumableBatchSampler):
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        names: Sequence[str] | None = None,
     ) -> None:
         without = sum(group is None for group in groups)
         if without:
@@ -72,14 +80,14 @@ class GroupedBatchSampler(ResumableBatchSampler):
                 "mixing",
             )
         self.mixing, self.batches_per_step = mixing, batches_per_step
-        self.names = sorted(map(str, set(groups)))
+        self.names = sorted(map(str, set(groups))) if names is None else list(names)
         number = {name: place for place, name in enumerate(self.names)}
         of_example = np.array([number[str(group)] for group in groups], dtype=np.int64)
         self.members = [np.flatnonzero(of_example == place) for place in range(len(self.names))]
         self.checksum = zlib.crc32("\0".join(map(str, groups)).encode())
         super().__init__(len(groups), batch_size, seed, rank, world_size)
-        for name, members in zip(self.names, self.members, strict=True):
-            if self._steps_of(len(members)) < 1:
+        for group, (name, members) in enumerate(zip(self.names, self.members, strict=True)):
+            if self.steps_of(group) < 1:
                 raise UsageError(
                     f"expected at least {batches_per_step * world_size} training examples of each group, one for every "
                     f"batch of a step, found {len(members)} of {name!r}; lower train.gradient_accumulation",
@@ -89,7 +97,7 @@ class GroupedBatchSampler(ResumableBatchSampler):
     @property
     def batches_per_epoch(self) -> int:
         """Batches in a whole epoch, the same on every process."""
-        steps = [self._steps_of(len(members)) for members in self.members]
+        steps = [self.steps_of(group) for group in range(len(self.names))]
         whole = max(steps, default=0) * len(steps) if self.mixing == "balanced" else sum(steps)
         return whole * self.batches_per_step
 
@@ -103,24 +111,24 @@ class GroupedBatchSampler(ResumableBatchSampler):
             if (turn.group, turn.cycle) not in orders:
                 orders = {key: order for key, order in orders.items() if key[0] != turn.group}
                 orders[turn.group, turn.cycle] = self._permutation(epoch, turn.group, turn.cycle)
-            piece = self._piece(orders[turn.group, turn.cycle], turn.step)
+            piece = self._piece(orders[turn.group, turn.cycle], turn)
             # an example that is seen again in an epoch shall not draw the same random numbers
             key = epoch + (turn.cycle << 32)
             for batch, positions in zip(batches, np.array_split(piece, self.batches_per_step), strict=True):
                 if batch >= self.start_batch:
                     yield [(key, int(k)) for k in np.array_split(positions, self.world_size)[self.rank]]
 
-    def turns(self, epoch: int) -> list[_Turn]:
+    def turns(self, epoch: int) -> list[Turn]:
         """Whose turn it is in each step of an epoch.
 
         Args:
             epoch: Counted from 0.
         """
         rng = np.random.Generator(np.random.PCG64([self.seed, epoch]))
-        steps = [self._steps_of(len(members)) for members in self.members]
+        steps = [self.steps_of(group) for group in range(len(self.names))]
         if self.mixing == "balanced":
             return [
-                _Turn(int(group), *divmod(number, steps[group]))
+                Turn(int(group), *divmod(number, steps[group]))
                 for number in range(max(steps))
                 for group in rng.permutation(len(steps))
             ]
@@ -128,7 +136,7 @@ class GroupedBatchSampler(ResumableBatchSampler):
         spread = [
             ((step + starts[group]) / count, group, step) for group, count in enumerate(steps) for step in range(count)
         ]
-        return [_Turn(group, 0, step) for _, group, step in sorted(spread)]
+        return [Turn(group, 0, step) for _, group, step in sorted(spread)]
 
     def order(self, epoch: int) -> np.ndarray:
         """The positions of an epoch in their order; balanced, those of small groups come several times.
@@ -139,27 +147,33 @@ class GroupedBatchSampler(ResumableBatchSampler):
         Returns:
             (n,) int64.
         """
-        pieces = [
-            self._piece(self._permutation(epoch, turn.group, turn.cycle), turn.step) for turn in self.turns(epoch)
-        ]
+        pieces = [self._piece(self._permutation(epoch, turn.group, turn.cycle), turn) for turn in self.turns(epoch)]
         return np.concatenate(pieces)
 
-    @property
-    def _step_size(self) -> int:
-        """Examples of a whole step over all processes."""
+    def step_size(self, group: int) -> int:
+        """Examples of a whole step of a group over all processes.
+
+        Args:
+            group: Its number; here all have as many.
+        """
         return self.global_batch_size * self.batches_per_step
 
-    def _steps_of(self, size: int) -> int:
-        """How many steps a group of some size gives."""
-        whole, rest = divmod(size, self._step_size)
+    def steps_of(self, group: int) -> int:
+        """How many steps a group gives when it is gone through once.
+
+        Args:
+            group: Its number.
+        """
+        whole, rest = divmod(len(self.members[group]), self.step_size(group))
         return whole + (rest >= self.batches_per_step * self.world_size)
 
     def _permutation(self, epoch: int, group: int, cycle: int) -> np.ndarray:
         generator = np.random.Generator(np.random.PCG64([self.seed, epoch, group, cycle]))
         return generator.permutation(self.members[group])
 
-    def _piece(self, order: np.ndarray, step: int) -> np.ndarray:
-        return order[step * self._step_size :][: self._step_size]
+    def _piece(self, order: np.ndarray, turn: Turn) -> np.ndarray:
+        size = self.step_size(turn.group)
+        return order[turn.step * size :][:size]
 
     def _identity(self) -> dict[str, int | str]:
         own = {"mixing": self.mixing, "batches_per_step": self.batches_per_step, "groups": self.checksum}

@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["image_key"]
+__all__ = ["image_key", "images_by_name"]
+
+
+def images_by_name(items: Iterable[Any]) -> dict[str, Any]:
+    """The images of examples, queries or passages, each once.
+
+    Args:
+        items: Each with `images` or an `image`; None is none.
+
+    Returns:
+        The images by their `image_key`, in order of first appearance.
+
+    >>> from ofakit.data.example import Example
+    >>> images_by_name([Example("1", "b.jpg"), Example("2"), Example("3", "a.jpg"), Example("4", "b.jpg")])
+    {'b.jpg': 'b.jpg', 'a.jpg': 'a.jpg'}
+    """
+    found: dict[str, Any] = {}
+    for item in items:
+        for image in getattr(item, "images", None) or (item.image,):
+            if image is not None:
+                found.setdefault(image_key(image), image)
+    return found
 
 
 def image_key(image: str | Path | bytes | Image.Image | np.ndarray | None) -> str:

@@ -25,6 +25,7 @@ class Query:
         relevant: Gain by passage id, as in a TREC qrels file; a gain of 0 or less is judged irrelevant. Empty where
             nothing is known.
         answers: Texts any of which answers the question; for relevance by answer, and for reading.
+        other_images: Further images beside `image`, for encoders that read several; others see `image` alone.
 
     >>> Query("q1", "What is the capital?", relevant={"FR-02": 1.0, "FR-00": 0.0}).relevant_ids
     ('FR-02',)
@@ -35,6 +36,12 @@ class Query:
     image: str | Path | Image.Image | bytes | np.ndarray | None = None
     relevant: Mapping[str, float] = field(default_factory=dict)
     answers: tuple[str, ...] = ()
+    other_images: tuple[str | Path | Image.Image | bytes | np.ndarray, ...] = ()
+
+    @property
+    def images(self) -> tuple[str | Path | Image.Image | bytes | np.ndarray, ...]:
+        """All its images, `image` first."""
+        return self.other_images if self.image is None else (self.image, *self.other_images)
 
     @property
     def relevant_ids(self) -> tuple[str, ...]:

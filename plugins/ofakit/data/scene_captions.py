@@ -19,7 +19,19 @@ import numpy as np
 
 from ofakit.errors import UsageError, did_you_mean
 
-__all__ = ["COLORS", "PLACES", "RELATIONS", "SHAPES", "STYLES", "Scene", "describes", "obeys_style", "split_scenes"]
+__all__ = [
+    "COLORS",
+    "COUNTS",
+    "PLACES",
+    "RELATIONS",
+    "SHAPES",
+    "STYLES",
+    "Scene",
+    "describes",
+    "obeys_style",
+    "plural",
+    "split_scenes",
+]
 
 COUNTS = ("one", "two", "three", "four")
 SIZES = ("small", "large")
@@ -132,7 +144,7 @@ class Scene:
 
     def _group_words(self) -> dict[str, str]:
         many = self.count != "one"
-        shapes = _plural(self.shape) if many else self.shape
+        shapes = plural(self.shape) if many else self.shape
         return {
             "things": f"{self.count} {self.size} {self.color} {shapes}",
             "where": f" {PLACES[str(self.place)]}",
@@ -233,7 +245,15 @@ def _pairs() -> list[Scene]:
     ]
 
 
-def _plural(shape: str) -> str:
+def plural(shape: str) -> str:
+    """The name of several shapes.
+
+    Args:
+        shape: One of `SHAPES`.
+
+    >>> plural("cross"), plural("star")
+    ('crosses', 'stars')
+    """
     return "crosses" if shape == "cross" else f"{shape}s"
 
 

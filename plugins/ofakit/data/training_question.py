@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ofakit.data.bad_examples import BadExamples
@@ -129,5 +130,5 @@ def _paths(query: Query, base: PassageBase, positions: Sequence[int]) -> Iterato
     """The paths of the images of a question and of some passages."""
     items: list[Query | Passage] = [query, *(base[position] for position in positions)]
     for item in items:
-        if item.image_path is not None:
-            yield item.image_path
+        images = item.images if isinstance(item, Query) else (item.image,)
+        yield from (str(image) for image in images if isinstance(image, str | Path))

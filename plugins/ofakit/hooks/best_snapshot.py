@@ -3,7 +3,8 @@
     {"type": "BestSnapshotHook", "metric_key": "cider", "rule": "max"}
 
 The keys are those of ModelScope's BestCkptSaverHook, and that name in a configuration means this hook. EvaluationHook
-decides when there is a new score, as in ModelScope, and `best/` is the only model that is kept.
+decides when there is a new score, as in ModelScope, and `best/` is the only model that is kept. Of a run of several
+tasks each has a best model of its own, too, in `best_of/<task>/`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class BestSnapshotHook(Hook):
     Args:
         metric_key: The score to watch; where a configuration leaves it out, that of the task.
         rule: Whether a higher or a lower score is better.
+        part: One of several tasks, whose directory is written; None: `best/`.
     """
 
     PRIORITY = Priority.LOW
@@ -40,11 +42,12 @@ class BestSnapshotHook(Hook):
         "restore_best": ((None, False), "load best/ of the run directory, as tools/finetune.py does"),
     }
 
-    def __init__(self, metric_key: str = "cider", rule: Literal["max", "min"] = "max") -> None:
+    def __init__(self, metric_key: str = "cider", rule: Literal["max", "min"] = "max", part: str | None = None) -> None:
         if rule not in ("max", "min"):
             raise UsageError(f"the rule must be max or min, found {rule!r}")
         self.metric_key = metric_key
         self.rule = rule
+        self.part = part
         self.best: float | None = None
         self.seen_evaluations = 0
 
@@ -84,7 +87,7 @@ class BestSnapshotHook(Hook):
         score = watched_score(trainer.metric_values, self.metric_key, "BestSnapshotHook")
         if self.best is None or self._is_better(score, self.best):
             self.best = score
-            trainer.save_best({self.metric_key: score})
+            trainer.save_best({self.metric_key: score}, *(() if self.part is None else (self.part,)))
 
     def _is_better(self, score: float, best: float) -> bool:
         # Nothing compares as better than a score that is not a number, so any score replaces it.

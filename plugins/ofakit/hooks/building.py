@@ -6,7 +6,7 @@ Many of ModelScope's hooks take `**kwargs`, in which a misspelt key would be los
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from logging import Logger
 from typing import Annotated, Any
 
@@ -18,7 +18,9 @@ from ofakit.config.schema import ExperimentConfig
 from ofakit.config.values import checked_value, resolved_annotations
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.hooks import import_all
+from ofakit.hooks.best_snapshot import BestSnapshotHook
 from ofakit.hooks.modelscope_keys import without_inert_keys
+from ofakit.hooks.push_to_hub import without_push
 from ofakit.registry import modelscope_members
 
 __all__ = ["build_hook", "build_hooks"]
@@ -31,6 +33,8 @@ OURS_INSTEAD = {
 }
 DONE_BY_THE_TRAINER = ("OptimizerHook", "TorchAMPOptimizerHook", "LrSchedulerHook", "DDPHook", "LoadCheckpointHook")
 NEED_EVALUATION = ("EvaluationHook", "BestSnapshotHook")
+PUSHES = {"SnapshotHook": "last", "BestSnapshotHook": "best"}
+"""Which model is sent where ModelScope's `push_to_hub` is asked for."""
 WATCH_A_SCORE = ("BestSnapshotHook", "ResumableEarlyStopHook")
 USUAL = (
     {"type": "EvaluationHook", "interval": 1},
@@ -52,7 +56,9 @@ NUMBERS = {
 """Likewise, and what they must be."""
 
 
-def build_hooks(experiment: ExperimentConfig, score: str, evaluates: bool, logger: Logger) -> list[Any]:
+def build_hooks(
+    experiment: ExperimentConfig, score: str, evaluates: bool, logger: Logger, parts: Mapping[str, str] | None = None
+) -> list[Any]:
     """The hooks of an experiment, or the usual ones where it names none.
 
     Args:
@@ -60,6 +66,7 @@ def build_hooks(experiment: ExperimentConfig, score: str, evaluates: bool, logge
         score: What hooks watch where they do not say.
         evaluates: Whether there are examples to evaluate on.
         logger: Is told which hooks are left out.
+        parts: The score of each of several tasks; where a best model is kept, each task has its own, too.
 
     Raises:
         UsageError: An EvaluationHook has nothing to evaluate on, or as `build_hook`.
@@ -71,6 +78,7 @@ def build_hooks(experiment: ExperimentConfig, score: str, evaluates: bool, logge
             "train.hooks has an EvaluationHook, and there are no examples to evaluate on: give data.val a "
             "split or an eval_dataset, or leave the hook out"
         )
+    _refuse_push_of_no_best(specs)
     hooks = []
     for number, spec in enumerate(specs):
         if spec["type"] in DONE_BY_THE_TRAINER:
@@ -78,9 +86,25 @@ def build_hooks(experiment: ExperimentConfig, score: str, evaluates: bool, logge
             continue
         if OURS_INSTEAD.get(spec["type"], spec["type"]) in WATCH_A_SCORE:
             spec.setdefault("metric_key", score)
+        pushed = PUSHES.get(OURS_INSTEAD.get(spec["type"], spec["type"]))
         with experiment.naming_the_file("train", "hooks", number):
-            hooks.append(build_hook(spec))
+            built = [build_hook(one) for one in ([spec] if pushed is None else without_push(spec, pushed))]
+        hooks += built
+        for hook in built:
+            if isinstance(hook, BestSnapshotHook) and hook.part is None:
+                hooks += [BestSnapshotHook(own, hook.rule, part) for part, own in (parts or {}).items()]
     return hooks
+
+
+def _refuse_push_of_no_best(specs: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse to send `best/` where nothing writes it."""
+    types = {OURS_INSTEAD.get(spec["type"], spec["type"]) for spec in specs}
+    wants_best = any(spec["type"] == "PushToHubHook" and spec.get("model", "best") == "best" for spec in specs)
+    if wants_best and "BestSnapshotHook" not in types:
+        raise UsageError(
+            'train.hooks has a PushToHubHook that sends best/, and no hook writes it: add {"type": "BestSnapshotHook"} '
+            'and {"type": "EvaluationHook", "interval": 1}, or give it "model": "last"'
+        )
 
 
 def build_hook(spec: Mapping[str, Any]) -> Any:

@@ -18,6 +18,7 @@ from ofakit.files import saving, write_text
 from ofakit.hooks.new_evaluation import NewEvaluations
 from ofakit.hooks.step_means import StepMeans
 from ofakit.json_text import from_json, to_json
+from ofakit.progress import TOLD_BY_THE_BAR
 
 __all__ = ["MetricsFileHook"]
 
@@ -86,7 +87,9 @@ class MetricsFileHook(Hook):
             file.write(to_json({"step": step, "epoch": trainer.epoch + 1, **numbers}) + "\n")
         overall = {n.removeprefix("evaluation/"): v for n, v in numbers.items() if isinstance(v, float)}
         shown = "  ".join(f"{name} {value:.4g}" for name, value in overall.items() if "/" not in name)
-        trainer.logger.info(f"epoch {trainer.epoch + 1}/{trainer.max_epochs}  step {step}/{trainer.max_iters}  {shown}")
+        extra = TOLD_BY_THE_BAR if "loss" in numbers else None
+        line = f"epoch {trainer.epoch + 1}/{trainer.max_epochs}  step {step}/{trainer.max_iters}  {shown}"
+        trainer.logger.info(line, extra=extra)
 
 
 def _for_json(value: Any) -> Any:

@@ -22,7 +22,7 @@ OF_EVERY_CHECKPOINT_HOOK: dict[str, tuple[Any, str]] = {
     "output_dir": ((None,), IN_THE_RUN_DIRECTORY),
     "output_sub_dir": ((None, "output", "output_best"), "the model directories are output/ and best/: copy them"),
     "save_trainer_state": ((None, True), "a snapshot is always whole; keep fewer with max_checkpoint_num"),
-    "push_to_hub": ((None, False), "upload output/ or best/ when the run is done: `ofakit upload`"),
+    "push_to_hub": ((None, False), "take a PushToHubHook beside it, or `ofakit upload` when the run is done"),
     "hub_repo_id": (ANY, ""),
     "hub_token": (ANY, ""),
     "private_hub": (ANY, ""),

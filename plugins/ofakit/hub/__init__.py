@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ofakit.lazy import exports
 
 if TYPE_CHECKING:
+    from ofakit.hub.answer_bundle import AnswerBundle
     from ofakit.hub.bundle import ModelBundle
     from ofakit.hub.caption_bundle import CaptionBundle
     from ofakit.hub.directory import load_bundle, resolve_model, save_bundle
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ofakit.hub.retriever_directory import load_retriever
 
 __all__ = [
+    "AnswerBundle",
     "CaptionBundle",
     "ModelBundle",
     "RetrievalBundle",
@@ -30,6 +32,7 @@ __all__ = [
 __getattr__ = exports(
     __name__,
     {
+        "ofakit.hub.answer_bundle": ["AnswerBundle"],
         "ofakit.hub.bundle": ["ModelBundle"],
         "ofakit.hub.caption_bundle": ["CaptionBundle"],
         "ofakit.hub.directory": ["load_bundle", "resolve_model", "save_bundle"],

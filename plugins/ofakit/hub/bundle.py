@@ -33,6 +33,9 @@ class ModelBundle(ABC):
         model_type: The file of `ofakit.models.types` that builds, reads and writes the model.
         objectives: The types of the objectives it was trained with, in this run and those before; None where its
             directory does not say.
+        regions: What reads images as regions, a `preprocessors.regions.RegionInputs`, for a model that does; it belongs
+            to the data and is not saved.
+        model_task: By which name the model knows the task, where it has learnt several and may have adapters of each.
         task: ModelScope's name of the task.
     """
 
@@ -40,6 +43,8 @@ class ModelBundle(ABC):
     tokenizer: Any
     model_type: str = field(default="ofa", kw_only=True)
     objectives: tuple[str, ...] | None = field(default=None, kw_only=True)
+    regions: Any = field(default=None, kw_only=True, repr=False, compare=False)
+    model_task: str | None = field(default=None, kw_only=True)
     task: ClassVar[str] = ""
 
     def __init_subclass__(cls, task: str, **kwargs: Any) -> None:

@@ -17,13 +17,17 @@ from pydantic import ValidationError
 
 from ofakit.errors import UsageError
 from ofakit.files import replace_folder
+from ofakit.hub.adapter_directory import is_adapter, load_adapted
+from ofakit.hub.answer_bundle import AnswerBundle  # noqa: F401 (lets `bundle_kind` know it)
 from ofakit.hub.bundle import CAPTIONING, ModelBundle, bundle_kind
 from ofakit.hub.caption_bundle import CaptionBundle
 from ofakit.hub.hubs import downloaded
+from ofakit.hub.multitask_bundle import MultitaskBundle  # noqa: F401 (likewise)
 from ofakit.hub.retrieval_bundle import RetrievalBundle  # noqa: F401 (lets `bundle_kind` know it)
 from ofakit.hub_ids import sought_on_hub
 from ofakit.input_files import read_json_file, refuse_odd_files
 from ofakit.json_text import to_json
+from ofakit.models.adapters.tasks import choose_task
 from ofakit.models.types import MODELS
 
 __all__ = ["CONFIGURATION", "load_bundle", "read_configuration", "resolve_model", "save_bundle", "whole_configuration"]
@@ -86,15 +90,18 @@ def whole_configuration(bundle: ModelBundle, about: Mapping[str, Any] | None = N
     configuration = bundle.configuration()
     learned = None if bundle.objectives is None else list(bundle.objectives)
     ours = {**configuration.get("ofakit", {}), "objectives": learned, "model_type": bundle.model_type}
+    if bundle.model_task is not None:
+        ours["model_task"] = bundle.model_task
     return {**configuration, "ofakit": {**ours, **(about or {})}}
 
 
-def load_bundle(path_or_id: str | Path, allow_partial: bool = False) -> Any:
-    """Read a model directory: ours, ModelScope's or Hugging Face's.
+def load_bundle(path_or_id: str | Path, allow_partial: bool = False, base: str | None = None) -> Any:
+    """Read a model directory: ours, ModelScope's, Hugging Face's, or one of adapters alone with the base it names.
 
     Args:
         path_or_id: The directory or a hub id.
         allow_partial: Accept missing or unexpected weights.
+        base: Of adapters alone the base, where it is no longer where their directory says.
 
     Returns:
         The `ModelBundle` of the directory's task: of captioning where it names none of ours.
@@ -106,19 +113,35 @@ def load_bundle(path_or_id: str | Path, allow_partial: bool = False) -> Any:
     refuse_odd_files(folder)
     if not folder.is_dir():
         raise UsageError(f"expected a model directory, found the file {folder}; convert it with tools/checkpoint.py")
-    if not (folder / "config.json").exists():
+    adapted = is_adapter(folder)
+    if base is not None and not adapted:
+        raise UsageError(f"{folder} is a whole model and has no base; leave it out")
+    if not adapted and not (folder / "config.json").exists():
         raise UsageError(f"{folder} is no model directory: it has no config.json")
     configuration = read_configuration(folder / CONFIGURATION)
     kind, ours = _kind_of(configuration), configuration.get("ofakit", {})
-    model_type = ours.get("model_type", "ofa")
-    model, tokenizer = MODELS.build({"type": model_type}).load(folder, allow_partial=allow_partial)
+    model_type = ours.get("model_type") or _type_of_stock(folder)
+    if adapted:
+        model, tokenizer = load_adapted(folder, model_type, base)
+    else:
+        model, tokenizer = MODELS.build({"type": model_type}).load(folder, allow_partial=allow_partial)
     try:
         bundle = kind.from_configuration(model, tokenizer, configuration)
     except ValidationError as error:
         raise UsageError(f"{folder / CONFIGURATION}: {error}") from None
     taught = ours.get("objectives")
     bundle.model_type, bundle.objectives = model_type, None if taught is None else tuple(taught)
+    bundle.model_task = ours.get("model_task")
+    if bundle.model_task is not None:
+        choose_task(model, bundle.model_task)
     return bundle
+
+
+def _type_of_stock(folder: Path) -> str:
+    """The type of a model that others wrote, by its config.json: T5 and BART, or OFA."""
+    path = folder / "config.json"
+    found = read_json_file(path, "the configuration of a model") if path.is_file() else None
+    return "vl" if isinstance(found, dict) and found.get("model_type") in ("t5", "bart") else "ofa"
 
 
 def _kind_of(configuration: Mapping[str, Any]) -> type[ModelBundle]:

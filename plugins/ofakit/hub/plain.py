@@ -9,7 +9,7 @@ from ofakit.files import replace_folder
 from ofakit.hub.caption_bundle import CaptionBundle, stock_model_section
 from ofakit.hub.directory import CONFIGURATION
 from ofakit.json_text import to_json
-from ofakit.models.ofa.checkpoints import refuse_backbone, save_modelscope
+from ofakit.models.ofa.checkpoints import refuse_additions, save_modelscope
 from ofakit.models.ofa.model import OFAModel
 from ofakit.text.prompts import STYLE_PROMPT, build_prompt
 from ofakit.text.tokenizer import NUM_BINS, NUM_CODES
@@ -33,7 +33,7 @@ def export_plain(bundle: CaptionBundle, folder: str | Path, style: str | None = 
     model = bundle.model
     if not isinstance(model, OFAModel):
         raise UsageError(f"the stock code knows OFA alone, found a model of the type {bundle.model_type!r}")
-    refuse_backbone(model.config, "as plain")
+    refuse_additions(model.config, "as plain")
     _refuse_small_vocabulary(bundle)
     prompt = bundle.preprocessor.prompt
     if bundle.styles is not None and bundle.styles.mode == "new":

@@ -18,6 +18,7 @@ from ofakit.errors import UsageError
 from ofakit.files import replace_folder
 from ofakit.hub.retrieval_bundle import RetrievalBundle
 from ofakit.json_text import to_json
+from ofakit.models.adapters import adapter_of
 from ofakit.models.encoders.hugging_face import HuggingFaceEncoder
 from ofakit.models.retriever import Side
 
@@ -46,12 +47,18 @@ def export_sentence_transformer(bundle: RetrievalBundle, folder: str | Path, sid
         The directory.
 
     Raises:
-        UsageError: The encoder is no transformer of Hugging Face, or pools in a way that sentence-transformers does not
-            know.
+        UsageError: The encoder is no transformer of Hugging Face, has adapters, or pools in a way that
+            sentence-transformers does not know.
     """
     encoder, spec = bundle.model.encoder(side), bundle.model.settings.of_side(side)
     if not isinstance(encoder, HuggingFaceEncoder):
         raise UsageError(f"sentence-transformers reads encoders of the type hugging_face, found {spec.type!r}")
+    adapter = adapter_of(bundle.model)
+    if adapter is not None:
+        raise UsageError(
+            f"sentence-transformers knows no adapters of the type {adapter['type']!r}; merge them first "
+            "(tools/checkpoint.py merge), which LoRA and (IA)³ allow"
+        )
     settings = encoder.settings
     if settings.pooling not in POOLINGS:
         raise UsageError(f"sentence-transformers has no pooling {settings.pooling!r}; it has {', '.join(POOLINGS)}")

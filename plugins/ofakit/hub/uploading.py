@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ofakit.errors import OfakitError, UsageError
-from ofakit.files import replace_file, saving
+from ofakit.files import link_or_copy, replace_file, saving
 from ofakit.input_files import refuse_odd_files
 
 __all__ = [
@@ -229,17 +229,18 @@ class Parcel:
                 _write_safetensors(self.files[PICKLED], target / SAFE)
 
 
-def token_of(hub: type[Hub]) -> str:
+def token_of(hub: type[Hub], ask: bool = True) -> str:
     """The token of a hub: from its environment variable, else asked for where somebody sits at the terminal.
 
     Args:
         hub: The hub.
+        ask: Whether anybody is asked.
 
     Raises:
         UsageError: There is none, or it is none.
     """
     token = os.environ.get(hub.variable, "").strip()
-    if not token and sys.stdin is not None and sys.stdin.isatty():
+    if not token and ask and sys.stdin is not None and sys.stdin.isatty():
         token = getpass.getpass(f"Token of {hub.title} (is not shown): ").strip()
     if not token:
         raise UsageError(f"expected the token of {hub.title} in the environment variable {hub.variable}, found none")
@@ -248,17 +249,18 @@ def token_of(hub: type[Hub]) -> str:
     return token
 
 
-def check_name(name: str) -> str:
+def check_name(name: str, key: str = "--id") -> str:
     """A repository's name, checked.
 
     Args:
         name: As given.
+        key: The argument or key that gives it, for the message.
 
     Raises:
         UsageError: It is not of the form owner/name.
     """
     if not NAME.fullmatch(name):
-        raise UsageError(f"--id: expected owner/name in letters, digits, '.', '_' and '-', found {name[:200]!r}")
+        raise UsageError(f"{key}: expected owner/name in letters, digits, '.', '_' and '-', found {name[:200]!r}")
     return name
 
 
@@ -289,7 +291,7 @@ def upload(parcel: Parcel, name: str, hub: Hub, private: bool = False) -> None:
     except Exception as error:  # hubs, their clients and the network fail in many ways
         said = _without(hub.token, " ".join(str(error).split()) or type(error).__name__)[:300].rstrip(". ")
         state = _state(parcel, name, hub, laid_out)
-        raise UploadFailed(f"{hub.title} broke off: {said}. {state}. The same command again goes on") from None
+        raise UploadFailed(f"{hub.title} failed: {said}. {state}. Run the same command again to continue") from None
     shutil.rmtree(laid_out)
 
 
@@ -325,10 +327,7 @@ def _place(source: Path, target: Path) -> None:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
+    link_or_copy(source, target)
 
 
 def _write_if_new(path: Path, text: str) -> None:

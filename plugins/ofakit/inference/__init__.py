@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ofakit.lazy import exports
 
 if TYPE_CHECKING:
+    from ofakit.inference.answers import Answer, Answerer
     from ofakit.inference.captioner import Captioner, CaptionResult
     from ofakit.inference.captions import Caption, write_captions
     from ofakit.inference.clip_scorer import ClipScorer
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from ofakit.inference.reranking import Reranker, rerank
 
 __all__ = [
+    "Answer",
+    "Answerer",
     "Caption",
     "CaptionResult",
     "Captioner",
@@ -31,6 +34,7 @@ __all__ = [
 __getattr__ = exports(
     __name__,
     {
+        "ofakit.inference.answers": ["Answer", "Answerer"],
         "ofakit.inference.captioner": ["CaptionResult", "Captioner"],
         "ofakit.inference.captions": ["Caption", "write_captions"],
         "ofakit.inference.clip_scorer": ["ClipScorer"],

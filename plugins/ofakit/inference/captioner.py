@@ -72,7 +72,7 @@ class Captioner:
         self.settings: dict[str, Any] = bundle.generation.model_dump()
         self.settings, _ = self.how(generation)
         self.model = bundle.model.to(self.device).prepare_for_inference(precision)
-        self.preprocessor = CaptionPreprocessor(bundle.tokenizer, bundle.styles, "inference", bundle.preprocessor)
+        self.preprocessor = CaptionPreprocessor.of(bundle)
         self.collate = Collate(bundle.tokenizer.pad_token_id)
 
     @classmethod
@@ -152,7 +152,8 @@ class Captioner:
             raise UsageError(f"the model was not taught the style {style!r}; it knows: {known}")
 
     def _sample(self, place: int, image: Any, style: str | None) -> dict[str, Any]:
-        pixels = load_square(image, self.bundle.preprocessor.stored_size)
+        seen = self.preprocessor.regions is None
+        pixels = load_square(image, self.bundle.preprocessor.stored_size) if seen else None
         return {**self.preprocessor(Example(str(place), image, style=style), pixels=pixels), "index": place}
 
 

@@ -145,11 +145,12 @@ def side_inputs(bundle: RetrievalBundle, side: Any, modalities: Sequence[str]) -
         modalities: Which of `text` and `image`.
     """
     reading = bundle.tokenizer[side]
+    sees = "image" in modalities
     reading = type(reading)(
-        reading.texts if "text" in modalities else None, reading.image_size if "image" in modalities else None
+        reading.texts if "text" in modalities else None, reading.image_size if sees else None, reading.regions and sees
     )
     prompt = bundle.model.settings.prompts.get(side, "")
-    return SideInputs(reading, prompt, bundle.retrieval.title_separator)
+    return SideInputs(reading, prompt, bundle.retrieval.title_separator, regions=bundle.regions)
 
 
 def _prepared(sample: Mapping[str, Any]) -> Prepared:

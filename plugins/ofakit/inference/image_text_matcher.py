@@ -40,7 +40,7 @@ class ImageTextMatcher:
         self.bundle, self.batch_size = bundle, batch_size
         self.reranker = Reranker(bundle, max_length)
         self.collate = Collate(bundle.tokenizer.pad_token_id)
-        self.preprocessor = CaptionPreprocessor(bundle.tokenizer, bundle.styles, "inference", bundle.preprocessor)
+        self.preprocessor = CaptionPreprocessor.of(bundle)
 
     def score(self, pairs: Sequence[tuple[Any, str]]) -> np.ndarray:
         """The p(yes) of each pair.

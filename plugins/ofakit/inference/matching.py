@@ -1,11 +1,12 @@
 """Image-text matching: how sure a model is that a caption fits an image, and the style asked for.
 
 The question is ` does the image describe " {} " in personality {}?` beside the image; the answers are ` yes`, ` no` and
-` personality` (the caption fits, the style does not). Only the tokens compete at which the answers part, usually their
+` personality` (the caption fits, the style does not). A model that reads regions is asked `image text match: {}` and
+answers ` true` or ` false`, as VL-T5 and VL-BART do. Only the tokens compete at which the answers part, usually their
 first. The objective `itm` teaches it; `ofakit.inference.reranking` asks it of a beam's captions.
 
 Sources: OFA-Sys/OFA `data/pretrain_data/unify_dataset.py` (prompt and answers yes and no); the stylish captioning log
-(the third answer).
+(the third answer); j-min/VL-T5 `VL-T5/src/pretrain_data.py`.
 """
 
 from __future__ import annotations
@@ -19,11 +20,39 @@ from torch import Tensor
 from ofakit.errors import UsageError
 from ofakit.text.codec import TextCodec
 
-__all__ = ["NO", "PERSONALITY", "YES", "Answers", "answer_logits", "answer_tokens", "question"]
+__all__ = [
+    "NO",
+    "PERSONALITY",
+    "YES",
+    "Answers",
+    "Wording",
+    "answer_logits",
+    "answer_tokens",
+    "question",
+    "wording_of",
+]
 
-BEFORE, AFTER, AFTER_STYLED = ' does the image describe "', ' "?', ' " in personality {}?'
 YES, NO, PERSONALITY = range(3)
-ANSWERS = (" yes", " no", " personality")
+
+
+class Wording(NamedTuple):
+    """How it is asked, and what is answered.
+
+    Attributes:
+        before: Text before the caption.
+        after: Text behind it.
+        after_styled: Text behind it where a style is named, which `{}` stands for.
+        answers: Yes, no, and that only the style does not fit.
+    """
+
+    before: str
+    after: str
+    after_styled: str
+    answers: tuple[str, str, str]
+
+
+OFA = Wording(' does the image describe "', ' "?', ' " in personality {}?', (" yes", " no", " personality"))
+OF_REGIONS = Wording("image text match:", "", " in personality {}", (" true", " false", " personality"))
 
 
 class Answers(NamedTuple):
@@ -38,30 +67,40 @@ class Answers(NamedTuple):
     tokens: list[int]
 
 
-def answer_tokens(tokenizer: Any) -> Answers:
+def wording_of(model: Any) -> Wording:
+    """The words that models of a family are asked with.
+
+    Args:
+        model: The model; one of regions has VL-T5's.
+    """
+    return OF_REGIONS if model.reads_regions else OFA
+
+
+def answer_tokens(tokenizer: Any, wording: Wording = OFA) -> Answers:
     """What tells the answers apart.
 
     Args:
         tokenizer: Of the model.
+        wording: What is answered.
 
     Raises:
         UsageError: No one token tells them apart: two begin with the same tokens and only then part, or the vocabulary
             knows none of them.
     """
-    ids = [tokenizer.encode(answer) for answer in ANSWERS]
+    ids = [tokenizer.encode(answer) for answer in wording.answers]
     shared = 0
     while len({answer[shared] for answer in ids}) == 1 and all(len(answer) > shared + 1 for answer in ids):
         shared += 1
     found = Answers(ids[0][:shared], [answer[shared] for answer in ids])
-    if len(set(found.tokens)) < len(ANSWERS):
+    if len(set(found.tokens)) < len(ids):
         raise UsageError(
-            f"itm: expected answers that part at one token, found {ids} for {ANSWERS}; train the vocabulary with more "
-            "entries (model.tokenizer.train_vocab_size), or take that of a released model"
+            f"itm: expected answers that part at one token, found {ids} for {wording.answers}; train the vocabulary "
+            "with more entries (model.tokenizer.train_vocab_size), or take that of a released model"
         )
     return found
 
 
-def question(codec: TextCodec, text: str, style: str | None, max_length: int) -> Tensor:
+def question(codec: TextCodec, text: str, style: str | None, max_length: int, wording: Wording = OFA) -> Tensor:
     """The ids of a question, (T,) int64.
 
     Args:
@@ -69,10 +108,11 @@ def question(codec: TextCodec, text: str, style: str | None, max_length: int) ->
         text: The caption that is asked about.
         style: The style that is named; None names none.
         max_length: Tokens of the caption.
+        wording: How it is asked.
     """
     styled = style is not None and codec.styles is not None
-    after = AFTER_STYLED.replace("{}", codec.style(style)) if styled else AFTER
-    return codec.source(BEFORE, codec.caption(text)[:max_length], after)
+    after = wording.after_styled.replace("{}", codec.style(style)) if styled else wording.after
+    return codec.source(wording.before, codec.caption(text)[:max_length], after)
 
 
 def answer_logits(model: Any, inputs: Mapping[str, Tensor], answers: Answers) -> Tensor:

@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.hub import CaptionBundle
-from ofakit.inference.matching import YES, answer_logits, answer_tokens, question
+from ofakit.inference.matching import YES, answer_logits, answer_tokens, question, wording_of
 from ofakit.models.modes import evaluation_mode
 from ofakit.preprocessors.batches import move_batch
 from ofakit.preprocessors.caption import CaptionPreprocessor
@@ -49,7 +49,8 @@ class Reranker:
                 f'{", ".join(bundle.objectives)}; add {{"type": "itm"}} to its objectives, or set '
                 "generation.rerank to null (--rerank none)"
             )
-        self.codec, self.answers, self.max_length = bundle.codec(), answer_tokens(bundle.tokenizer), max_length
+        self.codec, self.wording, self.max_length = bundle.codec(), wording_of(bundle.model), max_length
+        self.answers = answer_tokens(bundle.tokenizer, self.wording)
 
     def __call__(
         self,
@@ -73,7 +74,7 @@ class Reranker:
         if not sum(counts):
             return [[] for _ in counts]
         questions = [
-            question(self.codec, text, style, self.max_length)
+            question(self.codec, text, style, self.max_length, self.wording)
             for style, of_image in zip(styles, captions, strict=True)
             for text in of_image
         ]
@@ -132,7 +133,7 @@ def rerank(
             f"{len(hypotheses)}"
         )
     reranker, collate = Reranker(bundle, max_length), Collate(bundle.tokenizer.pad_token_id)
-    preprocessor = CaptionPreprocessor(bundle.tokenizer, bundle.styles, "inference", bundle.preprocessor)
+    preprocessor = CaptionPreprocessor.of(bundle)
     ranked = []
     for image, style, captions in zip(images, styles, hypotheses, strict=True):
         batch = collate([preprocessor({"image": image, "style": style})])

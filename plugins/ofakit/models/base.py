@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ofakit.errors import UsageError, did_you_mean
-from ofakit.models.generation.protocol import SpecialTokens, Stepper
+from ofakit.models.generation.protocol import SearchRules, SpecialTokens, Stepper
 from ofakit.models.pixels import PixelNorm
 from ofakit.models.precision import dtype_named
 
@@ -49,6 +49,11 @@ class Model(nn.Module, ABC):
     def pixel_norm(self) -> PixelNorm | None:
         """What it normalises images by, which it then takes as bytes; None: it takes normalised floats."""
         return None
+
+    @property
+    def reads_regions(self) -> bool:
+        """Whether it reads images as features of their regions (`vis_feats`) rather than as pixels."""
+        return False
 
     @property
     def takes_bytes(self) -> bool:
@@ -144,6 +149,16 @@ class Seq2SeqModel(Model):
         return None
 
     @property
+    def output_bias(self) -> Tensor | None:
+        """`(V,)`, what is added to the logits, or none."""
+        return None
+
+    @property
+    def search_rules(self) -> SearchRules:
+        """Whose beam search it was made for: fairseq's, as OFA's stock code carries it."""
+        return SearchRules()
+
+    @property
     @abstractmethod
     def special_tokens(self) -> SpecialTokens:
         """The ids of bos, pad and eos."""
@@ -178,7 +193,7 @@ class Seq2SeqModel(Model):
             encoder_outputs: What `encode` gave for the same batch.
 
         Returns:
-            `(B, U, d)`; `states @ model.output_embedding.t()` are the logits.
+            `(B, U, d)`; `states @ model.output_embedding.t()`, and `output_bias` where there is one, are the logits.
         """
 
     @abstractmethod

@@ -16,13 +16,20 @@ from typing import Any
 
 from ofakit.config.schema import ModelSection
 from ofakit.errors import UsageError
+from ofakit.models.adapters.adding import adapter_of, adapter_settings, add_adapters
 from ofakit.models.base import Model
 
 __all__ = ["ModelType"]
 
 
 class ModelType(ABC):
-    """One kind of model with its tokenizer. A `Model` keeps the contract of `ofakit.models.base`."""
+    """One kind of model with its tokenizer. A `Model` keeps the contract of `ofakit.models.base`.
+
+    Attributes:
+        reads_regions: Whether its models read images as regions, whose width is the key `feat_dim` of their `config`.
+    """
+
+    reads_regions = False
 
     @abstractmethod
     def tokenizer(self, section: ModelSection, texts: Iterable[str]) -> Any:
@@ -69,13 +76,38 @@ class ModelType(ABC):
 
         Args:
             model: Changed in place.
-            section: The section `model`: of its `backbone` what is no part of the network.
+            section: The section `model`: its `adapter`, and of its `backbone` what is no part of the network.
 
         Raises:
             UsageError: The section asks for what such models have not, or for another network than the model's.
         """
         if section.backbone is not None:
             raise UsageError(f"a model of the type {section.type!r} takes no model.backbone; leave it out", "backbone")
+        self.adapt(model, section)
+
+    def adapt(self, model: Model, section: ModelSection) -> None:
+        """Put the adapters of a section into a model that has none; one that has them already keeps them.
+
+        Args:
+            model: Changed in place.
+            section: The section `model`.
+
+        Raises:
+            UsageError: A key of `adapter` is wrong, or the model has other adapters.
+        """
+        if section.adapter is None:
+            return
+        wanted, found = section.adapter.model_dump(), adapter_of(model)
+        if found is None:
+            add_adapters(model, wanted)
+            return
+        full = {"type": wanted["type"], **adapter_settings(wanted).model_dump(mode="json")}
+        if full != found:
+            differs = sorted(key for key in {*full, *found} if full.get(key) != found.get(key))
+            raise UsageError(
+                f"model.adapter: the model has adapters already that differ in {', '.join(differs)}; leave it out to "
+                "train these on, or merge them first (tools/checkpoint.py merge)", "adapter",
+            )  # fmt: skip
 
     @abstractmethod
     def read_tokenizer(self, folder: str | Path) -> Any:

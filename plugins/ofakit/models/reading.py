@@ -1,4 +1,4 @@
-"""What an encoder reads: how texts become ids, and how large images are. Picklable, for loading processes."""
+"""What an encoder reads: how texts become ids, how large images are. Picklable, for loading processes."""
 
 from __future__ import annotations
 
@@ -62,11 +62,13 @@ class Reading:
 
     Attributes:
         texts: How texts become ids; None for one that reads none.
-        image_size: Pixels a side that images must have; None for one that reads none.
+        image_size: Pixels a side that images must have; None for one that reads no pixels.
+        regions: Whether it reads images as features of their regions.
     """
 
     texts: Texts | None = None
     image_size: int | None = None
+    regions: bool = False
 
     def save(self, folder: str | Path) -> None:
         """Write the files of the tokenizer.

@@ -97,12 +97,12 @@ class _NormLinear(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, function: Callable[..., Tensor], *parameters: Tensor
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, function: Callable[..., Tensor], *parameters: Tensor
     ) -> Tensor:
         ctx.function = function
         ctx.save_for_backward(x, weight, *parameters)
         y = function(x, *parameters)
-        return F.linear(y, weight.to(y.dtype), bias.to(y.dtype))
+        return F.linear(y, weight.to(y.dtype), None if bias is None else bias.to(y.dtype))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -111,13 +111,14 @@ class _NormLinear(torch.autograd.Function):
         with torch.enable_grad():
             y = ctx.function(*inputs)
         flat, states = grad.flatten(0, -2), y.detach().flatten(0, -2)
-        dweight = (flat.t() @ states).to(weight.dtype)
+        _, weight_learns, bias_learns, *_ = ctx.needs_input_grad
+        dweight = (flat.t() @ states).to(weight.dtype) if weight_learns else None
         dx, *rest = torch.autograd.grad(y, inputs, grad @ weight.to(grad.dtype))
-        return dx, dweight, flat.sum(0, dtype=weight.dtype), None, *rest
+        return dx, dweight, flat.sum(0, dtype=weight.dtype) if bias_learns else None, None, *rest
 
 
 def norm_linear(
-    x: Tensor, function: Callable[..., Tensor], parameters: tuple[Tensor, ...], weight: Tensor, bias: Tensor
+    x: Tensor, function: Callable[..., Tensor], parameters: tuple[Tensor, ...], weight: Tensor, bias: Tensor | None
 ) -> Tensor:
     """linear(function(x, *parameters)) where `function` is elementwise or a norm and is computed twice.
 
@@ -126,7 +127,7 @@ def norm_linear(
         function: Cheap and without randomness.
         parameters: What else it learns from.
         weight: `(d, f)`.
-        bias: `(d,)`.
+        bias: `(d,)`, or none.
 
     Returns:
         `(..., d)`.

@@ -27,6 +27,7 @@ from ofakit.config.section import Section
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.files import replace_file, write_text
 from ofakit.json_text import to_json
+from ofakit.models.adapters.adding import adapter_of
 from ofakit.models.base import Model
 from ofakit.models.encoders.base import Encoder, make_encoder
 from ofakit.models.reading import Reading
@@ -77,7 +78,9 @@ class Readings(dict[Side, Reading]):
     def fingerprint(self) -> list[str]:
         """For each side, what its texts become and the size of its images."""
         found = (_fingerprint(self[side]) for side in SIDES)
-        return [f"{texts or 'no texts'}, {size or 'no'} pixels" for texts, size in found]
+        return [
+            f"{texts or 'no texts'}, {size or 'no'} pixels{', regions' * regions}" for texts, size, regions in found
+        ]
 
 
 class Retriever(Model):
@@ -194,6 +197,8 @@ class Retriever(Model):
             directory: Where to; made if it is not there.
         """
         values = {"model_type": "ofakit-retriever", "settings": self.settings.model_dump(mode="json")}
+        if (adapter := adapter_of(self)) is not None:
+            values["adapter"] = adapter
         write_text(Path(directory) / "config.json", to_json(values, indent=1) + "\n")
         with replace_file(Path(directory) / "model.safetensors") as new:
             save_file({name: value.cpu().contiguous() for name, value in self.own_state().items()}, new)
@@ -228,5 +233,5 @@ def _resolved(spec: Component, encoder: Encoder) -> Component:
     return Component(type=spec.type, **encoder.settings.model_dump(mode="json"))
 
 
-def _fingerprint(reading: Reading) -> tuple[str | None, int | None]:
-    return None if reading.texts is None else reading.texts.fingerprint(), reading.image_size
+def _fingerprint(reading: Reading) -> tuple[str | None, int | None, bool]:
+    return None if reading.texts is None else reading.texts.fingerprint(), reading.image_size, reading.regions

@@ -9,6 +9,7 @@ Source: https://github.com/huggingface/pytorch-image-models.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import timm
 from torch import Tensor, nn
 
-from ofakit.config.backbone import TimmSection
+from ofakit.config.backbone import NetworkSection
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.hub_ids import MARK, sought_on_hub
 from ofakit.models.batch_norm import with_joined_batch_norms
@@ -26,7 +27,7 @@ from ofakit.models.weights import SUFFIXES, read_content, some_of, tensors_of
 __all__ = ["load_weights", "pixel_norm", "timm_network"]
 
 
-def timm_network(section: TimmSection, classifier: bool = False) -> Any:
+def timm_network(section: NetworkSection, classifier: bool = False) -> Any:
     """A network of random weights; its batch norms are those of the joined batch of all processes.
 
     Args:
@@ -39,7 +40,7 @@ def timm_network(section: TimmSection, classifier: bool = False) -> Any:
     return with_joined_batch_norms(_made(section, classifier))
 
 
-def load_weights(network: nn.Module, section: TimmSection, classifier: bool = False) -> None:
+def load_weights(network: nn.Module, section: NetworkSection, classifier: bool = False) -> None:
     """The weights that a section names; none: the network stays as it is. What a smaller network lacks is left out.
 
     Args:
@@ -57,7 +58,7 @@ def load_weights(network: nn.Module, section: TimmSection, classifier: bool = Fa
         _load(network, _from_hub(section, classifier), source or section.name)
 
 
-def pixel_norm(section: TimmSection, network: Any) -> PixelNorm:
+def pixel_norm(section: NetworkSection, network: Any) -> PixelNorm:
     """What images are normalised by before the network.
 
     Args:
@@ -70,7 +71,7 @@ def pixel_norm(section: TimmSection, network: Any) -> PixelNorm:
     return PixelNorm(own.get("mean", mean), own.get("std", std))
 
 
-def _made(section: TimmSection, classifier: bool, **hub: Any) -> nn.Module:
+def _made(section: NetworkSection, classifier: bool, **hub: Any) -> nn.Module:
     if not timm.is_model(section.name):
         near = did_you_mean(section.name, timm.list_models())
         raise UsageError(f"timm has no model {section.name!r}: {near.partition(' Available')[0]}", "name")
@@ -90,7 +91,7 @@ def _is_hub_id(source: str) -> bool:
     return Path(source).suffix not in SUFFIXES and sought_on_hub(source) is not None
 
 
-def _from_hub(section: TimmSection, classifier: bool) -> Mapping[str, Tensor]:
+def _from_hub(section: NetworkSection, classifier: bool) -> Mapping[str, Tensor]:
     asked = None if section.weights is None else {"hf_hub_id": section.weights.removeprefix(MARK)}
     overlay = {} if asked is None else {"pretrained_cfg_overlay": asked}
     try:
@@ -105,8 +106,19 @@ def _from_hub(section: TimmSection, classifier: bool) -> Mapping[str, Tensor]:
         ) from error
 
 
+def _as_timm_names(network: nn.Module, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Weights of the authors of a network, such as those of OpenAI's CLIP, where timm knows their names."""
+    convert = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
+    try:
+        return weights if convert is None else convert(dict(weights), network)
+    except (KeyError, ValueError, RuntimeError, AttributeError):
+        return weights  # of another network, which the caller says
+
+
 def _load(network: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
     own = network.state_dict()
+    if own.keys() - weights.keys():
+        weights = _as_timm_names(network, weights)
     missing = sorted(own.keys() - weights.keys())
     if missing:
         raise UsageError(f"{source} is not of this backbone: it lacks {some_of(missing)}", "weights")

@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import torch
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
 from ofakit.data.example_dataset import ExampleDataset
 from ofakit.data.expansion import is_empty
@@ -26,6 +25,7 @@ from ofakit.json_text import from_json, to_json
 from ofakit.objectives._teacher import load_teacher
 from ofakit.preprocessors import CaptionPreprocessor, Collate
 from ofakit.processes import joined_processes
+from ofakit.progress import followed
 
 __all__ = ["FILE", "teacher_captions"]
 
@@ -94,7 +94,7 @@ def _write_all(
     with torch.random.fork_rng(devices=[]):
         teacher = load_teacher(path, device)
         _refuse_unknown_styles(teacher, path, images)
-        preprocessor = CaptionPreprocessor(teacher.tokenizer, teacher.styles, "inference", teacher.preprocessor)
+        preprocessor = CaptionPreprocessor.of(teacher)
         starts = range(0, len(images), batch_size)
         batches = [list(range(start, min(start + batch_size, len(images)))) for start in starts]
         loader: DataLoader[dict[str, Any]] = DataLoader(
@@ -107,7 +107,7 @@ def _write_all(
         settings = {**teacher.generation.model_dump(), **own, "do_sample": False}
         reranker, model = reranker_of(teacher, settings["rerank"]), teacher.model.prepare_for_inference(precision)
         mine: dict[int, str] = {}
-        for batch in tqdm(loader, "teacher's captions", leave=False, disable=None if processes.is_main else True):
+        for batch in followed(loader, "teacher's captions", "batches", shown=processes.is_main):
             positions = batch["index"].tolist()
             styles = [images[position].style for position in positions]
             found = write_captions(model, teacher, batch, settings, styles, reranker)

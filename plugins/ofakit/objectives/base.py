@@ -41,7 +41,9 @@ class Objective(ABC):
             `train.optimizer.scale_lr` and do not decay.
         prepares_each_example: Whether `prepare` opens the image of every example, or asks a teacher about it. A dry run
             shows such an objective no more than the examples that it tries.
+        completes_with_model: Whether `complete` runs the model.
         model_kind: What the model must be; others are refused before anything is read.
+        part: Which of several tasks it is for, whose batches say so by `task`; None: the only one.
     """
 
     model_kind: ClassVar[type] = Model
@@ -49,6 +51,8 @@ class Objective(ABC):
     groups: Sequence[str] | None = None
     parameters: Sequence[str] = ()
     prepares_each_example: bool = False
+    completes_with_model: bool = False
+    part: str | None = None
 
     def prepare(  # noqa: B027 (most objectives need none)
         self, examples: Sequence[Any], bundle: Any, work_dir: Path
@@ -113,6 +117,14 @@ class Objective(ABC):
             The scalar sum over the micro-batch divided by `normalizer`, and the logs; where the objective is one of
             several these include `loss`.
         """
+
+    def is_of_task(self, batch: Mapping[str, Any]) -> bool:
+        """Whether a batch is of its task; all batches of a step are of one.
+
+        Args:
+            batch: Of a run of several tasks with the name of one as `task`.
+        """
+        return self.part is None or self.part == batch.get("task")
 
     @classmethod
     def has_view(cls) -> bool:

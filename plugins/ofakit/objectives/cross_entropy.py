@@ -222,7 +222,7 @@ def target_states(model: Any, batch: Mapping[str, Tensor], passes: int = 1) -> T
     """
     inputs = {"decoder_input_ids": batch["decoder_input_ids"], **model.encoder_inputs(batch)}
     if passes > 1:
-        inputs = {name: torch.cat([value] * passes) for name, value in inputs.items()}
+        inputs = {n: torch.cat([v] * passes) if isinstance(v, Tensor) else v for n, v in inputs.items()}
     decoder_input_ids = inputs.pop("decoder_input_ids")
     return model.decode(decoder_input_ids=decoder_input_ids, encoder_outputs=model.encode(**inputs))
 

@@ -5,8 +5,9 @@
 The source is ` does the image describe " {} " in personality {}?` beside the image. The answer is ` yes` for the
 image's own caption in its own style, ` no` for a caption in that style of another image, ` personality` for its
 own caption where another style is named. Only the tokens compete at which the answers part, usually their first.
-Without styles, or with one alone, ` personality` is left out and its share goes to ` no`. What is asked, and the asking
-at inference, lie in `ofakit.inference`: `matching` and `reranking`.
+Without styles, or with one alone, ` personality` is left out and its share goes to ` no`. Models that read regions are
+asked as VL-T5 is, `image text match: {}` with ` true` and ` false`. What is asked, and the asking at inference, lie in
+`ofakit.inference`: `matching` and `reranking`.
 
 Sources: OFA-Sys/OFA `data/pretrain_data/unify_dataset.py` (prompt and answers yes and no); the stylish captioning log
 (the third answer, its shares and the weight 0.6).
@@ -25,7 +26,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ofakit.errors import UsageError
-from ofakit.inference.matching import NO, PERSONALITY, YES, Answers, answer_logits, answer_tokens, question
+from ofakit.inference.matching import (
+    NO,
+    PERSONALITY,
+    YES,
+    Answers,
+    Wording,
+    answer_logits,
+    answer_tokens,
+    question,
+    wording_of,
+)
 from ofakit.models.base import Seq2SeqModel
 from ofakit.objectives._views import caption_of
 from ofakit.objectives.base import Objective
@@ -65,6 +76,7 @@ class ITM(Objective):
         self.no_ratio, self.personality_ratio = no_ratio, personality_ratio
         self.max_length, self.pad_token_id = max_length, pad_token_id
         self.codec: TextCodec
+        self.wording: Wording
         self.answers: Answers
         self.styles: list[str] = []
         self.captions: dict[str | None, list[tuple[Any, str]]] = {}
@@ -80,8 +92,8 @@ class ITM(Objective):
         Raises:
             UsageError: The answers cannot be told apart by one token.
         """
-        self.codec = bundle.codec()
-        self.answers = answer_tokens(bundle.tokenizer)
+        self.codec, self.wording = bundle.codec(), wording_of(bundle.model)
+        self.answers = answer_tokens(bundle.tokenizer, self.wording)
         captions: dict[str | None, list[tuple[Any, str]]] = defaultdict(list)
         for example in examples:
             texts = example.references if example.text is None else (example.text,)
@@ -109,7 +121,7 @@ class ITM(Objective):
         elif draw < self.no_ratio + self.personality_ratio:
             negative = self._of_another_image(example, rng)
             text, answer = (text, YES) if negative is None else (negative, NO)
-        ids = question(self.codec, text, style, self.max_length)
+        ids = question(self.codec, text, style, self.max_length, self.wording)
         return {"input_ids": ids, "answer": torch.tensor(answer)}
 
     def _of_another_image(self, example: Any, rng: np.random.Generator) -> str | None:

@@ -73,6 +73,7 @@ class SCST(Objective):
     """
 
     model_kind = Seq2SeqModel
+    completes_with_model = True
 
     one_example_per = "image"
 

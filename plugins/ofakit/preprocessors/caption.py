@@ -21,10 +21,12 @@ from ofakit.data.example import Example
 from ofakit.data.image_store import load_square
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.preprocessors.image import crop_and_flip
+from ofakit.preprocessors.regions import NO_REGIONS, RegionInputs
 from ofakit.text.codec import TextCodec
 from ofakit.text.prompts import build_prompt, usual_prompt
 
 if TYPE_CHECKING:
+    from ofakit.hub.caption_bundle import CaptionBundle
     from ofakit.text.styles import StyleSet
     from ofakit.text.tokenizer import OFATokenizer
 
@@ -46,6 +48,7 @@ class CaptionPreprocessor:
         style_set: What stands in the prompt for a style; None for captioning without styles.
         mode: "train", "eval" or "inference". A caption becomes a target in each of them.
         section: The section `preprocessor` of a configuration; None is that of the usual values.
+        regions: What reads images as regions, for a model of these; its samples then have no pixels.
         **changes: Keys of that section that shall differ.
 
     Raises:
@@ -58,6 +61,7 @@ class CaptionPreprocessor:
         style_set: StyleSet | None = None,
         mode: str = "inference",
         section: PreprocessorSection | None = None,
+        regions: RegionInputs | None = None,
         **changes: Any,
     ) -> None:
         if mode not in MODES:
@@ -67,7 +71,24 @@ class CaptionPreprocessor:
         self.codec = TextCodec(tokenizer, section, style_set)
         self.prompt = section.prompt or usual_prompt(style_set is not None)
         self.mode = mode
+        self.regions = regions
         self._sources: dict[str | None, torch.Tensor] = {}
+
+    @classmethod
+    def of(cls, bundle: CaptionBundle, mode: str = "inference") -> CaptionPreprocessor:
+        """That of a model.
+
+        Args:
+            bundle: The model, with its tokenizer, its styles and what reads regions for it.
+            mode: As for the class.
+
+        Raises:
+            UsageError: The model reads regions, and nothing says where they are.
+        """
+        if bundle.model.reads_regions and bundle.regions is None:
+            raise UsageError(NO_REGIONS)
+        regions = bundle.regions if bundle.model.reads_regions else None
+        return cls(bundle.tokenizer, bundle.styles, mode, bundle.preprocessor, regions)
 
     def __call__(
         self,
@@ -84,24 +105,42 @@ class CaptionPreprocessor:
             pixels: (max_image_size, max_image_size, 3) uint8, where the image is decoded already.
 
         Returns:
-            input_ids (T,) int64, with bos and eos; patch_image (3, H, W) uint8, zeros without an image; patch_mask ()
-            bool, whether there is one. With a caption also target (U,) int64, with eos, and decoder_input_ids (U,),
-            which begin with bos.
+            input_ids (T,) int64, with bos and eos; patch_image (3, H, W) uint8, zeros without an image, and patch_mask
+            () bool, whether there is one, or in place of these what `RegionInputs.sample` gives. With a caption also
+            target (U,) int64, with eos, and decoder_input_ids (U,), which begin with bos.
 
         Raises:
             BadImage: The image is missing or cannot be read.
             UsageError: The data is of another type.
         """
         example = _example(data)
-        image = self._image(example, rng, pixels)
-        sample = {
-            "input_ids": self.source(example.style),
-            "patch_image": image if image is not None else self._no_image(),
-            "patch_mask": WITHOUT_IMAGE if image is None else WITH_IMAGE,
-        }
+        sample = {"input_ids": self.source(example.style), **self.seen(example, rng, pixels)}
         if example.text is not None:
             sample |= self.target(example.text)
         return sample
+
+    def seen(
+        self, example: Example, rng: np.random.Generator | None = None, pixels: np.ndarray | None = None
+    ) -> dict[str, torch.Tensor]:
+        """What is seen of an example.
+
+        Args:
+            example: With an image or without.
+            rng: As for a call.
+            pixels: As for a call.
+
+        Returns:
+            `patch_image` and `patch_mask`, or the tensors of regions.
+
+        Raises:
+            BadImage: The image is missing, cannot be read, or has no regions.
+        """
+        if self.regions is not None:
+            return self.regions.sample([example.image])
+        image = self._image(example, rng, pixels)
+        if image is None:
+            return {"patch_image": self._no_image(), "patch_mask": WITHOUT_IMAGE}
+        return {"patch_image": image, "patch_mask": WITH_IMAGE}
 
     def source(self, style: str | None) -> torch.Tensor:
         """The ids of the prompt.

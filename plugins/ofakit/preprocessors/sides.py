@@ -13,8 +13,10 @@ from torch.nn.utils.rnn import pad_sequence
 from ofakit.data.decoding import load_square
 from ofakit.data.passage import Passage
 from ofakit.data.query import Query
+from ofakit.errors import UsageError
 from ofakit.models.reading import Reading
 from ofakit.preprocessors.image import crop_and_flip
+from ofakit.preprocessors.regions import NO_REGIONS, RegionInputs, collate_regions
 
 __all__ = ["SideInputs"]
 
@@ -28,6 +30,10 @@ class SideInputs:
         title_separator: What stands between a passage's title and its text; None leaves the title out.
         crop_from: Pixels a side that images have before a random cut; None cuts nothing off.
         horizontal_flip: Mirror every second image where cuts are random.
+        regions: What reads images as regions, for an encoder of these.
+
+    Raises:
+        UsageError: The encoder reads regions, and nothing says where they are.
     """
 
     def __init__(
@@ -37,8 +43,12 @@ class SideInputs:
         title_separator: str | None = " ",
         crop_from: int | None = None,
         horizontal_flip: bool = False,
+        regions: RegionInputs | None = None,
     ) -> None:
+        if reading.regions and regions is None:
+            raise UsageError(NO_REGIONS)
         self.reading = reading
+        self.regions = regions if reading.regions else None
         self.prompt = prompt
         self.title_separator = title_separator
         self.crop_from = crop_from
@@ -65,7 +75,8 @@ class SideInputs:
 
         Returns:
             `input_ids` (T,) int64 where the encoder reads texts; `image` (3, H, W) uint8, zeros for none, and
-            `image_mask` () bool where it reads images.
+            `image_mask` () bool where it reads images; in place of `image` what `RegionInputs.sample` gives of all its
+            images where it reads regions.
 
         Raises:
             BadImage: The image is missing or cannot be read.
@@ -93,6 +104,11 @@ class SideInputs:
         if self.reading.image_size is not None:
             for sample, item, own in zip(found, items, pixels or [None] * len(items), strict=True):
                 sample |= self._image(item, own, rng)
+        if self.regions is not None:
+            for sample, item in zip(found, items, strict=True):
+                images = item.images if isinstance(item, Query) else (item.image,)
+                sample |= self.regions.sample(images)
+                sample["image_mask"] = torch.tensor(len(sample["vis_feats"]) > 0)
         return found
 
     def collate(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
@@ -103,7 +119,7 @@ class SideInputs:
 
         Returns:
             `input_ids` and `attention_mask` (n, T) int64, padded on the right; `images` (n, 3, H, W) uint8 and
-            `image_mask` (n,) bool.
+            `image_mask` (n,) bool; for regions what `RegionInputs.collate` gives.
         """
         batch: dict[str, Tensor] = {}
         if "input_ids" in samples[0]:
@@ -112,6 +128,9 @@ class SideInputs:
             batch["attention_mask"] = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
         if "image" in samples[0]:
             batch["images"] = torch.stack([sample["image"] for sample in samples])
+        if "vis_feats" in samples[0]:
+            batch |= collate_regions(samples)
+        if "image_mask" in samples[0]:
             batch["image_mask"] = torch.stack([sample["image_mask"] for sample in samples])
         return batch
 

@@ -2,7 +2,8 @@
 
 An objective with a `view(example, rng) -> dict of tensors` of its own sees every training example; the entry `target`
 of the objective `mlm` is `mlm/target` in the sample and in the batch. Its randomness depends on (seed, epoch, position)
-alone, and another objective beside it changes neither it nor the image's cut.
+alone, and another objective beside it changes neither it nor the image's cut. In a run of several tasks an objective
+called `caption.mlm` sees the examples whose `part` is `caption`.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ class _WithViews:
         sample = self.preprocessor(example, rng=rng, pixels=pixels)
         start = int(rng.integers(2**32))
         for name, objective in self.objectives.items():
+            if objective.part is not None and objective.part != example.part:
+                continue
+            key_name = name.removeprefix(f"{objective.part}.")
             own = np.random.default_rng([start, zlib.crc32(name.encode())])
-            sample |= {f"{name}/{key}": value for key, value in objective.view(example, own).items()}
+            sample |= {f"{key_name}/{key}": value for key, value in objective.view(example, own).items()}
         return sample

@@ -1,6 +1,7 @@
 """Templates filled with data, so that nothing of the data becomes markup: the one place where HTML is put together.
 
     render("gallery.html", cards=cards)        templates/gallery.html, every value escaped (Jinja2)
+    render = renderer(FOLDER)                  the same for the templates of another folder
 
 Values are escaped by Jinja2's `autoescape`, after `visible_text` has named what cannot be seen. Data is never read as a
 template, and only what `render` returned goes into another template as it is.
@@ -8,6 +9,7 @@ template, and only what `render` returned goes into another template as it is.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +19,7 @@ from markupsafe import Markup
 
 from ofakit.reports.visible_text import shortened, visible
 
-__all__ = ["FOLDER", "Section", "number", "render"]
+__all__ = ["FOLDER", "Section", "number", "render", "renderer"]
 
 FOLDER = Path(__file__).parent / "templates"
 
@@ -36,6 +38,19 @@ class Section(NamedTuple):
     body: Markup
 
 
+def renderer(folder: Path) -> Callable[..., Markup]:
+    """What fills the templates of a folder, as `render` fills those of this room.
+
+    Args:
+        folder: Holds the templates.
+    """
+
+    def filled(template: str, **values: Any) -> Markup:
+        return Markup(_environment(folder).get_template(template).render(values))
+
+    return filled
+
+
 def render(template: str, **values: Any) -> Markup:
     """Fill a template.
 
@@ -46,7 +61,7 @@ def render(template: str, **values: Any) -> Markup:
     Returns:
         HTML that other templates take as it is.
     """
-    return Markup(_environment().get_template(template).render(values))
+    return renderer(FOLDER)(template, **values)
 
 
 def number(value: Any) -> str:
@@ -68,9 +83,9 @@ def _finalize(value: Any) -> Any:
 
 
 @cache
-def _environment() -> Environment:
+def _environment(folder: Path) -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(FOLDER), autoescape=True, finalize=_finalize, undefined=StrictUndefined,
+        loader=FileSystemLoader(folder), autoescape=True, finalize=_finalize, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {"number": number, "shortened": shortened}

@@ -109,7 +109,7 @@ class IndexRecord(_Record):
         if not (folder / RECORD).is_file():
             raise UsageError(
                 f"expected an index directory in {folder}, found no {RECORD} there. ofakit encode makes one; one that "
-                "was interrupted goes on when the same command is given again"
+                "was interrupted continues when the same command is run again"
             )
         return cls.of(read_json(folder / RECORD, "the description of an index"), str(folder / RECORD))
 

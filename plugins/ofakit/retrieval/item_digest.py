@@ -16,7 +16,7 @@ __all__ = ["item_digest"]
 
 
 def item_digest(item: Passage | Query) -> bytes:
-    """Sixteen bytes that change with id, text, title and image; an image file counts by its path, length and time.
+    """Sixteen bytes that change with id, text, title and images; an image file counts by its path, length and time.
 
     Args:
         item: A passage or a query.
@@ -25,6 +25,7 @@ def item_digest(item: Passage | Query) -> bytes:
     True
     """
     texts = [item.id, item.text, getattr(item, "title", None), _image_mark(item.image)]
+    texts += [_image_mark(image) for image in getattr(item, "other_images", ())]
     return hashlib.blake2b(json.dumps(texts).encode(), digest_size=16).digest()
 
 

@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from tqdm import tqdm
 
 from ofakit.data.answers import AnswerMatcher
 from ofakit.data.passage import Passage
@@ -34,6 +33,7 @@ from ofakit.data.query import Query
 from ofakit.errors import UsageError
 from ofakit.files import replace_file
 from ofakit.json_text import to_json
+from ofakit.progress import followed
 from ofakit.retrieval.journal import BlockJournal
 from ofakit.retrieval.negatives import MinedQuestion
 from ofakit.retrieval.pair_scorers import PairScorer
@@ -353,7 +353,7 @@ def mine_to_file(
     done = journal.finished()
     wait()  # nobody writes before everybody has read
     left = [number for number in range(-(-len(queries) // block_size)) if number not in done]
-    for number in tqdm(left[rank::world_size], "mining", leave=False, disable=None if rank == 0 else True):
+    for number in followed(left[rank::world_size], "mining", "blocks", shown=rank == 0):
         miner.counts.clear()
         mined = miner.mine(queries[number * block_size : (number + 1) * block_size])
         journal.add(number, {"rows": [question.row() for question in mined], "counts": dict(miner.counts)})

@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm import tqdm
 
 from ofakit.data.passage_base import PassageBase
 from ofakit.data.query import Query
 from ofakit.errors import UsageError
+from ofakit.progress import followed
 from ofakit.retrieval.pair_scorers import PairScorer
 from ofakit.retrieval.run import Run
 
@@ -60,7 +60,7 @@ def rerank(
         raise UsageError(f"rerank: expected to score 1 passage of a ranking or more, found {depth}", "depth")
     blocks = [queries[start : start + _QUERIES] for start in range(0, len(queries), _QUERIES)]
     rank, world_size = (0, 1) if processes is None else (processes.rank, processes.world_size)
-    mine = tqdm(blocks[rank::world_size], "reranking", leave=False, disable=None if rank == 0 else True)
+    mine = followed(blocks[rank::world_size], "reranking", "blocks", shown=rank == 0)
     found = {
         query: scores for block in mine for query, scores in _rerank_block(run, block, base, scorer, depth).items()
     }

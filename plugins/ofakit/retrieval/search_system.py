@@ -19,6 +19,7 @@ from ofakit.data.query import Query
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.retrieval.fusion import fuse
 from ofakit.retrieval.fusion_weights import fit_weights
+from ofakit.retrieval.indexes import INDEXES
 from ofakit.retrieval.qrels import Qrels
 from ofakit.retrieval.run import Run
 from ofakit.retrieval.searchers import SEARCHERS
@@ -52,6 +53,8 @@ class SearchSystem:
         naming: Callable[..., AbstractContextManager] = lambda *key: nullcontext(),
     ) -> None:
         self.section = section
+        with naming("retrieval", "index", "engine"):
+            INDEXES.get(section.index.engine)
         self.searchers: dict[str, Searcher] = {}
         for name, component in section.searchers.items():
             with naming("retrieval", "searchers", name):

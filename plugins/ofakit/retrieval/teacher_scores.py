@@ -18,14 +18,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from ofakit.data.json_files import id_in, iter_jsonl, require, require_file
 from ofakit.data.passage_base import PassageBase
 from ofakit.data.query import Query
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.files import write_text
 from ofakit.json_text import to_json
+from ofakit.progress import followed
 from ofakit.retrieval.negatives import scores_in
 from ofakit.retrieval.pair_scorers import PairScorer
 
@@ -65,7 +64,7 @@ def teacher_scores(
     pairs = [(known[name], base[base.position(passage)]) for name, own in lists.items() for passage in own]
     found: dict[str, dict[str, float]] = {name: {} for name in lists}
     left_out = 0
-    for start in tqdm(range(0, len(pairs), pairs_at_once), "teacher", leave=False, disable=None):
+    for start in followed(range(0, len(pairs), pairs_at_once), "teacher", "batches"):
         some = pairs[start : start + pairs_at_once]
         for (query, passage), score in zip(some, scorer(some).tolist(), strict=True):
             if math.isnan(score):

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from ofakit.data.passage import Passage
 from ofakit.data.passage_base import Chosen, PassageTexts
 from ofakit.errors import ModelNotFinite
 from ofakit.inference.embedder import Embedder
+from ofakit.progress import progress_bar
 from ofakit.retrieval.index_building import build_engine, write_index
 from ofakit.retrieval.index_directory import IndexDirectory, load_index
 from ofakit.retrieval.searchers.base import SearchContext
@@ -162,8 +162,7 @@ def embed_all(embedder: Embedder, items: Sequence[Any], context: SearchContext) 
     own = range(rank, len(items), world_size)
     vectors = np.full((len(own), embedder.dimension), np.nan, np.float32)
     errors: dict[int, str] = {}
-    bar = tqdm(total=len(own), desc=f"encoding {embedder.side}", leave=False, disable=None if rank == 0 else True)
-    with bar:
+    with progress_bar(len(own), f"encoding {embedder.side}", "items", shown=rank == 0) as bar:
         for start in range(0, len(own), _WINDOW):
             window = own[start : start + _WINDOW]
             found = _embed_window(embedder, [items[place] for place in window], vectors[start:], context.batch_size)

@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from ofakit.scores.segmentation import tokenize
     from ofakit.scores.spice import spice
     from ofakit.scores.spider import spider
+    from ofakit.scores.squad import exact_match, token_f1
     from ofakit.scores.style import StyleClassifier, style_accuracy
     from ofakit.scores.uncertainty import bootstrap_intervals, paired_tests
+    from ofakit.scores.vqa import answer_scores, vqa_accuracy
 
 __all__ = [
     "DocumentFrequency",
@@ -45,6 +47,7 @@ __all__ = [
     "Score",
     "StyleClassifier",
     "TrigramModel",
+    "answer_scores",
     "bleu",
     "bootstrap_intervals",
     "cider",
@@ -53,6 +56,7 @@ __all__ = [
     "cross_cider",
     "distinct",
     "document_frequency",
+    "exact_match",
     "judge",
     "mean_of",
     "measure",
@@ -68,9 +72,11 @@ __all__ = [
     "spider",
     "style_accuracy",
     "style_perplexity",
+    "token_f1",
     "tokenize",
     "variety",
     "vocabulary_size",
+    "vqa_accuracy",
 ]
 
 __getattr__ = exports(
@@ -88,6 +94,8 @@ __getattr__ = exports(
         "ofakit.scores.meteor": ["meteor"],
         "ofakit.scores.spice": ["spice"],
         "ofakit.scores.spider": ["spider"],
+        "ofakit.scores.squad": ["exact_match", "token_f1"],
+        "ofakit.scores.vqa": ["answer_scores", "vqa_accuracy"],
         "ofakit.scores.style": ["StyleClassifier", "style_accuracy"],
         "ofakit.scores.fluency": ["TrigramModel", "style_perplexity"],
         "ofakit.scores.diversity": [

@@ -8,7 +8,6 @@ too many wait or the server stops, 500 for a fault of the server, whose tracebac
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -27,9 +26,10 @@ from ofakit.errors import UsageError
 from ofakit.inference.captioner import Captioner, CaptionResult
 from ofakit.inference.embedder import Embedder
 from ofakit.serving.batching import BatchQueue, QueueClosed, QueueFull
+from ofakit.serving.checks import check_number, check_styles
 from ofakit.serving.limits import Limits, UploadLimit
 from ofakit.serving.metrics import Measured, ServingMetrics
-from ofakit.serving.uploads import square_of_upload
+from ofakit.serving.uploads import UploadDecoder
 
 __all__ = ["caption_app", "embed_app"]
 
@@ -61,10 +61,10 @@ def caption_app(captioner: Captioner, limits: Limits | None = None) -> FastAPI:
     async def caption(image: Images, style: Styles = None) -> JSONResponse:
         """Captions of each image in each style."""
         styles: Sequence[str | None] = style or [None]
-        _check_styles(captioner, style or [])
-        _check_number(len(image) * len(styles), limits)
+        check_styles(captioner, style or [])
+        check_number(len(image) * len(styles), limits)
         squares = await serving.squares(image)
-        found = await serving.answers([(square, name) for square in squares for name in styles])
+        found = await serving.queue.answers([(square, name) for square in squares for name in styles])
         numbers = [{"image": place} if len(image) > 1 else {} for place in range(len(image)) for _ in styles]
         return JSONResponse([number | _said(result) for number, result in zip(numbers, found, strict=True)])
 
@@ -98,8 +98,8 @@ def embed_app(embedder: Embedder, limits: Limits | None = None) -> FastAPI:
     @app.post("/embed")
     async def embed(image: Images) -> JSONResponse:
         """The vector of each image."""
-        _check_number(len(image), limits)
-        found = await serving.answers(await serving.squares(image))
+        check_number(len(image), limits)
+        found = await serving.queue.answers(await serving.squares(image))
         return JSONResponse([vector.tolist() for vector in found])
 
     return app
@@ -118,7 +118,7 @@ class _Serving:
             return compute(items)
 
         self.queue: BatchQueue[Any, Any] = BatchQueue(measured, limits.batch_size, limits.patience, limits.queue)
-        self.decoders = anyio.CapacityLimiter(limits.decoders)
+        self.decoder = UploadDecoder(limits)
 
     def app(self, path: str, about: dict[str, Any]) -> FastAPI:
         """An application with everything but what it is for."""
@@ -145,29 +145,8 @@ class _Serving:
         return app
 
     async def squares(self, images: Sequence[UploadFile]) -> list[np.ndarray]:
-        """The pixels of the uploads, decoded beside the event loop, a few at a time."""
-
-        def square(image: UploadFile) -> np.ndarray:
-            return square_of_upload(image.file.read(), self.size, self.limits.pixels)
-
-        return [await anyio.to_thread.run_sync(square, image, limiter=self.decoders) for image in images]
-
-    async def answers(self, items: Sequence[Any]) -> list[Any]:
-        """What the model makes of some items; those of a client that goes away are not computed."""
-        return list(await asyncio.gather(*map(asyncio.wrap_future, self.queue.submit(items))))
-
-
-def _check_styles(captioner: Captioner, styles: Sequence[str]) -> None:
-    known = captioner.bundle.styles
-    unknown = [style for style in styles if known is None or style not in known]
-    if unknown:
-        taught = ", ".join(captioner.styles) or "none"
-        raise UsageError(f"style: the model was not taught {unknown[0][:80]!r}; it knows: {taught}")
-
-
-def _check_number(number: int, limits: Limits) -> None:
-    if number > limits.items:
-        raise UsageError(f"expected at most {limits.items} answers a request, found {number} asked for; send fewer")
+        """The pixels of the uploads."""
+        return await self.decoder.squares([image.file for image in images], self.size)
 
 
 def _said(result: CaptionResult) -> dict[str, Any]:

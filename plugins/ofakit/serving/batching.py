@@ -8,9 +8,10 @@ queue.close()
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
@@ -38,6 +39,7 @@ class BatchQueue(Generic[Item, Answer]):
         batch_size: Items in one call of `compute`, at most.
         patience: Seconds that the first item of a batch waits for others.
         capacity: Items that may wait.
+        kind: Of an item; those of a batch are of one kind. None: all are.
     """
 
     def __init__(
@@ -46,11 +48,13 @@ class BatchQueue(Generic[Item, Answer]):
         batch_size: int = 16,
         patience: float = 0.005,
         capacity: int = 256,
+        kind: Callable[[Item], Hashable] | None = None,
     ) -> None:
         self.compute = compute
         self.batch_size = batch_size
         self.patience = patience
         self.capacity = capacity
+        self.kind = kind or (lambda item: None)
         self._waiting: deque[tuple[Item, Future[Answer]]] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -87,6 +91,18 @@ class BatchQueue(Generic[Item, Answer]):
             self._changed.notify_all()
         return answers
 
+    async def answers(self, items: Sequence[Item]) -> list[Answer]:
+        """Put items at the end of the queue and wait for their answers; cancelled, it takes back those that still wait.
+
+        Args:
+            items: What is to be computed.
+
+        Raises:
+            QueueFull: They find no room.
+            QueueClosed: The queue was closed.
+        """
+        return list(await asyncio.gather(*map(asyncio.wrap_future, self.submit(items))))
+
     def close(self) -> None:
         """Take nothing more, and return when all that was taken is answered."""
         with self._changed:
@@ -103,7 +119,17 @@ class BatchQueue(Generic[Item, Answer]):
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
             self._changed.wait_for(lambda: len(self._waiting) >= self.batch_size or self._closed, self.patience)
-            return [self._waiting.popleft() for _ in range(min(self.batch_size, len(self._waiting)))]
+            return self._first_of_a_kind()
+
+    def _first_of_a_kind(self) -> list[tuple[Item, Future[Answer]]]:
+        """Take the first that waits, and what waits of its kind, up to a batch."""
+        taken: list[tuple[Item, Future[Answer]]] = []
+        kept: deque[tuple[Item, Future[Answer]]] = deque()
+        wanted = self.kind(self._waiting[0][0]) if self._waiting else None
+        for entry in self._waiting:
+            (taken if len(taken) < self.batch_size and self.kind(entry[0]) == wanted else kept).append(entry)
+        self._waiting = kept
+        return taken
 
     def _answer(self, batch: list[tuple[Item, Future[Answer]]]) -> None:
         """Compute a batch; what goes wrong reaches those who wait for it."""

@@ -3,15 +3,50 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from typing import BinaryIO
 
+import anyio.to_thread
 import numpy as np
 
 from ofakit.data.decoding import BadImage, load_square
 from ofakit.errors import UsageError
+from ofakit.serving.limits import Limits
 
-__all__ = ["FORMATS", "square_of_upload"]
+__all__ = ["FORMATS", "UploadDecoder", "square_of_upload"]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+
+
+class UploadDecoder:
+    """Decodes uploads beside the event loop, a few at a time.
+
+    Args:
+        limits: How many at a time, and how many pixels an image may have.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.pixels = limits.pixels
+        self.places = anyio.CapacityLimiter(limits.decoders)
+
+    async def squares(self, uploads: Sequence[BinaryIO], size: int) -> list[np.ndarray]:
+        """The pixels of uploads.
+
+        Args:
+            uploads: Open files, which are read to their end.
+            size: Pixels a side of a square.
+
+        Returns:
+            (size, size, 3) uint8 of each.
+
+        Raises:
+            UsageError: One is no image of a known format, too large, or broken.
+        """
+
+        def square(upload: BinaryIO) -> np.ndarray:
+            return square_of_upload(upload.read(), size, self.pixels)
+
+        return [await anyio.to_thread.run_sync(square, upload, limiter=self.places) for upload in uploads]
 
 
 def square_of_upload(content: bytes, size: int, pixels: int) -> np.ndarray:

@@ -57,7 +57,7 @@ class Launcher:
         command = [program, *self.command[1:], "--conf", self.config.base]
         command += [part for text in texts for part in ("--set", text)]
         command += [*(["--resume"] if resume else []), *more]
-        say(f"run {number} {'goes on' if resume else 'starts'}: {parameters}")
+        say(f"run {number} {'continues' if resume else 'starts'}: {parameters}")
         return RunProcess(folder, command, self.environment(slot), self.directory)
 
     def reader(self, number: int) -> EvaluationReader:

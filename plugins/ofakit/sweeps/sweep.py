@@ -135,5 +135,5 @@ class Sweep:
             raise OfakitError(
                 f"the last {self.failures} runs failed, so the sweep stops (max_failures {self.config.max_failures}); "
                 f"the last one: {record.error}. See {Path(record.work_dir) / 'stderr.log'}, fix the cause and start "
-                "the sweep again: it goes on with the next run, or with these if you give --retry-failed"
+                "the sweep again: it continues with the next run, or with these if you give --retry-failed"
             )

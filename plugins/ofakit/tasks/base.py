@@ -7,22 +7,27 @@ asks it; `docs/how-to-extend.md` shows a task of one file.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import torch
 
-from ofakit.config.schema import ExperimentConfig
-from ofakit.data import BadExamples, examples_from_dataset
+from ofakit.config.schema import ExperimentConfig, ModelSection
+from ofakit.data import BadExamples, ResumableBatchSampler, examples_from_dataset
+from ofakit.data.image_keys import images_by_name
 from ofakit.data.reading import build_reader
+from ofakit.errors import UsageError
 from ofakit.files import write_text
 from ofakit.hub import ModelBundle
 from ofakit.json_text import to_json
+from ofakit.models.model_type import ModelType
 from ofakit.objectives.base import Objective
 from ofakit.preprocessors.batches import move_batch
+from ofakit.preprocessors.regions import NO_REGIONS, RegionInputs, with_regions
 from ofakit.processes import Processes
+from ofakit.tasks._regions import region_inputs
 from ofakit.tasks._shown_tensors import shown_tensors
 
 __all__ = ["Evaluation", "EvaluationLoading", "Task"]
@@ -101,6 +106,7 @@ class Task(ABC, Generic[Bundle]):
         config.model.type = config.model.type or self.usual_model
         self.reader: Any = None
         self.examples: dict[str, list[Any]] = {}
+        self._region_inputs: RegionInputs | None = None
 
     def read(self, given: Mapping[str, Any]) -> dict[str, list[Any]]:
         """The examples of every split, from the reader or from what was given.
@@ -128,6 +134,69 @@ class Task(ABC, Generic[Bundle]):
         Raises:
             UsageError: The checkpoint or the tokenizer is missing or does not fit.
         """
+
+    def texts(self) -> Iterable[str]:
+        """What a vocabulary of the experiment's own is trained on; by default nothing. Called after `read`."""
+        return ()
+
+    def shared_bundle(self, bundle: ModelBundle) -> Bundle:
+        """The bundle of this task around a model that several tasks share, where it has one. Called after `read`.
+
+        Args:
+            bundle: The model as it was read or made; it is left as it is, the model may get further tokens.
+
+        Raises:
+            UsageError: The task has models of its own kind, as it is by default, or the model does not fit.
+        """
+        raise UsageError(f"the task {self.name} shares its model with no other")
+
+    def parts(self, bundle: Bundle) -> Mapping[str | None, tuple[ExperimentConfig, ModelBundle]]:
+        """The tasks that an experiment consists of, each with its configuration and its bundle.
+
+        Args:
+            bundle: The model.
+
+        Returns:
+            By name; the only one has the name None.
+        """
+        return {None: (self.config, bundle)}
+
+    def examples_of(self, part: str | None, examples: Sequence[Any]) -> Sequence[Any]:
+        """Those of the training examples that one of several tasks learns from.
+
+        Args:
+            part: Its name; None: the only one.
+            examples: All.
+        """
+        return examples
+
+    def one_part(self, part: str, examples: Sequence[Any]) -> Sequence[Any]:
+        """Those examples of a split that are of one of several tasks, as `evaluate` takes them.
+
+        Args:
+            part: Its name.
+            examples: The split.
+
+        Raises:
+            UsageError: There is one task alone.
+        """
+        raise UsageError(f"the task {self.name} consists of no others, such as {part!r}")
+
+    def part_scores(self) -> Mapping[str, str]:
+        """Of each of several tasks the score that its own best model is chosen by; none where there is one task."""
+        return {}
+
+    def sampler(self, examples: Sequence[Any], **place: int) -> ResumableBatchSampler | None:
+        """The order of the training examples, where it is the task's own.
+
+        Args:
+            examples: Those that an epoch consists of.
+            **place: `rank` and `world_size` of this process.
+
+        Returns:
+            None: the order that `train.dataloader` asks for.
+        """
+        return None
 
     def adopt(self, bundle: Bundle) -> None:  # noqa: B027 (a task may have nothing to take over)
         """Take over what the bundle says into the configuration, and look whether the examples fit it.
@@ -173,6 +242,72 @@ class Task(ABC, Generic[Bundle]):
         Args:
             bundle: The model.
         """
+
+    def images(self) -> dict[str, Any]:
+        """The images of all splits by name, their path or what tells those in memory apart."""
+        listed = [example for examples in self.examples.values() for example in examples]
+        return images_by_name(listed)
+
+    def see_regions(self, bundle: Bundle) -> None:
+        """Let a model that reads regions find those of the experiment's images, made now where a network is named.
+
+        Args:
+            bundle: The model; gets its `regions`.
+
+        Raises:
+            UsageError: The model reads no regions although the configuration has some, or the other way round.
+        """
+        wanted, section = self.reads_regions(bundle), self.config.data.regions
+        if section is not None and not wanted:
+            raise UsageError(
+                f"data.regions is for models that read regions, and a model of the type {bundle.model_type!r} reads "
+                "pixels: leave data.regions out, or choose another model.type"
+            )
+        if section is None and wanted:
+            raise UsageError(NO_REGIONS)
+        bundle.regions = self.region_inputs() if wanted else None
+
+    def region_inputs(self) -> RegionInputs:
+        """What reads the regions of the experiment's images; the first call makes those that are not there yet.
+
+        Raises:
+            UsageError: There are none, or those that are there are of another network.
+        """
+        if self._region_inputs is None:
+            self._region_inputs = region_inputs(self.config, self.images)
+        return self._region_inputs
+
+    def with_region_width(self, section: ModelSection, kind: ModelType) -> ModelSection:
+        """The section `model` with the width of the experiment's regions as `config.feat_dim`, where it says none.
+
+        Args:
+            section: The section.
+            kind: Of the model that is to be built.
+
+        Raises:
+            UsageError: As `region_inputs`.
+        """
+        if not kind.reads_regions or self.config.data.regions is None or "feat_dim" in section.config:
+            return section
+        return section.model_copy(update={"config": {**section.config, "feat_dim": self.region_inputs().width}})
+
+    def reads_regions(self, bundle: Bundle) -> bool:
+        """Whether a model reads regions in place of pixels.
+
+        Args:
+            bundle: The model.
+        """
+        return bundle.model.reads_regions
+
+    def with_inputs(self, bundle: Bundle, examples: Sequence[Any], bad: BadExamples) -> list[Any]:
+        """Leave out examples of whose images there are no regions, where the model reads these.
+
+        Args:
+            bundle: The model.
+            examples: What is trained or evaluated on.
+            bad: Counts and lists what is left out.
+        """
+        return list(examples) if bundle.regions is None else with_regions(examples, bundle.regions, bad)
 
     def image_size(self, bundle: Bundle) -> int | None:
         """Pixels a side that images are kept decoded in; None decodes them each time.

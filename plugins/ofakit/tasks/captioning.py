@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from ofakit.data import BadExamples, Example, drop_empty, expand
 from ofakit.data.expansion import one_per_image
 from ofakit.data.style_names import first_spellings
 from ofakit.errors import UsageError
-from ofakit.hub import CaptionBundle, load_bundle, resolve_model
+from ofakit.hub import CaptionBundle, ModelBundle, load_bundle, resolve_model
 from ofakit.inference.captions import NOTHING, caption_batches
 from ofakit.models.types import MODELS
 from ofakit.models.word_embeddings import start_word_embeddings
@@ -69,14 +70,15 @@ class Captioning(Task[CaptionBundle]):
         Raises:
             UsageError: The checkpoint or the tokenizer is missing or does not fit.
         """
-        config, examples = self.config, self.examples.get("train", [])
+        config = self.config
         section = config.model if path is None else config.model.model_copy(update={"path": path})
         if section.path is not None and not Path(section.path).is_file():
             bundle = self._continued(load_bundle(resolve_model(section.path), allow_partial=section.allow_partial))
         else:
             model_type = section.type or self.usual_model
             kind = MODELS.build({"type": model_type})
-            tokenizer = kind.tokenizer(section, self._texts())
+            section = self.with_region_width(section, kind)
+            tokenizer = kind.tokenizer(section, self.texts())
             with config.naming_the_file("model", "config"):
                 model = kind.build(section, tokenizer)
             bundle = CaptionBundle(
@@ -84,17 +86,41 @@ class Captioning(Task[CaptionBundle]):
             )
         with config.naming_the_file("model"):
             MODELS.build({"type": bundle.model_type}).train_as(bundle.model, section)
-        if bundle.styles is None:
-            bundle.styles = choose_styles(config, examples)
-        if bundle.styles is not None:
-            _teach_tokens(bundle, bundle.styles)
-            prompt = bundle.preprocessor.prompt
-            if prompt is not None and "{}" not in prompt:
-                logger.warning("preprocessor.prompt %r has no {} for the style: captioning is told none", prompt)
+        self._teach_styles(bundle)
         if section.word_embeddings is not None and section.path is None:
             with config.naming_the_file("model"):
                 self._start_words(bundle, section.word_embeddings)
         return bundle
+
+    def shared_bundle(self, bundle: ModelBundle) -> CaptionBundle:
+        """A bundle of captioning around a model that several tasks share.
+
+        Args:
+            bundle: The model as it was read or made.
+
+        Raises:
+            UsageError: The model writes no captions.
+        """
+        if not isinstance(bundle, CaptionBundle):
+            raise UsageError(f"expected a model that writes captions, found one for {bundle.task}")
+        own = bundle
+        if type(bundle) is not CaptionBundle:  # one of another task: its prompt asks for something else
+            sizes = bundle.preprocessor.model_copy(update={"prompt": None})
+            model, tokenizer, kind = bundle.model, bundle.tokenizer, bundle.model_type
+            own = CaptionBundle(model, tokenizer, bundle.styles, sizes, bundle.generation, model_type=kind)
+        own = self._continued(replace(own))
+        self._teach_styles(own)
+        return own
+
+    def _teach_styles(self, bundle: CaptionBundle) -> None:
+        """The styles that a bundle has, or else those of the experiment, with what stands for them."""
+        if bundle.styles is None:
+            bundle.styles = choose_styles(self.config, self.examples.get("train", []))
+        if bundle.styles is not None:
+            _teach_tokens(bundle, bundle.styles)
+            prompt = bundle.preprocessor.prompt
+            if prompt is not None and "{}" not in prompt:
+                logger.warning("preprocessor.prompt %r has no {} for the style, so the model is not told it", prompt)
 
     def _start_words(self, bundle: CaptionBundle, source: str) -> None:
         """Rows of words and styles as a text encoder has them."""
@@ -141,7 +167,7 @@ class Captioning(Task[CaptionBundle]):
             bundle: The model.
             mode: "train" or "eval".
         """
-        return CaptionPreprocessor(bundle.tokenizer, bundle.styles, mode, bundle.preprocessor)
+        return CaptionPreprocessor.of(bundle, mode)
 
     def collator(self, bundle: CaptionBundle) -> Callable[..., dict[str, Any]]:
         """From those of several examples to a batch.
@@ -151,13 +177,13 @@ class Captioning(Task[CaptionBundle]):
         """
         return Collate(bundle.tokenizer.pad_token_id)
 
-    def image_size(self, bundle: CaptionBundle) -> int:
-        """Pixels a side that images are kept decoded in: those before the cut.
+    def image_size(self, bundle: CaptionBundle) -> int | None:
+        """Pixels a side that images are kept decoded in: those before the cut; None for a model of regions.
 
         Args:
             bundle: The model.
         """
-        return self.config.preprocessor.stored_size
+        return None if bundle.model.reads_regions else self.config.preprocessor.stored_size
 
     def shown(self, bundle: CaptionBundle, example: Example, sample: Mapping[str, Any]) -> dict[str, Any]:
         """A training example as the model sees it: the image's size, style, prompt and target with their ids.
@@ -177,7 +203,7 @@ class Captioning(Task[CaptionBundle]):
         return {
             "id": example.id,
             "image": image_name(example.image, example.image_path),
-            "image_size": None if example.image is None else list(sample["patch_image"].shape[-2:]),
+            **_shown_image(example, sample),
             "style": example.style,
             "prompt": tokenizer.decode(sample["input_ids"].tolist()),
             "text": example.text,
@@ -263,10 +289,17 @@ class Captioning(Task[CaptionBundle]):
             bundle.styles.strict = config.style.strict
         return bundle
 
-    def _texts(self) -> list[str]:
+    def texts(self) -> list[str]:
         """What a vocabulary of the experiment's own is trained on: the training captions and the prompt."""
         texts = [" " + (example.text or "").lower() for example in expand(self.examples.get("train", []))]
         return [*texts, self.config.preprocessor.prompt or STYLE_PROMPT.replace("{}", "")]
+
+
+def _shown_image(example: Example, sample: Mapping[str, Any]) -> dict[str, Any]:
+    """How large an image is as the model sees it, or how many regions."""
+    if "vis_feats" in sample:
+        return {"regions": list(sample["vis_feats"].shape)}
+    return {"image_size": None if example.image is None else list(sample["patch_image"].shape[-2:])}
 
 
 def choose_styles(config: ExperimentConfig, examples: Sequence[Example]) -> StyleSet | None:

@@ -15,9 +15,10 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ofakit.config.schema import ExperimentConfig
+from ofakit.config.schema import ExperimentConfig, ModelSection
 from ofakit.data import BadExamples
 from ofakit.data.base_folder import base_of
+from ofakit.data.image_keys import images_by_name
 from ofakit.data.passage import Passage
 from ofakit.data.passage_base import PassageBase
 from ofakit.data.query import Query
@@ -25,6 +26,7 @@ from ofakit.data.reading import build_reader
 from ofakit.data.training_question import TrainingQuestion, training_questions
 from ofakit.errors import UsageError
 from ofakit.hub import RetrievalBundle, load_retriever
+from ofakit.models.model_type import ModelType
 from ofakit.models.types import MODELS
 from ofakit.objectives.base import Objective
 from ofakit.preprocessors.retrieval import CollateRetrieval, RetrievalPreprocessor
@@ -110,13 +112,34 @@ class Retrieval(Task[RetrievalBundle]):
         if section.path is not None and not section.path.endswith((".bin", ".safetensors", ".pt")):
             bundle = load_retriever(section.path, allow_partial=section.allow_partial)
             bundle.retrieval = config.retrieval.over(bundle.retrieval)
-            return bundle
-        model_type = section.type or self.usual_model
-        kind = MODELS.build({"type": model_type})
-        with config.naming_the_file("model", "config"):
-            tokenizer = kind.tokenizer(section, self._texts())
-            model = kind.build(section, tokenizer)
-        return RetrievalBundle(model, tokenizer, config.retrieval, model_type=model_type)
+        else:
+            model_type = section.type or self.usual_model
+            kind = MODELS.build({"type": model_type})
+            section = self.with_region_width(section, kind)
+            with config.naming_the_file("model", "config"):
+                tokenizer = kind.tokenizer(section, self._texts())
+                model = kind.build(section, tokenizer)
+            bundle = RetrievalBundle(model, tokenizer, config.retrieval, model_type=model_type)
+        with config.naming_the_file("model"):
+            MODELS.build({"type": bundle.model_type}).adapt(bundle.model, section)
+        return bundle
+
+    def with_region_width(self, section: ModelSection, kind: ModelType) -> ModelSection:
+        """The section `model` whose encoders of regions have their width as `config.feat_dim`, where they say none.
+
+        Args:
+            section: The section.
+            kind: Not looked at: an encoder says what it reads.
+        """
+        if self.config.data.regions is None:
+            return section
+        config = dict(section.config)
+        for name in ("encoder", "passage_encoder"):
+            spec = config.get(name)
+            if isinstance(spec, Mapping) and spec.get("type") == "vl" and "feat_dim" not in spec.get("config", {}):
+                own = {**spec.get("config", {}), "feat_dim": self.region_inputs().width}
+                config[name] = {**spec, "config": own}
+        return section.model_copy(update={"config": config})
 
     def adopt(self, bundle: RetrievalBundle) -> None:
         """Search as the bundle does, with what was fitted with it.
@@ -126,6 +149,19 @@ class Retrieval(Task[RetrievalBundle]):
         """
         self.config.retrieval = bundle.retrieval
         self.system = SearchSystem(bundle.retrieval, bundle.fitted, self.config.naming_the_file)
+
+    def reads_regions(self, bundle: RetrievalBundle) -> bool:
+        """Whether a side reads regions.
+
+        Args:
+            bundle: The model.
+        """
+        return any(reading.regions for reading in bundle.tokenizer.values())
+
+    def images(self) -> dict[str, Any]:
+        """The images of all questions and of the passages that they are asked of."""
+        passages = (passage for name in self.examples for passage in self.base(name))
+        return {**super().images(), **images_by_name(passages)}
 
     def training_examples(
         self, examples: Sequence[Query], objectives: Mapping[str, Objective], bad: BadExamples
@@ -233,7 +269,7 @@ class Retrieval(Task[RetrievalBundle]):
         def inputs(side: Any) -> SideInputs:
             return SideInputs(
                 bundle.tokenizer[side], prompts.get(side, ""), self.config.retrieval.title_separator,
-                section.max_image_size, section.horizontal_flip,
+                section.max_image_size, section.horizontal_flip, bundle.regions,
             )  # fmt: skip
 
         return inputs("query"), inputs("passage")

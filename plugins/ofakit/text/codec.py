@@ -48,8 +48,15 @@ class TextCodec:
         Args:
             text: The caption.
         """
-        cleaned = clean_caption(text, keep_punctuation=self.keep_punctuation, lower_case=self.lowercase)
-        return self.tokenizer.encode_as_text(self.space + cleaned)
+        return self.tokenizer.encode_as_text(self.space + self.cleaned(text))
+
+    def cleaned(self, text: str) -> str:
+        """A caption as the model is taught it, without punctuation or capitals where it has none.
+
+        Args:
+            text: The caption.
+        """
+        return clean_caption(text, keep_punctuation=self.keep_punctuation, lower_case=self.lowercase)
 
     def fixed(self, text: str) -> list[int]:
         """The ids of a prompt or of a part of one, as it is; they are kept.

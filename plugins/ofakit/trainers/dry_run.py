@@ -15,8 +15,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ofakit.config import ExperimentConfig
 from ofakit.config.stage_experiments import stage_experiments
 from ofakit.data import BadImage, ExampleDataset
@@ -26,8 +24,9 @@ from ofakit.hub import ModelBundle
 from ofakit.objectives.base import Objective
 from ofakit.preprocessors.views import with_views
 from ofakit.trainers.memory_estimate import MemoryEstimate, estimate_memory
-from ofakit.trainers.named_objectives import build_objectives
+from ofakit.trainers.named_objectives import objectives_of_parts
 from ofakit.trainers.optimization import build_optimizer, build_scheduler
+from ofakit.trainers.run_plan import run_plan
 from ofakit.trainers.trainer import Trainer
 from ofakit.trainers.update import Updater, WeightedObjectives
 
@@ -100,7 +99,7 @@ def _outlook(
         raise UsageError("there is nothing to train on: the training split is empty or was not given")
     if checkpoint is not None:
         trainer.bundle.take_weights(Path(checkpoint), allow_partial=config.model.allow_partial)
-    objectives, weights = build_objectives(trainer.experiment, trainer.bundle)
+    objectives, weights = objectives_of_parts(trainer.task.parts(trainer.bundle))
     left_out = trainer.loading.plan_training(trainer.examples["train"], objectives)
     examples = _sound_examples(trainer)
     _prepare(objectives, examples, trainer)
@@ -109,7 +108,7 @@ def _outlook(
     samples = [dataset[place] for place in range(len(examples))]
     memory = _memory(trainer, objectives, weights, samples)
     outlook = {
-        **_plan(trainer),
+        **run_plan(trainer),
         "left_out": left_out,
         "objectives": list(objectives),
         "memory": _sizes(memory),
@@ -118,31 +117,15 @@ def _outlook(
     return outlook, trainer.bundle
 
 
-def _plan(trainer: Trainer) -> dict[str, Any]:
-    """On what, with what and how long a run would train."""
-    train, processes = trainer.experiment.train, trainer.processes
-    batch_size = train.dataloader.batch_size_per_gpu
-    return {
-        "device": _device_words(trainer.device),
-        "processes": processes.world_size,
-        "precision": train.precision,
-        "parameters": _parameters(trainer.model),
-        "examples": {split: len(found) for split, found in trainer.examples.items()},
-        "training_examples": len(trainer.loading.training_examples),
-        "batch_size": batch_size,
-        "examples_per_step": batch_size * train.gradient_accumulation * processes.world_size,
-        "steps_per_epoch": trainer.iters_per_epoch,
-        "steps": trainer.max_iters,
-    }
-
-
 def _prepare(objectives: Mapping[str, Objective], tried: Sequence[Any], trainer: Trainer) -> None:
     """Let objectives get ready; the examples that are tried stand before all others, as `index` will have it."""
     known, folder = set(map(id, tried)), Path(trainer.work_dir)
     every = [*tried, *(example for example in trainer.loading.training_examples if id(example) not in known)]
+    parts = trainer.task.parts(trainer.bundle)
     for objective in objectives.values():
-        objective.prepare(tried if objective.prepares_each_example else every, trainer.bundle, folder)
-        objective.begin(trainer.bundle, folder, False)
+        examples = trainer.task.examples_of(objective.part, tried if objective.prepares_each_example else every)
+        objective.prepare(examples, parts[objective.part][1], folder)
+        objective.begin(parts[objective.part][1], folder, False)
 
 
 def _sound_examples(trainer: Trainer) -> list[Any]:
@@ -189,14 +172,3 @@ def _sizes(memory: MemoryEstimate) -> dict[str, int]:
     parts = {"weights": memory.weights, "gradients": memory.gradients, "optimizer": memory.optimizer}
     sizes = {**parts, "activations": memory.activations, "total": memory.total}
     return {**{f"{name}_bytes": size for name, size in sizes.items()}, "counted_with_examples": memory.counted_with}
-
-
-def _parameters(model: torch.nn.Module) -> dict[str, int]:
-    """How many there are, and how many of them learn."""
-    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
-    return {"all": sum(size for size, _ in sizes), "learning": sum(size for size, learns in sizes if learns)}
-
-
-def _device_words(device: torch.device) -> str:
-    """The device, and of a GPU its name."""
-    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)

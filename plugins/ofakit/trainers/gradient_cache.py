@@ -9,7 +9,7 @@ Source: Gao et al. 2021, https://arxiv.org/abs/2101.06983.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +22,8 @@ from ofakit.objectives.base import JoinedObjective, Logs
 from ofakit.processes import Processes
 
 __all__ = ["JoinedLoss", "Replay", "joined_loss"]
+
+Represent = Callable[[JoinedObjective, Any, Mapping[str, Any]], Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ def joined_loss(
     precision: str = "fp32",
     weight: float = 1.0,
     views: Sequence[Any] | None = None,
+    represent: Represent | None = None,
 ) -> JoinedLoss:
     """Run the first pass. Neither buffers of the model, such as batch-norm statistics, nor weights change by it.
 
@@ -94,6 +97,7 @@ def joined_loss(
         precision: What `represent` computes in; the loss computes in fp32 or more.
         weight: Factor on the gradients.
         views: For each micro-batch what `represent` is given in the place of the model; None: the model itself.
+        represent: Calls the objective's own, where something has to be done around it.
     """
     whole = len(batches) == 1 and processes.world_size == 1
     buffers = [] if whole else [(buffer, buffer.clone()) for buffer in model.buffers()]
@@ -101,7 +105,7 @@ def joined_loss(
     with torch.set_grad_enabled(whole), autocast(processes.device, precision):
         for batch, view in zip(batches, views or [model] * len(batches), strict=True):
             states.append(_generators(model))
-            found.append(objective.represent(view, batch))
+            found.append(represent(objective, view, batch) if represent else objective.represent(view, batch))
         for buffer, before in buffers:
             buffer.copy_(before)
     detached = [{name: rows.detach() for name, rows in part.items()} for part in found]

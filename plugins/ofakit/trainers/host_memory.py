@@ -1,11 +1,16 @@
-"""Keep the memory that a step frees for the next one, instead of handing it back to the system."""
+"""The memory of a CPU: how much there is, and keeping what a step frees for the next one."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
+from pathlib import Path
 
-__all__ = ["keep_freed_memory"]
+__all__ = ["available_memory", "keep_freed_memory"]
+
+CGROUP = Path("/sys/fs/cgroup")
+LIMITS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
+"""Of a container: what it may use and what it uses, in cgroups of version 2 and 1."""
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Options of glibc's mallopt(3), as malloc.h numbers them."""
@@ -28,3 +33,28 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):
         return False
     return bool(tell(M_MMAP_MAX, 0) and tell(M_TRIM_THRESHOLD, -1))
+
+
+def available_memory(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = CGROUP) -> int | None:
+    """Bytes that this process may still use without swapping, the limit of its container included.
+
+    Args:
+        meminfo: Where Linux tells.
+        cgroup: Where the container's limits stand.
+
+    Returns:
+        None where the system does not tell.
+    """
+    found = []
+    try:
+        lines = dict(line.split(":", 1) for line in meminfo.read_text(encoding="utf-8").splitlines())
+        found.append(1024 * int(lines["MemAvailable"].split()[0]))
+    except (OSError, KeyError, ValueError):
+        return None
+    for limit, usage in LIMITS:
+        try:
+            allowed, used = (int((cgroup / name).read_text(encoding="utf-8")) for name in (limit, usage))
+        except (OSError, ValueError):  # no such limit, or "max"
+            continue
+        found.append(max(allowed - used, 0))
+    return min(found)

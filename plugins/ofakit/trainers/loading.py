@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import torch
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
 from ofakit.config import ExperimentConfig
 from ofakit.data import (
@@ -27,6 +26,7 @@ from ofakit.hub import ModelBundle
 from ofakit.objectives.base import Objective
 from ofakit.preprocessors.views import with_views
 from ofakit.processes import Processes
+from ofakit.progress import followed, progress_bar
 from ofakit.tasks.base import Task
 
 __all__ = ["Loading"]
@@ -68,6 +68,7 @@ class Loading:
         self.store: ImageStore | None = None
         self.sampler: ResumableBatchSampler
         self.loader: DataLoader
+        self.dataset: ExampleDataset
         self.training_examples: list[Any] = []
         self.fingerprint = ""
 
@@ -102,10 +103,21 @@ class Loading:
             )
         self.fingerprint = examples_fingerprint(self.training_examples)
         preprocessor = with_views(self.preprocessors["train"], objectives)
-        dataset = ExampleDataset(self.training_examples, preprocessor, self.store, config.seed)
+        self.dataset = ExampleDataset(self.training_examples, preprocessor, self.store, config.seed)
+        self.settle_batches(objectives)
+
+    def settle_batches(self, objectives: Mapping[str, Objective]) -> None:
+        """Make batches of the size that the configuration has now.
+
+        Args:
+            objectives: What is trained, by name.
+
+        Raises:
+            UsageError: There are too few examples.
+        """
         self._settle_order(objectives)
-        workers = config.train.dataloader.workers_per_gpu
-        self.loader = self._loader(dataset, "train", workers, batch_sampler=self.sampler)
+        workers = self.experiment.train.dataloader.workers_per_gpu
+        self.loader = self._loader(self.dataset, "train", workers, batch_sampler=self.sampler)
 
     def plan_training(self, examples: Sequence[Any], objectives: Mapping[str, Objective]) -> dict[str, int]:
         """Settle the order of examples without a look at their images, of which some may be bad.
@@ -137,6 +149,11 @@ class Loading:
         train, seed = self.experiment.train, self.experiment.seed
         size, mixing = train.dataloader.batch_size_per_gpu, train.dataloader.mixing
         rank, world_size = self.processes.rank, self.processes.world_size
+        own = self.task.sampler(self.training_examples, rank=rank, world_size=world_size)
+        if own is not None:
+            return own
+        if mixing == "roundrobin":
+            raise UsageError("roundrobin is how several tasks are mixed: choose balanced or proportional", "mixing")
         groups = [getattr(example, "group", None) for example in self.training_examples]
         _refuse_groups(objectives, groups, mixing)
         if mixing is None:
@@ -180,9 +197,10 @@ class Loading:
         size = section.batch_size_per_gpu
         batches = [list(mine[start : start + size]) for start in range(0, len(mine), size)]
         loader = self._loader(dataset, "val", section.workers_per_gpu, batch_sampler=batches)
-        hidden = None if self.processes.is_main else True
-        shown = tqdm(_unless_killed(loader), "evaluation", len(batches), leave=False, disable=hidden)
-        return usable, iter(shown)
+        batches_with_progress = followed(
+            _unless_killed(loader), "evaluation", "batches", len(batches), self.processes.is_main
+        )
+        return usable, batches_with_progress
 
     def _loader(self, dataset: ExampleDataset, mode: str, workers: int, **sampling: Any) -> DataLoader:
         """A loader that draws nothing from the global generators, so that a resumed run draws the same numbers."""
@@ -198,6 +216,7 @@ class Loading:
 
     def _with_images(self, examples: Sequence[Any], bad: BadExamples) -> list[Any]:
         """The examples whose image can be decoded, now in the store; processes share the decoding."""
+        examples = self.task.with_inputs(self.bundle, examples, bad)
         if self.store is None:
             size = self.task.image_size(self.bundle)
             if size is None:
@@ -206,7 +225,7 @@ class Loading:
             self.store = ImageStore(folder, size)
         paths = list(dict.fromkeys(path for example in examples for path in example.image_paths))
         share = paths[self.processes.rank :: self.processes.world_size]
-        with tqdm(total=len(share), desc="decoding", leave=False, disable=None) as bar:
+        with progress_bar(len(share), "decoding", "images", self.processes.is_main) as bar:
             self.store.add_many(share, os.cpu_count() or 1, lambda done, _: bar.update(done - bar.n))
         self.processes.wait()
         return usable_examples(examples, self.store, bad)
@@ -222,7 +241,7 @@ def _unless_killed(loader: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]
             raise
         raise OfakitError(
             "a loading process was killed, most likely for want of memory; lower train.dataloader.workers_per_gpu, and "
-            "go on with --resume auto"
+            "continue with --resume auto"
         ) from error
 
 

@@ -52,6 +52,7 @@ class KeptForBackward:
 
     Args:
         model: The model.
+        limit: Bytes that must not be exceeded; None: any number may be kept.
 
     Attributes:
         peak: The most bytes that were kept at one time.
@@ -64,8 +65,9 @@ class KeptForBackward:
     64
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, limit: int | None = None) -> None:
         self.peak = 0
+        self.limit = limit
         self._weights = {_place(tensor) for tensor in (*model.parameters(), *model.buffers())}
         self._keepers: dict[int, int] = {}
         self._now = 0
@@ -81,6 +83,9 @@ class KeptForBackward:
 
         Args:
             tensor: From a forward pass.
+
+        Raises:
+            MemoryError: More than the limit is kept.
         """
         place = _place(tensor)
         if place in self._weights:
@@ -88,6 +93,8 @@ class KeptForBackward:
         if place not in self._keepers:
             self._now += tensor.untyped_storage().nbytes()
             self.peak = max(self.peak, self._now)
+            if self.limit is not None and self._now > self.limit:
+                raise MemoryError(f"{self._now:,} bytes are kept, {self.limit:,} may be")
         self._keepers[place] = self._keepers.get(place, 0) + 1
 
     def end(self, tensor: Tensor) -> None:
@@ -109,11 +116,12 @@ class _Kept:
     """What the graph holds in a tensor's place; it is gone when the graph lets go of it."""
 
     def __init__(self, tensor: Tensor, count: KeptForBackward) -> None:
-        self.tensor, self._count = tensor, count
         count.begin(tensor)
+        self.tensor, self._count = tensor, count
 
     def __del__(self) -> None:
-        self._count.end(self.tensor)
+        if hasattr(self, "tensor"):
+            self._count.end(self.tensor)
 
 
 def estimate_memory(

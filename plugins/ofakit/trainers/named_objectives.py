@@ -15,7 +15,32 @@ from ofakit.hub import ModelBundle
 from ofakit.objectives import OBJECTIVES
 from ofakit.objectives.base import Objective
 
-__all__ = ["build_objectives"]
+__all__ = ["build_objectives", "objectives_of_parts"]
+
+
+def objectives_of_parts(
+    parts: Mapping[str | None, tuple[ExperimentConfig, ModelBundle]],
+) -> tuple[dict[str, Objective], list[float]]:
+    """What is trained of every task of a run; the objectives of one of several are called `<task>.<objective>`.
+
+    Args:
+        parts: Configuration and bundle of each task; None names the only one.
+
+    Returns:
+        As `build_objectives`.
+
+    Raises:
+        UsageError: As `build_objectives`.
+    """
+    objectives: dict[str, Objective] = {}
+    weights: list[float] = []
+    for part, (experiment, bundle) in parts.items():
+        own, factors = build_objectives(experiment, bundle)
+        weights += factors
+        for name, objective in own.items():
+            objective.part = part
+            objectives[name if part is None else f"{part}.{name}"] = objective
+    return objectives, weights
 
 
 def build_objectives(experiment: ExperimentConfig, bundle: ModelBundle) -> tuple[dict[str, Objective], list[float]]:

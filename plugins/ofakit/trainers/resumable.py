@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ofakit.errors import OfakitError
@@ -15,9 +17,11 @@ from ofakit.files import SaveError
 from ofakit.hub import ModelBundle
 from ofakit.trainers.hooked_trainer import HookedTrainer
 from ofakit.trainers.resume_check import fixed_values, refuse_changes
+from ofakit.trainers.sharding import Sharding
 from ofakit.trainers.snapshot_writer import SnapshotWriter
 from ofakit.trainers.state import (
     all_finite,
+    hand_in,
     load_weights,
     random_state,
     read_state,
@@ -27,6 +31,7 @@ from ofakit.trainers.state import (
     take_state,
 )
 from ofakit.trainers.update import LossNotFinite, Updater
+from ofakit.trainers.weight_average import WeightAverage
 
 __all__ = ["ResumableTrainer"]
 
@@ -38,11 +43,15 @@ class ResumableTrainer(HookedTrainer):
         bundle: The model with tokenizer and settings.
         updater: Changes the weights.
         writer: Writes the snapshots.
+        average: The moving average of the weights; None: there is none.
+        sharding: Divides the weights among the processes; None: every process has them all.
     """
 
     bundle: ModelBundle
     updater: Updater
     writer: SnapshotWriter
+    average: WeightAverage | None = None
+    sharding: Sharding | None = None
     _sound: tuple[dict[str, Any], dict[str, Any], int] | None = None
 
     def save_snapshot(self, epoch_is_over: bool, then: Callable[[Path], None] | None = None) -> Path | None:
@@ -72,13 +81,21 @@ class ResumableTrainer(HookedTrainer):
             "fixed": self._fixed_values(),
             "scheduler": self.lr_scheduler.state_dict(),
             "scaler": self.updater.scaler.state_dict(),
+            "average": {} if self.average is None else self.average.state_dict(),
             "bad_steps": [self.updater.bad_steps, self.updater.bad_steps_in_a_row],
+            "batches": {
+                "batch_size": self.experiment.train.dataloader.batch_size_per_gpu,
+                "accumulation": self.experiment.train.gradient_accumulation,
+                "halvings": self.updater.halvings,
+            },
             "random": self.processes.gather(chance),
         }
         if self.processes.is_main:
             self.writer.wait()
             state = take_state(self.model, self.optimizer, rest, self.writer.copies)
             self.writer.write(folder, state, then)
+        elif self.sharding is not None:
+            hand_in(self.model, self.optimizer, rest)
         if self.writer.copies is None:
             self.processes.wait()
         self.saved_step = counters["iter"]
@@ -140,7 +157,7 @@ class ResumableTrainer(HookedTrainer):
             self.logger.warning(f"no snapshot of the failed run: {second}")
         else:
             if folder is not None:
-                self.logger.warning(f"the run failed; it can go on from {folder} with --resume")
+                self.logger.warning(f"the run failed; continue it from {folder} with --resume")
 
     def _wait_quietly(self) -> None:
         """Let a snapshot that is on its way arrive, where an error is under way already."""
@@ -152,7 +169,7 @@ class ResumableTrainer(HookedTrainer):
     def _fixed_values(self) -> dict[str, Any]:
         """What a resumed run must have in common with this one."""
         others = {**self.bundle.fixed(), "the training examples": self.loading.fingerprint}
-        return fixed_values(self.experiment.train, self.processes.world_size, others)
+        return fixed_values(self.experiment.train, others)
 
     def _is_fit(self) -> bool:
         """Whether every process may go on from what it has now; says why where not."""
@@ -172,14 +189,28 @@ class ResumableTrainer(HookedTrainer):
         refuse_changes(path, state.get("fixed"), self._fixed_values())
         load_weights(path, self.model)
         restore_optimizer(self.optimizer, state["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
         self.loading.sampler.load_state_dict(state["sampler"])
         self.set_counters(state)
         self.saved_step = self._iter
         self.lr_scheduler.load_state_dict(state["scheduler"])
         self.updater.scaler.load_state_dict(state["scaler"])
         self.updater.bad_steps, self.updater.bad_steps_in_a_row = state["bad_steps"]
-        restore_random_state(state["random"][self.processes.rank])
-        self.logger.info(f"going on from {path}: epoch {self._epoch + 1}, step {self._iter}")
+        self.updater.halvings = state.get("batches", {}).get("halvings", 0)
+        self._restore_chance(state["random"])
+        self.logger.info(f"resuming from {path}: epoch {self._epoch + 1}, step {self._iter}")
+
+    def _restore_chance(self, states: Sequence[Mapping[str, Any]]) -> None:
+        """The random states of each process; new ones, the same at every resume, where there are more or fewer now."""
+        if len(states) == self.processes.world_size:
+            restore_random_state(states[self.processes.rank])
+            return
+        seed = np.random.SeedSequence([self.experiment.seed, self._iter, self.processes.rank]).generate_state(1)[0]
+        random.seed(int(seed))
+        np.random.seed(seed)
+        torch.manual_seed(int(seed))
+        self.logger.info(f"the snapshot is of {len(states)} processes: random numbers are drawn anew")
 
 
 def _tensors_of(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:

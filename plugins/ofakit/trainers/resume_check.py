@@ -15,12 +15,11 @@ from ofakit.errors import UsageError
 __all__ = ["fixed_values", "refuse_changes"]
 
 
-def fixed_values(train: TrainSection, world_size: int, others: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def fixed_values(train: TrainSection, others: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The values that may not change, by their key, as JSON gives them back.
 
     Args:
         train: The section `train`.
-        world_size: How many processes train together.
         others: Further ones, such as a fingerprint of the data.
     """
     optimizer = train.optimizer.model_dump(mode="json")
@@ -29,8 +28,8 @@ def fixed_values(train: TrainSection, world_size: int, others: Mapping[str, Any]
         "train.freeze": sorted(set(train.freeze)),
         "train.gradient_accumulation": train.gradient_accumulation,
         "train.dataloader.mixing": train.dataloader.mixing,
+        "train.ema": train.ema and train.ema.model_dump(mode="json"),
         **{f"train.optimizer.{key}": value for key, value in optimizer.items()},
-        "the number of processes": world_size,
         **(others or {}),
     }
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["all_alone_in", "alone_in", "best_model", "make_run_directory", "move_earlier_run"]
 
 OUTPUTS = (
-    "stages", "checkpoints", "starting_model", "best", "output", "eval", "tensorboard", "wandb", "swanlab",
+    "stages", "checkpoints", "starting_model", "best", "best_of", "output", "eval", "tensorboard", "wandb", "swanlab",
     "metrics.jsonl", "train.log", "conf.json",
 )  # fmt: skip
 

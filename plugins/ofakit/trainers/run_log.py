@@ -1,4 +1,7 @@
-"""The log of a run: to stderr at once, and to `train.log` once it is known that the run directory is this run's."""
+"""The log of a run: to stderr at once, and to `train.log` once it is known that the run directory is this run's.
+
+Records with `extra=progress.TOLD_BY_THE_BAR` go to the file alone while a bar on the terminal tells the same.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import logging.handlers
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from ofakit.progress import TOLD_BY_THE_BAR, bar_is_shown
 
 __all__ = ["log_to_file", "run_logger"]
 
@@ -21,7 +26,7 @@ def run_logger(work_dir: str, is_main: bool) -> logging.Logger:
     logger = logging.getLogger(f"ofakit.{Path(work_dir).resolve()}")
     logger.propagate = False
     logger.setLevel(logging.INFO if is_main else logging.WARNING)
-    _replace_handlers(logger, [logging.StreamHandler(sys.stderr)])
+    _replace_handlers(logger, [_to_stderr()])
     if is_main:
         logger.addHandler(logging.handlers.MemoryHandler(capacity=1000))
     return logger
@@ -36,9 +41,15 @@ def log_to_file(logger: logging.Logger, path: Path) -> None:
     """
     file = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     said = [record for handler in logger.handlers for record in getattr(handler, "buffer", [])]
-    _replace_handlers(logger, [logging.StreamHandler(sys.stderr), file])
+    _replace_handlers(logger, [_to_stderr(), file])
     for record in said:
         file.handle(record)
+
+
+def _to_stderr() -> logging.Handler:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(lambda record: not (bar_is_shown() and TOLD_BY_THE_BAR.keys() <= vars(record).keys()))
+    return handler
 
 
 def _replace_handlers(logger: logging.Logger, handlers: Sequence[logging.Handler]) -> None:

@@ -51,10 +51,12 @@ def train_stages(
         if not resume:
             move_earlier_run(work_dir)
         write_text(work_dir / "conf.json", to_json(config.model_dump(mode="json"), indent=1) + "\n")
-    shared = {
+    shared: dict[str, Any] = {
         "root": data_root(config),
         "image_store": config.data.image_store or str(work_dir / "image_store"),
     }
+    if config.data.regions is not None and config.data.regions.path is None:
+        shared["regions"] = config.data.regions.model_copy(update={"path": str(work_dir / "regions")})
     results: list[dict[str, Any]] = []
     for stage, experiment in zip(config.stages, experiments, strict=True):
         experiment.data = experiment.data.model_copy(update=shared)

@@ -19,19 +19,23 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from ofakit.errors import UsageError
 from ofakit.files import numbered_folders, settle
 from ofakit.json_text import from_json, to_json
 from ofakit.models.weights import some_of
+from ofakit.trainers.parts_of_tensors import like, own_part, whole
 
 __all__ = [
     "TakenState",
     "all_finite",
+    "hand_in",
     "latest_snapshot",
     "load_weights",
     "random_state",
+    "read_plain",
     "read_state",
     "restore_optimizer",
     "restore_random_state",
@@ -124,7 +128,7 @@ def all_finite(tensors: Iterable[torch.Tensor]) -> bool:
         tensors: Of any type, on any devices.
     """
     groups: dict[tuple[torch.device, torch.dtype], list[torch.Tensor]] = {}
-    for value in tensors:
+    for value in map(own_part, tensors):
         if value.is_floating_point() and value.numel():
             groups.setdefault((value.device, value.dtype), []).append(value.detach())
     largest = [torch.stack(torch._foreach_norm(group, math.inf)) for group in groups.values()]
@@ -177,8 +181,8 @@ def take_state(
     plain = to_json(_take_tensors_out({"optimizer": optimizer.state_dict(), **rest}, tensors, ""))
     weights = _each_once(model)
     if copies is None:
-        weights = {name: value.contiguous() for name, value in weights.items()}
-        tensors = {name: value.to("cpu", copy=True).contiguous() for name, value in tensors.items()}
+        weights = {name: whole(value).contiguous() for name, value in weights.items()}
+        tensors = {name: whole(value).to("cpu", copy=True).contiguous() for name, value in tensors.items()}
         return TakenState(weights, tensors, plain)
     weights = {name: _copied(value, f"weight {name}", copies) for name, value in weights.items()}
     tensors = {name: _copied(value, name, copies) for name, value in tensors.items()}
@@ -187,8 +191,23 @@ def take_state(
     return TakenState(weights, tensors, plain)
 
 
+def hand_in(model: torch.nn.Module, optimizer: Optimizer, rest: Mapping[str, Any]) -> None:
+    """Give this process's parts of what another one takes with `take_state` meanwhile.
+
+    Args:
+        model: As for `take_state`.
+        optimizer: Likewise.
+        rest: Likewise.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    _take_tensors_out({"optimizer": optimizer.state_dict(), **rest}, tensors, "")
+    for value in (*_each_once(model).values(), *tensors.values()):
+        whole(value)
+
+
 def _copied(value: torch.Tensor, name: str, copies: dict[str, torch.Tensor]) -> torch.Tensor:
     """A tensor's values in memory of the CPU that was used before, where there is some of its size."""
+    value = whole(value)
     copy = copies.get(name)
     if copy is None or copy.shape != value.shape or copy.dtype != value.dtype:
         copy = copies[name] = torch.empty(value.shape, dtype=value.dtype, pin_memory=value.is_cuda)
@@ -227,6 +246,19 @@ def read_state(folder: Path) -> dict[str, Any]:
     return state
 
 
+def read_plain(folder: Path) -> dict[str, Any]:
+    """What a snapshot holds beside all tensors, which stay unread.
+
+    Args:
+        folder: A snapshot.
+
+    Raises:
+        UsageError: The folder is no snapshot, or is damaged.
+    """
+    with _readable(folder):
+        return dict(from_json((folder / PLAIN).read_bytes()))
+
+
 def load_weights(folder: Path, model: torch.nn.Module) -> None:
     """Read a snapshot's weights and buffers back into the model.
 
@@ -247,7 +279,9 @@ def load_weights(folder: Path, model: torch.nn.Module) -> None:
             f"{folder} is a snapshot of another model: these weights are in one of them alone, or of another shape: "
             f"{some_of(differing)}"
         )
-    model.load_state_dict(weights, strict=False)  # further names of shared tensors are not in the file
+    with torch.no_grad():
+        for name, value in own.items():
+            own_part(value).copy_(own_part(like(weights[name], value)))
 
 
 def restore_optimizer(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
@@ -257,10 +291,20 @@ def restore_optimizer(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
         optimizer: Gets it.
         state: What `read_state` found under `optimizer`.
     """
-    optimizer.load_state_dict(dict(state))
+    every = [weight for group in optimizer.param_groups for weight in group["params"]]
+    moments = {
+        number: {
+            name: like(value, every[number]) if value.shape == every[number].shape else value
+            for name, value in own.items()
+        }
+        for number, own in state["state"].items()
+    }
+    optimizer.load_state_dict({**state, "state": moments})
     for weight, own in optimizer.state.items():
         for name, value in own.items():
-            if isinstance(value, torch.Tensor) and value.shape == weight.shape and value.stride() != weight.stride():
+            if isinstance(weight, DTensor) or not isinstance(value, torch.Tensor) or value.shape != weight.shape:
+                continue
+            if value.stride() != weight.stride():
                 own[name] = torch.empty_strided(weight.shape, weight.stride(), dtype=value.dtype, device=value.device)
                 own[name].copy_(value)
 

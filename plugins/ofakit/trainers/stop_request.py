@@ -109,7 +109,7 @@ class StopRequest:
         """
         reason = self.reason or "another process"
         code = self.exit_code or OUT_OF_TIME
-        return RunStopped(f"stopped by {reason} {where}; go on with the same command and --resume auto", code)
+        return RunStopped(f"stopped by {reason} {where}; continue with the same command and --resume auto", code)
 
 
 class StoppableTrainer(ResumableTrainer):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -33,20 +34,29 @@ from ofakit.hub import ModelBundle, save_bundle
 from ofakit.hub_ids import sought_on_hub
 from ofakit.input_files import refuse_odd_files
 from ofakit.json_text import to_json
+from ofakit.models.adapters import adapter_of, trainable_share
+from ofakit.models.compiled_layers import compile_layers, compiler_fault
+from ofakit.models.gradient_checkpointing import recompute_layers
 from ofakit.objectives.base import Objective
 from ofakit.processes import join_processes
 from ofakit.tasks import TASKS
 from ofakit.tasks.base import Task
+from ofakit.trainers.batch_size import batches_of_step, find_batch_size
 from ofakit.trainers.experiment import read_experiment, with_arguments
 from ofakit.trainers.host_memory import keep_freed_memory
 from ofakit.trainers.loading import Loading
-from ofakit.trainers.named_objectives import build_objectives
+from ofakit.trainers.named_objectives import objectives_of_parts
 from ofakit.trainers.optimization import build_optimizer, build_scheduler
 from ofakit.trainers.run_directory import all_alone_in, make_run_directory, move_earlier_run
 from ofakit.trainers.run_log import log_to_file, run_logger
+from ofakit.trainers.run_plan import plan_lines, run_plan
+from ofakit.trainers.sharding import Sharding
 from ofakit.trainers.snapshot_writer import SnapshotWriter
+from ofakit.trainers.state import read_plain
 from ofakit.trainers.stop_request import StoppableTrainer, StopRequest
+from ofakit.trainers.training_progress import TrainingProgress
 from ofakit.trainers.update import Updater, WeightedObjectives
+from ofakit.trainers.weight_average import WeightAverage
 
 __all__ = ["Trainer"]
 
@@ -107,11 +117,13 @@ class Trainer(StoppableTrainer):
         if model is None:
             self._look_for_model()
         self.processes = join_processes(device, self.experiment.train.timeout_minutes)
+        self._divide_step()
         make_run_directory(self.experiment.work_dir)
         self.logger = run_logger(self.experiment.work_dir, self.processes.is_main)
         self._set_base_attributes(arg_parse_fn)
         self.optimizers = optimizers
         self.updater: Updater
+        self.progress: TrainingProgress
         self._set_seed()
         self.examples = self.task.read({"train": train_dataset, "val": eval_dataset})
         self.bundle = model if isinstance(model, ModelBundle) else self.task.build_bundle(model)
@@ -127,7 +139,7 @@ class Trainer(StoppableTrainer):
         """What the experiment is for; from here on the configuration says what is trained."""
         with self.experiment.naming_the_file("task"):
             task_class = TASKS.get(self.experiment.task)
-        if self.experiment.objectives is None:
+        if self.experiment.objectives is None and task_class.usual_objectives:
             self.experiment.objectives = [Component(**spec) for spec in task_class.usual_objectives]
         return task_class(self.experiment)
 
@@ -152,12 +164,27 @@ class Trainer(StoppableTrainer):
         self.model = self.bundle.model.to(self.device)
         with self.experiment.naming_the_file("train"):
             self.model.freeze(self.experiment.train.freeze)
+        if adapter_of(self.model) is not None:
+            self.logger.info("%.2f %% of the parameters learn", 100 * trainable_share(self.model))
+        if self.experiment.train.recompute:
+            recompute_layers(self.model)
+        if self.experiment.train.compile:
+            fault = compiler_fault(self.device)
+            if fault is None:
+                compile_layers(self.model)
+            else:
+                self.logger.warning(
+                    f"train.compile: layers run uncompiled, since nothing can be compiled here ({fault})"
+                )
         self.task.adopt(self.bundle)
+        self.task.see_regions(self.bundle)
 
     def _register_hooks(self, callbacks: Sequence[Any] | None) -> None:
         """The configuration's hooks, or the usual ones where it names none, and those that were given."""
         evaluates = bool(self.examples.get("val"))
-        for hook in build_hooks(self.experiment, self.task.usual_score, evaluates, self.logger):
+        for hook in build_hooks(
+            self.experiment, self.task.usual_score, evaluates, self.logger, self.task.part_scores()
+        ):
             self.register_hook(hook)
         for hook in callbacks or []:
             self.register_hook(hook)
@@ -188,45 +215,115 @@ class Trainer(StoppableTrainer):
         """Train to the end, in a run directory where no other run works."""
         if self.device.type == "cpu":
             keep_freed_memory()
-        objectives, weights = build_objectives(self.experiment, self.bundle)
+        objectives, weights = objectives_of_parts(self.task.parts(self.bundle))
         self.loading.prepare_training(self.examples["train"], objectives)
         snapshot = Path(checkpoint_path) if checkpoint_path is not None and load_all_state else None
         if snapshot is None:
             if checkpoint_path is not None:
                 self._take_weights(checkpoint_path)
             self._leave_earlier_run()
+        if self.processes.is_main:
+            log_to_file(self.logger, Path(self.work_dir) / "train.log")
         self._prepare_objectives(objectives, resumed=snapshot is not None)
+        if self.experiment.train.batch_size == "auto":
+            self._settle_batch_size(objectives, weights, snapshot)
         self._build_updater(objectives, weights)
         self.train_dataloader = self.data_loader = self.loading
         if snapshot is not None:
             self._resume(snapshot)
         self.save_configuration()
-        if self.processes.is_main:
-            log_to_file(self.logger, Path(self.work_dir) / "train.log")
         self.model.train()
         self.writer = SnapshotWriter(self.experiment.train.async_snapshots)
-        with StopRequest(self._seconds_allowed(), self.started) as self.stop_request:
+        self._say_what_runs(list(objectives))
+        self.progress = TrainingProgress(self)
+        with StopRequest(self._seconds_allowed(), self.started) as self.stop_request, self.progress:
             self.train_loop(self.loading)
             if self.agree(self.stop_request.reason is not None) and self.saved_step == self._iter:
                 raise self.stop_request.stopped("after the last step")
 
+    def _divide_step(self) -> None:
+        """The batches of a step, where the configuration says how many examples it has."""
+        train = self.experiment.train
+        if train.examples_per_step is None:
+            return
+        batch = train.dataloader.batch_size_per_gpu
+        with self.experiment.naming_the_file("train"):
+            largest, accumulation = batches_of_step(train.examples_per_step, batch, self.processes.world_size)
+            if train.batch_size is None and largest != batch:
+                raise UsageError(
+                    f"examples_per_step {train.examples_per_step} is no multiple of {self.processes.world_size} x "
+                    f"dataloader.batch_size_per_gpu {batch}; {largest} would do, or batch_size auto",
+                    "examples_per_step",
+                )
+        self._set_batches(largest, accumulation)
+
+    def _set_batches(self, batch_size: int, accumulation: int) -> None:
+        """Let this run, and no other of the same configuration, have such batches."""
+        train = self.experiment.train.model_copy(deep=True)
+        train.dataloader.batch_size_per_gpu, train.gradient_accumulation = batch_size, accumulation
+        self.experiment.train = train
+
+    def _settle_batch_size(
+        self, objectives: Mapping[str, Objective], weights: Sequence[float], snapshot: Path | None
+    ) -> None:
+        """The largest batch that fits, or that of the snapshot, from here on as if the configuration had it."""
+        train = self.experiment.train
+        if snapshot is None:
+            with self.experiment.naming_the_file("train"):
+                batch, accumulation = find_batch_size(self.loading, objectives, weights), train.gradient_accumulation
+            if train.examples_per_step is not None:
+                batch, accumulation = batches_of_step(train.examples_per_step, batch, self.processes.world_size)
+        else:
+            before = read_plain(snapshot)["batches"]
+            batch, accumulation = before["batch_size"], before["accumulation"]
+        self._set_batches(batch, accumulation)
+        self.experiment.train.batch_size = None
+        self.loading.settle_batches(objectives)
+        origin = "found by trying" if snapshot is None else f"that of {snapshot}"
+        self.logger.info(f"batches of {batch} examples ({origin}), {accumulation} a step")
+
     def _prepare_objectives(self, objectives: Mapping[str, Objective], resumed: bool) -> None:
         """Let objectives get ready, once the weights to start with are there."""
         work_dir = Path(self.work_dir)
+        parts, examples = self.task.parts(self.bundle), self.loading.training_examples
         for objective in objectives.values():
-            objective.prepare(self.loading.training_examples, self.bundle, work_dir)
-            objective.begin(self.bundle, work_dir, resumed)
+            _, bundle = parts[objective.part]
+            objective.prepare(self.task.examples_of(objective.part, examples), bundle, work_dir)
+            objective.begin(bundle, work_dir, resumed)
 
     def _build_updater(self, objectives: Mapping[str, Objective], weights: Sequence[float]) -> None:
         train = self.experiment.train
         module = WeightedObjectives(self.model, objectives, weights, train.precision)
         given_optimizer, given_scheduler = self.optimizers
         of_losses = [name for objective in objectives.values() for name in objective.parameters]
+        if train.sharding != "none" and self.processes.world_size > 1:
+            with self.experiment.naming_the_file("train"):
+                self._refuse_to_shard(given_optimizer)
+                self.sharding = Sharding(module, train.sharding, self.processes, of_losses)
         self.optimizer = given_optimizer or build_optimizer(self.model, train.optimizer, of_losses)
         self.lr_scheduler = given_scheduler or build_scheduler(self.optimizer, train.lr_scheduler, self.max_iters)
         self.updater = Updater(
-            module, self.optimizer, self.lr_scheduler, self.processes, train.clip_norm, train.max_bad_steps
+            module,
+            self.optimizer,
+            self.lr_scheduler,
+            self.processes,
+            train.clip_norm,
+            train.max_bad_steps,
+            self.sharding,
         )
+        self.average = None if train.ema is None else WeightAverage(self.model, train.ema)
+
+    def _refuse_to_shard(self, given_optimizer: Any) -> None:
+        """Refuse what cannot be had of divided weights."""
+        if self.experiment.train.precision == "fp16":
+            raise UsageError("with sharding the scale of a loss in fp16 is not kept; choose bf16 or fp32", "precision")
+        if given_optimizer is not None:
+            raise UsageError("with sharding the trainer must make the optimizer, found one that was given", "sharding")
+
+    def _say_what_runs(self, objectives: Sequence[str]) -> None:
+        """What is trained on what, and for how long."""
+        table = [*plan_lines({**run_plan(self), "objectives": objectives}), f"work_dir    {self.work_dir}"]
+        self.logger.info("\n  ".join(["training", *table]))
 
     def train_loop(self, data_loader: Loading) -> None:
         """Run the epochs that are left.
@@ -247,10 +344,12 @@ class Trainer(StoppableTrainer):
             self._mode, self.epoch_is_over = ModeKeys.TRAIN, False
             self.invoke_hook(TrainerStages.before_train_epoch)
             self.step_began = time.perf_counter()
+            self.progress.step_begins()
             self._note_progress()
             for batches in self._steps_left(data_loader):
                 self.invoke_hook(TrainerStages.before_train_iter)
                 self.train_step(self.model, batches)
+                self.progress.step_ends(self)
                 self._note_progress(uncounted=1)
                 self.invoke_hook(TrainerStages.after_train_iter)
                 self._stop_if_asked()
@@ -258,6 +357,7 @@ class Trainer(StoppableTrainer):
                 self._inner_iter += 1
                 self._mode = ModeKeys.TRAIN
                 self._note_progress()
+                self.progress.step_begins()
                 if self._stop_training:
                     break
             self.epoch_is_over = True
@@ -284,8 +384,13 @@ class Trainer(StoppableTrainer):
         """
         self.model.train()
         batches = [self.task.move(self.bundle, batch, self.device) for batch in inputs]
-        bad_steps_before = self.updater.bad_steps
+        bad_steps_before, halvings_before = self.updater.bad_steps, self.updater.halvings
         self.step_logs = self.updater(batches, self._iter)
+        if self.updater.halvings > halvings_before:
+            parts = 2**self.updater.halvings
+            self.logger.warning(
+                f"step {self._iter + 1} ran out of memory: each batch goes in {parts} parts from now on"
+            )
         self.step_is_skipped = self.updater.bad_steps > bad_steps_before
         if self.step_is_skipped:
             loss, norm = self.step_logs["loss"], self.step_logs["grad_norm"]
@@ -293,30 +398,34 @@ class Trainer(StoppableTrainer):
                 f"step {self._iter + 1}: loss {loss:.4g}, gradient norm {norm:.4g}: not finite; the step is skipped "
                 f"({self.updater.bad_steps} so far)"
             )
+        elif self.average is not None:
+            self.average.follow(self._iter + 1)
         self.examples_in_step = self.processes.world_size * sum(len(batch["index"]) for batch in inputs)
         self.log_buffer.update({"lr": self.step_logs["lr"]} if self.step_is_skipped else self.step_logs)
 
     # Evaluation
 
-    def evaluate(self, checkpoint_path: str | None = None, split: str = "val", **_: Any) -> dict[str, float]:
+    def evaluate(
+        self, checkpoint_path: str | None = None, split: str = "val", part: str | None = None, **_: Any
+    ) -> dict[str, float]:
         """Evaluate a split as the task does, and write what was found under `eval/`.
 
         Args:
             checkpoint_path: A model directory or snapshot whose weights to take first.
             split: "train", "val" or "test".
+            part: One of several tasks, to evaluate it alone.
             **_: Ignored arguments of ModelScope's trainer.
 
         Returns:
             The scores by name.
         """
-        if checkpoint_path is not None:
-            self._take_weights(checkpoint_path)
         if not self.examples.get(split):
             raise UsageError(f"no examples to evaluate on in {split!r}: {did_you_mean(split, self.examples)}")
         self._mode = ModeKeys.EVAL  # until the next step: ModelScope's loggers tell by it what they log
         self.model.eval()
-        with self._interruptible():
-            evaluation = self.task.evaluate(self.bundle, self.examples[split], self.loading)
+        with self._interruptible(), self._to_be_judged(checkpoint_path):
+            examples = self.examples[split] if part is None else self.task.one_part(part, self.examples[split])
+            evaluation = self.task.evaluate(self.bundle, examples, self.loading)
         if evaluation is not None and self.processes.is_main:
             evaluation.write(Path(self.work_dir) / "eval", split)
         found = None if evaluation is None else (dict(evaluation.scores), evaluation.silent)
@@ -339,22 +448,47 @@ class Trainer(StoppableTrainer):
             move_earlier_run(Path(self.work_dir))
         self.processes.wait()
 
-    def save_best(self, scores: Mapping[str, float]) -> None:
-        """Write the model directory `best/`.
+    def save_best(self, scores: Mapping[str, float], part: str | None = None) -> None:
+        """Write the model directory `best/`, or that of one of several tasks, `best_of/<task>/`.
 
         Args:
             scores: What made it the best.
+            part: One of several tasks.
         """
-        self._save_bundle("best", {"scores": dict(scores), "step": self._iter})
+        bundle = self.bundle if part is None else self.task.parts(self.bundle)[part][1]
+        self._save_bundle(bundle, "best" if part is None else f"best_of/{part}", {"scores": dict(scores)})
 
     def save_output(self) -> None:
         """Write the model directory `output/`."""
-        self._save_bundle("output", {"step": self._iter})
+        self._save_bundle(self.bundle, "output", {})
 
-    def _save_bundle(self, name: str, about: Mapping[str, Any]) -> None:
-        if self.processes.is_main:
-            save_bundle(self.bundle, Path(self.work_dir) / name, about, keep_strangers=True)
+    def _save_bundle(self, bundle: ModelBundle, name: str, about: Mapping[str, Any]) -> None:
+        with self._to_be_judged():
+            if self.processes.is_main:
+                save_bundle(bundle, Path(self.work_dir) / name, {**about, "step": self._iter}, keep_strangers=True)
         self.processes.wait()
+
+    @contextmanager
+    def _to_be_judged(self, checkpoint: str | None = None) -> Iterator[None]:
+        """Where the bundle has the model to evaluate and keep: the moving average of the weights, if one is kept.
+
+        A checkpoint's weights take the place of the model's own; of a divided model, of a copy's for the block.
+        """
+        if self.sharding is None:
+            if checkpoint is not None:
+                self._take_weights(checkpoint)
+                self.average = None
+            with nullcontext() if self.average is None else self.average.in_place():
+                yield
+            return
+        weights = None if self.average is None else self.average.state_dict()
+        with self.sharding.whole_model(self.model, weights) as self.bundle.model:
+            try:
+                if checkpoint is not None:
+                    self._take_weights(checkpoint)
+                yield
+            finally:
+                self.bundle.model = self.model
 
     def save_configuration(self) -> None:
         """Write `conf.json`: running it again repeats the run."""

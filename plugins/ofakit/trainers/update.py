@@ -12,8 +12,8 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -26,10 +26,13 @@ from ofakit.models.precision import autocast
 from ofakit.objectives.base import JoinedObjective, Objective
 from ofakit.processes import Processes
 from ofakit.trainers.gradient_cache import JoinedLoss, Replay, joined_loss
+from ofakit.trainers.out_of_memory import forget, halves, is_out_of_memory
+from ofakit.trainers.sharding import Sharding
 
 __all__ = ["LossNotFinite", "Updater", "WeightedObjectives"]
 
 Batch = Mapping[str, Any]
+CURES = "lower train.dataloader.batch_size_per_gpu, or set train.batch_size to auto or train.recompute to true"
 
 
 class LossNotFinite(OfakitError):
@@ -81,6 +84,8 @@ class WeightedObjectives(nn.Module):
         with autocast(device, self.precision):
             parts = zip(self.names, self.objectives, self.weights, normalizers, strict=True)
             for name, objective, weight, normalizer in parts:
+                if not objective.is_of_task(batch):
+                    continue
                 if isinstance(objective, JoinedObjective):
                     surrogates.append((replays or {})[name].surrogate(objective, replayed, batch))
                     continue
@@ -89,6 +94,16 @@ class WeightedObjectives(nn.Module):
                 logs |= self.named(name, numbers)
         logs["loss"] = total.detach()
         return sum(surrogates, total), logs
+
+    def represent(self, objective: JoinedObjective, model: Any, batch: Batch) -> Mapping[str, torch.Tensor]:
+        """What an objective over the joined batch makes of a micro-batch.
+
+        Args:
+            objective: One of these.
+            model: The model, or what stands in its place.
+            batch: On its device.
+        """
+        return objective.represent(model, batch)
 
     def named(self, name: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
         """An objective's numbers; one that is alone needs no name before them, and its loss is the total.
@@ -171,10 +186,12 @@ class Updater:
         processes: Those that train together.
         clip_norm: Largest gradient norm; None: no clipping.
         max_bad_steps: How many steps in a row may have a loss or gradient that is not finite.
+        sharding: What has divided the module among the processes; None: each has it all.
 
     Attributes:
         changes: How often a step came as far as to change weights, schedule or scale.
         is_under_way: Whether a step has begun and not ended.
+        halvings: How often every batch is halved, since a step has run out of memory.
 
     Raises:
         UsageError: The device cannot train in the precision.
@@ -188,7 +205,10 @@ class Updater:
         processes: Processes,
         clip_norm: float | None,
         max_bad_steps: int,
+        sharding: Sharding | None = None,
     ) -> None:
+        self.sharding = sharding
+        self.represent = module.represent
         self.objectives = module.objectives
         self.joined = {
             name: o for name, o in zip(module.names, module.objectives, strict=True) if isinstance(o, JoinedObjective)
@@ -207,6 +227,7 @@ class Updater:
         self.buffers: dict[str, torch.Tensor] = {}
         self.changes = 0
         self.is_under_way = False
+        self.halvings = 0
         if processes.device.type == "mps" and module.precision == "fp16":
             raise UsageError("training in fp16 needs a scaled loss, which the device mps lacks; choose bf16 or fp32")
         self.scaler = torch.amp.GradScaler(processes.device.type, enabled=module.precision == "fp16")
@@ -214,7 +235,7 @@ class Updater:
 
     def _shared(self, module: WeightedObjectives) -> nn.Module:
         """The module, its gradients averaged over the processes where there are several."""
-        if self.processes.world_size == 1:
+        if self.processes.world_size == 1 or self.sharding is not None:
             return module
         gpu = self.processes.device.type == "cuda"
         return DistributedDataParallel(
@@ -239,7 +260,7 @@ class Updater:
         self._keep_buffers()
         self.is_under_way = True
         lr = self.optimizer.param_groups[0]["lr"]
-        logs = self.gradients(batches, step)
+        logs = self._gradients_in_memory(batches, step)
         norm = self._gradient_norm()
         self.changes += 1
         if math.isfinite(logs["loss"]) and math.isfinite(norm):
@@ -266,17 +287,51 @@ class Updater:
         batches = [self._completed(batch, step) for batch in batches]
         return self._backward(batches, self._normalizers(batches), step)
 
+    def _gradients_in_memory(self, batches: Sequence[Batch], step: int) -> dict[str, float]:
+        """The gradients of a step; where memory does not hold them, again with batches halved, from then on.
+
+        Several processes are in the middle of what they exchange then, and end.
+        """
+        for _ in range(self.halvings):
+            batches = _halved(batches) or batches
+        while True:
+            try:
+                return self.gradients(batches, step)
+            except Exception as error:
+                smaller = _halved(batches)
+                if not is_out_of_memory(error):
+                    raise
+                if self.processes.world_size > 1 or smaller is None:
+                    raise OfakitError(f"out of memory in step {step + 1}; {CURES}") from error
+            batches, self.halvings = smaller, self.halvings + 1
+            self._undo()
+            forget()
+
     def _completed(self, batch: Batch, step: int) -> Batch:
         """The batch with what is added before anything is counted, such as sequences that the model writes."""
         with autocast(self.model.device, self.precision):
             batch = self.model.with_frozen_features(batch)
             for objective in self.objectives:
-                batch = {**batch, **objective.complete(self.model, batch, step)}
+                if objective.is_of_task(batch):
+                    with self._model_for(objective) as model:
+                        batch = {**batch, **objective.complete(model, batch, step)}
         return batch
+
+    @contextmanager
+    def _model_for(self, objective: Objective) -> Iterator[Model]:
+        """The model that an objective completes a batch with, whole where it runs it."""
+        if self.sharding is None or not objective.completes_with_model:
+            yield self.model
+            return
+        with self.sharding.whole_model(self.model) as model:
+            yield model
 
     def _normalizers(self, batches: Sequence[Batch]) -> list[float]:
         """What each objective divides by: its count over all batches and processes."""
-        counts = [float(sum(objective.normalizer(batch) for batch in batches)) for objective in self.objectives]
+        counts = [
+            float(sum(objective.normalizer(batch) for batch in batches if objective.is_of_task(batch)))
+            for objective in self.objectives
+        ]
         return [max(count, 1.0) for count in self.processes.total(counts)]
 
     def _backward(self, batches: Sequence[Batch], normalizers: Sequence[float], step: int) -> dict[str, float]:
@@ -284,8 +339,11 @@ class Updater:
         model, processes = self.model, self.processes
         views = [_RunOnce(model) for _ in batches] if len(self.joined) > 1 else None
         joined = {
-            name: joined_loss(objective, model, batches, processes, self.precision, self.weights[name], views)
+            name: joined_loss(
+                objective, model, batches, processes, self.precision, self.weights[name], views, self.represent
+            )
             for name, objective in self.joined.items()
+            if objective.is_of_task(batches[0])
         }
         sums = _Sums()
         for number, batch in enumerate(batches):
@@ -295,6 +353,8 @@ class Updater:
                 loss, logs = self.module(batch, normalizers, step, replays)
                 self.scaler.scale(loss * self.processes.world_size).backward()
             sums.add(logs)
+        if self.sharding is not None:
+            self.sharding.exchange_undivided()
         return self._with_joined(sums.over(self.processes).means(), joined)
 
     def _without_exchange(self) -> AbstractContextManager[None]:
@@ -315,6 +375,8 @@ class Updater:
         self.scaler.unscale_(self.optimizer)
         weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         limit = self.clip_norm if self.clip_norm is not None else math.inf
+        if self.sharding is not None:
+            return self.sharding.clip(weights, limit)
         return float(torch.nn.utils.clip_grad_norm_(weights, limit))
 
     def _keep_buffers(self) -> None:
@@ -336,9 +398,22 @@ class Updater:
     def take_back(self) -> None:
         """Leave the model as it was before a step that failed ahead of its change of the weights (`changes`)."""
         if self.is_under_way:
-            self._put_buffers_back()
-            self.optimizer.zero_grad(set_to_none=True)
+            self._undo()
             self.is_under_way = False
+
+    def _undo(self) -> None:
+        """Forget the gradients of this step, and what it did to the buffers."""
+        self._put_buffers_back()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    @contextmanager
+    def on_trial(self) -> Iterator[None]:
+        """The gradients of the block are forgotten, and so is what it does to the buffers."""
+        self._keep_buffers()
+        try:
+            yield
+        finally:
+            self._undo()
 
     def _skip(self, loss: float, step: int) -> None:
         """Leave the model as it was before the step, and count."""
@@ -352,6 +427,14 @@ class Updater:
                 f"the {what} was not finite for {self.bad_steps_in_a_row} steps in a row (last at step {step}). "
                 "The last good snapshot is intact; lower train.optimizer.lr, or use bf16 or fp32 instead of fp16"
             )
+
+
+def _halved(batches: Sequence[Batch]) -> list[Batch] | None:
+    """Every batch in two, as far as it has two examples; None where none has, or a batch cannot be divided."""
+    parts = [halves(batch) for batch in batches]
+    if all(part is None for part in parts):
+        return None
+    return [half for batch, part in zip(batches, parts, strict=True) for half in (part or (batch,))]
 
 
 class _Sums:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 
 import pytest
 from ofakit.data import READERS
@@ -54,6 +55,25 @@ def test_real_bases(shared, name):
     assert tuple(map(len, queries.values())) == counts
     assert all(query.relevant_ids and query.text for some in queries.values() for query in some)
     assert all(passage in base for some in queries.values() for query in some for passage in query.relevant)
+
+
+@pytest.mark.parametrize(
+    ("cell", "images"),
+    [(["a.png", "b.png"], ["a.png", "b.png"]), (["a.png"], ["a.png"]), ([], []), ("a.png", ["a.png"]), (None, [])],
+)
+def test_a_question_with_several_images(tmp_path, cell, images):
+    (tmp_path / "passages.jsonl").write_text(json.dumps(PASSAGES[0]))
+    (tmp_path / "test.jsonl").write_text(json.dumps({**QUESTIONS[0], "relevant_passages": ["a-0"], "image": cell}))
+    (query,) = build(tmp_path).read("test")
+    assert list(query.images) == [str(tmp_path / name) for name in images]
+    assert query.image == next(iter(query.images), None)
+
+
+def test_a_list_of_images_holds_names(tmp_path):
+    (tmp_path / "passages.jsonl").write_text(json.dumps(PASSAGES[0]))
+    (tmp_path / "test.jsonl").write_text(json.dumps({**QUESTIONS[0], "image": ["a.png", 3]}))
+    with pytest.raises(UsageError, match=r"file names in the list of images .* found \['a.png', 3\]"):
+        build(tmp_path).read("test")
 
 
 def test_what_flag_kb_holds(shared):

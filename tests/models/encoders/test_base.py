@@ -19,7 +19,8 @@ def choices(encoder):
 
 
 def test_every_encoder_has_a_kind_here():
-    assert {spec["type"] for spec in KINDS.values()} == set(ENCODERS.names())
+    reads_regions = {"vl"}  # tested in test_vl.py
+    assert {spec["type"] for spec in KINDS.values()} | reads_regions == set(ENCODERS.names())
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -78,3 +78,26 @@ def test_a_file_of_weights_starts_a_run(tmp_path):
     section = ModelSection(type="retriever", path=str(tmp_path / "model.safetensors"), config={"encoder": BERT})
     torch.manual_seed(9)
     assert KIND.build(section, KIND.tokenizer(section, TEXTS)).fingerprint() == model.fingerprint()
+
+
+@pytest.mark.parametrize("kind", ["bottleneck", "lora", "hyperformer"])
+@pytest.mark.parametrize("tied", [[], ["text"]])
+def test_adapters_are_put_in_and_come_back(kind, tied, tmp_path):
+    section = ModelSection(type="retriever", adapter={"type": kind})
+    model, readings = made(encoder=BERT, passage_encoder=BERT, tie=tied)
+    KIND.adapt(model, section)
+    KIND.adapt(model, section)  # what is there already stays
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter) * 0.1)
+    learns = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert {"logit_scale", "joint_weights", "encoders.query.head.layers.0.weight"} <= learns
+    assert not any("word_embeddings" in name or name.endswith("query.weight") for name in learns)
+    KIND.save(model.eval(), readings, tmp_path / "model")
+    again, read = KIND.load(tmp_path / "model")
+    for side in ("query", "passage"):
+        assert torch.equal(embedded(again, read, side), embedded(model, readings, side))
+    assert {name for name, p in again.named_parameters() if p.requires_grad} == learns
+    with pytest.raises(UsageError, match="has adapters already that differ in layer_norms"):
+        KIND.adapt(again, ModelSection(adapter={"type": kind, "layer_norms": kind == "lora"}))

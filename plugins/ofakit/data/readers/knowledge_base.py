@@ -186,7 +186,7 @@ class KnowledgeBaseReader(SplitFiles):
             UsageError: A column is missing, or a cell is of the wrong type.
         """
         where, columns = str(self.files[split]), self.query_columns
-        own, image = self._id(row, where), self._image(row, columns, where)
+        own, (image, *others) = self._id(row, where), self._images(row, columns, where)
         text = text_in(columns.get(row, "text"), "a question", where)
         if text is None and image is None:
             columns.require(row, "text", where)
@@ -194,7 +194,7 @@ class KnowledgeBaseReader(SplitFiles):
         named = columns.get(row, "relevant")
         relevant = gains_in(named, f"{where}, question {own!r}") if judged is None else judged.get(own, {})
         answers = texts_in(columns.get(row, "answers"), "answers", f"{where}, question {own!r}")
-        return [Query(own, text, image, relevant, answers)]
+        return [Query(own, text, image, relevant, answers, tuple(others))]
 
     def passages(self, split: str | None = None) -> Iterator[Passage]:
         """Read the passages, one after the other; all splits are asked of the same.
@@ -273,6 +273,15 @@ class KnowledgeBaseReader(SplitFiles):
         if (split, "unknown") not in self._reported:
             self._reported.add((split, "unknown"))
             logger.warning(f"{message}; they are left out")
+
+    def _images(self, row: Mapping[str, Any], columns: Columns, where: str) -> list[Any]:
+        """The images of a question, the first of which may be None."""
+        named = columns.get(row, "image")
+        if not isinstance(named, list):
+            return [self._image(row, columns, where)]
+        if not all(isinstance(name, str) and name for name in named):
+            raise UsageError(f"expected file names in the list of images in {where}, found {named!r:.60}")
+        return [str(self.images / name) for name in named] or [None]
 
     def _image(self, row: Mapping[str, Any], columns: Columns, where: str) -> str | None:
         name = text_in(columns.get(row, "image"), "a file name", where)

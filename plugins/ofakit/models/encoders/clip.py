@@ -26,7 +26,7 @@ from ofakit.models.heads.projection import Head
 from ofakit.models.pixels import PixelNorm
 from ofakit.models.reading import HuggingFaceTexts, Reading
 
-__all__ = ["ClipEncoder", "ClipSettings"]
+__all__ = ["ClipEncoder", "ClipSettings", "image_norm"]
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -71,7 +71,7 @@ class ClipEncoder(Encoder):
             raise UsageError(
                 f"{settings.path or settings.config} is no model of images and texts, such as CLIP", "path"
             )
-        mean, std = _mean_std(settings, path)
+        mean, std = (given or own for given, own in zip((settings.mean, settings.std), image_norm(path), strict=True))
         self.pixels = PixelNorm(mean, std)
         own = {"path": None, "tokenizer": None, "config": plain_config(self.network.config), "mean": mean, "std": std}
         own["allow_partial"] = False
@@ -171,9 +171,13 @@ def _config(settings: ClipSettings) -> Any:
     return found
 
 
-def _mean_std(settings: ClipSettings, path: Path | None) -> tuple[Any, Any]:
-    """What images are normalised by: as set, as the directory says, or CLIP's own numbers."""
+def image_norm(path: Path | None) -> tuple[Any, Any]:
+    """Mean and standard deviation by which images are normalised: those of a directory, or CLIP's own.
+
+    Args:
+        path: The directory of a network; None for none.
+    """
     file = None if path is None else path / "preprocessor_config.json"
     own = read_json(file, "preprocessor of images") if file is not None and file.exists() else {}
-    mean = settings.mean or tuple(own.get("image_mean", (0.48145466, 0.4578275, 0.40821073)))
-    return mean, settings.std or tuple(own.get("image_std", (0.26862954, 0.26130258, 0.27577711)))
+    mean = tuple(own.get("image_mean", (0.48145466, 0.4578275, 0.40821073)))
+    return mean, tuple(own.get("image_std", (0.26862954, 0.26130258, 0.27577711)))

@@ -60,6 +60,9 @@ class HuggingFaceSettings(EncoderSettings):
 class HuggingFaceEncoder(Encoder):
     """Texts through a transformer.
 
+    Attributes:
+        prompt: Gives learned embeddings `(P, d)` that stand in front of those of a text, where there is one.
+
     Args:
         settings: Its keys.
         reading: Whose vocabulary the network has.
@@ -77,6 +80,7 @@ class HuggingFaceEncoder(Encoder):
         path = None if settings.path is None else transformer_directory(settings.path)
         size = len(reading.texts)  # type: ignore[arg-type]
         decoder, partial = settings.pooling == "decoder_start", settings.allow_partial
+        self.prompt: nn.Module | None = None
         self.transformer: Any = network_of(path, settings.config, decoder, partial, vocab_size=size)
         config = self.transformer.config
         own = {"path": None, "config": plain_config(config), "allow_partial": False}
@@ -118,13 +122,25 @@ class HuggingFaceEncoder(Encoder):
             modalities: `text`.
         """
         ids, mask = inputs["input_ids"], inputs["attention_mask"]
+        given, prompted = self._with_prompt(ids, mask)
         if self.settings.pooling == "decoder_start":
             start = torch.full_like(ids[:, :1], self.transformer.config.decoder_start_token_id)
-            return self.transformer(input_ids=ids, attention_mask=mask, decoder_input_ids=start).last_hidden_state[:, 0]
+            return self.transformer(**given, decoder_input_ids=start).last_hidden_state[:, 0]
         several = self.settings.pooling in ("sum", "concat") and self.settings.layers > 1
-        found = self.transformer(input_ids=ids, attention_mask=mask, output_hidden_states=several)
+        found = self.transformer(**given, output_hidden_states=several)
         states = found.hidden_states if several else (found.last_hidden_state,)
+        states = tuple(state[:, prompted:] for state in states)
         return pool(states, mask, self.settings.pooling, self.settings.layers)
+
+    def _with_prompt(self, ids: Tensor, mask: Tensor) -> tuple[dict[str, Tensor], int]:
+        """What the network is given, and how many states of it are the prompt's."""
+        if self.prompt is None:
+            return {"input_ids": ids, "attention_mask": mask}, 0
+        embedded = self.transformer.get_input_embeddings()(ids)
+        learned = self.prompt().to(embedded.dtype)
+        there = mask.new_ones(len(ids), len(learned))
+        embedded = torch.cat([learned.expand(len(ids), -1, -1), embedded], dim=1)
+        return {"inputs_embeds": embedded, "attention_mask": torch.cat([there, mask], dim=1)}, len(learned)
 
     def parts(self) -> dict[str, Sequence[nn.Module]]:
         """`embeddings`, those of tokens; `text`, the whole transformer; `projection`."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ofakit.models.adapters.linear import AdaptedLinear
 from ofakit.models.recompute import biased_attention
 
 __all__ = ["Attention", "attend", "padding_bias"]
@@ -103,7 +104,7 @@ class Attention(nn.Module):
         """Weigh the heads by their gains and project, `(B, H, T, d / H) -> (B, T, d)`.
 
         The gains are multiplied into what is smaller, the projection or the states; none means that they are already
-        in the projection.
+        in the projection. An adapter on the projection sees the states with the gains.
 
         Args:
             heads: What `attend` gave.
@@ -112,7 +113,7 @@ class Attention(nn.Module):
         if self.c_attn is None:
             return self.out_proj(x)
         gains = self.c_attn.repeat_interleave(x.shape[-1] // self.heads)
-        if x.shape[0] * x.shape[1] < x.shape[2]:
+        if x.shape[0] * x.shape[1] < x.shape[2] or isinstance(self.out_proj, AdaptedLinear):
             return self.out_proj(x * gains)
         return F.linear(x, self.out_proj.weight * gains, self.out_proj.bias)
 

@@ -34,7 +34,7 @@ __all__ = [
     "config_of",
     "load_checkpoint",
     "load_state_dict_file",
-    "refuse_backbone",
+    "refuse_additions",
     "save_fairseq",
     "save_huggingface",
     "save_modelscope",
@@ -71,16 +71,21 @@ class StockModel(Protocol):
         ...
 
 
-def refuse_backbone(config: OFAConfig, target: str) -> None:
-    """See that the stock code knows the eye of a model.
+def refuse_additions(config: OFAConfig, target: str) -> None:
+    """See that the stock code knows all that a model is made of.
 
     Args:
         config: The model's.
         target: What is to be written, for the message.
 
     Raises:
-        UsageError: It is a network of timm.
+        UsageError: Its eye is a network of timm, or it has adapters.
     """
+    if config.adapter is not None:
+        raise UsageError(
+            f"a model with adapters of the type {config.adapter['type']!r} cannot be written {target}, whose code has "
+            "none; merge them first (tools/checkpoint.py merge), which LoRA and (IA)³ allow, or use --to ofakit"
+        )
     if config.backbone is not None:
         raise UsageError(
             f"a model that sees through timm's {config.backbone['name']} cannot be written {target}, whose code knows "
@@ -160,9 +165,9 @@ def save_huggingface(model: StockModel, directory: str | Path) -> None:
 
     Raises:
         SaveError: The disk is full or permission is missing; old weights are intact.
-        UsageError: The stock code does not know the model's eye.
+        UsageError: The stock code does not know all that the model is made of.
     """
-    refuse_backbone(model.config, "for Hugging Face")
+    refuse_additions(model.config, "for Hugging Face")
     model.config.save_pretrained(directory)
     weights = {name: value.detach().cpu().clone() for name, value in model.stock_state_dict().items()}
     weights = {name: value.contiguous() for name, value in weights.items()}
@@ -193,9 +198,9 @@ def save_fairseq(model: StockModel, path: str | Path) -> None:
 
     Raises:
         SaveError: The disk is full or permission is missing; an old file is intact.
-        UsageError: fairseq does not know the model's eye.
+        UsageError: fairseq does not know all that the model is made of.
     """
-    refuse_backbone(model.config, "for fairseq")
+    refuse_additions(model.config, "for fairseq")
     _save(fairseq_checkpoint(_on_cpu(model.stock_state_dict()), model.config), Path(path))
 
 

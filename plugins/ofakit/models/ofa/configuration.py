@@ -118,11 +118,12 @@ class _Fields:
     remove_decoder_type_embedding: bool = False
     mlp_dim: Width = 512
     backbone: dict[str, Any] | None = None
+    adapter: dict[str, Any] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
 
 _NAMES = tuple(f.name for f in dataclasses.fields(_Fields) if f.name != "extra")
-_OURS = ("backbone",)
+_OURS = ("backbone", "adapter")
 """Keys that the stock configuration has not; they are written only where they are set."""
 
 

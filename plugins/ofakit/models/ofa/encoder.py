@@ -106,6 +106,9 @@ class EncoderLayer(ResidualLayer):
 class Encoder(nn.Module):
     """The encoder with its embeddings; parameters have the stock names.
 
+    Attributes:
+        prompt: Gives learned states `(P, d)` that stand in front of the text and have no position, where there is one.
+
     Args:
         config: The model's configuration.
         embed_tokens: The token embedding, shared with the decoder.
@@ -115,6 +118,7 @@ class Encoder(nn.Module):
         super().__init__()
         width, heads = config.d_model, config.encoder_attention_heads
         self.config = config
+        self.prompt: nn.Module | None = None
         self.visual_frozen = False
         self.embed_scale = math.sqrt(width) if config.scale_embedding else 1.0
         self.pos_scaling = (width / heads * config.attn_scale_factor) ** -0.5
@@ -196,6 +200,12 @@ class Encoder(nn.Module):
         token_positions = text_positions(self.embed_positions, input_ids.shape[1])
         x = self._embed_tokens(input_ids, token_positions)
         positions = self.pos_ln(token_positions)
+        if self.prompt is not None:
+            learned = self.prompt().to(x.dtype)
+            x = torch.cat([learned.expand(len(x), -1, -1), x], dim=1)
+            positions = torch.cat([torch.zeros_like(learned, dtype=positions.dtype), positions])
+            there = torch.zeros(len(x), len(learned), dtype=torch.bool, device=x.device)
+            padding = torch.cat([padding[:, : -input_ids.shape[1]], there, padding[:, -input_ids.shape[1] :]], dim=1)
         if patches is not None and grid is not None:
             image_positions = self._image_positions(*grid)
             x = torch.cat([self._embed_patches(patches, image_positions), x], dim=1)
@@ -264,11 +274,11 @@ class Encoder(nn.Module):
         absolute = position_bias(q, k, self.config.encoder_attention_heads, self.pos_scaling)
         text = token_buckets(length, self.config.token_bucket_size, positions.device)
         image = image_buckets(*grid, self.config.image_bucket_size, positions.device) if grid else None
-        patches = len(positions) - length
+        before, patches = len(positions) - length, grid[0] * grid[1] if grid else 0
 
         def bias_of(index: int) -> Tensor:
             bias = absolute.clone()
-            bias[:, patches:, patches:] += relative_bias(bias_table(self.token_rel_pos_table_list, index), text)
+            bias[:, before:, before:] += relative_bias(bias_table(self.token_rel_pos_table_list, index), text)
             if image is not None:
                 table = bias_table(self.image_rel_pos_table_list, index)
                 bias[:, :patches, :patches] += relative_bias(table, image)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.hooks import unserializable_hook
 
+from ofakit.models.adapters.linear import AdaptedLinear
 from ofakit.models.ofa.attention import Attention
 from ofakit.models.ofa.configuration import OFAConfig
 from ofakit.models.recompute import norm_linear
@@ -81,7 +82,7 @@ def dropout(x: Tensor, rate: float, training: bool = True) -> Tensor:
     """
     if not training or rate == 0:
         return x
-    if x.device.type != "cpu":
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
         return F.dropout(x, rate)
     kept = max(1, round((1 - rate) * CHOICES))
     source = np.random.Generator(np.random.SFC64(int(torch.randint(2**63 - 1, ()))))
@@ -282,9 +283,12 @@ class ResidualLayer(nn.Module):
         y = self.fc1(x)
         rate = self.activation_dropout if self.training else 0.0
         norm = self.ffn_layer_norm
-        if torch.is_grad_enabled() and y.requires_grad and rate == 0:
+        adapter = self.fc2.adapter if isinstance(self.fc2, AdaptedLinear) else None
+        takes_input = adapter is not None and adapter.looks_at_input
+        if torch.is_grad_enabled() and y.requires_grad and rate == 0 and not takes_input:
             parameters = () if norm is None else (norm.weight, norm.bias)
-            return norm_linear(y, self._activate, parameters, self.fc2.weight, self.fc2.bias)
+            z = norm_linear(y, self._activate, parameters, self.fc2.weight, self.fc2.bias)
+            return z if adapter is None else adapter.after(y, z)
         y = dropout(self.activation(y), rate)
         return self.fc2(y if norm is None else norm(y))
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ofakit.errors import UsageError
+from ofakit.models.adapters.adding import add_adapters
 from ofakit.models.base import Model, Seq2SeqModel
 from ofakit.models.generation.protocol import SpecialTokens
 from ofakit.models.ofa.checkpoints import load_checkpoint, load_state_dict_file, save_modelscope
@@ -81,6 +82,8 @@ class OFAModel(Seq2SeqModel):
         _initialize(self, config.init_std)
         if config.resnet_model_path and self.encoder.embed_images is not None:
             self.encoder.embed_images.load_state_dict(load_state_dict_file(config.resnet_model_path))
+        if config.adapter is not None:
+            add_adapters(self, config.adapter)
 
     @property
     def pixel_norm(self) -> PixelNorm | None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from ofakit.models.adapters.linear import Adapted, AdaptedLinear
 from ofakit.models.ofa.attention import Attention
 from ofakit.models.ofa.decoder import Decoder
 from ofakit.models.ofa.encoder import Encoder
@@ -220,8 +221,10 @@ def _fold_gains(attention: Attention) -> None:
     Args:
         attention: Changed in place.
     """
-    width = attention.out_proj.in_features // attention.heads
-    if attention.c_attn is not None:
+    projection = attention.out_proj
+    width = projection.in_features // attention.heads
+    takes_input = isinstance(projection, AdaptedLinear) and projection.adapter.looks_at_input
+    if attention.c_attn is not None and not takes_input:
         attention.out_proj.weight.data = attention.out_proj.weight * attention.c_attn.repeat_interleave(width)
         attention.c_attn = None
 
@@ -253,7 +256,8 @@ def _pack_linear_layers(half: nn.Module, but: nn.Linear) -> None:
             _pack_feed_forward(module)
         for name, child in list(module.named_children()):
             if isinstance(child, nn.Linear) and child is not but and _worth(child.weight):
-                setattr(module, name, PackedLinear(child.weight.detach(), _bias(child)))
+                packed = PackedLinear(child.weight.detach(), _bias(child))
+                setattr(module, name, Adapted(packed, child.adapter) if isinstance(child, AdaptedLinear) else packed)
 
 
 def _pack_feed_forward(layer: ResidualLayer) -> None:
@@ -262,7 +266,8 @@ def _pack_feed_forward(layer: ResidualLayer) -> None:
     Args:
         layer: Changed in place.
     """
-    if layer.activation is nn.functional.gelu and _worth(layer.fc1.weight):
+    plain = not isinstance(layer.fc1, AdaptedLinear)
+    if layer.activation is nn.functional.gelu and plain and _worth(layer.fc1.weight):
         layer.add_module("fc1", PackedLinear(layer.fc1.weight.detach(), _bias(layer.fc1), gelu=True))
         layer.activation = nn.Identity()
 

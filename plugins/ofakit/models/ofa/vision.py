@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ofakit.models.batch_norm import JoinedBatchNorm2d
+from ofakit.models.gradient_checkpointing import run_layer
 from ofakit.models.ofa.configuration import RESNET_BLOCKS, drop_path_rates
 from ofakit.models.recompute import convolve, finish_bottleneck, norm_relu_convolution, recomputed
 from ofakit.processes import joined_processes
@@ -137,7 +138,7 @@ def _thrifty_features(resnet: ResNet, images: Tensor) -> Tensor:
     x = recomputed(stem, x, resnet.conv1.weight, norm.weight, norm.bias)
     for stage in stages(resnet):
         for block in bottlenecks(stage):
-            x = block(x) if block.drop_path is not None else _thrifty_bottleneck(block, x)
+            x = block(x) if block.drop_path is not None else run_layer(block, _thrifty_bottleneck, x)
     return x
 
 

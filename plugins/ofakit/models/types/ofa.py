@@ -90,23 +90,23 @@ class OFA(ModelType):
         return OFAModel.from_pretrained(folder, allow_partial=allow_partial), self.read_tokenizer(folder)
 
     def train_as(self, model: Model, section: ModelSection) -> None:
-        """Freeze the network of timm, let its batch norms rest and keep its features, as the section says.
+        """Freeze the network of timm, let its batch norms rest and keep its features, and put adapters into the model.
 
         Args:
             model: An `OFAModel`; changed in place.
             section: The section `model`.
 
         Raises:
-            UsageError: The model's eye is another than the section's.
+            UsageError: The model's eye is another than the section's, or so are its adapters.
         """
         wanted = section.backbone
-        if wanted is None:
-            return
-        eye = _eye(model, wanted)
-        eye.norms_rest = wanted.frozen_norms
-        eye.keep_features(wanted)
-        if wanted.frozen:
-            model.freeze(["visual"])
+        if wanted is not None:
+            eye = _eye(model, wanted)
+            eye.norms_rest = wanted.frozen_norms
+            eye.keep_features(wanted)
+            if wanted.frozen:
+                model.freeze(["visual"])
+        self.adapt(model, section)
 
     def read_tokenizer(self, folder: str | Path) -> OFATokenizer:
         """The tokenizer of a directory.

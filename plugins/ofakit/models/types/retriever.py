@@ -14,6 +14,7 @@ from ofakit.config.load import checked
 from ofakit.config.schema import ModelSection
 from ofakit.data.json_files import read_json
 from ofakit.errors import UsageError
+from ofakit.models.adapters.adding import add_adapters
 from ofakit.models.base import Model
 from ofakit.models.encoders import ENCODERS
 from ofakit.models.encoders._sentence_transformers import is_sentence_transformer, read_modules
@@ -96,6 +97,9 @@ class RetrieverType(ModelType):
             return self._evaluated(Retriever(with_prompts(_settings(section)), readings)), readings
         readings = self.read_tokenizer(folder)
         model = Retriever(_saved_settings(Path(folder)), readings)
+        adapter = _configuration(Path(folder)).get("adapter")
+        if adapter is not None:
+            add_adapters(model, adapter)
         self.load_weights(model, folder, allow_partial)
         return self._evaluated(model), readings
 
@@ -173,7 +177,12 @@ def _settings(section: ModelSection) -> RetrieverSettings:
 
 def _saved_settings(folder: Path) -> RetrieverSettings:
     """The settings in a directory of ours."""
-    return checked(RetrieverSettings, read_json(folder / "config.json", "configuration")["settings"])
+    return checked(RetrieverSettings, _configuration(folder)["settings"])
+
+
+def _configuration(folder: Path) -> dict[str, Any]:
+    """The file config.json of a directory of ours."""
+    return read_json(folder / "config.json", "configuration")
 
 
 def _readings(settings: RetrieverSettings, make: Any) -> Readings:

@@ -27,7 +27,7 @@ class ASHASearch(Search):
     runs: int = Field(ge=1, le=1_000_000, description="how many are started")
     max_steps: int = Field(ge=1, le=1_000_000_000, description="updates of a run that is never ended early")
     grace_steps: int = Field(ge=1, le=1_000_000_000, description="updates before any run is ended")
-    reduction_factor: float = Field(4, gt=1, le=1000, description="one in this many runs goes on at every rung")
+    reduction_factor: float = Field(4, gt=1, le=1000, description="one in this many runs continues at every rung")
 
     @model_validator(mode="after")
     def _grace_is_shorter(self) -> ASHASearch:

@@ -40,7 +40,7 @@ class Pruning(Section):
     )
     warmup_steps: int = Field(0, ge=0, le=1_000_000_000, description="updates of a run before it may be ended")
     reduction_factor: int = Field(
-        3, ge=2, le=1_000_000_000, description="of halving and hyperband: one in this many runs goes on"
+        3, ge=2, le=1_000_000_000, description="of halving and hyperband: one in this many runs continues"
     )
     max_steps: int | None = Field(
         None, ge=1, le=1_000_000_000, description="of hyperband: updates of a whole run; null: Optuna's guess"

@@ -1,0 +1,63 @@
+"""Pictures as regions: where their features are, or which network makes them.
+
+    {"data": {"regions": {"path": "train_obj36.h5", "max_regions": 36}}}
+    {"data": {"regions": {"network": {"name": "resnet101_clip", "weights": "FILE_OR_HUB_ID"}, "pool": 6}}}
+    {"data": {"regions": {"network": {"name": "clip", "weights": "openai/clip-vit-base-patch32"}}}}
+
+With a `network` features that are not there yet are made when a run starts, or before by `ofakit data features`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from ofakit.config.backbone import NetworkSection
+from ofakit.config.section import PathText, Section
+
+__all__ = ["CLIP", "RegionNetworkSection", "RegionsSection"]
+
+CLIP = "clip"
+"""The `name` of a vision tower of transformers, whose directory or hub id stands in `weights`."""
+
+
+class RegionNetworkSection(NetworkSection):
+    """What makes regions: a network of timm, or the vision tower of a CLIP."""
+
+    name: str = Field(description="a model of timm; or clip: the vision tower of the directory or hub id in `weights`")
+
+
+class RegionsSection(Section):
+    """Pictures as regions."""
+
+    path: PathText | None = Field(
+        None,
+        description="an .h5, an .npz, a folder of .npz or a store of ours; with `network` the store that is made; "
+        "null: <work_dir>/regions",
+    )
+    boxes: bool = Field(True, description="read where regions stand, if it is known; false: zeros, as for a grid")
+    max_regions: int | None = Field(None, ge=1, le=10_000, description="of a picture, the first ones; null: all")
+    network: RegionNetworkSection | None = Field(
+        None, description="makes the regions that are not there yet; null: all are there"
+    )
+    image_size: int = Field(224, ge=16, le=4096, description="pixels a side to which pictures are squeezed for it")
+    grid: int | None = Field(
+        None, ge=1, le=64, description="rows and columns, to which its map is averaged; null: those of the map"
+    )
+    pool: int | None = Field(
+        None, ge=1, le=64, description="rows and columns that the largest numbers of it are kept of; null: all of it"
+    )
+    dtype: Literal["float32", "float16"] = Field(
+        "float32", description="type in which they are kept; float16 rounds them and halves the store"
+    )
+
+    @model_validator(mode="after")
+    def _can_be_had(self) -> RegionsSection:
+        if self.path is None and self.network is None:
+            raise ValueError("regions need a path, where they are, or a network, which makes them")
+        if self.network is not None and self.network.name == CLIP and self.network.weights is None:
+            raise ValueError("network.name clip needs network.weights, a directory or hub id of a CLIP")
+        if self.grid is not None and self.pool is not None and self.pool > self.grid:
+            raise ValueError(f"pool {self.pool} is larger than grid {self.grid}")
+        return self

@@ -1,0 +1,106 @@
+"""Cross entropy of a text that an objective asks for by a source of its own, such as a caption with holes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from ofakit.errors import UsageError
+from ofakit.models.base import Seq2SeqModel
+from ofakit.objectives._views import view_loss
+from ofakit.objectives.base import Objective
+from ofakit.text.codec import TextCodec
+
+__all__ = ["ViewObjective"]
+
+
+class ViewObjective(Objective):
+    """What such objectives share; a member says what its `view` is.
+
+    Attributes:
+        name: The objective's type, under which its view stands in a batch.
+        with_image: Whether the encoder sees the image, too.
+
+    Args:
+        max_length: Tokens of the text.
+        label_smoothing: As in cross entropy.
+        pad_token_id: What targets are padded with; must be the model's.
+
+    Raises:
+        UsageError: A number is out of its range.
+    """
+
+    model_kind = Seq2SeqModel
+    name: ClassVar[str]
+    with_image: ClassVar[bool] = True
+
+    def __init__(self, max_length: int = 256, label_smoothing: float = 0.0, pad_token_id: int = 1) -> None:
+        if not 0 <= label_smoothing < 1 or max_length < 1:
+            raise UsageError(
+                f"{self.name}: expected label_smoothing of at least 0 and under 1 and max_length of at least 1, found "
+                f"{label_smoothing} and {max_length}"
+            )
+        self.max_length, self.label_smoothing, self.pad_token_id = max_length, label_smoothing, pad_token_id
+        self.codec: TextCodec
+        self.positions: int | None = None
+
+    def prepare(self, examples: Sequence[Any], bundle: Any, work_dir: Path) -> None:
+        """Learn how texts are encoded, and how many tokens the model has positions for.
+
+        Args:
+            examples: Not used.
+            bundle: Its model, tokenizer and preprocessor.
+            work_dir: Not used.
+        """
+        self.codec = bundle.codec()
+        self.positions = getattr(getattr(bundle.model, "config", None), "max_position_embeddings", None)
+
+    def room(self, before: str, after: str = "") -> int:
+        """How many tokens of a text fit between the parts of the prompt, bos and eos.
+
+        Args:
+            before: The part of the prompt before the text.
+            after: The part behind it.
+
+        Raises:
+            UsageError: The prompt alone takes all positions of the model.
+        """
+        if self.positions is None:
+            return self.max_length
+        around = len(self.codec.fixed(before)) + len(self.codec.fixed(after)) + 2
+        if around >= self.positions:
+            raise UsageError(
+                f"{self.name}: the prompt takes {around} tokens, the model has {self.positions} positions; it needs "
+                "more of them (model.config.max_position_embeddings)"
+            )
+        return self.positions - around
+
+    def normalizer(self, batch: Mapping[str, Tensor]) -> int:
+        """The number of target tokens.
+
+        Args:
+            batch: With the view's `target`.
+        """
+        return int((batch[f"{self.name}/target"] != self.pad_token_id).sum())
+
+    def __call__(
+        self, model: Any, batch: Mapping[str, Tensor], normalizer: float, step: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of one micro-batch of one process.
+
+        Args:
+            model: A model that generates.
+            batch: With the view.
+            normalizer: Target tokens of all micro-batches and processes that make one update.
+            step: Not used.
+
+        Returns:
+            The loss, and the logs `loss` and `nll`, a token.
+        """
+        loss, nll = view_loss(
+            model, batch, self.name, self.with_image, self.pad_token_id, self.label_smoothing, 1 / normalizer
+        )
+        return loss, {"loss": loss.detach(), "nll": nll}

@@ -1,0 +1,110 @@
+"""Where a task finds the regions of its images, which are made on the way where the configuration names a network.
+
+{"data": {"regions": {"network": {"name": "resnet10t"}, "image_size": 64}}}
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from ofakit.config.schema import ExperimentConfig
+from ofakit.data.region_files import open_regions
+from ofakit.data.region_store import RegionStore
+from ofakit.errors import UsageError
+from ofakit.models.region_making import MadeRegions, make_regions
+from ofakit.models.region_network import RegionNetwork
+from ofakit.preprocessors.regions import RegionInputs
+from ofakit.processes import Processes, joined_processes
+
+__all__ = ["make_missing_regions", "region_folder", "region_inputs", "region_store"]
+
+logger = logging.getLogger(__name__)
+
+
+def region_folder(config: ExperimentConfig) -> Path:
+    """Where regions are, or shall be.
+
+    Args:
+        config: With `data.regions`.
+    """
+    section = config.data.regions
+    return Path(section.path if section and section.path else Path(config.work_dir) / "regions").expanduser()
+
+
+def region_inputs(config: ExperimentConfig, images: Callable[[], Mapping[str, Any]] | None = None) -> RegionInputs:
+    """What reads regions as an experiment has them.
+
+    Args:
+        config: With `data.regions`.
+        images: Gives the images of the experiment by name; those without regions get them where a network is named.
+            None makes none.
+
+    Raises:
+        UsageError: There are none, or those that are there are of another network.
+        SaveError: The disk is full.
+    """
+    section = config.data.regions
+    if section is None:
+        raise UsageError("expected data.regions, found none")
+    with config.naming_the_file("data", "regions"):
+        if section.network is not None and images is not None:
+            processes = joined_processes()
+            network, store = region_store(config)
+            make_missing_regions(network, store, images(), processes)
+            processes.wait()
+        return RegionInputs(open_regions(region_folder(config)), section.boxes, section.max_regions)
+
+
+def region_store(config: ExperimentConfig, device: str = "cpu") -> tuple[RegionNetwork, RegionStore]:
+    """The network of an experiment, and the store of what it makes.
+
+    Args:
+        config: With `data.regions.network`; its seed is that of random weights.
+        device: Where the network computes.
+
+    Raises:
+        UsageError: The network cannot be had, or the store is of another one.
+    """
+    section = config.data.regions
+    if section is None or section.network is None:
+        raise UsageError("expected data.regions.network, the network that makes regions, found none")
+    network = RegionNetwork(section, config.seed, device)
+    return network, RegionStore.make(region_folder(config), network.width, network.made_by, section.dtype)
+
+
+def make_missing_regions(
+    network: RegionNetwork,
+    store: RegionStore,
+    images: Mapping[str, Any],
+    processes: Processes,
+    workers: int | None = None,
+) -> MadeRegions:
+    """Make this process's share of the regions that are not there yet.
+
+    Args:
+        network: What makes them.
+        store: Where they are kept.
+        images: By name.
+        processes: This process among the others.
+        workers: Threads that decode; None: one a core.
+    """
+    names = list(images)[processes.rank :: processes.world_size]
+    with tqdm(desc="regions", leave=False, disable=None if processes.is_main else True) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        own = {name: images[name] for name in names}
+        found = make_regions(network, store, own, workers or os.cpu_count() or 1, progress)
+    if found.made:
+        logger.info("made the regions of %d images with %s, in %s", found.made, network.spec.name, store.folder)
+    for name, reason in found.bad.items():
+        logger.warning("no regions of %s: %s", name, reason)
+    return found
