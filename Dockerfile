@@ -14,18 +14,18 @@ ARG PYTHON=3.12
 FROM python:${PYTHON}-slim AS build
 ARG TORCH_INDEX=""
 ARG EXTRAS="serve"
-RUN python -m venv /opt/ofakit
-RUN /opt/ofakit/bin/pip install --no-cache-dir ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch torchvision
+RUN python -m venv /venv
+RUN /venv/bin/pip install --no-cache-dir ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch torchvision
 WORKDIR /source
 COPY pyproject.toml setup.py MANIFEST.in README.md LICENSE ./
 COPY plugins plugins
-RUN /opt/ofakit/bin/pip install --no-cache-dir ".[$EXTRAS]"
+RUN /venv/bin/pip install --no-cache-dir ".[$EXTRAS]"
 
 FROM python:${PYTHON}-slim
-COPY --from=build /opt/ofakit /opt/ofakit
+COPY --from=build /venv /venv
 COPY configs /ofakit/configs
 # Any user may run it: what libraries keep goes where all may write.
-ENV PATH=/opt/ofakit/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1
+ENV PATH=/venv/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1
 WORKDIR /ofakit
 USER 1000:1000
 ENTRYPOINT ["ofakit"]

@@ -7,7 +7,7 @@ from ofakit.models.generation.beam_cache import BeamCache, LayerCache
 
 
 def cache(examples=2, beams=2):
-    layer = LayerCache(*(torch.arange(float(examples)).view(-1, 1, 1, 1) for _ in range(4)), None)
+    layer = LayerCache(*(torch.arange(float(examples)).view(-1, 1, 1, 1) for _ in range(4)))
     return BeamCache(beams, 3, 0, [layer], None, torch.zeros(examples, beams, 3, dtype=torch.int64))
 
 

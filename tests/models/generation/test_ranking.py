@@ -54,3 +54,18 @@ def test_nothing_is_refused(sequences):
         rank_sequences(TableModel(13), examples(1), sequences)
     with pytest.raises(UsageError, match="expected what the model's encoder takes, found other"):
         rank_sequences(TableModel(13), {"other": torch.ones(1)}, [[EOS]])
+
+
+def test_a_bias_of_the_logits_counts(model, inputs):
+    class Biased(type(model)):
+        @property
+        def output_bias(self):
+            return torch.linspace(0, 3, len(self.output_embedding))
+
+    sequences, plain = [[9, 8, 2], [50, 2]], rank_sequences(model, inputs, [[9, 8, 2], [50, 2]])
+    model.__class__ = Biased
+    found = rank_sequences(model, inputs, sequences)
+    assert not torch.allclose(found, plain, atol=1e-2)
+    for place, sequence in enumerate(sequences):
+        expected = score_sequences(model, inputs, [sequence] * 4).sum(1)
+        torch.testing.assert_close(found[:, place], expected, atol=1e-4, rtol=0)

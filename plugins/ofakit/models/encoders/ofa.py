@@ -9,22 +9,19 @@ images of other examples.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from ofakit.config.schema import ModelSection, TokenizerSection
 from ofakit.config.section import PathText
-from ofakit.models.encoders.base import Encoder, EncoderSettings
-from ofakit.models.heads.pooling import Pooling, pool, pooled_width
-from ofakit.models.heads.projection import Head
-from ofakit.models.ofa.model import OFAModel
+from ofakit.models.encoders._sequence_model import SequenceModelEncoder
+from ofakit.models.encoders.base import EncoderSettings
+from ofakit.models.heads.pooling import Pooling
 from ofakit.models.pixels import MEAN_STD, PixelNorm
 from ofakit.models.reading import Reading
 from ofakit.models.types.ofa import OFA
@@ -106,7 +103,7 @@ class OFATexts:
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
-class OFAEncoder(Encoder):
+class OFAEncoder(SequenceModelEncoder):
     """Texts and images through OFA.
 
     Args:
@@ -118,86 +115,36 @@ class OFAEncoder(Encoder):
     """
 
     Settings = OFASettings
-    reads = frozenset({"text", "image"})
+    kind = OFA
 
     def __init__(self, settings: OFASettings, reading: Reading) -> None:
-        super().__init__()
-        self.network = _network(settings, reading)
-        config = dataclasses.asdict(self.network.config)
-        own = {"path": None, "config": config, "tokenizer": TokenizerSection()}
-        self.settings = settings.model_copy(update=own)
+        super().__init__(settings, reading)
         self.pixels = PixelNorm(*MEAN_STD[settings.mean_std])
-        width = pooled_width(self.network.config.d_model, settings.pooling, settings.layers)
-        self.head = Head(width, settings.projection, settings.normalize)
 
-    @classmethod
-    def make_reading(cls, settings: OFASettings, texts: Iterable[str]) -> Reading:
-        """The tokenizer of the model directory, of `tokenizer.path`, or one trained on the texts.
+    @staticmethod
+    def reading_of(settings: OFASettings, tokenizer: OFATokenizer) -> Reading:
+        """Texts in OFA's way, and images.
 
         Args:
             settings: Its keys.
-            texts: What to train on.
+            tokenizer: OFA's.
         """
-        if settings.path is not None and Path(settings.path).is_dir():
-            return cls.load_reading(settings, settings.path)
-        cased = (f" {text.lower()}" if settings.lowercase else f" {text}" for text in texts)
-        return _reading(settings, OFA().tokenizer(settings.section(), cased))
+        return Reading(OFATexts(tokenizer, settings.max_length, settings.lowercase), settings.image_size)
 
-    @classmethod
-    def load_reading(cls, settings: OFASettings, folder: str | Path) -> Reading:
-        """The tokenizer of a directory.
+    @property
+    def start_token(self) -> int:
+        """Bos."""
+        return self.network.config.bos_token_id
 
-        Args:
-            settings: Its keys.
-            folder: The directory.
-        """
-        return _reading(settings, OFA().read_tokenizer(folder))
-
-    def pooled(self, inputs: Mapping[str, Tensor], modalities: Sequence[str]) -> Tensor:
-        """One vector an example.
+    def read(self, inputs: Mapping[str, Tensor], modalities: Sequence[str]) -> dict[str, Any]:
+        """The arguments of OFA's encoder.
 
         Args:
             inputs: `input_ids`, `images`, `image_mask`, as far as they are asked for.
             modalities: Which of `text` and `image` the vectors are of.
         """
-        encoded = self.network.encode(output_hidden_states=self.settings.layers > 1, **self._read(inputs, modalities))
-        if self.settings.pooling == "decoder_start":
-            start = self.network.config.bos_token_id
-            tokens = torch.full((len(encoded.last_hidden_state), 1), start, device=encoded.last_hidden_state.device)
-            return self.network.decode(tokens, encoded)[:, 0]
-        states = encoded.hidden_states or (encoded.last_hidden_state,)
-        return pool(states, ~encoded.padding_mask, self.settings.pooling, self.settings.layers)
-
-    def _read(self, inputs: Mapping[str, Tensor], modalities: Sequence[str]) -> dict[str, Tensor]:
-        """The arguments of OFA's encoder."""
-        config = self.network.config
-        read = {}
-        if "text" in modalities:
-            read["input_ids"] = inputs["input_ids"]
-        else:
-            empty = torch.tensor([config.bos_token_id, config.eos_token_id], device=inputs["images"].device)
-            read["input_ids"] = empty.repeat(len(inputs["images"]), 1)
+        read = {"input_ids": inputs["input_ids"] if "text" in modalities else self.no_text(inputs["images"])}
         if "image" in modalities:
             read["patch_images"] = inputs["images"] if self.network.takes_bytes else self.pixels(inputs["images"])
             read["patch_masks"] = inputs["image_mask"]
         return read
-
-    def parts(self) -> dict[str, Sequence[nn.Module]]:
-        """`visual`, `embeddings` and `encoder`, as OFA has them, and `projection`."""
-        return {**self.network.parts(), "projection": [self.head]}
-
-
-def _reading(settings: OFASettings, tokenizer: OFATokenizer) -> Reading:
-    return Reading(OFATexts(tokenizer, settings.max_length, settings.lowercase), settings.image_size)
-
-
-def _network(settings: OFASettings, reading: Reading) -> OFAModel:
-    """The network that the settings name."""
-    texts: Any = reading.texts
-    if settings.path is not None and Path(settings.path).is_dir():
-        network, _ = OFA().load(settings.path)
-    else:
-        network = OFA().build(settings.section(), texts.tokenizer)
-    if len(texts) > network.config.vocab_size:
-        network.resize_token_embeddings(len(texts))
-    return network.train()

@@ -10,24 +10,20 @@ image alone is read with an empty text.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from ofakit.config.schema import ModelSection, TokenizerSection
 from ofakit.config.section import PathText
-from ofakit.models.encoders.base import Encoder, EncoderSettings
+from ofakit.models.encoders._sequence_model import SequenceModelEncoder
+from ofakit.models.encoders.base import EncoderSettings
 from ofakit.models.encoders.ofa import OFATexts
-from ofakit.models.heads.pooling import Pooling, pool, pooled_width
-from ofakit.models.heads.projection import Head
+from ofakit.models.heads.pooling import Pooling
 from ofakit.models.reading import Reading
 from ofakit.models.types.vl import VL
-from ofakit.models.vl.model import VLModel
 from ofakit.text.tokenizer import OFATokenizer
 
 __all__ = ["VLEncoder", "VLSettings"]
@@ -54,7 +50,7 @@ class VLSettings(EncoderSettings):
         return ModelSection(**{name: getattr(self, name) for name in names})
 
 
-class VLEncoder(Encoder):
+class VLEncoder(SequenceModelEncoder):
     """Texts and regions through VL-T5 or VL-BART.
 
     Args:
@@ -66,87 +62,43 @@ class VLEncoder(Encoder):
     """
 
     Settings = VLSettings
-    reads = frozenset({"text", "image"})
+    kind = VL
 
-    def __init__(self, settings: VLSettings, reading: Reading) -> None:
-        super().__init__()
-        self.network = _network(settings, reading)
-        config = dataclasses.asdict(self.network.config)
-        own = {name: value for name, value in config.items() if name not in ("extra", "adapter")}
-        self.settings = settings.model_copy(update={"path": None, "config": own, "tokenizer": TokenizerSection()})
-        width = pooled_width(self.network.config.d_model, settings.pooling, settings.layers)
-        self.head = Head(width, settings.projection, settings.normalize)
-
-    @classmethod
-    def make_reading(cls, settings: VLSettings, texts: Iterable[str]) -> Reading:
-        """The tokenizer of the model directory, of `tokenizer.path`, or one trained on the texts.
+    @staticmethod
+    def reading_of(settings: VLSettings, tokenizer: OFATokenizer) -> Reading:
+        """Texts in OFA's way, and images as regions.
 
         Args:
             settings: Its keys.
-            texts: What to train on.
+            tokenizer: The tokenizer.
         """
-        if settings.path is not None and Path(settings.path).is_dir():
-            return cls.load_reading(settings, settings.path)
-        cased = (f" {text.lower()}" if settings.lowercase else f" {text}" for text in texts)
-        return _reading(settings, VL().tokenizer(settings.section(), cased))
+        return Reading(OFATexts(tokenizer, settings.max_length, settings.lowercase), regions=True)
 
-    @classmethod
-    def load_reading(cls, settings: VLSettings, folder: str | Path) -> Reading:
-        """The tokenizer of a directory.
+    @property
+    def start_token(self) -> int:
+        """That of the network's configuration."""
+        return self.network.config.decoder_start_token_id
+
+    def own_config(self) -> dict[str, Any]:
+        """The keys of `config`, without those of other code and without adapters, which a retriever keeps itself."""
+        return {name: value for name, value in super().own_config().items() if name not in ("extra", "adapter")}
+
+    def states(self, encoded: Any) -> Sequence[Tensor]:
+        """The states of the encoder, the last one as the decoder reads it.
 
         Args:
-            settings: Its keys.
-            folder: The directory.
+            encoded: What the network's `encode` gave.
         """
-        return _reading(settings, VL().read_tokenizer(folder))
+        return (*super().states(encoded)[:-1], encoded.last_hidden_state)
 
-    def pooled(self, inputs: Mapping[str, Tensor], modalities: Sequence[str]) -> Tensor:
-        """One vector an example.
+    def read(self, inputs: Mapping[str, Tensor], modalities: Sequence[str]) -> dict[str, Any]:
+        """The arguments of the network's encoder.
 
         Args:
             inputs: `input_ids` `(n, T)`, and of `vis_feats` `(n, N, f)`, `boxes`, `vis_attention_mask`,
                 `img_order_ids` and `obj_order_ids` those that are there.
             modalities: Which of `text` and `image` the vectors are of.
         """
-        config, several = self.network.config, self.settings.layers > 1
-        encoded = self.network.encode(
-            task=self.settings.task, output_hidden_states=several, **self._read(inputs, modalities)
-        )
-        last = encoded.last_hidden_state
-        if self.settings.pooling == "decoder_start":
-            tokens = torch.full((len(last), 1), config.decoder_start_token_id, device=last.device)
-            return self.network.decode(tokens, encoded)[:, 0]
-        states = (*(encoded.hidden_states or (last,))[:-1], last)
-        return pool(states, ~encoded.padding_mask, self.settings.pooling, self.settings.layers)
-
-    def _read(self, inputs: Mapping[str, Tensor], modalities: Sequence[str]) -> dict[str, Any]:
-        """The arguments of the network's encoder."""
-        config = self.network.config
         read = {name: inputs[name] for name in REGIONS if name in inputs and "image" in modalities}
-        if "text" in modalities:
-            read["input_ids"] = inputs["input_ids"]
-        else:
-            feats = inputs["vis_feats"]
-            empty = [token for token in (config.bos_token_id, config.eos_token_id) if token is not None]
-            read["input_ids"] = torch.tensor(empty, device=feats.device).repeat(len(feats), 1)
-        return read
-
-    def parts(self) -> dict[str, Sequence[nn.Module]]:
-        """`visual`, `embeddings`, `encoder` and `language_model`, as the network has them, and `projection`."""
-        return {**self.network.parts(), "projection": [self.head]}
-
-
-def _reading(settings: VLSettings, tokenizer: OFATokenizer) -> Reading:
-    return Reading(OFATexts(tokenizer, settings.max_length, settings.lowercase), regions=True)
-
-
-def _network(settings: VLSettings, reading: Reading) -> VLModel:
-    """The network that the settings name."""
-    texts: Any = reading.texts
-    if settings.path is not None and Path(settings.path).is_dir():
-        network, _ = VL().load(settings.path)
-    else:
-        network = VL().build(settings.section(), texts.tokenizer)
-    if len(texts) > network.config.vocab_size:
-        network.resize_token_embeddings(len(texts))
-    return network.train()
+        text = inputs["input_ids"] if "text" in modalities else self.no_text(inputs["vis_feats"])
+        return {**read, "input_ids": text, "task": self.settings.task}

@@ -25,14 +25,12 @@ class LayerCache:
         values: As `keys`.
         memory_keys: `(B, H, S, h)` of the encoder's states.
         memory_values: As `memory_keys`.
-        bias: `(H, M, M)` self-attention position bias, M = max_length, or none.
     """
 
     keys: Tensor
     values: Tensor
     memory_keys: Tensor
     memory_values: Tensor
-    bias: Tensor | None
 
     def select(self, index: Tensor) -> None:
         """Keep the examples at `index`.

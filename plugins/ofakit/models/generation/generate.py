@@ -28,7 +28,7 @@ from ofakit.models.generation.vocabulary import Vocabulary
 from ofakit.models.modes import evaluation_mode
 from ofakit.models.precision import compute_dtype
 
-__all__ = ["Hypothesis", "generate", "score_sequences"]
+__all__ = ["Hypothesis", "encoder_inputs_of", "generate", "score_sequences"]
 
 logger = logging.getLogger(__name__)
 
@@ -98,24 +98,23 @@ def generate(
         top_p=top_p,
         temperature=temperature,
     )
-    encoder_inputs, examples = _encoder_inputs(model, inputs)
+    encoder_inputs, examples = encoder_inputs_of(model, inputs)
     seeds = example_seeds(seed, examples) if do_sample else []
     if not examples:
         return []
     with evaluation_mode(model, gradients=False):
-        embedding, special = model.output_embedding, model.special_tokens
-        dtype = compute_dtype(embedding)
-        bias, rules = model.output_bias, model.search_rules
-        vocabulary = Vocabulary(embedding, special, dtype, allowed_tokens, temperature, model.project, bias)
+        rules = model.search_rules
+        vocabulary = Vocabulary.of(model, allowed_tokens, temperature, model.project)
         encoded = model.encode(**encoder_inputs)
         decoder = model.start(encoded, num_return_sequences if do_sample else num_beams, max_length + 1)
-        place = examples, embedding.device
+        device = model.output_embedding.device
+        dtype = compute_dtype(model.output_embedding)
         if do_sample:
-            found = Sampling(vocabulary, _without_ends(settings, rules), seeds, embedding.device).run(decoder)
+            found = Sampling(vocabulary, _without_ends(settings, rules), seeds, device).run(decoder)
         elif rules.transformers:
-            found = TransformersBeamSearch(vocabulary, settings, *place, rules.forced_eos).run(decoder)
+            found = TransformersBeamSearch(vocabulary, settings, examples, device, rules.forced_eos).run(decoder)
         else:
-            found = BeamSearch(vocabulary, settings, *place).run(decoder)
+            found = BeamSearch(vocabulary, settings, examples, device).run(decoder)
     silent = sum(not hypotheses for hypotheses in found)
     if silent:
         _warn_of_silence(silent, examples, dtype)
@@ -172,32 +171,34 @@ def score_sequences(
     Raises:
         UsageError: There is not one sequence per example, one is empty, or one holds a token that is not allowed.
     """
-    encoder_inputs, examples = _encoder_inputs(model, inputs)
+    encoder_inputs, examples = encoder_inputs_of(model, inputs)
     if len(tokens) != examples or not all(len(sequence) for sequence in tokens):
         raise UsageError(f"tokens: expected one sequence of at least one token for each of {examples} examples")
     check_setting("temperature", temperature)
     with evaluation_mode(model, gradients=False):
-        embedding, special = model.output_embedding, model.special_tokens
-        dtype, bias = compute_dtype(embedding), model.output_bias
-        vocabulary = Vocabulary(embedding, special, dtype, allowed_tokens, temperature, bias=bias)
+        special, device = model.special_tokens, model.output_embedding.device
+        vocabulary = Vocabulary.of(model, allowed_tokens, temperature)
         rows = [torch.tensor(list(sequence)) for sequence in tokens]
-        target = nn.utils.rnn.pad_sequence(rows, True, special.pad).to(embedding.device)
+        target = nn.utils.rnn.pad_sequence(rows, True, special.pad).to(device)
         shifted = torch.cat([torch.full_like(target[:, :1], special.bos), target[:, :-1]], 1)
         there = torch.arange(target.shape[1]) < torch.tensor([[len(row)] for row in rows])
-        there = there.to(embedding.device)
+        there = there.to(device)
         shifted = shifted.masked_fill(~there, special.pad)
         hidden = model.decode(decoder_input_ids=shifted, encoder_outputs=model.encode(**encoder_inputs))
-        scores = torch.zeros(target.shape, device=embedding.device)
+        scores = torch.zeros(target.shape, device=device)
         scores[there] = vocabulary.log_probabilities(hidden[there], vocabulary.to_local(target[there]))
     return scores.clone()
 
 
-def _encoder_inputs(model: EncoderDecoder, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+def encoder_inputs_of(model: EncoderDecoder, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     """What the encoder takes, on the model's device, and how many examples that is.
 
     Args:
         model: What is generated from.
         inputs: As in `generate`.
+
+    Raises:
+        UsageError: There is nothing of it.
     """
     device = model.output_embedding.device
     wanted = model.encoder_inputs(inputs)

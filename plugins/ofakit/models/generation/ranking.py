@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from ofakit.errors import UsageError
+from ofakit.models.generation.generate import encoder_inputs_of
 from ofakit.models.generation.protocol import EncoderDecoder
 from ofakit.models.generation.vocabulary import Vocabulary
 from ofakit.models.modes import evaluation_mode
-from ofakit.models.precision import compute_dtype
 
 __all__ = ["rank_sequences"]
 
@@ -41,26 +41,21 @@ def rank_sequences(model: EncoderDecoder, inputs: Mapping[str, Any], sequences: 
     """
     if not sequences or not all(len(sequence) for sequence in sequences):
         raise UsageError("sequences: expected at least one, each of at least one token")
-    wanted = model.encoder_inputs(inputs)
-    if not wanted:
-        raise UsageError(f"inputs: expected what the model's encoder takes, found {', '.join(inputs) or 'nothing'}")
-    examples = len(next(iter(wanted.values())))
+    encoder_inputs, examples = encoder_inputs_of(model, inputs)
     order = sorted(range(len(sequences)), key=lambda place: len(sequences[place]))
     scores = torch.zeros(examples, len(sequences))
     if not examples:
         return scores
     with evaluation_mode(model, gradients=False):
-        embedding, special = model.output_embedding, model.special_tokens
-        vocabulary = Vocabulary(embedding, special, compute_dtype(embedding), project=model.project)
-        device = embedding.device
-        found = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in wanted.items()}
-        encoded = model.encode(**found)
+        embedding = model.output_embedding
+        vocabulary = Vocabulary.of(model, project=model.project)
+        encoded = model.encode(**encoder_inputs)
         rows = max(1, LOGITS_AT_ONCE // (len(embedding) * examples))
         for start in range(0, len(order), rows):
             places = order[start : start + rows]
             own = [torch.tensor(list(sequences[place])) for place in places]
-            target = nn.utils.rnn.pad_sequence(own, True, special.pad).to(device)
-            lengths = torch.tensor([len(sequence) for sequence in own], device=device)
+            target = nn.utils.rnn.pad_sequence(own, True, model.special_tokens.pad).to(embedding.device)
+            lengths = torch.tensor([len(sequence) for sequence in own], device=embedding.device)
             scores[:, places] = _summed(model, vocabulary, encoded, target, lengths, examples).float().cpu()
     return scores
 

@@ -16,7 +16,8 @@ from torch.nn import functional as F
 
 from ofakit.errors import UsageError
 from ofakit.models.generation.hypotheses import NEGATIVE, Banned, is_integer
-from ofakit.models.generation.protocol import SpecialTokens
+from ofakit.models.generation.protocol import EncoderDecoder, SpecialTokens
+from ofakit.models.precision import compute_dtype
 
 __all__ = ["Vocabulary", "finite", "largest", "log_total"]
 
@@ -69,6 +70,26 @@ class Vocabulary:
             never = [self.special.pad] + [self.special.bos] * (special.bos not in allowed_tokens and not bos_ends)
             self.never = torch.tensor(never, device=embedding.device)
         self.rounded = dtype != torch.float32
+
+    @classmethod
+    def of(
+        cls,
+        model: EncoderDecoder,
+        allowed_tokens: Sequence[int] | None = None,
+        temperature: float = 1.0,
+        project: Callable[[Tensor], Tensor] | None = None,
+    ) -> Vocabulary:
+        """That of a model, whose output embedding is computed in the type that it computes in now.
+
+        Args:
+            model: What is generated from.
+            allowed_tokens: As for the class.
+            temperature: As for the class.
+            project: As for the class.
+        """
+        embedding = model.output_embedding
+        own = embedding, model.special_tokens, compute_dtype(embedding)
+        return cls(*own, allowed_tokens, temperature, project, model.output_bias)
 
     def to_ids(self, local: Tensor) -> Tensor:
         """Token ids of rows.

@@ -43,6 +43,17 @@ __all__ = ["Decoder", "DecoderState", "DecoderSteps"]
 
 
 @dataclass
+class BiasedCache(LayerCache):
+    """Keys and values of one layer, whose self-attention has a position bias.
+
+    Attributes:
+        bias: `(H, M, M)`, M = max_length.
+    """
+
+    bias: Tensor
+
+
+@dataclass
 class DecoderState(BeamCache):
     """Where a generation stands.
 
@@ -116,7 +127,7 @@ class DecoderLayer(ResidualLayer):
             prompt,
         )
 
-    def read_prompt(self, x: Tensor, cache: LayerCache, bias: Tensor) -> Tensor:
+    def read_prompt(self, x: Tensor, cache: BiasedCache, bias: Tensor) -> Tensor:
         """One layer over a prompt, `(B, P, d) -> (B, P, d)`; writes the beginning of the cache.
 
         Args:
@@ -135,7 +146,7 @@ class DecoderLayer(ResidualLayer):
     def step(
         self,
         x: Tensor,
-        cache: LayerCache,
+        cache: BiasedCache,
         length: int,
         beams: int,
         pasts: Tensor | None,
@@ -160,7 +171,7 @@ class DecoderLayer(ResidualLayer):
             key, value = attention.keys_values(y)
             cache.keys[:, :, filled - beams : filled] = key
             cache.values[:, :, filled - beams : filled] = value
-            bias = cast(Tensor, cache.bias)[:, length, : length + 1].repeat_interleave(beams, -1)[None, :, None]
+            bias = cache.bias[:, length, : length + 1].repeat_interleave(beams, -1)[None, :, None]
             mask = bias if pasts is None else bias + pasts
             mask = F.pad(mask, (prompt, 0)) if prompt else mask
             query = attention.split(attention.q_proj(y))
@@ -290,7 +301,7 @@ class Decoder(nn.Module):
             size = (len(memory), keys.shape[1], count + max_length * num_beams, keys.shape[3])
             bias = bias_of(0 if self.config.share_attn_bias else index)
             cache = keys.new_empty(size), keys.new_empty(size)
-            layers.append(LayerCache(*cache, keys.contiguous(), values.contiguous(), bias.to(keys.dtype)))
+            layers.append(BiasedCache(*cache, keys.contiguous(), values.contiguous(), bias.to(keys.dtype)))
             if prompt is not None:
                 prompt = layer.read_prompt(prompt, layers[-1], _ahead(count, keys.device).to(keys.dtype)[None])
         memory_bias = self._memory_bias(positions, source).to(layers[0].keys.dtype)
@@ -325,7 +336,9 @@ class Decoder(nn.Module):
         memory_mask = state.memory_bias[None, :, at : at + 1]
         if state.memory_padding is not None:
             memory_mask = memory_mask + state.memory_padding
-        for layer, cache in zip(cast("list[DecoderLayer]", list(self.layers)), state.layers, strict=True):
+        for layer, cache in zip(
+            cast("list[DecoderLayer]", list(self.layers)), cast("list[BiasedCache]", state.layers), strict=True
+        ):
             x = layer.step(x, cache, at, state.num_beams, pasts, memory_mask, state.prompt)
         state.length += 1
         return (self.layer_norm(x) if self.layer_norm is not None else x).flatten(0, 1)

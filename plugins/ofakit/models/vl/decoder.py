@@ -7,21 +7,21 @@ Source: transformers 4.2.1, `modeling_t5.py`, `modeling_bart.py`; for prompts yl
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ofakit.errors import UsageError
 from ofakit.models.generation.beam_cache import BeamCache, LayerCache
 from ofakit.models.ofa.attention import padding_bias
-from ofakit.models.ofa.layers import dropout, look_up
+from ofakit.models.ofa.layers import dropout
 from ofakit.models.vl.configuration import VLConfig
-from ofakit.models.vl.encoder import OFFSET, EncoderOutput, text_positions
-from ofakit.models.vl.layers import DecoderLayer, distance_buckets
-from ofakit.models.vl.norms import norm
+from ofakit.models.vl.encoder import EncoderOutput
+from ofakit.models.vl.layers import DecoderLayer
+from ofakit.models.vl.stack import Stack
 
 __all__ = ["Decoder", "DecoderState"]
 
@@ -31,13 +31,15 @@ class DecoderState(BeamCache):
     """Where a generation stands.
 
     Attributes:
+        bias: `(H, M, M)`, T5's bias for distances, M = max_length, or none.
         prompt: States of a prompt at the beginning of every layer's cache.
     """
 
+    bias: Tensor | None
     prompt: int
 
 
-class Decoder(nn.Module):
+class Decoder(Stack):
     """The decoder with its embeddings.
 
     Args:
@@ -46,20 +48,9 @@ class Decoder(nn.Module):
     """
 
     def __init__(self, config: VLConfig, shared: nn.Embedding) -> None:
-        super().__init__()
-        width, heads = config.d_model, config.decoder_attention_heads
-        self.config = config
-        self.embed_tokens = shared
-        self.embed_scale = math.sqrt(width) if config.scale_embedding else 1.0
-        layers = range(config.decoder_layers)
-        self.layers = nn.ModuleList(DecoderLayer(config, heads, config.decoder_ffn_dim) for _ in layers)
-        if config.is_t5:
-            self.relative_attention_bias = nn.Embedding(config.relative_attention_num_buckets, heads)
-            self.final_layer_norm = norm(config)
-        else:
-            self.embed_positions = nn.Embedding(config.max_position_embeddings + OFFSET, width)
-            self.layernorm_embedding = norm(config)
-        self.prompt: nn.Module | None = None
+        heads, width = config.decoder_attention_heads, config.decoder_ffn_dim
+        own = (DecoderLayer(config, heads, width) for _ in range(config.decoder_layers))
+        super().__init__(config, shared, own, heads)
 
     def forward(self, input_ids: Tensor, encoder_outputs: EncoderOutput) -> Tensor:
         """Decode whole sequences.
@@ -76,7 +67,7 @@ class Decoder(nn.Module):
         """
         prompt = self._prompt(len(input_ids))
         count = 0 if prompt is None else prompt.shape[1]
-        x = self._embed(look_up(self.embed_tokens, input_ids) * self.embed_scale, count)
+        x = self._embed(self.words(input_ids), count)
         if prompt is not None:
             x = torch.cat([prompt.to(x.dtype), x], 1)
         padding = None
@@ -105,19 +96,19 @@ class Decoder(nn.Module):
         prompt = self._prompt(len(memory))
         count = 0 if prompt is None else prompt.shape[1]
         if not self.config.is_t5:
-            text_positions(self.embed_positions, count, max_length)
+            self.positions(count, max_length)  # are there so many?
         bias = self._bias(max_length, memory.device).to(memory.dtype) if self.config.is_t5 else None
         caches = []
         for layer in cast("list[DecoderLayer]", list(self.layers)):
             keys, values = layer.encoder_attn.keys_values(memory)
             size = (len(memory), keys.shape[1], count + max_length * num_beams, keys.shape[3])
             empty = keys.new_empty(size), keys.new_empty(size)
-            caches.append(LayerCache(*empty, keys.contiguous(), values.contiguous(), bias))
+            caches.append(LayerCache(*empty, keys.contiguous(), values.contiguous()))
         if prompt is not None:
             self._fill(caches, prompt.to(memory.dtype))
         padding = padding_bias(encoder_outputs.padding_mask, memory.dtype) if encoder_outputs.has_padding else None
         origins = torch.zeros(len(memory), num_beams, max_length, dtype=torch.int64, device=memory.device)
-        return DecoderState(num_beams, max_length, 0, caches, padding, origins, count)
+        return DecoderState(num_beams, max_length, 0, caches, padding, origins, bias, count)
 
     @torch.no_grad()
     def step(self, tokens: Tensor, state: DecoderState) -> Tensor:
@@ -138,19 +129,28 @@ class Decoder(nn.Module):
             raise UsageError(f"the decoder state was made for {state.max_length} tokens and has taken them all")
         at = state.length
         rows = 1 if at == 0 and len(tokens) == state.batch_size else state.num_beams
-        embedded = look_up(self.embed_tokens, tokens.view(state.batch_size, rows)) * self.embed_scale
+        embedded = self.words(tokens.view(state.batch_size, rows))
         x = self._embed(embedded.flatten(0, 1)[:, None], state.prompt + at).view(embedded.shape)
-        pasts = state.hidden_pasts(x.dtype)
-        pasts = pasts if pasts is None else pasts[:, :, :rows]
+        mask = self._mask(state, rows, x.dtype)
         for layer, cache in zip(cast("list[DecoderLayer]", list(self.layers)), state.layers, strict=True):
-            x = layer.step(x, cache, at, state.num_beams, pasts, state.memory_padding, state.prompt)
+            x = layer.step(x, cache, state.prompt + at * state.num_beams, state.num_beams, mask, state.memory_padding)
         state.length += 1
         return self._finish(x).flatten(0, 1)
+
+    def _mask(self, state: DecoderState, rows: int, dtype: torch.dtype) -> Tensor | None:
+        """What is added to the scores of the cached keys in every layer, `(1 or B, 1 or H, 1 or rows, keys)`."""
+        pasts = state.hidden_pasts(dtype)
+        mask = pasts if pasts is None else pasts[:, :, :rows]
+        if state.bias is not None:
+            at = state.length
+            distances = state.bias[:, at, : at + 1].repeat_interleave(state.num_beams, -1)[None, :, None]
+            mask = distances if mask is None else distances + mask
+        return F.pad(mask, (state.prompt, 0)) if mask is not None and state.prompt else mask
 
     def _embed(self, words: Tensor, start: int) -> Tensor:
         """What the first layer reads of words, `(B, U, d) -> (B, U, d)`; `start` is the first one's position."""
         if not self.config.is_t5:
-            words = self.layernorm_embedding(words + text_positions(self.embed_positions, start, words.shape[1]))
+            words = self.layernorm_embedding(words + self.positions(start, words.shape[1]))
         return dropout(words, self.config.dropout, self.training)
 
     def _prompt(self, examples: int) -> Tensor | None:
@@ -172,8 +172,4 @@ class Decoder(nn.Module):
         """`(H or 1, U, U)`: T5's bias for distances, and -inf where a key lies ahead of its query."""
         ahead = torch.ones(length, length, dtype=torch.bool, device=device).triu(1)
         hidden = torch.zeros(1, length, length, device=device).masked_fill_(ahead, -torch.inf)
-        if not self.config.is_t5:
-            return hidden
-        config = self.config
-        sizes = config.relative_attention_num_buckets, config.relative_attention_max_distance
-        return self.relative_attention_bias(distance_buckets(length, *sizes, False, device)).permute(2, 0, 1) + hidden
+        return self.distances(length, False, device) + hidden if self.config.is_t5 else hidden

@@ -7,7 +7,6 @@ Source: j-min/VL-T5 a07d779 and ylsung/VL_adapter 545fcbb, class `JointEncoder` 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -15,18 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ofakit.errors import UsageError
 from ofakit.models.ofa.attention import padding_bias
-from ofakit.models.ofa.layers import dropout, look_up
+from ofakit.models.ofa.layers import dropout
 from ofakit.models.vl.configuration import VLConfig
-from ofakit.models.vl.layers import Layer, distance_buckets
-from ofakit.models.vl.norms import norm
+from ofakit.models.vl.layers import Layer
+from ofakit.models.vl.stack import Stack
 from ofakit.models.vl.visual_embedding import VisualEmbedding
 
-__all__ = ["Encoder", "EncoderOutput", "text_positions"]
-
-OFFSET = 2
-"""Rows of BART's position table that no position uses."""
+__all__ = ["Encoder", "EncoderOutput"]
 
 
 @dataclass
@@ -58,24 +53,7 @@ class EncoderOutput:
         return replace(self, hidden_states=states, **chosen)
 
 
-def text_positions(table: nn.Embedding, start: int, length: int) -> Tensor:
-    """BART's positions of words, `(length, d)`.
-
-    Args:
-        table: Of positions.
-        start: The first word's.
-        length: How many words.
-
-    Raises:
-        UsageError: There are not so many.
-    """
-    known = len(table.weight) - OFFSET
-    if start + length > known:
-        raise UsageError(f"a text of {start + length} tokens is too long: the model knows {known} positions")
-    return table.weight[OFFSET + start : OFFSET + start + length]
-
-
-class Encoder(nn.Module):
+class Encoder(Stack):
     """The encoder with its embeddings.
 
     Args:
@@ -84,21 +62,9 @@ class Encoder(nn.Module):
     """
 
     def __init__(self, config: VLConfig, shared: nn.Embedding) -> None:
-        super().__init__()
-        width, heads = config.d_model, config.encoder_attention_heads
-        self.config = config
-        self.embed_tokens = shared
-        self.embed_scale = math.sqrt(width) if config.scale_embedding else 1.0
-        layers = range(config.encoder_layers)
-        self.layers = nn.ModuleList(Layer(config, heads, config.encoder_ffn_dim) for _ in layers)
-        if config.is_t5:
-            self.relative_attention_bias = nn.Embedding(config.relative_attention_num_buckets, heads)
-            self.final_layer_norm = norm(config)
-        else:
-            self.embed_positions = nn.Embedding(config.max_position_embeddings + OFFSET, width)
-            self.layernorm_embedding = norm(config)
+        heads, width = config.encoder_attention_heads, config.encoder_ffn_dim
+        super().__init__(config, shared, (Layer(config, heads, width) for _ in range(config.encoder_layers)), heads)
         self.visual_embedding = VisualEmbedding(config, shared)
-        self.prompt: nn.Module | None = None
 
     def forward(
         self,
@@ -138,7 +104,10 @@ class Encoder(nn.Module):
         # Where asking would wait for an accelerator, a mask that hides nothing costs less.
         has_padding = padded.device.type != "cpu" or bool(padded.any())
         padding = padding_bias(padded, torch.float32) if has_padding else None
-        bias = self._distances(length, x.shape[1], x.device) if self.config.is_t5 else None
+        bias = None
+        if self.config.is_t5:  # nothing where one of the two is a region
+            beside = x.shape[1] - length
+            bias = F.pad(self.distances(length, True, x.device), (0, beside, 0, beside))
         states = [x]
         for layer in cast("list[Layer]", list(self.layers)):
             x = layer(x, bias, padding)
@@ -150,10 +119,10 @@ class Encoder(nn.Module):
 
     def _words(self, input_ids: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings of prompt and text, `(B, L, d)`, without BART's norm, and where nothing stands."""
-        words = look_up(self.embed_tokens, input_ids) * self.embed_scale
+        words = self.words(input_ids)
         padded = input_ids.eq(self.config.pad_token_id)
         if not self.config.is_t5:
-            words = words + text_positions(self.embed_positions, 0, input_ids.shape[1])
+            words = words + self.positions(0, input_ids.shape[1])
         if self.prompt is not None:
             prompt = self.prompt()
             words = torch.cat([prompt.to(words.dtype).expand(len(words), -1, -1), words], 1)
@@ -169,10 +138,3 @@ class Encoder(nn.Module):
         if not self.config.is_t5 and together:
             x = self.layernorm_embedding(x)
         return dropout(x, self.config.dropout, self.training)
-
-    def _distances(self, length: int, whole: int, device: torch.device) -> Tensor:
-        """T5's bias for the distances of words, `(H, S, S)`, 0 where one of two is a region."""
-        config = self.config
-        sizes = config.relative_attention_num_buckets, config.relative_attention_max_distance
-        rows = self.relative_attention_bias(distance_buckets(length, *sizes, True, device))
-        return F.pad(rows.permute(2, 0, 1), (0, whole - length, 0, whole - length))

@@ -228,40 +228,23 @@ class DecoderLayer(Layer):
         return self.branch(x, self.feed_forward, self.final_layer_norm)
 
     def step(
-        self,
-        x: Tensor,
-        cache: LayerCache,
-        at: int,
-        beams: int,
-        pasts: Tensor | None,
-        padding: Tensor | None,
-        prompt: int,
+        self, x: Tensor, cache: LayerCache, filled: int, beams: int, mask: Tensor | None, padding: Tensor | None
     ) -> Tensor:
         """One layer over the beams' newest tokens, `(B, beams, d) -> (B, beams, d)`; writes the cache.
 
         Args:
             x: States; one row per example stands for all its beams.
             cache: This layer's.
-            at: Steps already in the cache.
+            filled: Keys already in the cache.
             beams: Beams per example.
-            pasts: `(B, 1, rows, (at + 1) * beams)`, -inf where a key is none of a beam's past, or none.
+            mask: `(1 or B, 1 or H, 1 or rows, filled + beams)`, added to the scores of the keys, or none.
             padding: `(B, 1, 1, S)`, or none.
-            prompt: States of a prompt before the first step.
         """
-        filled = prompt + (at + 1) * beams
+        after = filled + beams
 
         def look_back(y: Tensor) -> Tensor:
-            cache.keys[:, :, filled - beams : filled], cache.values[:, :, filled - beams : filled] = (
-                self.self_attn.keys_values(y)
-            )
-            mask = pasts
-            if cache.bias is not None:
-                distances = cache.bias[:, at, : at + 1].repeat_interleave(beams, -1)[None, :, None]
-                mask = distances if mask is None else distances + mask
-            if mask is not None and prompt:
-                mask = F.pad(mask, (prompt, 0))
-            past = cache.keys[:, :, :filled], cache.values[:, :, :filled]
-            return self.self_attn.look(y, *past, mask, None)
+            cache.keys[:, :, filled:after], cache.values[:, :, filled:after] = self.self_attn.keys_values(y)
+            return self.self_attn.look(y, cache.keys[:, :, :after], cache.values[:, :, :after], mask, None)
 
         def look_up(y: Tensor) -> Tensor:
             return self.encoder_attn.look(y, cache.memory_keys, cache.memory_values, None, padding)

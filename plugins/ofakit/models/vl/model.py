@@ -83,7 +83,6 @@ class VLModel(Seq2SeqModel):
         if not config.is_t5:
             self.register_buffer("final_logits_bias", torch.zeros(1, config.vocab_size))
         self.state_scale = config.d_model**-0.5 if config.is_t5 and config.scale_decoder_outputs else 1.0
-        self.biased = False
         initialize(self, config)
         if config.adapter is not None:
             add_adapters(self, config.adapter)
@@ -108,7 +107,7 @@ class VLModel(Seq2SeqModel):
     @property
     def output_bias(self) -> Tensor | None:
         """BART's `final_logits_bias`, `(V,)`; none where it is zero, as in all that were released."""
-        return self.final_logits_bias[0] if self.biased else None
+        return None if self.config.is_t5 or not self.final_logits_bias.any() else self.final_logits_bias[0]
 
     @property
     def reads_regions(self) -> bool:
@@ -310,7 +309,6 @@ class VLModel(Seq2SeqModel):
         if wrong:
             raise UsageError("the checkpoint does not fit the model: " + "; ".join(wrong))
         self.load_state_dict(tensors, strict=False)
-        self.biased = not self.config.is_t5 and bool(self.final_logits_bias.any())
         return self.missing_and_unexpected(state_dict)
 
     def missing_and_unexpected(self, keys: Iterable[str]) -> tuple[list[str], list[str]]:
