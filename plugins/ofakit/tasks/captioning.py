@@ -28,11 +28,11 @@ from ofakit.models.types import MODELS
 from ofakit.models.word_embeddings import start_word_embeddings
 from ofakit.objectives.base import Objective
 from ofakit.preprocessors import CaptionPreprocessor, Collate
-from ofakit.preprocessors.batches import move_batch
 from ofakit.reports import captions_page
 from ofakit.tasks._caption_evaluation import Prediction, StyleJudge, build_metrics, score_predictions, style_judge
 from ofakit.tasks._shown_tensors import image_name, shown_tensors
-from ofakit.tasks.base import Evaluation, EvaluationLoading, Task
+from ofakit.tasks._writing import WritingTask
+from ofakit.tasks.base import Evaluation, EvaluationLoading
 from ofakit.text import StyleSet
 from ofakit.text.prompts import STYLE_PROMPT
 
@@ -41,7 +41,7 @@ __all__ = ["Captioning"]
 logger = logging.getLogger(__name__)
 
 
-class Captioning(Task[CaptionBundle]):
+class Captioning(WritingTask[CaptionBundle]):
     """Caption images in styles.
 
     Args:
@@ -177,14 +177,6 @@ class Captioning(Task[CaptionBundle]):
         """
         return Collate(bundle.tokenizer.pad_token_id)
 
-    def image_size(self, bundle: CaptionBundle) -> int | None:
-        """Pixels a side that images are kept decoded in: those before the cut; None for a model of regions.
-
-        Args:
-            bundle: The model.
-        """
-        return None if bundle.model.reads_regions else self.config.preprocessor.stored_size
-
     def shown(self, bundle: CaptionBundle, example: Example, sample: Mapping[str, Any]) -> dict[str, Any]:
         """A training example as the model sees it: the image's size, style, prompt and target with their ids.
 
@@ -209,16 +201,6 @@ class Captioning(Task[CaptionBundle]):
             "text": example.text,
             **shown_tensors({**own, **views}, pieces),
         }
-
-    def move(self, bundle: CaptionBundle, batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
-        """A batch on the device, its images as normalised floats.
-
-        Args:
-            bundle: The model.
-            batch: From the collator.
-            device: Where the model is.
-        """
-        return move_batch(batch, device, bundle.mean_std)
 
     def evaluate(
         self, bundle: CaptionBundle, examples: Sequence[Example], loading: EvaluationLoading

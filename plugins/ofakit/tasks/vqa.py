@@ -16,8 +16,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ofakit.data import BadExamples
 from ofakit.data.question import Question
 from ofakit.errors import UsageError
@@ -25,18 +23,18 @@ from ofakit.hub import AnswerBundle, CaptionBundle, ModelBundle, load_bundle, re
 from ofakit.inference.answers import NO_ANSWER, Answerer
 from ofakit.models.types import MODELS
 from ofakit.objectives.base import Objective
-from ofakit.preprocessors.batches import move_batch
 from ofakit.preprocessors.question import CollateQuestions, QuestionPreprocessor, asked_as
 from ofakit.tasks._shown_tensors import image_name, shown_tensors
 from ofakit.tasks._vqa_evaluation import Answered, LanguagePrior, right_answers, score_answers
-from ofakit.tasks.base import Evaluation, EvaluationLoading, Task
+from ofakit.tasks._writing import WritingTask
+from ofakit.tasks.base import Evaluation, EvaluationLoading
 
 __all__ = ["Vqa"]
 
 logger = logging.getLogger(__name__)
 
 
-class Vqa(Task[AnswerBundle]):
+class Vqa(WritingTask[AnswerBundle]):
     """Answer questions about images.
 
     Args:
@@ -159,14 +157,6 @@ class Vqa(Task[AnswerBundle]):
         """
         return CollateQuestions(bundle.tokenizer.pad_token_id)
 
-    def image_size(self, bundle: AnswerBundle) -> int | None:
-        """Pixels a side that images are kept decoded in; None for a model of regions.
-
-        Args:
-            bundle: The model.
-        """
-        return None if bundle.model.reads_regions else self.config.preprocessor.stored_size
-
     def shown(self, bundle: AnswerBundle, example: Question, sample: Mapping[str, Any]) -> dict[str, Any]:
         """A training question as the model sees it, with the answer that was drawn.
 
@@ -189,16 +179,6 @@ class Vqa(Task[AnswerBundle]):
             "answers": dict(example.scores),
             **shown_tensors(tensors, pieces),
         }
-
-    def move(self, bundle: AnswerBundle, batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
-        """A batch on the device, its images as normalised floats.
-
-        Args:
-            bundle: The model.
-            batch: From the collator.
-            device: Where the model is.
-        """
-        return move_batch(batch, device, bundle.mean_std)
 
     def evaluate(
         self, bundle: AnswerBundle, examples: Sequence[Question], loading: EvaluationLoading
