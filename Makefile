@@ -8,8 +8,9 @@ lint:
 test:
 	pytest
 
+# A test that hangs is tried once more; any other failure counts at once.
 coverage:
-	pytest --cov
+	pytest --cov -rR --reruns 1 --only-rerun 'Timeout \(>'
 
 # Into build/site; a warning is an error. NO_MKDOCS_2_WARNING leaves out what the theme says of its own future.
 docs:
