@@ -241,3 +241,14 @@ def test_parts_can_be_frozen():
     model.freeze(["language_model"])
     learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert learning and all(name.startswith("encoder.visual_embedding") for name in learning)
+
+
+@pytest.mark.parametrize("kind", ["bart", "t5"])
+@pytest.mark.parametrize(("precision", "apart"), [("fp32", 1e-5), ("bf16", 0.05), ("fp16", 0.01)])
+def test_a_copy_for_inference_reads_regions_in_its_own_precision(kind, precision, apart):
+    model, batch = tiny(kind), inputs()
+    fast = model.prepare_for_inference(precision)
+    with torch.no_grad():
+        wanted, found = (one.encode(**batch).last_hidden_state.float() for one in (model.eval(), fast))
+    assert (wanted - found).norm() < apart * wanted.norm()
+    assert len(generate(fast, batch, num_beams=2, max_length=8)) == len(batch["input_ids"])

@@ -100,7 +100,7 @@ class VisualEmbedding(nn.Module):
         """Embed regions, `(B, N, f) -> (B, N, d)`.
 
         Args:
-            feats: Features.
+            feats: Features, in any precision; the weights' is computed in.
             boxes: `(B, N, 4)`: x1, y1, x2, y2 as fractions of the image; none, as for a grid, counts as zeros.
             images: `(B, N)` int64: which image a region is of, the first where it is left out.
             regions: `(B, N)` int64: the region's place in its image, 0 to N - 1 where it is left out.
@@ -112,8 +112,10 @@ class VisualEmbedding(nn.Module):
             raise UsageError(
                 f"expected features of {self.config.feat_dim} numbers a region (feat_dim), found {feats.shape[-1]}"
             )
+        weights = next(self.parameters()).dtype
         boxes = feats.new_zeros((*feats.shape[:2], 4)) if boxes is None else boxes
-        x = self.feat_embedding(feats) + self.absolute_vis_pos_embedding(box_numbers(boxes.to(feats.dtype)))
+        numbers = box_numbers(boxes.to(feats.dtype)).to(weights)
+        x = self.feat_embedding(feats.to(weights)) + self.absolute_vis_pos_embedding(numbers)
         if self.config.use_vis_order_embedding:
             x = x + self.order(images, regions, feats)
         return x if self.layer_norm is None else self.layer_norm(x)
