@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from ofakit.errors import UsageError
+from ofakit.models import packed_linear
 from ofakit.models.generation.generate import score_sequences
 from ofakit.models.ofa import OFAConfig, OFAModel, generate, packing, prepare_for_inference
 
@@ -50,9 +51,9 @@ VARIANTS = [
 @pytest.mark.parametrize("keys", VARIANTS, ids=str)
 @pytest.mark.parametrize("packed", [True, False])
 def test_full_precision_changes_no_hypothesis(keys: dict, packed: bool, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(packing, "SMALL_FP32", 0)
+    monkeypatch.setattr(packed_linear, "SMALL_FP32", 0)
     if not packed:
-        monkeypatch.setattr(packing, "_operators_work", lambda dtype: False)
+        monkeypatch.setattr(packing, "packs", lambda device, dtype: False)
     model = random_model(**keys)
     fast = prepare_for_inference(model)
     for pixels in ((64, 64), (160, 144), (64, 64)):
@@ -79,7 +80,7 @@ def test_half_precision_is_close(precision: str, allowed_tokens: list[int] | Non
 @pytest.mark.parametrize("packed", [True, False])
 def test_the_model_itself_stays_as_it_was(packed: bool, monkeypatch: pytest.MonkeyPatch):
     if not packed:
-        monkeypatch.setattr(packing, "_operators_work", lambda dtype: False)
+        monkeypatch.setattr(packing, "packs", lambda device, dtype: False)
     model = random_model().train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     fast = prepare_for_inference(model, "bf16")

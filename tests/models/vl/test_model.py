@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from ofakit.errors import UsageError
+from ofakit.models import packed_linear
 from ofakit.models.generation import generate, score_sequences
 from ofakit.models.vl import VLModel
 from ofakit.models.vl.stock_names import own_names
@@ -252,3 +253,17 @@ def test_a_copy_for_inference_reads_regions_in_its_own_precision(kind, precision
         wanted, found = (one.encode(**batch).last_hidden_state.float() for one in (model.eval(), fast))
     assert (wanted - found).norm() < apart * wanted.norm()
     assert len(generate(fast, batch, num_beams=2, max_length=8)) == len(batch["input_ids"])
+
+
+@pytest.mark.parametrize("kind", ["bart", "t5"])
+def test_a_copy_for_inference_writes_the_same(kind, monkeypatch):
+    monkeypatch.setattr(packed_linear, "SMALL_FP32", 0)
+    model, batch = tiny(kind), inputs()
+    if kind == "bart":
+        model.final_logits_bias.normal_(std=0.5)
+    fast = model.prepare_for_inference()
+    settings = {"num_beams": 3, "max_length": 9, "num_return_sequences": 3}
+    wanted, found = generate(model, batch, **settings), generate(fast, batch, **settings)
+    assert [[h.tokens for h in one] for one in found] == [[h.tokens for h in one] for one in wanted]
+    assert fast.project is not None and model.project is None
+    assert all(parameter.requires_grad for parameter in model.parameters())

@@ -28,9 +28,10 @@ from ofakit.models.ofa.configuration import OFAConfig
 from ofakit.models.ofa.decoder import Decoder, DecoderSteps
 from ofakit.models.ofa.encoder import Encoder, EncoderOutput
 from ofakit.models.ofa.layers import initialize
-from ofakit.models.ofa.packing import PackedLinear, speed_up
+from ofakit.models.ofa.packing import speed_up
 from ofakit.models.ofa.positions import MAX_POSITIONS, stock_image_table, token_buckets
 from ofakit.models.ofa.timm_backbone import TimmBackbone
+from ofakit.models.packed_linear import PackedLinear
 from ofakit.models.pixels import PixelNorm
 from ofakit.models.precision import dtype_named
 

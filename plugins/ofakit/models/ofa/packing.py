@@ -1,9 +1,8 @@
 """Make a model that only computes faster: weights folded together and laid out for the processor.
 
 Batch normalisation is folded into the convolutions and attention gains into the output projections. On a CPU,
-convolutions and linear layers keep their weights in oneDNN's own layout and apply ReLU, sum and GELU while they write;
-the operators are those that PyTorch's compiler emits (`torch.ops.mkldnn`), and where a build of PyTorch lacks them the
-plain ones stay. `OFAModel.prepare_for_inference` does it to a copy.
+convolutions keep their weights in oneDNN's own layout and apply ReLU and sum while they write, as
+`ofakit.models.packed_linear` does for linear layers. `OFAModel.prepare_for_inference` does it to a copy.
 """
 
 from __future__ import annotations
@@ -14,22 +13,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ofakit.models.adapters.linear import Adapted, AdaptedLinear
+from ofakit.models.adapters.linear import AdaptedLinear
 from ofakit.models.ofa.attention import Attention
 from ofakit.models.ofa.decoder import Decoder
 from ofakit.models.ofa.encoder import Encoder
-from ofakit.models.ofa.layers import ResidualLayer
 from ofakit.models.ofa.timm_backbone import TimmBackbone
 from ofakit.models.ofa.vision import bottlenecks, stages
+from ofakit.models.packed_linear import PackedLinear, pack_linear_layers, packs
 
 if TYPE_CHECKING:
     from ofakit.models.ofa.vision import Bottleneck, ResNet
 
-__all__ = ["PackedLinear", "speed_up"]
-
-PACKED = (torch.float32, torch.bfloat16)  # what oneDNN computes fast on CPUs of today
-BEAM_ROWS = 40  # rows that weights are packed for: 8 images of 5 beams; others run as well
-SMALL_FP32 = 2**20  # fp32 weights with fewer elements are not faster packed
+__all__ = ["speed_up"]
 
 
 def speed_up(encoder: Encoder, decoder: Decoder, dtype: torch.dtype) -> PackedLinear | None:
@@ -44,7 +39,7 @@ def speed_up(encoder: Encoder, decoder: Decoder, dtype: torch.dtype) -> PackedLi
         The output projection, packed, or none where nothing is; the decoder's own stays as it is, since its weight is
         that of the token embedding.
     """
-    packs = decoder.output_projection.weight.device.type == "cpu" and dtype in PACKED and _operators_work(dtype)
+    device = decoder.output_projection.weight.device
     resnet = None if isinstance(encoder.embed_images, TimmBackbone) else encoder.embed_images
     if resnet is not None:
         _fold_backbone(resnet)
@@ -55,37 +50,15 @@ def speed_up(encoder: Encoder, decoder: Decoder, dtype: torch.dtype) -> PackedLi
         half.to(dtype)
     if encoder.embed_images is not None:
         encoder.embed_images.to(memory_format=torch.channels_last)
-    if not packs:
+    if not packs(device, dtype) or (resnet is not None and not _convolution_works(dtype)):
         return None
     if resnet is not None:
         _pack_backbone(resnet)
+    eyes = [module for half in halves for module in half.modules() if isinstance(module, TimmBackbone)]
+    theirs = {module for eye in eyes for module in eye.modules()}  # which may look into their own
     for half in halves:
-        _pack_linear_layers(half, decoder.output_projection)
+        pack_linear_layers(half, {*theirs, decoder.output_projection})
     return PackedLinear(decoder.output_projection.weight.detach(), None)
-
-
-class PackedLinear(nn.Module):
-    """A linear layer whose weight lies in oneDNN's layout, with GELU on request.
-
-    Args:
-        weight: `(out, in)`.
-        bias: `(out,)`, or none.
-        gelu: Apply GELU.
-    """
-
-    def __init__(self, weight: Tensor, bias: Tensor | None, gelu: bool = False) -> None:
-        super().__init__()
-        self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), BEAM_ROWS)
-        self.bias = bias
-        self.after = ("gelu", "none") if gelu else ("none", "")
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Project, `(..., in) -> (..., out)`.
-
-        Args:
-            x: Of the weight's type.
-        """
-        return torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, self.after[0], [], self.after[1])
 
 
 class PackedConv(nn.Module):
@@ -178,7 +151,7 @@ def _halve(x: Tensor, dim: int) -> Tensor:
     return best
 
 
-def _operators_work(dtype: torch.dtype) -> bool:
+def _convolution_works(dtype: torch.dtype) -> bool:
     """Whether this build of PyTorch has the fused operators for a type, and they give what the plain ones give.
 
     Args:
@@ -187,14 +160,12 @@ def _operators_work(dtype: torch.dtype) -> bool:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn((2, 16, 8, 8), generator=generator).to(dtype).contiguous(memory_format=torch.channels_last)
     conv = nn.Conv2d(16, 16, 3, padding=1).to(dtype)
-    linear = nn.Linear(16, 16).to(dtype)
     try:
         found = PackedConv(conv, relu=True)(x), PackedConv(conv, relu=False)(x, added=x.clone())
-        projected = PackedLinear(linear.weight, linear.bias, gelu=True)(x.permute(0, 2, 3, 1))
     except (AttributeError, NotImplementedError, RuntimeError, TypeError):
         return False
-    wanted = conv(x).relu(), (conv(x) + x).relu(), nn.functional.gelu(linear(x.permute(0, 2, 3, 1)))
-    return all(torch.allclose(a, b, atol=0.05) for a, b in zip((*found, projected), wanted, strict=True))
+    wanted = conv(x).relu(), (conv(x) + x).relu()
+    return all(torch.allclose(a, b, atol=0.05) for a, b in zip(found, wanted, strict=True))
 
 
 def _fold_backbone(resnet: ResNet) -> None:
@@ -240,41 +211,3 @@ def _pack_backbone(resnet: ResNet) -> None:
     for stage in stages(resnet):
         for index, block in enumerate(bottlenecks(stage)):
             stage[index] = PackedBottleneck(block)
-
-
-def _pack_linear_layers(half: nn.Module, but: nn.Linear) -> None:
-    """Pack the linear layers that are worth it, but not those of a network of timm, which may look into its own.
-
-    Args:
-        half: Encoder or decoder, cast; changed in place.
-        but: Stays as it is.
-    """
-    eyes = [module for module in half.modules() if isinstance(module, TimmBackbone)]
-    theirs = {module for eye in eyes for module in eye.modules()}
-    for module in [module for module in half.modules() if module not in theirs]:
-        if isinstance(module, ResidualLayer):
-            _pack_feed_forward(module)
-        for name, child in list(module.named_children()):
-            if isinstance(child, nn.Linear) and child is not but and _worth(child.weight):
-                packed = PackedLinear(child.weight.detach(), _bias(child))
-                setattr(module, name, Adapted(packed, child.adapter) if isinstance(child, AdaptedLinear) else packed)
-
-
-def _pack_feed_forward(layer: ResidualLayer) -> None:
-    """Let fc1 apply GELU.
-
-    Args:
-        layer: Changed in place.
-    """
-    plain = not isinstance(layer.fc1, AdaptedLinear)
-    if layer.activation is nn.functional.gelu and plain and _worth(layer.fc1.weight):
-        layer.add_module("fc1", PackedLinear(layer.fc1.weight.detach(), _bias(layer.fc1), gelu=True))
-        layer.activation = nn.Identity()
-
-
-def _bias(linear: nn.Linear) -> Tensor | None:
-    return None if linear.bias is None else linear.bias.detach()
-
-
-def _worth(weight: Tensor) -> bool:
-    return weight.dtype != torch.float32 or weight.numel() >= SMALL_FP32

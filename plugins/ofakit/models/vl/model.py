@@ -10,10 +10,10 @@ Source: j-min/VL-T5 a07d779 and ylsung/VL_adapter 545fcbb, `VL-T5/src/modeling_t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ from ofakit.models.adapters import add_adapters
 from ofakit.models.adapters.tasks import using_task
 from ofakit.models.base import Seq2SeqModel
 from ofakit.models.generation.protocol import SearchRules, SpecialTokens
+from ofakit.models.packed_linear import PackedLinear, pack_linear_layers, packs
 from ofakit.models.vl.checkpoints import load_checkpoint, save_directory
 from ofakit.models.vl.configuration import VLConfig
 from ofakit.models.vl.decoder import Decoder, DecoderState
@@ -83,6 +84,7 @@ class VLModel(Seq2SeqModel):
         if not config.is_t5:
             self.register_buffer("final_logits_bias", torch.zeros(1, config.vocab_size))
         self.state_scale = config.d_model**-0.5 if config.is_t5 and config.scale_decoder_outputs else 1.0
+        self.packed_projection: PackedLinear | None = None
         initialize(self, config)
         if config.adapter is not None:
             add_adapters(self, config.adapter)
@@ -110,6 +112,11 @@ class VLModel(Seq2SeqModel):
         return None if self.config.is_t5 or not self.final_logits_bias.any() else self.final_logits_bias[0]
 
     @property
+    def project(self) -> Callable[[Tensor], Tensor] | None:
+        """The packed output projection of a copy made by `prepare_for_inference`, or none."""
+        return self.packed_projection
+
+    @property
     def reads_regions(self) -> bool:
         """Images are read as features of their regions."""
         return True
@@ -121,6 +128,24 @@ class VLModel(Seq2SeqModel):
             token: Its id.
         """
         self._replace_config(decoder_start_token_id=token)
+
+    def prepare_for_inference(self, precision: str = "fp32") -> VLModel:
+        """As every model's; on a CPU the weights of its linear layers are laid out for the processor.
+
+        Args:
+            precision: `fp32`, `bf16` or `fp16`.
+
+        Raises:
+            UsageError: There is no such precision.
+        """
+        fast = cast(VLModel, super().prepare_for_inference(precision))
+        table = fast.output_embedding
+        if packs(table.device, table.dtype):
+            with torch.inference_mode():
+                pack_linear_layers(fast.encoder)
+                pack_linear_layers(fast.decoder)
+                fast.packed_projection = PackedLinear(table.detach(), None)
+        return fast
 
     def _replace_config(self, **keys: Any) -> None:
         config = self.config.replace(**keys)

@@ -112,7 +112,7 @@ class VisualEmbedding(nn.Module):
             raise UsageError(
                 f"expected features of {self.config.feat_dim} numbers a region (feat_dim), found {feats.shape[-1]}"
             )
-        weights = next(self.parameters()).dtype
+        weights = self.tokens[0].weight.dtype
         boxes = feats.new_zeros((*feats.shape[:2], 4)) if boxes is None else boxes
         numbers = box_numbers(boxes.to(feats.dtype)).to(weights)
         x = self.feat_embedding(feats.to(weights)) + self.absolute_vis_pos_embedding(numbers)
