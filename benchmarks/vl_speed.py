@@ -4,9 +4,9 @@
 
 Both have random weights of the same shapes, the same batch and the same AdamW, and their steps are taken in turn, so
 that what else the machine does meets both; the medians of whole steps are compared, five to warm up. The peer computes
-in fp32 and, under `torch.autocast`, in bf16; ours in bf16 as the trainer and the tools do. Beam search writes the same
-number of tokens on both sides. With `--rounds 0` the memory of a training step is measured instead: all parameters
-beside adapters alone, each in a process of its own.
+in fp32 and, under `torch.autocast`, in bf16; ours in bf16 as the trainer and the tools do, and once with adapters alone
+learning. Beam search writes the same number of tokens on both sides. With `--rounds 0` the memory of a training step is
+measured instead: all parameters beside adapters alone, each in a process of its own.
 """
 
 from __future__ import annotations
@@ -79,6 +79,12 @@ class Ours:
         model = self.model.prepare_for_inference(self.precision)
         settings = {"num_beams": BEAMS, "max_length": CAPTION, "min_length": CAPTION}
         return lambda batch: 1 + min(len(found[0].tokens) for found in generate(model, batch, **settings))
+
+
+def with_adapters(side: Ours) -> Ours:
+    """The same with bottlenecks of an eighth of the width, the rest frozen."""
+    add_adapters(side.model, {"type": "bottleneck", "reduction": 8})
+    return side
 
 
 class BartOnRegions(nn.Module):
@@ -199,7 +205,7 @@ def memory_of(options: argparse.Namespace) -> None:
     keep_freed_memory()
     side = Ours(options.size, "cpu", "fp32")
     if options.memory_of == "adapters":
-        add_adapters(side.model, {"type": "bottleneck", "reduction": 8})
+        side = with_adapters(side)
     share = trainable_share(side.model)
     step = training(side, batch_of(options.batch, "cpu"))
     step(), step()
@@ -235,7 +241,10 @@ def main() -> None:
         sides[f"peer {precision}"] = Peer(options.size, options.device, precision)
         sides[f"ours {precision}"] = Ours(options.size, options.device, precision)
     steps = {name: training(side, batch) for name, side in sides.items()}
+    adapted = with_adapters(Ours(options.size, options.device, "fp32"))
+    steps["ours fp32, adapters"] = training(adapted, batch)
     report("train", in_turn(steps, options.rounds, options.device), options)
+    del steps, adapted
     searchers = {name: side.searcher() for name, side in sides.items()}
     written = {name: search(batch) for name, search in searchers.items()}
     if len(set(written.values())) > 1:
