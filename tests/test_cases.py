@@ -116,7 +116,7 @@ def test_05_tsv_of_ofa(cases, tmp_path):
     assert [int(load_rgb(e.image).getpixel((32, 24))[place] > 120) for place, e in enumerate(train)] == [1, 1, 1]
     lines = read(cases, "05", "train", type="jsonl", train="as_jsonl.jsonl", encoding="base64", unpack_to=str(tmp_path))
     assert [(e.image, e.references) for e in lines] == [(e.image, e.references) for e in train]
-    with pytest.raises(UsageError, match='give the reader "encoding": "base64"'):
+    with pytest.raises(UsageError, match='set "encoding": "base64" in the reader'):
         read(cases, "05", "train", type="jsonl", train="as_jsonl.jsonl")
 
 
@@ -205,7 +205,7 @@ def test_06_coco_train_words(cases):
 def test_07_cider_of_one_picture_is_explained(cases, capsys):
     found = scored(cases, "07", "predictions.json", "references.json")
     assert found["cider"] == 0 and found["bleu4"] == pytest.approx(1)
-    assert "CIDEr is 0 here whatever the captions say" in found["notes"][0]
+    assert "CIDEr is always 0 here, whatever the captions say" in found["notes"][0]
     assert found["notes"][0] in capsys.readouterr().err
 
 

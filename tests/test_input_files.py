@@ -40,7 +40,7 @@ def test_a_file_is_read_through_a_link(places):
 @pytest.mark.parametrize(
     ("content", "found"),
     [(b"{", "is not valid JSON: Expecting"), (b"\xff{}", "is not valid JSON: 'utf-8'"),
-     (b'{"a": {"b": 1, "b": 2}}', r": a\.b: the key stands twice"), (b"", "is not valid JSON")],
+     (b'{"a": {"b": 1, "b": 2}}', r": a\.b: the key appears twice"), (b"", "is not valid JSON")],
 )  # fmt: skip
 def test_a_message_names_the_file(places, content, found):
     (places / "file").write_bytes(content)

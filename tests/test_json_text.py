@@ -87,12 +87,12 @@ def test_what_is_written_is_read(value, indent):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"a": 1, "a": 1}', "a: the key stands twice"),
-        ('{"train": [0, {"lr": 1, "lr": 2}]}', r"train\.1\.lr: the key stands twice"),
+        ('{"a": 1, "a": 1}', "a: the key appears twice"),
+        ('{"train": [0, {"lr": 1, "lr": 2}]}', r"train\.1\.lr: the key appears twice"),
         ('{"train": {"lr": ' + "9" * 5000 + "}}", r"train\.lr: a number of 5000 digits is too long"),
         ('{"a": [1, -' + "9" * 4301 + "]}", r"a\.1: a number of 4302 digits"),
-        ("[" * 100_000 + "]" * 100_000, "^lists and objects lie more than 100 deep"),
-        ('{"data": {"x]": "[", "reader": ' + "[" * 100 + "]" * 100 + "}}", r"data\.reader: lists and objects lie more"),
+        ("[" * 100_000 + "]" * 100_000, "^lists and objects are nested more than 100 deep"),
+        ('{"data": {"x]": "[", "reader": ' + "[" * 100 + "]" * 100 + "}}", r"data\.reader: lists and objects"),
         ('{"a":' * 5000 + "1" + "}" * 5000, r"a\.a\.a: lists and objects"),
     ],
 )  # fmt: skip

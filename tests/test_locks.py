@@ -55,7 +55,7 @@ def holder(tmp_path):
 
 def test_another_process_is_refused_and_told_who_is_there(tmp_path, holder):
     process, _ = holder()
-    said = rf"another run is working in {tmp_path}: process {process.pid} on .+, since \d{{4}}-\d\d-\d\d .*; {CURE}"
+    said = rf"another run is using {tmp_path}: process {process.pid} on .+, since \d{{4}}-\d\d-\d\d .*; {CURE}"
     with pytest.raises(UsageError, match=said), take(tmp_path):
         raise AssertionError
     process.kill()

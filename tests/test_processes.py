@@ -35,7 +35,7 @@ def test_the_cpu_is_always_there():
 
 @pytest.mark.parametrize("name", ["tpu", "cuda:99", "gpu:99", "cpu:3", "cuda:x"])
 def test_a_device_that_is_not_there_is_refused_by_name(name):
-    with pytest.raises(UsageError, match=f"'{name}' is not on this machine; it has cpu"):
+    with pytest.raises(UsageError, match=f"'{name}' is not available on this machine; it has cpu"):
         device_named(name)
 
 
@@ -83,11 +83,11 @@ def test_two_processes_add_up_and_gather_in_the_order_of_their_ranks(tmp_path):
 
 
 def test_a_mac_has_its_gpu_by_its_name_alone(monkeypatch):
-    with pytest.raises(UsageError, match="'mps' is not on this machine; it has cpu"):
+    with pytest.raises(UsageError, match="'mps' is not available on this machine; it has cpu"):
         device_named("mps")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert device_named("mps") == torch.device("mps") and device_named() == torch.device("cpu")
     assert join_processes("mps") == Processes(0, 1, torch.device("mps"))
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UsageError, match="mps serves one process, and torchrun has started 2"):
+    with pytest.raises(UsageError, match="mps supports one process, but torchrun has started 2"):
         join_processes("mps")

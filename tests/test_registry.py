@@ -116,7 +116,7 @@ def test_a_member_from_outside_has_a_name_of_its_own(room):
     room.register("flat")(dict)
     assert room.names() == ["flat", "round"] and room.get("flat") is dict
     for taken in ("flat", "round"):
-        with pytest.raises(UsageError, match=f"piece '{taken}' exists already; choose another name"):
+        with pytest.raises(UsageError, match=f"piece '{taken}' already exists; choose another name"):
             room.register(taken)
 
 

@@ -61,9 +61,8 @@ def saving(path: Path) -> Iterator[None]:
             raise
         free = shutil.disk_usage(_existing_parent(path)).free
         raise SaveError(
-            f"cannot save {path}: {os.strerror(number)} ({free / 2**20:.0f} MiB free). "
-            "What was saved before is intact. Free some space or fix the permission and try again; a training run goes "
-            "on with --resume"
+            f"cannot save {path}: {os.strerror(number)} ({free / 2**20:.0f} MiB free). What was saved before is "
+            "intact. Free some space or fix the permissions and try again; a training run continues with --resume"
         ) from error
 
 

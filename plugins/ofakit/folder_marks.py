@@ -61,8 +61,8 @@ def refuse_strangers(folder: Path) -> None:
         more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         shown = ", ".join(map(str, found[:SHOWN]))
         raise UsageError(
-            f"expected a new or an empty folder or one that ofakit wrote, found {shown}{more} in {folder}, which "
-            "would be lost; name another place, or move it away"
+            f"expected a new or empty folder, or one that ofakit wrote; {folder} contains {shown}{more}, which would "
+            "be lost; choose another folder, or move the contents away"
         )
 
 
@@ -77,7 +77,7 @@ def refuse_file(folder: Path) -> None:
     """
     path = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not path.is_dir():
-        raise UsageError(f"expected a new or an empty folder, found the file {path}; name another place")
+        raise UsageError(f"expected a new or empty folder, found the file {path}; choose another place")
 
 
 def _unlisted(folder: Path, root: Path, listed: frozenset[str]) -> Iterator[Path]:

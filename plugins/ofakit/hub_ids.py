@@ -63,13 +63,11 @@ def sought_on_hub(path_or_id: str) -> str | None:
         or name.startswith((".", "~", "/"))
         or not name.isprintable()
     ):
-        raise UsageError(f"{shown}, and that is no hub id (owner/name) either", "path")
+        raise UsageError(f"{shown}, and it is not a hub id (owner/name) either", "path")
     known = name in ALONE if not slash else owner in PUBLISHERS and not os.path.lexists(owner)
     if marked or known or os.environ.get(ALLOWED) == "1":
         return hub + name
-    raise UsageError(
-        f"{shown}{_near(path_or_id)}. If it is meant to come from a hub, say so: {MARK}{name[:200]}, or --hub", "path"
-    )
+    raise UsageError(f"{shown}{_near(path_or_id)}. To take it from a hub, write {MARK}{name[:200]}, or --hub", "path")
 
 
 def _near(path: str) -> str:

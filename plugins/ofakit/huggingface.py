@@ -128,7 +128,7 @@ class OFAForConditionalGeneration(PreTrainedModel):
         folder = _local(pretrained_model_name_or_path, arguments)
         bundle = load_bundle(folder)
         if not isinstance(bundle.model, OFAModel):
-            raise UsageError(f"expected an OFA in {folder}, found a model of the type {bundle.model_type!r}")
+            raise UsageError(f"expected an OFA in {folder}, found a model of type {bundle.model_type!r}")
         config = OFAHuggingFaceConfig(**bundle.model.config.to_dict())
         model = cls(config, bundle.model)
         model.bundle = bundle
@@ -152,7 +152,7 @@ class OFAForConditionalGeneration(PreTrainedModel):
         if self.bundle is None:
             raise UsageError(
                 "this model was made from a configuration and has no tokenizer; set model.bundle to a CaptionBundle, "
-                "such as ofakit.hub.load_bundle gives"
+                "such as ofakit.hub.load_bundle returns"
             )
         write_huggingface(self.bundle, Path(save_directory))
         self.generation_config.save_pretrained(save_directory)
@@ -169,7 +169,7 @@ class OFAForConditionalGeneration(PreTrainedModel):
         styles = None if self.bundle is None else self.bundle.styles
         own = None if self.bundle is None else self.bundle.preprocessor.prompt
         if styles is None and style is not None:
-            raise UsageError(f"the model was taught no styles, found {style!r}")
+            raise UsageError(f"the model was trained without styles, found {style!r}")
         return build_prompt(
             own or usual_prompt(styles is not None),
             None if styles is None else styles.text(style),

@@ -52,7 +52,7 @@ def from_json(text: str | bytes) -> Any:
     {'lr': [0.001, None]}
     >>> from_json('{"train": {"lr": 1, "lr": 2}}')
     Traceback (most recent call last):
-    ofakit.errors.UsageError: train.lr: the key stands twice
+    ofakit.errors.UsageError: train.lr: the key appears twice
     """
     try:
         if isinstance(text, bytes):
@@ -72,7 +72,7 @@ def from_json(text: str | bytes) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("a key appears twice")
     return found
 
 
@@ -82,7 +82,7 @@ DECODER = json.JSONDecoder(object_pairs_hook=_object)
 def _object_with_faults(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
-        found[key] = _Fault("the key stands twice") if key in found else value
+        found[key] = _Fault("the key appears twice") if key in found else value
     return found
 
 
@@ -133,7 +133,7 @@ def _too_deep(text: str) -> UsageError:
         if len(keys) > DEEPEST:
             break
     where = ".".join([key for key in keys if key][:3])
-    return UsageError(f"{where + ': ' if where else ''}lists and objects lie more than {DEEPEST} deep in each other")
+    return UsageError(f"{where + ': ' if where else ''}lists and objects are nested more than {DEEPEST} deep")
 
 
 def to_json(value: Any, indent: int | None = None, sort_keys: bool = False) -> str:

@@ -70,10 +70,10 @@ def only_one(
     path = os.path.realpath(folder / (file or f".{noun}.lock"))
     if path in _held:
         if not nested:
-            raise UsageError(f"another {noun} is working in {folder}: it is one of this very process; {cure}")
+            raise UsageError(f"another {noun} is using {folder}, in this same process; {cure}")
         _held[path].holders += 1
     else:
-        handle = _acquired(path, f"another {noun} is working in {folder}", cure, wait)
+        handle = _acquired(path, f"another {noun} is using {folder}", cure, wait)
         if handle is None:
             yield
             return
@@ -158,7 +158,7 @@ def _holder(handle: int) -> str:
         about = from_json(read_at(handle, 4096, 0))
         return f"process {about['pid']} on {about['host']}, since {about['since']}"
     except (ValueError, KeyError, TypeError):
-        return "a process that has just begun or is about to end"
+        return "a process that has just started or is about to exit"
 
 
 def _release(path: str) -> None:
@@ -188,7 +188,7 @@ def _say_unlocked(path: str, error: OSError) -> None:
     """Warn, once for each file, that it is not locked."""
     if path not in _unlocked:
         _unlocked.add(path)
-        log.warning("%s cannot be locked (%s): see to it that nothing else works there", path, error.strerror)
+        log.warning("%s cannot be locked (%s): make sure that nothing else uses it", path, error.strerror)
 
 
 if hasattr(os, "register_at_fork"):

@@ -114,7 +114,7 @@ def join_processes(device: str | None = None, minutes: float = LONGEST_WAIT) -> 
         torch.cuda.set_device(place)
     if place.type == "mps" and world_size > 1:
         raise UsageError(
-            f"the device mps serves one process, and torchrun has started {world_size}; choose --device cpu"
+            f"the device mps supports one process, but torchrun has started {world_size}; choose --device cpu"
         )
     if world_size > 1 and not distributed.is_initialized():
         wait = timedelta(minutes=minutes)
@@ -148,7 +148,7 @@ def device_named(name: str | None = None) -> torch.device:
     if kind == "cuda" and not number:
         place = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     if place not in here:
-        raise UsageError(f"device {name or place!r} is not on this machine; it has {', '.join(here)}")
+        raise UsageError(f"device {name or place!r} is not available on this machine; it has {', '.join(here)}")
     return torch.device(place)
 
 

@@ -73,7 +73,7 @@ class Registry:
             UsageError: The name is taken.
         """
         if name in self.names():
-            raise UsageError(f"{self.noun} {name!r} exists already; choose another name")
+            raise UsageError(f"{self.noun} {name!r} already exists; choose another name")
 
         def add(member: Any) -> Any:
             self._added[name] = member

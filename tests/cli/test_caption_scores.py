@@ -85,7 +85,7 @@ def test_compare_tests_clip_score_and_every_part(clip, files, capsys):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--images", "images"], "--images goes with --clip DIR"),
+        (["--images", "images"], "--images needs --clip DIR"),
         (["--clip", "gone/of/clip"], "no model directory gone/of/clip"),
         (
             ["--clip", "CLIP"],
@@ -133,7 +133,10 @@ def test_measures_within_a_part_are_those_of_its_items_alone():
 def test_cider_that_is_0_by_nature_is_told(capsys):
     assert cider_notes([["a dog"], ["a cat"]], {}) == []
     (note,) = cider_notes([["a dog"], ["a dog"]], {"styles": {"x": [0], "y": [1]}})
-    assert note.startswith("CIDEr is 0 here whatever the captions say") and "all 2 have the same ones" in note
+    assert (
+        note.startswith("CIDEr is always 0 here, whatever the captions say")
+        and "all 2 items contain the same ones" in note
+    )
     (note,) = cider_notes([["a dog"], ["a cat"], ["a dog"]], {"styles": {"x": [0], "y": [1, 2]}})
     assert note == "CIDEr of 1 of 2 styles is 0 whatever the captions say, as of one item: 'x'"
     assert note in capsys.readouterr().err

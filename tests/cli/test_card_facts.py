@@ -16,7 +16,7 @@ def test_facts_of_a_run(tmp_path):
     folder = write_captioning_run(tmp_path / "run", data={"reader": {"type": "given"}})
     (folder / "red.png").unlink()
     card = card_of("me/x", folder / "output", run_of(folder / "output", None), "mit", images=True)
-    assert dict(card.facts.data) == {"reader": "given", "examples of test": "8", "steps of training": "3"}
+    assert dict(card.facts.data) == {"reader": "given", "test examples": "8", "training steps": "3"}
     assert card.facts.split == "test" and len(card.facts.examples) == 6
     named = [example.image for example in card.facts.examples if example.image]
     assert named == list(card.images) and len(named) < 6  # an image that is gone is not shown

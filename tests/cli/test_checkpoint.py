@@ -241,7 +241,7 @@ def released(run, tmp_path):
 def test_a_released_file_tells_image_size_and_search_and_offers_averaged_weights(run, tmp_path, capsys):
     command = released(run, tmp_path)
     assert checkpoint.main(command) == 0
-    assert "averaged over training: --ema takes them" in capsys.readouterr().err
+    assert "averaged over training: pass --ema to use them" in capsys.readouterr().err
     plain = load_bundle(tmp_path / "d")
     assert (plain.preprocessor.patch_image_size, plain.generation.num_beams, plain.generation.max_length) == (64, 7, 9)
     assert checkpoint.main([*command, "--ema", "--image-size", "32"]) == 0
@@ -331,9 +331,9 @@ def test_adapters_of_another_base_or_without_one_are_refused(adapted_run, run, t
     moved = tmp_path / "moved"
     shutil.copytree(adapted_run / "best", moved)
     assert checkpoint.main(["adapter", str(moved), out]) == 2
-    assert "does not say which model it started from" in capsys.readouterr().err
+    assert "does not record which model it started from" in capsys.readouterr().err
     assert checkpoint.main(["adapter", str(moved), out, "--base", str(moved)]) == 2
-    assert "has adapters already, of the type 'lora'" in capsys.readouterr().err
+    assert "already has adapters of type 'lora'" in capsys.readouterr().err
     assert not (tmp_path / "adapter").exists()
     assert checkpoint.main(["convert", str(adapted_run / "best"), out, "--to", "fairseq"]) == 2
     assert "merge them first" in capsys.readouterr().err

@@ -49,7 +49,7 @@ def test_overrides_without_a_configuration_are_refused(capsys):
     parser = tool_parser("A tool.")
     add_config_arguments(parser, required=False)
     assert run_tool(parser, lambda args: {}, ["--set", "seed=1"]) == 2
-    assert "--set changes keys of a configuration: give --conf FILE too" in capsys.readouterr().err
+    assert "--set overrides keys of a configuration: pass --conf FILE as well" in capsys.readouterr().err
     assert run_tool(parser, lambda args: {}, ["--conf", "conf.json", "--set", "seed=1"]) == 0
 
 
@@ -81,7 +81,7 @@ def test_a_closed_stdout_ends_the_tool_with_one_sentence():
     os.close(reader)
     done = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, text=True)
     os.close(writer)
-    assert (done.returncode, done.stderr) == (1, "-c: error: stdout was closed before the tool was done\n")
+    assert (done.returncode, done.stderr) == (1, "-c: error: stdout was closed before the tool finished\n")
 
 
 @pytest.mark.parametrize("command", [[], ["look"]])

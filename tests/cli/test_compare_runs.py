@@ -72,7 +72,7 @@ def test_more_than_two_runs(shared, tmp_path, capsys):
     printed = capsys.readouterr()
     result = last_line(printed.out)
     assert len(result["p"]) == len(result["tests"]) == 3
-    assert result["remarks"]["c"][0].startswith("queries without a passage in the run, which count 0: 30 (")
+    assert result["remarks"]["c"][0].startswith("queries without a passage in the run, which score 0: 30 (")
     assert result["markdown"].splitlines()[4].startswith("| c | c |")
     assert "which count 0: 30" in printed.err
 

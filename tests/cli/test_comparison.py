@@ -32,7 +32,7 @@ def test_files_that_cannot_be_compared_are_refused():
     require_systems([Path("a"), Path("b")], "run")
     with pytest.raises(UsageError, match="expected two run files or more, found 1"):
         require_systems([Path("a")], "run")
-    with pytest.raises(UsageError, match="a is given twice; name the runs of each system once"):
+    with pytest.raises(UsageError, match="a is given twice; name each system's runs once"):
         require_systems([Path("a"), Path("b"), Path("a")], "run")
 
 

@@ -93,7 +93,7 @@ def test_doctor_and_store_on_a_configuration(tmp_path, scenes, capsys):
         (["style-words"], "--conf FILE or --reader JSON"),
         (
             ["doctor", "--reader", '{"type": "jsonl"}', "--set", "a=b"],
-            "give --conf FILE too",
+            "pass --conf FILE as well",
         ),
         (["style-words", "--reader", '{"type": "jsonl", "train": "x", "root": "/nowhere"}'], "nowhere"),
     ],
@@ -136,7 +136,7 @@ def test_without_a_root_the_doctor_looks_where_the_training_does(tmp_path, monke
     assert main(["doctor", "--conf", "conf.json", "--no-images"]) == 0
     assert answer(capsys)["splits"]["train"]["captions"] == 1
     assert main(["doctor", "--conf", "conf.json", "--set", "data.reader.type=given"]) == 2
-    assert "were given to the trainer in Python" in capsys.readouterr().err
+    assert "were passed to the trainer in Python" in capsys.readouterr().err
 
 
 def test_style_words_are_those_that_style_mlm_masks(tmp_path, scenes, capsys):

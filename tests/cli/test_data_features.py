@@ -85,15 +85,15 @@ def test_processes_make_what_one_makes(conf, tmp_path, capsys):
 def test_another_network_is_refused(images, tmp_path, capsys):
     assert of_folder(images, tmp_path / "store") == 0
     assert of_folder(images, tmp_path / "store", "--pool", "1") == 2
-    assert "features of two networks do not go into one store" in capsys.readouterr().err
+    assert "features of two networks cannot share a store" in capsys.readouterr().err
     assert of_folder(images, tmp_path / "store", "--weights", str(tmp_path / "none.safetensors")) == 2
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give either --conf FILE or --images DIR"),
-        (["--images", "DIR"], "--images goes with --network NAME and --out STORE"),
+        ([], "pass either --conf FILE or --images DIR"),
+        (["--images", "DIR"], "--images needs --network NAME and --out STORE"),
         (["--images", "none", "--network", "resnet10t", "--out", "store"], "expected a folder of images, found none"),
         (["--images", "DIR", "--network", "clip", "--out", "store"], "network.name clip needs network.weights"),
         (["--images", "DIR", "--network", "resnet10t", "--out", "store", "--shard", "2/2"], "--shard: expected I/N"),

@@ -22,7 +22,7 @@ def test_a_configuration_is_written_that_loads(tmp_path, capsys):
     assert main([*arguments, "--encoder", "clip=CLIP"]) == 0
     printed = capsys.readouterr()
     assert last_line(printed.out)["searchers"] == ["BM25", "clip"]
-    assert "the weights of the fusion are chosen on val" in printed.err
+    assert "the fusion weights are chosen on val" in printed.err
     config = load_config(out)
     assert config.data.root == "DIR" and config.retrieval.searchers["clip"].model_extra["encoder"] == "CLIP"
 

@@ -68,11 +68,11 @@ def test_what_cannot_be_shown_is_bad_usage(folder, tmp_path, capsys):
     model, index = ["--model", str(folder / "retriever")], ["--index", str(folder / "base.index")]
     for arguments, words in (
         (["--model", str(tmp_path)], "config.json"),
-        (model, "retriever is a retriever: give what it searches in, --index DIR"),
-        ([*model, *index], "which passages are in the index? Give the file that was encoded, --passages FILE"),
+        (model, "retriever is a retriever: pass the index to search, --index DIR"),
+        ([*model, *index], "pass the file that was encoded, --passages FILE"),
         ([*model, *index, "--passages", "gone.jsonl"], "gone.jsonl"),
         ([*model, "--index", str(tmp_path)], "expected an index directory"),
-        (["--model", str(folder / "captioner"), *index], "give it too, --retriever DIR"),
+        (["--model", str(folder / "captioner"), *index], "pass --retriever DIR"),
     ):
         assert demo.main([*arguments, "--device", "cpu"]) == 2
         assert words in capsys.readouterr().err
@@ -87,7 +87,7 @@ def test_a_run_brings_its_passages(folder, tmp_path, capsys):
     conf = {"task": "multimodal-retrieval", "data": {"reader": {"type": "given"}}, "work_dir": str(run)}
     (run / "conf.json").write_text(json.dumps({**conf, "corpus": str(folder / "other" / "corpus.jsonl")}))
     assert demo.main(["--model", str(run / "best"), "--index", str(folder / "base.index"), "--device", "cpu"]) == 2
-    assert "has the passage 'p-red', which is not among the 1 passages" in capsys.readouterr().err
+    assert "contains the passage 'p-red', which is not among the 1 passages" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("package", demo.PACKAGES)

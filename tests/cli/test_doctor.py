@@ -91,7 +91,7 @@ def test_a_package_that_ends_python_is_told_too(tmp_path):
     (tmp_path / "timm.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n")
     code, report, text = doctor_process(first_on_path=tmp_path)
     assert code == 1 and not report["works"]
-    assert report["problems"] == ["timm ends Python with signal SIGILL; nothing that comes after it was tried"]
+    assert report["problems"] == ["timm makes Python exit with signal SIGILL; nothing after it was tried"]
     assert report["problems"][0] in text
 
 
@@ -158,7 +158,7 @@ def test_gpus_names_rows_and_problems_are_told():
         )
     )
     for line in (
-        "bf16 by AMX\n", "  cuda:0  A GPU: 79.2 GiB, bf16\n", "  cuda:1  B: 8.0 GiB, no bf16\n", 
+        "bf16 with AMX\n", "  cuda:0  A GPU: 79.2 GiB, bf16\n", "  cuda:1  B: 8.0 GiB, no bf16\n", 
         "  mps     the GPU of this Mac\n", "  RANK=0\n",
         "Names in ModelScope\n  trainers  ofa, ofakit\n\n", "  for tools/sweep.sh  jq  get it\n",
         "Problems\n  One.\n  Two.\n\nofakit can run here; see the problems above.",

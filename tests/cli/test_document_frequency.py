@@ -39,7 +39,9 @@ def test_a_file_for_the_reward_counts_what_the_reward_counts(tmp_path):
     counted.prepare([["A dog runs, fast."], *captions[1:]], [None] * 3)
     batch = (["A dog's", "a cat runs"], captions[1:], [None] * 2)
     assert np.array_equal(reward(*batch), counted(*batch)) and reward.frequency["a dogs bone <eos>"] == 1
-    with pytest.raises(UsageError, match=r"scores\.npz: expected captions that end with '<eos>'.*--for-reward"):
+    with pytest.raises(
+        UsageError, match=r"scores\.npz: expected counts of captions that end with '<eos>'.*--for-reward"
+    ):
         REWARDS.build({"type": "cider_d", "document_frequency": str(tmp_path / "scores.npz")})
     with pytest.raises(UsageError, match="expected one for scoring, found one for the reward"):
         measure(["a cat"], [["a cat"]], DocumentFrequency.load(tmp_path / "reward.npz"), java=False)
@@ -90,7 +92,7 @@ def test_it_counts_what_the_experiment_trains_on_unless_told_otherwise(tmp_path,
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--set", "data.reader.type=given"], "were given to the trainer in Python"),
+        (["--set", "data.reader.type=given"], "were passed to the trainer in Python"),
         (["--set", "data.reader.trian=x"], "(--set data.reader.trian=x)"),
         (["--set", "data.root=/nowhere"], "Set data.root to the folder of the data set"),
         (["--split", "nowhere"], "unknown split 'nowhere'"),

@@ -71,15 +71,15 @@ def test_what_is_left_out_is_told(encoder, tmp_path, capsys):
     (tmp_path / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert main(["--encoder", encoder, "--texts", str(tmp_path / "texts.jsonl"), "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr()
-    assert "1 of 2 were left out; " in printed.err and "errors.jsonl says why" in printed.err
+    assert "1 of 2 were left out; " in printed.err and "errors.jsonl for the reasons" in printed.err
     assert json.loads(printed.out.splitlines()[-1])["errors"] == 1
 
 
 def test_what_cannot_be_encoded_is_bad_usage(encoder, texts, tmp_path, capsys):
     out = str(tmp_path / "out")
     for arguments, message in (
-        ([], "give --encoder DIR and --texts FILE, or --conf FILE"),
-        (["--encoder", encoder], "give --encoder DIR and --texts FILE"),
+        ([], "pass --encoder DIR and --texts FILE, or --conf FILE"),
+        (["--encoder", encoder], "pass --encoder DIR and --texts FILE"),
         (["--encoder", encoder, "--texts", str(tmp_path / "none.jsonl")], "none.jsonl"),
         (["--encoder", encoder, "--texts", texts, "--shard", "2/2"], "--shard: expected I/N"),
         (["--encoder", encoder, "--texts", texts, "--modalities", "image"], "expected some of text to encode"),

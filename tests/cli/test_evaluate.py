@@ -77,10 +77,10 @@ def test_two_files_are_scored_with_or_without_intervals(files, tmp_path, capsys)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give --conf FILE to score a model, or --predictions FILE --references FILE"),
+        ([], "pass --conf FILE to score a model, or --predictions FILE --references FILE"),
         (["--predictions", "p.jsonl"], "in UTF-8 in p.jsonl"),
-        (["--references", "r.jsonl"], "--references goes with --predictions"),
-        (["--predictions", "p", "--references", "r", "--conf", "c.json"], "give either --conf FILE"),
+        (["--references", "r.jsonl"], "--references needs --predictions"),
+        (["--predictions", "p", "--references", "r", "--conf", "c.json"], "pass either --conf FILE"),
         (["--conf", "c.json", "--document-frequency", "x.npz"], "--document-frequency goes with --predictions"),
         (["--conf", "nowhere.json"], "no configuration file"),
         (

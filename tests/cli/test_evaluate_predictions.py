@@ -128,7 +128,7 @@ PREDICTION = {"id": "7", "caption": "a dog"}
         (lines([{"caption": "a dog"}]), "expected image_id or id"),
         (lines([{"id": True, "caption": "a dog"}]), "expected image_id or id"),
         ([{"image_id": 1.5, "caption": "a"}], "expected image_id or id"),
-        (lines([PREDICTION]) + "{broken", "line 2: expected predictions as COCO JSON or one JSON object a line"),
+        (lines([PREDICTION]) + "{broken", "line 2: expected predictions as COCO JSON or JSON lines"),
         ("[1, 2]", "entry 1: expected an object"),
         ('"text"', "expected predictions as COCO JSON"),
         ("", "nothing is left to score"),
@@ -136,7 +136,7 @@ PREDICTION = {"id": "7", "caption": "a dog"}
         (lines([{"id": "7", "caption": "..."}]), "nothing is left to score"),
         (
             lines([{"id": "99", "caption": "a"}, PREDICTION]),
-            r"1 of 2 ids are not in .*: '99'; there the ids are such as '3'",
+            r"1 of 2 ids are not in .*: '99'; ids there look like '3'",
         ),
         (b"\xff\xfe\x00", "expected predictions as COCO JSON"),
     ],
@@ -205,10 +205,10 @@ def test_groups_and_styles_have_scores_of_their_own(tmp_path):
 def test_notes_tell_what_is_easily_misread(tmp_path, jsonl, capsys):
     one = [{"id": "1", "caption": "a dog", "references": ["a dog"]}]
     alone = evaluate_files(write(tmp_path / "one.jsonl", lines(one)), None, java=False, bootstrap=0)
-    assert (alone["cider"], len(alone["notes"])) == (0, 1) and "CIDEr is 0 here whatever" in capsys.readouterr().err
+    assert (alone["cider"], len(alone["notes"])) == (0, 1) and "CIDEr is always 0 here" in capsys.readouterr().err
     same = [{"id": k, "caption": "a dog", "references": [f"dog {k}"]} for k in range(12)]
     often = evaluate_files(write(tmp_path / "same.jsonl", lines(same)), None, java=False, bootstrap=0)
-    assert often["notes"] == ["one caption stands for 12 of 12 items: 'a dog'"]
+    assert often["notes"] == ["12 of 12 items have the same caption: 'a dog'"]
     assert often["diversity"] == {
         "distinct": 1, "cross_cider": pytest.approx(5),
         "distinct1": pytest.approx(2 / 24), "distinct2": pytest.approx(1 / 12), "vocabulary": 2,

@@ -31,7 +31,7 @@ def test_a_killed_loading_process_ends_the_run_in_one_line(tmp_path):
     wait_for_steps(run, tmp_path / "run", 3)
     os.kill(children(run.pid)[-1], signal.SIGKILL)
     assert run.wait(120) == 1
-    assert "a loading process was killed" in last_line(tmp_path / "log")
+    assert "a data-loading process was killed" in last_line(tmp_path / "log")
     assert latest_snapshot(tmp_path / "run") is not None
 
 
@@ -88,7 +88,7 @@ def test_a_killed_process_ends_the_others(tmp_path):
             RuntimeError("[gloo/transport/tcp/buffer.cc:81] Timed out waiting 9ms for recv"),
             "timeout_minutes",
         ),
-        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "), "a loading process was killed"),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "), "a data-loading process was killed"),
         (BrokenPipeError(32, "Broken pipe"), "closed"),
         (RuntimeError("shape '[2]' is invalid"), None),
         (OSError("without a name"), None),

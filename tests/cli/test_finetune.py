@@ -61,7 +61,7 @@ def test_without_a_best_model_both_tools_score_the_last_one(run, tmp_path, capsy
     for tool in (evaluate.main, lambda arguments: finetune.main(["eval", *arguments])):
         assert tool(conf) == 0
         printed = capsys.readouterr()
-        assert f"scoring the last one, {work_dir / 'output'}" in printed.err
+        assert f"scoring the last model, {work_dir / 'output'}" in printed.err
         scores.append(last_line(printed.out)["rouge_l"])
     assert scores[0] == scores[1]
     shutil.rmtree(work_dir / "output")
@@ -85,13 +85,13 @@ def test_a_second_run_in_a_directory_is_refused_at_once_or_waits(tmp_path, capsy
     @contextmanager
     def taken(folder, noun, cure, wait, nested):
         asked.append((folder, wait))
-        raise UsageError(f"another run is working in {folder}: process 1 on host; {cure}")
+        raise UsageError(f"another run is using {folder}: process 1 on host; {cure}")
         yield
 
     monkeypatch.setattr("ofakit.trainers.run_directory.only_one", taken)
     start = ["--conf", str(QUICKSTART), *overrides(tmp_path / "run"), *(["--wait"] if wait else [])]
     assert finetune.main(start) == 2 and asked == [(tmp_path / "run", wait)]
-    assert "another run is working in" in capsys.readouterr().err
+    assert "another run is using" in capsys.readouterr().err
     assert not list((tmp_path / "run").iterdir())
 
 

@@ -72,6 +72,6 @@ def test_a_damaged_directory_is_found(base, tmp_path, capsys):
 def test_one_thing_is_to_be_asked_for(base, capsys):
     for arguments in ([], ["--vectors", base, "--out", "x"], ["--merge", base], ["--vectors", base, "--merge", base]):
         assert main(arguments) == 2
-        assert "give --vectors DIR to build or check an index, or --merge" in capsys.readouterr().err
+        assert "pass --vectors DIR to build or check an index, or --merge" in capsys.readouterr().err
     assert main(["--vectors", base, "--factory", "HNWS16"]) == 2
     assert "HNWS16" in capsys.readouterr().err

@@ -212,9 +212,9 @@ def test_little_room_and_a_folder_that_cannot_be_written_are_problems(tmp_path, 
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: types.SimpleNamespace(free=2**29))
     assert installation.disk(tmp_path)[1] == [f"0.50 GiB are free in {tmp_path}; a snapshot of OFA base takes 2 GiB"]
     (tmp_path / "file").write_text("")
-    assert "cannot be written" in installation.disk(tmp_path / "file")[1][0]
+    assert "is not writable" in installation.disk(tmp_path / "file")[1][0]
     monkeypatch.setattr(os, "access", lambda folder, mode: False)
-    assert "cannot be written" in installation.disk(tmp_path)[1][0]
+    assert "is not writable" in installation.disk(tmp_path)[1][0]
 
 
 def test_a_folder_that_cannot_be_looked_at_is_a_problem_and_no_traceback(tmp_path, monkeypatch):
@@ -269,7 +269,7 @@ def test_variables_that_matter_are_told_and_no_others():
 @pytest.mark.parametrize("threads", ["0", "9", "many", ""])
 def test_a_number_of_threads_that_makes_no_sense_is_a_problem(threads):
     (problem,) = installation.environment({"OMP_NUM_THREADS": threads}, 8)[1]
-    assert problem == f"OMP_NUM_THREADS is {threads!r}; expected a number from 1 to 8, the cores there are"
+    assert problem == f"OMP_NUM_THREADS is {threads!r}; expected a number from 1 to 8, the number of cores"
 
 
 def test_a_world_without_its_other_variables_is_a_problem():

@@ -52,5 +52,5 @@ def test_as_many_at_once_as_there_is_room_for(asked, found):
 
 @pytest.mark.parametrize("asked", [(9, 0, 8, []), (1, 1, 8, []), (1, 4, 8, ["0", "1"])])
 def test_no_room_for_one_is_said(asked):
-    with pytest.raises(UsageError, match=rf"{asked[0]} cores and {asked[1]} GPUs of a shard; it has 8 cores"):
+    with pytest.raises(UsageError, match=rf"{asked[0]} cores and {asked[1]} GPUs, but this machine has only 8 cores"):
         places(*asked)

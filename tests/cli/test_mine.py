@@ -155,10 +155,10 @@ def test_a_base_on_disk_gives_the_same_file(files, capsys):
     [
         (["--searcher", "bm25"], "--searcher: expected --conf"),
         ([], "a ranking to take hard negatives from"),
-        (["--run", "other.trec"], "ranks passages for none of the 3 questions; it has elsewhere"),
+        (["--run", "other.trec"], "has no ranking for any of the 3 questions; its queries are such as elsewhere"),
         (["--run", "missing.trec"], "missing.trec"),
         (["--run", "bm25.trec", "--ranks", "5"], "--ranks: expected two ranks such as 10-100, found '5'"),
-        (["--run", "bm25.trec", "--ranks", "9-3"], "ranks from 1 up, found 9 to 3"),
+        (["--run", "bm25.trec", "--ranks", "9-3"], "ranks of at least 1, found 9 to 3"),
         (["--run", "bm25.trec", "--probabilities"], "--probabilities: expected a --model"),
         (["--random", "1", "--number", "0", "--random-group", "kind"], "expected the column 'kind'"),
         (["--run", "stranger.trec"], "no passage 'zz'"),

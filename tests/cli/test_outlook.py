@@ -26,9 +26,10 @@ OUTLOOK = {
 def test_every_part_is_a_line():
     text = "\n".join(outlook_lines(OUTLOOK))
     for said in (
-        "cpu x 2 processes, fp32", "12,345, of which 45 learn", "train 1,000, val 10", "998 training examples",
-        "2 left out: empty caption", "126, 63 an epoch, of 16 examples each", "about 4.50 GiB a process: weights 1.00",
-        "a batch of 8 are reckoned from 4 examples", "input_ids: 0=<s> 2=</s>", "style: None", "    text: 'who?'",
+        "cpu x 2 processes, fp32", "12,345, 45 of them trained", "train 1,000, val 10", "998 training examples",
+        "2 left out: empty "
+        "caption", "126, 63 an epoch, of 16 examples each", "about 4.50 GiB per process: weights 1.00",
+        "a batch of 8 are estimated from 4 examples", "input_ids: 0=<s> 2=</s>", "style: None", "    text: 'who?'",
         "  passages 1\n    id: 'p'",
     ):  # fmt: skip
         assert said in text, said

@@ -36,7 +36,7 @@ def test_on_a_real_ray(tmp_path, capsys):
     logs = [tmp_path / str(number) for number in range(4)]
     with ray_session(None):
         found = dict(run_ray_tasks(commands, logs, 1, 0))
-        with pytest.raises(UsageError, match="no machine of Ray has the 4096 cores and 0 GPUs of a shard"):
+        with pytest.raises(UsageError, match="a shard needs 4096 cores and 0 GPUs, but no machine"):
             next(run_ray_tasks(commands, logs, 4096, 0))
     assert not ray.is_initialized()
     assert [found[number] for number in range(3)] == [{"number": number} for number in range(3)]

@@ -41,10 +41,10 @@ def test_scores_and_remarks(files, capsys):
     assert first.per_query["mrr@10"].tolist() == [1.0, 0.0, 0.0]
     assert second.without_ranking == ("q2", "q3")
     assert capsys.readouterr().err.splitlines() == [
-        f"{files['a']}: queries without a relevant passage, which count 0: 1 ('q3')",
-        f"{files['a']}: queries without a passage in the run, which count 0: 1 ('q3')",
-        f"{files['b']}: queries without a relevant passage, which count 0: 1 ('q3')",
-        f"{files['b']}: queries without a passage in the run, which count 0: 2 ('q2', 'q3')",
+        f"{files['a']}: queries without a relevant passage, which score 0: 1 ('q3')",
+        f"{files['a']}: queries without a passage in the run, which score 0: 1 ('q3')",
+        f"{files['b']}: queries without a relevant passage, which score 0: 1 ('q3')",
+        f"{files['b']}: queries without a passage in the run, which score 0: 2 ('q2', 'q3')",
     ]
 
 
@@ -74,4 +74,4 @@ def test_other_queries_are_refused_or_left_out(files, capsys):
         score_files([files["a"]], read_qrels(args), args)
     args = parsed("--qrels", files["more"], "--metric", "mrr@10", "--leave-out-unjudged")
     assert score_files([files["a"]], read_qrels(args), args)[0].means == {"mrr@10": 0.5}
-    assert "queries that the qrels lack, which are left out: 1 ('q2')" in capsys.readouterr().err
+    assert "queries missing from the qrels, which are left out: 1 ('q2')" in capsys.readouterr().err

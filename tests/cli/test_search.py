@@ -104,7 +104,7 @@ def test_judgements_that_fit_nothing_score_0_and_are_told(files, capsys, caplog)
     assert (found["mrr@100"], found["without_relevant"]) == (0, 3)
     (files / "others.trec").write_text("q0 0 p1 1\nq1 0 x9 1\nq2 0 x8 1\n")
     assert searched(capsys, BM25, **of_files(files, qrels=files / "others.trec"))["mrr@100"] == pytest.approx(1 / 3)
-    assert "2 of 3 passages that are judged relevant are not in the base, such as 'x8', 'x9'" in caplog.text
+    assert "2 of 3 relevant passages are not in the knowledge base, such as 'x8', 'x9'" in caplog.text
 
 
 def test_an_empty_question_is_counted(files, capsys, caplog):

@@ -100,7 +100,7 @@ def test_what_cannot_be_served_is_bad_usage(model, tmp_path, capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert serve.main(["--model", str(model), "--device", "cpu", "--port", port]) == 2
-    assert f"cannot listen at 127.0.0.1, port {port}" in capsys.readouterr().err
+    assert f"cannot listen on 127.0.0.1, port {port}" in capsys.readouterr().err
     assert serve.main(["--model", str(model), "--patience", "-1"]) == 2
     assert serve.main(["--model", str(tmp_path), "--port", "0"]) == 2
     assert "config.json" in capsys.readouterr().err

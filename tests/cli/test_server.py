@@ -65,5 +65,5 @@ def test_a_signal_stops_it_and_the_one_who_serves_is_told(capsys):
 def test_an_address_that_is_taken_is_refused():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(UsageError, match=f"cannot listen at 127.0.0.1, port {port}"):
+        with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1, port {port}"):
             serve_until_stopped(app, "127.0.0.1", port)

@@ -50,7 +50,7 @@ def test_the_last_line_has_the_runs_and_the_best(conf, tmp_path):
     [
         (["--set", "paralel=2"], 2, "unknown key 'paralel' (--set paralel=2): did you mean 'parallel'"),
         (["--engine", "slurm"], 2, "unknown engine 'slurm'"),
-        (["--set", "set.fail=boom", "--set", "set.fail_at=1"], 1, "none of 2 runs was done to its end"),
+        (["--set", "set.fail=boom", "--set", "set.fail_at=1"], 1, "none of 2 runs finished"),
     ],
 )
 def test_exit_codes(conf, tmp_path, arguments, code, said):

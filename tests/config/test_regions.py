@@ -22,7 +22,7 @@ def test_regions_are_somewhere_or_made():
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({}, "a path, where they are, or a network"),
+        ({}, "a path to read them from, or a network"),
         ({"network": {"name": "clip"}}, "needs network.weights"),
         ({"network": NETWORK, "grid": 6, "pool": 7}, "pool 7 is larger than grid 6"),
         ({"path": "a.h5", "max_regions": 0}, "max_regions"),

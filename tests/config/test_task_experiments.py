@@ -46,7 +46,7 @@ def test_a_written_configuration_says_the_same():
     [
         ({"tasks": []}, "needs `tasks`"),
         ({"objectives": [{"type": "mlm"}]}, "has its own objectives"),
-        ({"tasks": [FILE["tasks"][0]] * 2}, "two of the tasks are called 'caption'"),
+        ({"tasks": [FILE["tasks"][0]] * 2}, "two tasks are called 'caption'"),
         ({"tasks": [{**FILE["tasks"][0], "data": {"trian": "x"}}]}, "task 'caption': unknown key 'data.trian'"),
     ],
 )

@@ -74,7 +74,7 @@ def test_the_text_names_them(report):
         "base: 9 passages, 6 articles, 3 images, 52 words",
         "1 repeated id: e",
         "4 empty passages: c, d, e, e",
-        "1 near duplicate: a-1 ~ a-0 (not a problem as such)",
+        "1 near duplicate: a-1 ~ a-0 (not necessarily a problem)",
         "train: 3 questions, 2 images, 2 relevant passages of 2 articles",
         "1 question without a relevant passage: 3",
         "1 unknown relevant passage: 2: zz",

@@ -81,7 +81,7 @@ def test_a_changed_file_stores_it_anew_and_an_open_base_stays_as_it_was(config, 
     with caplog.at_level(logging.WARNING):
         new, written = stored(config, monkeypatch)
     assert written == 1 and list(new) != before and list(old) == before
-    assert f"{name}.jsonl has changed since the base was stored; it is stored anew" in caplog.text
+    assert f"{name}.jsonl has changed since the knowledge base was stored; storing it again" in caplog.text
     assert stored(config, monkeypatch)[1] == 0
 
 
@@ -100,7 +100,7 @@ def test_other_settings_are_another_base(config, monkeypatch):
 
 def test_two_passages_of_one_id_are_refused_and_nothing_is_kept(config, tmp_path):
     write(tmp_path / "passages.jsonl", [*ROWS, ROWS[0]])
-    with pytest.raises(UsageError, match="passages 1 and 4 of the base share the id 'DZ-0'"):
+    with pytest.raises(UsageError, match="passages 1 and 4 of the knowledge base share the id 'DZ-0'"):
         opened(config)
     assert [path.suffix for path in (tmp_path / "bases").iterdir()] == [".lock"]
 
@@ -111,7 +111,9 @@ def test_a_reader_that_does_not_name_its_files_is_refused(tmp_path):
             yield Passage("a")
 
     assert len(open_base(Reader(), None, None, {"type": "own"})) == 1
-    with pytest.raises(UsageError, match="base_folder: the reader 'own' does not say which files its passages come"):
+    with pytest.raises(
+        UsageError, match="base_folder: the reader 'own' does not declare which files its passages come"
+    ):
         open_base(Reader(), None, str(tmp_path), {"type": "own"})
 
 

@@ -58,7 +58,7 @@ def test_what_is_no_image_is_told_from_a_broken_one(image, found):
 
 
 def test_addresses_say_that_they_are_not_downloaded():
-    with pytest.raises(BadImage, match="https://example.com/a.png: addresses are not downloaded"):
+    with pytest.raises(BadImage, match="https://example.com/a.png: URLs are not downloaded"):
         load_square("https://example.com/a.png", 8)
 
 

@@ -50,7 +50,7 @@ def test_half_precision_halves_rows_and_rounds_them(tmp_path):
     rows = store.rows(digests(1), lambda places: exact)
     assert rows.dtype == np.float32 and rows.tolist() == exact.astype(np.float16).astype(np.float32).tolist()
     assert store.path.stat().st_size == 16 + 4 + 3 * 2
-    with pytest.raises(UsageError, match="beyond the range of float16; set feature_dtype to float32"):
+    with pytest.raises(UsageError, match="exceed the range of float16; set feature_dtype to float32"):
         store.rows(digests(2), lambda places: exact * 2)
     assert len(FeatureStore(tmp_path, "net", 3, "float16")) == 1
 
@@ -96,5 +96,5 @@ def test_a_copy_is_the_store_itself(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="cannot keep features in .*Name a folder that can be written"):
+    with pytest.raises(UsageError, match="cannot store features in .*Choose a folder that is writable"):
         FeatureStore(tmp_path / "file", "net", 3)

@@ -86,7 +86,7 @@ def test_others_read_a_store_that_they_cannot_write(store, images, tmp_path, mon
         assert set(decoded) == {str(path) for path in images[4:]}
         assert images[0] in theirs and images[5] not in theirs
         assert pickle.loads(pickle.dumps(theirs))[images[0]].shape == (SIZE, SIZE, 3)
-    assert "cannot be written: 3 images that are not in it are decoded each time" in caplog.text
+    assert "is not writable: 3 images that it does not contain are decoded every time" in caplog.text
     assert files == {path: path.read_bytes() for path in store.folder.iterdir()}
 
 
@@ -241,7 +241,7 @@ def test_a_disk_with_just_enough_room_takes_every_image(store, images):
 
 
 def test_a_disk_that_fills_up_gives_a_clear_error(store, images):
-    with file_limit(2 * store.row_bytes), pytest.raises(UsageError, match="no room left for decoded images"):
+    with file_limit(2 * store.row_bytes), pytest.raises(UsageError, match="no space left for decoded images"):
         store.add_many(images)
     assert sum(path in store for path in images) == 2
     assert store.add_many(images) == {}
@@ -250,7 +250,7 @@ def test_a_disk_that_fills_up_gives_a_clear_error(store, images):
 def test_no_room_for_the_index_gives_a_clear_error(store, images):
     store.add_many(images[:1])
     room = (store.folder / "index.bin").stat().st_size
-    with file_limit(room), pytest.raises(UsageError, match="no room left for decoded images"):
+    with file_limit(room), pytest.raises(UsageError, match="no space left for decoded images"):
         store.add_many(images)
     assert store.add_many(images) == {}
 

@@ -61,8 +61,8 @@ def test_what_is_not_json_is_refused_by_name(tmp_path, content):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b'{"a": 1}\n\n[2]', r"expected one JSON object per line in a.jsonl, found on line 3: '\[2\]'"),
-        (b'{"a": 1}\n{"a"', "in a.jsonl, found on line 2: Expecting"),
+        (b'{"a": 1}\n\n[2]', r"expected one JSON object per line in a.jsonl; line 3 is '\[2\]'"),
+        (b'{"a": 1}\n{"a"', "in a.jsonl; line 2: Expecting"),
         (b"\xff", "expected rows as UTF-8 text in a.jsonl, found: .*Save it as UTF-8"),
     ],
 )

@@ -19,10 +19,12 @@ def test_passages_are_found_by_id_and_by_article():
 
 
 def test_an_unknown_passage_is_named_beside_known_ones():
-    with pytest.raises(UsageError, match="no passage 'x' among the 4 of the base, such as 'a-0', 'b-0', 'a-1'"):
+    with pytest.raises(
+        UsageError, match="no passage 'x' among the 4 of the knowledge base, such as 'a-0', 'b-0', 'a-1'"
+    ):
         KnowledgeBase(PASSAGES).position("x")
 
 
 def test_duplicate_ids_are_refused_with_both_places():
-    with pytest.raises(UsageError, match="passages 1 and 5 of the base share the id 'a-0'"):
+    with pytest.raises(UsageError, match="passages 1 and 5 of the knowledge base share the id 'a-0'"):
         KnowledgeBase([*PASSAGES, Passage("a-0")])

@@ -26,7 +26,7 @@ class Harm:
 
 def test_what_would_run_is_refused_before_it_runs(tmp_path):
     (tmp_path / "a.p").write_bytes(pickle.dumps(Harm(str(tmp_path / "made"))))
-    with pytest.raises(UsageError, match=r"counts as a pickle of plain data in .*a.p, found: it names .*mkdir"):
+    with pytest.raises(UsageError, match=r"counts as a pickle of plain data in .*a.p, found: it refers to .*mkdir"):
         read_plain_pickle(tmp_path / "a.p", "counts")
     assert not (tmp_path / "made").exists()
 
@@ -45,8 +45,8 @@ LISTS_OF_LISTS = b"\x80\x04]q\x00" + b"".join(b"]q%c(" % i + b"h%c" % (i - 1) * 
     ("content", "found"),
     [
         (LISTS_OF_LISTS, "more than .* values in .* bytes"),
-        (b"]" * 20_000 + b"a" * 19_999 + b".", "values more than 100 deep"),
-        (b"(" * 20_000 + b"t" * 20_000 + b".", "values more than 100 deep"),
+        (b"]" * 20_000 + b"a" * 19_999 + b".", "values nested more than 100 deep"),
+        (b"(" * 20_000 + b"t" * 20_000 + b".", "values nested more than 100 deep"),
         (b"\x80\x04\x8e" + (2**60).to_bytes(8, "little") + b".", ""),
     ],
     ids=["lists of lists", "deep lists", "deep tuples", "many bytes"],

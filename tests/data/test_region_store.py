@@ -41,7 +41,7 @@ def test_half_precision_halves_the_file_and_refuses_what_it_cannot_hold(tmp_path
     store = RegionStore.make(tmp_path, 3, BY, "float16")
     store.add({"a": grid(1, 4)})
     assert (tmp_path / "features.bin").stat().st_size == 4 * 3 * 2
-    with pytest.raises(UsageError, match="'b' are beyond the range of float16"):
+    with pytest.raises(UsageError, match="'b' exceed the range of float16"):
         store.add({"b": Regions(np.full((1, 3), 7e4, np.float32))})
     assert RegionStore(tmp_path).names() == ["a"]
 
@@ -56,7 +56,7 @@ def test_what_is_absent_damaged_or_changed_is_made_again(tmp_path):
     (tmp_path / "features.bin").write_bytes(content)
     after = RegionStore(tmp_path)
     assert after.absent(wanted) == ["b", "c"] and after.regions("a").features[0, 0] == 1.25
-    with pytest.raises(UsageError, match="regions of 'b' .* are damaged; make them again"):
+    with pytest.raises(UsageError, match="regions of 'b' .* are damaged; compute them again"):
         after.regions("b")
     after.add({"b": grid(7), "c": grid(3)}, {"b": "y", "c": "z"})
     assert RegionStore(tmp_path).absent(wanted) == [] and after.regions("b").features[0, 0] == 7.25
@@ -86,7 +86,7 @@ def test_features_of_something_else_are_refused(tmp_path):
         (4, BY, "float32", "{'width': 3}, expected {'width': 4}"),
         (3, BY, "float16", "{'dtype': 'float32'}, expected {'dtype': 'float16'}"),
     ):
-        with pytest.raises(UsageError, match="do not go into one store") as refused:
+        with pytest.raises(UsageError, match="cannot share a store") as refused:
             RegionStore.make(tmp_path, width, by, dtype)
         assert said in str(refused.value)
     with pytest.raises(UsageError, match="expected features of 3 numbers for 'a', found 4"):

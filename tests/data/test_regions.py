@@ -43,11 +43,16 @@ def test_the_first_regions_keep_their_boxes():
         (np.zeros((2, 3), np.int64), None, (), "floating-point numbers"),
         (np.full((2, 3), np.nan), None, (), "NaN or infinity"),
         (FEATURES, np.zeros((3, 4)), (), r"expected boxes \(2, 4\)"),
-        (FEATURES, np.full((2, 4), 7.0), (), "as fractions of the picture .* up to 7; give img_w and img_h"),
+        (
+            FEATURES,
+            np.full((2, 4), 7.0),
+            (),
+            "as fractions of the image .* up to 7; boxes in pixels need img_w and img_h",
+        ),
         (FEATURES, np.full((2, 4), np.inf), (), "as fractions"),
         (FEATURES, np.full((2, 4), np.nan), (), "as fractions|finite boxes"),
         (FEATURES, np.full((2, 4), np.nan), (5, 5), "finite boxes"),
-        (FEATURES, np.zeros((2, 4)), (0, 5), "a picture of some size"),
+        (FEATURES, np.zeros((2, 4)), (0, 5), "an image of at least one pixel"),
     ],
 )
 def test_other_arrays_are_refused(features, boxes, size, message):

@@ -85,7 +85,9 @@ def test_images_of_questions_are_beside_their_file_or_where_the_readers_are(base
 
 @pytest.mark.parametrize("read", [read_corpus, read_queries])
 def test_an_experiment_without_passages_says_what_to_name(read):
-    with pytest.raises(UsageError, match="--set corpus=FILE --set queries=FILE, or a data.reader of a knowledge base"):
+    with pytest.raises(
+        UsageError, match="--set corpus=FILE --set queries=FILE, or a data.reader that reads a knowledge base"
+    ):
         read(config({"type": "scenes"}))
 
 

@@ -40,9 +40,11 @@ def test_it_offers_what_a_base_in_memory_does(tmp_path):
     assert "c" in stored and "d" not in stored and 3 not in stored
     assert stored.articles.get("d") is None
     assert stored[3:1] == [] and stored[::2] == PASSAGES[::2] and stored[-2:9] == PASSAGES[-2:]
-    with pytest.raises(IndexError, match="position 5 in a base of 5"):
+    with pytest.raises(IndexError, match="position 5 in a knowledge base of 5"):
         stored[5]
-    with pytest.raises(UsageError, match="no passage 'x' among the 5 of the base, such as 'a-0', 'b-0', 'a-1'"):
+    with pytest.raises(
+        UsageError, match="no passage 'x' among the 5 of the knowledge base, such as 'a-0', 'b-0', 'a-1'"
+    ):
         stored.position("x")
 
 
@@ -73,9 +75,9 @@ def test_any_base_is_given_back(tmp_path_factory, pairs):
 
 def test_duplicate_ids_are_refused_and_the_old_base_stays(tmp_path):
     StoredBase.build(tmp_path / "base", PASSAGES)
-    with pytest.raises(UsageError, match="passages 1 and 6 of the base share the id 'a-0'"):
+    with pytest.raises(UsageError, match="passages 1 and 6 of the knowledge base share the id 'a-0'"):
         StoredBase.build(tmp_path / "base", [*PASSAGES, Passage("a-0")])
-    with pytest.raises(UsageError, match="passage 'i': a stored base keeps images by path"):
+    with pytest.raises(UsageError, match="passage 'i': a stored base records images by path"):
         StoredBase.build(tmp_path / "base", [Passage("i", image=np.zeros((2, 2), np.uint8))])
     same(StoredBase(tmp_path / "base"), PASSAGES)
     assert [path.name for path in tmp_path.iterdir()] == ["base"]
@@ -88,7 +90,7 @@ def test_what_is_no_base_or_was_changed_is_refused(tmp_path):
     StoredBase.build(folder, PASSAGES)
     with (folder / "passages.jsonl").open("a") as lines:
         lines.write("{}\n")
-    with pytest.raises(UsageError, match="are not those that the base was built of"):
+    with pytest.raises(UsageError, match="are not the ones that the base was built from"):
         StoredBase(folder)
     (folder / "base.json").write_text(json.dumps({"version": 0}))
     with pytest.raises(UsageError, match="expected a stored base of version 1"):

@@ -155,5 +155,5 @@ def _resolving(resolve, asked):
 
 
 def test_nothing_to_show_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="a model that captions, or an index to search, found neither"):
+    with pytest.raises(UsageError, match="a captioning model or an index to search, found neither"):
         demo_app(tmp_path)

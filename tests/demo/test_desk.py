@@ -69,8 +69,8 @@ def test_sampling_draws_anew(desk, tmp_path):
         ({"number": 11}, "captions: expected a whole number from 1 to 10, found 11"),
         ({"number": float("nan")}, "found nan"),
         ({"number": None}, "found None"),
-        ({"way": SAMPLE, "temperature": 0}, "temperature: expected a number over 0"),
-        ({"way": SAMPLE, "temperature": "<b>"}, "temperature: expected a number over 0 and finite, found '<b>'"),
+        ({"way": SAMPLE, "temperature": 0}, "temperature: expected a finite number above 0"),
+        ({"way": SAMPLE, "temperature": "<b>"}, "temperature: expected a finite number above 0, found '<b>'"),
     ],
 )
 def test_what_cannot_be_captioned_is_told(desk, tmp_path, asked, words):

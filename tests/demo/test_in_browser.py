@@ -84,7 +84,7 @@ def test_captions_can_be_drawn(opened, tmp_path):
     page, told = opened
     choose(page, "#caption-image", write_png(tmp_path / "a.png"))
     page.get_by_text("How captions are made").click()
-    page.get_by_label("Draw at random").check()
+    page.get_by_label("Sample at random").check()
     page.fill("#number input[type=number]", "3")
     page.press("#number input[type=number]", "Tab")
     has_texts(asked(page, "caption").locator("li .score"), [re.compile("-[0-9]")] * 4)

@@ -23,7 +23,7 @@ def test_a_captioner_has_styles_and_its_own_beams():
     found = shown(Desk(captioner(num_beams=3)))
     assert "Search" not in found and {"Captions", "Image", "Caption"} <= found.keys()
     assert [name for name, _ in found["Styles"]["choices"]] == ["happy", "gloomy"]
-    assert found["Styles"]["value"] == ["happy", "gloomy"] and found["Beams, when searching"]["value"] == 3
+    assert found["Styles"]["value"] == ["happy", "gloomy"] and found["Beams (when searching)"]["value"] == 3
 
 
 def test_a_model_without_styles_shows_no_boxes():

@@ -41,7 +41,7 @@ def test_only_ways_of_the_width_of_the_index(tmp_path):
 
 def test_an_index_of_another_encoder_is_refused(tmp_path):
     folder, base = encoded(tmp_path, retriever("bag"), modalities=["text"])
-    with pytest.raises(UsageError, match="of another encoder: expected the fingerprint"):
+    with pytest.raises(UsageError, match="made by another encoder: expected the fingerprint"):
         PassageSearch(retriever(), {"base": load_index(folder)}, base, "cpu")
 
 
@@ -49,5 +49,7 @@ def test_a_base_that_lacks_a_passage_is_refused(tmp_path):
     bundle = retriever()
     folder, base = encoded(tmp_path, bundle)
     less = KnowledgeBase(base.passages[:-1])
-    with pytest.raises(UsageError, match="has the passage 'p-green', which is not among the 2 passages .* --passages"):
+    with pytest.raises(
+        UsageError, match="contains the passage 'p-green', which is not among the 2 passages .* --passages"
+    ):
         PassageSearch(bundle, {"base": load_index(folder)}, less, "cpu")

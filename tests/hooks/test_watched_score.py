@@ -15,6 +15,6 @@ def test_a_score_that_is_not_there_is_answered_with_the_nearest_and_the_hook():
     with pytest.raises(UsageError) as caught:
         watched_score({"cider": 0.5, "bleu4": 0.25}, "bleu-4", "BestSnapshotHook")
     assert str(caught.value) == (
-        "train.hooks: BestSnapshotHook watches metric_key 'bleu-4', which no evaluation gives: "
+        "train.hooks: BestSnapshotHook watches metric_key 'bleu-4', which no evaluation reports: "
         "did you mean 'bleu4'? Available: bleu4, cider"
     )

@@ -42,7 +42,7 @@ def test_they_come_back_with_their_base(spec, tmp_path):
     with pytest.raises(UsageError, match="the base of the adapter in .* is not there.*--base"):
         load_bundle(tmp_path / "adapter")
     assert load_bundle(tmp_path / "adapter", base=str(tmp_path / "moved")).model.adapter_set is not None
-    with pytest.raises(UsageError, match="is a whole model and has no base"):
+    with pytest.raises(UsageError, match="is a complete model and has no base"):
         load_bundle(tmp_path / "moved", base=str(tmp_path / "moved"))
 
 

@@ -35,7 +35,7 @@ def ranking(monkeypatch):
 
 def test_a_task_has_its_bundle(ranking):
     assert bundle_kind(CAPTIONING) is CaptionBundle and bundle_kind("text-ranking") is ranking
-    with pytest.raises(UsageError, match="the task 'text-rankin' are known: did you mean 'text-ranking'"):
+    with pytest.raises(UsageError, match="the task 'text-rankin' are not supported: did you mean 'text-ranking'"):
         bundle_kind("text-rankin")
 
 

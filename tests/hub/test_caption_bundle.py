@@ -48,7 +48,7 @@ def test_a_model_that_writes_no_sequences_is_refused(bundle):
     class Vectors(Model):
         parts = save_pretrained = None
 
-    with pytest.raises(UsageError, match="a model of the type 'retriever' writes no captions; choose another"):
+    with pytest.raises(UsageError, match="a model of type 'retriever' does not write captions; choose another"):
         replace(bundle, model=Vectors(), model_type="retriever")
 
 

@@ -97,7 +97,7 @@ def test_an_unknown_task_is_refused_before_the_weights_are_read(changed, monkeyp
 
 
 def test_what_is_no_directory_of_a_model_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="is no model directory: it has no config.json"):
+    with pytest.raises(UsageError, match="is not a model directory: it has no config.json"):
         load_bundle(tmp_path)
     (tmp_path / "model.pt").write_text("")
     with pytest.raises(UsageError, match=r"found the file .*model\.pt; convert it with tools/checkpoint.py"):
@@ -127,7 +127,7 @@ def test_a_model_is_where_it_is_or_comes_from_the_hub(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["./owner/name", "/owner/name", "~/gone", "a/b/c"])
 def test_a_path_that_is_not_there_is_no_hub_id(name):
-    with pytest.raises(UsageError, match=f"no model directory {name}, and that is no hub id"):
+    with pytest.raises(UsageError, match=f"no model directory {name}, and it is not a hub id"):
         resolve_model(name)
 
 
@@ -137,7 +137,9 @@ def test_what_the_hub_answers_is_said(monkeypatch):
 
     monkeypatch.setattr(HUB, "snapshot_download", refuse)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: refuse("the other"))
-    with pytest.raises(UsageError, match="the hub did not give a model of that id: ModelScope: no route to host"):
+    with pytest.raises(
+        UsageError, match="no model of that id could be fetched from the hub: ModelScope: no route to host"
+    ):
         resolve_model("damo/name")
 
 

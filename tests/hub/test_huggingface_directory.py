@@ -75,6 +75,6 @@ def test_generation_settings_mean_the_same_there(bundle, folder):
 
 def test_what_is_no_ofa_is_refused_and_nothing_is_written(bundle, tmp_path):
     other = replace(bundle, model=torch.nn.Linear(1, 1), model_type="other")
-    with pytest.raises(UsageError, match="only OFA has that format, found a model of the type 'other'"):
+    with pytest.raises(UsageError, match="that format exists for OFA only, found a model of type 'other'"):
         export_huggingface(other, tmp_path / "hf")
     assert not (tmp_path / "hf").exists()

@@ -59,12 +59,12 @@ def test_the_stock_prompt_is_left_to_the_stock_code(full, tmp_path):
 
 
 def test_what_the_stock_code_cannot_load_is_refused(full, bundle, tmp_path):
-    with pytest.raises(UsageError, match="choose a style, one of happy, gloomy"):
+    with pytest.raises(UsageError, match="choose one of the styles happy, gloomy"):
         export_plain(full, tmp_path / "plain")
     with pytest.raises(UsageError, match="style.mode 'code' or 'plain'"):
         export_plain(replace(full, styles=StyleSet(["happy"], mode="new")), tmp_path / "plain", "happy")
     with pytest.raises(UsageError, match="without 9184 of them, such as <code_8>.*num_codes=8192.*num_bins=1000"):
         export_plain(bundle, tmp_path / "plain", "happy")
-    with pytest.raises(UsageError, match="knows OFA alone, found a model of the type 'other'"):
+    with pytest.raises(UsageError, match="supports OFA only, found a model of type 'other'"):
         export_plain(replace(full, model=torch.nn.Linear(1, 1), model_type="other"), tmp_path / "plain", "happy")
     assert not (tmp_path / "plain").exists()

@@ -52,5 +52,5 @@ def test_a_captioner_is_no_retriever(bundle):
     class Writer(Model):
         parts = save_pretrained = None
 
-    with pytest.raises(UsageError, match="a model of the type 'ofa' is no retriever; give model.type retriever"):
+    with pytest.raises(UsageError, match="a model of type 'ofa' is not a retriever; set model.type to retriever"):
         RetrievalBundle(Writer(), bundle.tokenizer)

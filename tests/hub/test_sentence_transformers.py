@@ -50,7 +50,7 @@ def test_each_side_is_written_with_the_prompts_of_both(tmp_path):
 
 
 def test_what_sentence_transformers_cannot_read_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="reads encoders of the type hugging_face, found 'towers'"):
+    with pytest.raises(UsageError, match="reads encoders of type hugging_face only, found 'towers'"):
         export_sentence_transformer(bundle_of(encoder=KINDS["towers"]), tmp_path / "out")
     with pytest.raises(UsageError, match="has no pooling 'concat'; it has first, mean"):
         export_sentence_transformer(bundle_of(encoder=KINDS["bert"]), tmp_path / "out")

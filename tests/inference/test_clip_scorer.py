@@ -134,10 +134,10 @@ def test_a_directory_that_is_no_clip_or_not_whole_is_named(directory, tmp_path):
     for name in directory.iterdir():
         shutil.copy(name, tmp_path)
     (tmp_path / "preprocessor_config.json").unlink()
-    with pytest.raises(UsageError, match=r"does not say how CLIP sees images \(preprocessor_config\.json\)"):
+    with pytest.raises(UsageError, match=r"does not say how images are preprocessed \(preprocessor_config\.json\)"):
         ClipScorer(str(tmp_path), device="cpu")
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
-    with pytest.raises(UsageError, match="is no model of images and texts"):
+    with pytest.raises(UsageError, match="is not a model of images and texts"):
         ClipScorer(str(tmp_path), device="cpu")
     with pytest.raises(UsageError, match="batch_size: expected 1 or more, found 0"):
         ClipScorer(str(directory), batch_size=0)

@@ -62,7 +62,7 @@ def test_the_length_is_the_models_or_the_callers(tmp_path):
 
 
 def test_what_is_no_cross_encoder_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="is no cross-encoder: it lacks classifier.bias, classifier.weight"):
+    with pytest.raises(UsageError, match="is not a cross-encoder: it lacks classifier.bias, classifier.weight"):
         CrossEncoder(save_cross_encoder(tmp_path / "headless", head=False), device="cpu")
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="no sequence-classification model of transformers in .*empty"):

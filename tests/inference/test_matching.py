@@ -53,7 +53,9 @@ def test_the_answers_are_told_apart_by_the_first_token_that_differs(ids, expecte
     ],
 )
 def test_answers_that_no_one_token_tells_apart_are_refused(ids):
-    with pytest.raises(UsageError, match="expected answers that part at one token, found .*train_vocab_size"):
+    with pytest.raises(
+        UsageError, match="expected answers that all differ at one token position, found .*train_vocab_size"
+    ):
         answer_tokens(Ids(*ids))
 
 

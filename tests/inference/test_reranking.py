@@ -55,7 +55,7 @@ def test_a_model_without_matching_is_not_asked(bundle, caplog):
     assert reranker_of(bundle, None) is None and not caplog.records
     bundle.objectives = None
     assert isinstance(reranker_of(bundle, "itm"), Reranker)
-    assert "does not say what it was trained with" in caplog.text
+    assert "does not record its objectives" in caplog.text
 
 
 def test_rerank_of_lists_that_do_not_fit_is_refused(bundle):

@@ -91,7 +91,7 @@ def test_style_accuracy_is_that_of_the_captions_with_a_style(tmp_path):
     assert "bleu1" in without.evaluate() and "style_accuracy" not in without.evaluate()
     unknown = CaptionMetric(style_classifier=path)
     unknown.add({"captions": ["a dog"]}, {"references": [["x"]], "styles": ["hapy"]})
-    with pytest.raises(UsageError, match="does not know the style 'hapy': did you mean 'happy'"):
+    with pytest.raises(UsageError, match="was not trained on the style 'hapy': did you mean 'happy'"):
         unknown.evaluate()
 
 

@@ -52,10 +52,10 @@ def test_without_a_compiler_one_line_says_so_and_layers_stay(experiment, monkeyp
     trainer = Trainer(experiment=experiment(train={"compile": True}), device="cpu")
     assert all(layer._compiled_call_impl is None for layer in repeated_layers(trainer.model))
     said = [line for line in capsys.readouterr().err.splitlines() if "uncompiled" in line]
-    assert len(said) == 1 and "nothing can be compiled here (RuntimeError: Failed to find C compiler" in said[0]
+    assert len(said) == 1 and "compilation does not work here (RuntimeError: Failed to find C compiler" in said[0]
 
 
 @pytest.mark.parametrize("other", [{"recompute": True}, {"sharding": "full"}])
 def test_with_what_it_does_not_go_is_refused(other):
-    with pytest.raises(ValidationError, match="compile goes with neither recompute nor sharding"):
+    with pytest.raises(ValidationError, match="compile cannot be combined with recompute or sharding"):
         TrainSection(compile=True, **other)

@@ -47,7 +47,7 @@ def test_fp32_leaves_an_autocast_outside_alone():
 def test_a_gpu_without_bf16_is_refused_by_name(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "GTX 1080")
-    with pytest.raises(UsageError, match="GTX 1080 has no bf16; choose precision fp16 or fp32"):
+    with pytest.raises(UsageError, match="GTX 1080 does not support bf16; choose precision fp16 or fp32"):
         autocast("cuda:0", "bf16")
 
 

@@ -69,8 +69,8 @@ def test_tied_statistics_are_one():
 
 
 @pytest.mark.parametrize(("tie", "message"), [
-    (["visual"], "cannot tie 'visual', which not both encoders have: available: embeddings, projection"),
-    (["projection"], "cannot tie 'projection': the encoders' are of different sizes"),
+    (["visual"], "cannot tie 'visual': not both encoders have it: available: embeddings, projection"),
+    (["projection"], "cannot tie 'projection': its size differs between the encoders"),
 ])  # fmt: skip
 def test_what_cannot_be_tied_is_refused(tie, message):
     with pytest.raises(UsageError, match=message):

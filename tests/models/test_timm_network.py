@@ -64,7 +64,7 @@ def test_a_hub_that_gives_nothing_is_told(monkeypatch):
     network = timm_network(section())
     monkeypatch.setattr(timm, "create_model", refused)
     with pytest.raises(
-        UsageError, match="the hub gave no weights of hub:owner/eye: no connection. Name a file of them"
+        UsageError, match="the hub has no weights for hub:owner/eye: no connection. Name a file of weights"
     ):
         load_weights(network, section(weights="hub:owner/eye"))
 
@@ -84,11 +84,11 @@ def test_what_does_not_fit_is_refused(tmp_path):
     with pytest.raises(UsageError, match="there is no checkpoint .*eye.safetensors"):
         load_weights(timm_network(section()), section(weights="folder/eye.safetensors"))
     save_file({"conv1.weight": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(UsageError, match="is not of this backbone: it lacks "):
+    with pytest.raises(UsageError, match="does not belong to this backbone: it lacks "):
         load_weights(timm_network(section()), section(weights=str(tmp_path / "other.safetensors")))
     wide = {name: torch.zeros(3, *value.shape) for name, value in timm.create_model("test_resnet").state_dict().items()}
     save_file(wide, tmp_path / "wide.safetensors")
-    with pytest.raises(UsageError, match="is of a backbone of other sizes"):
+    with pytest.raises(UsageError, match="belongs to a backbone of other sizes"):
         load_weights(timm_network(section()), section(weights=str(tmp_path / "wide.safetensors")))
 
 

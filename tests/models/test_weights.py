@@ -40,7 +40,7 @@ def test_a_prefix_that_not_all_names_have_stays():
 
 
 def test_no_tensors_are_refused_with_the_keys():
-    with pytest.raises(UsageError, match="a.pt holds no tensors; its keys are epoch, model"):
+    with pytest.raises(UsageError, match="a.pt contains no tensors; its keys are epoch, model"):
         tensors_of({"epoch": 3, "model": 4}, "a.pt")
 
 
@@ -117,8 +117,8 @@ def test_damaged_files_are_refused(name, tmp_path):
 @pytest.mark.parametrize(
     "content, message",
     [
-        (b"", "it is empty or cut off"),
-        (b"\x80\x02", "it is empty or cut off"),
+        (b"", "it is empty or truncated"),
+        (b"\x80\x02", "it is empty or truncated"),
         (b"hello, this is text", "no readable checkpoint: KeyError: 101"),
         (b'{"a": 3}', r"refused: .*\(Unsupported operand 123\)"),
     ],

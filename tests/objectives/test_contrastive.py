@@ -205,7 +205,7 @@ class TestTemperature:
         [
             ({"temperature": 0.0}, "temperature over 0, found 0.0"),
             ({"temperature": float("nan")}, "temperature.*found nan"),
-            ({"loss": "clip", "learn_temperature": False}, "clip needs a temperature where it is not learnt"),
+            ({"loss": "clip", "learn_temperature": False}, "clip needs a temperature unless it is learnt"),
             ({"loss": "triplet"}, "expected .*'dpr'.*found 'triplet'"),
             ({"query": "text"}, "expected .*found 'text'"),
         ],

@@ -87,5 +87,5 @@ def test_mlm_never_outgrows_the_positions_of_the_model(examples, replace_length)
             view = objective.view(example, np.random.default_rng(seed))
             assert len(view["input_ids"]) <= 64 and len(view["decoder_input_ids"]) <= 64
             assert words_of(small, view["input_ids"]).endswith(' "?</s>')
-    with pytest.raises(UsageError, match="mlm: the prompt takes .* tokens, the model has 8 positions"):
+    with pytest.raises(UsageError, match="mlm: the prompt takes .* tokens, but the model has only 8 positions"):
         prepared("mlm", make_bundle(max_position_embeddings=8), examples).view(examples[0], np.random.default_rng(0))

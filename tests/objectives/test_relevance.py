@@ -57,5 +57,5 @@ def test_large_numbers_do_not_meet():
 def test_nothing_known_is_fine_and_other_examples_are_refused():
     assert known_pairs([], "kl_distillation").tolist() == []
     assert known_pairs(examples((3, ())), "kl_distillation").tolist() == []
-    with pytest.raises(UsageError, match="kl_distillation: expected examples that are questions"):
+    with pytest.raises(UsageError, match="kl_distillation: expected training examples that are questions"):
         known_pairs([SimpleNamespace(text="a caption")], "kl_distillation")

@@ -289,7 +289,7 @@ class TestRefusals:
 
     def test_a_model_without_vectors(self):
         bundle = type("Bundle", (), {"model": torch.nn.Linear(1, 1)})
-        with pytest.raises(UsageError, match="model that makes vectors, found Linear; set model.type to retriever"):
+        with pytest.raises(UsageError, match="model that computes vectors, found Linear; set model.type to retriever"):
             OBJECTIVES.build(LOSSES["kl"]).prepare(training_examples(), bundle, None)
 
     @pytest.mark.parametrize("key", ["query", "passage"])

@@ -113,7 +113,7 @@ def test_the_vocabulary_may_differ(bundle, examples, teacher, tmp_path):
     [
         ({}, "sequence_distillation: expected a model directory or hub id as 'teacher'"),
         ({"teacher": "./nowhere"}, "no model directory ./nowhere"),
-        ({"teacher": ".", "label_smoothing": 1.0}, "label_smoothing of at least 0 and under 1"),
+        ({"teacher": ".", "label_smoothing": 1.0}, "label_smoothing of at least 0 and below 1"),
         ({"teacher": ".", "batch_size": 0}, "batch_size of at least 1"),
     ],
 )

@@ -94,5 +94,5 @@ def test_without_scores_every_answer_is_right():
 
 
 def test_a_smoothing_that_is_none_is_refused():
-    with pytest.raises(UsageError, match="label_smoothing must be at least 0 and under 1, found 1.5"):
+    with pytest.raises(UsageError, match="label_smoothing must be at least 0 and below 1, found 1.5"):
         SoftAnswer(1.5)

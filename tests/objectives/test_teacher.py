@@ -21,8 +21,8 @@ STYLES = ["happy", "gloomy", None]
     [
         (None, "objective: expected a model directory or hub id as 'teacher', found None"),
         ("", "found ''"),
-        ("./no/such/teacher", "objective: the teacher cannot be had: no model directory ./no/such/teacher"),
-        (".", r"the teacher \. is no model directory: it has no config.json"),
+        ("./no/such/teacher", "objective: the teacher could not be loaded: no model directory ./no/such/teacher"),
+        (".", r"the teacher \. is not a model directory: it has no config.json"),
     ],
 )
 def test_what_is_no_model_is_refused(tmp_path, monkeypatch, named, words):
@@ -72,7 +72,7 @@ def test_a_row_that_only_one_of_them_has_is_refused(bundle, tmp_path):
     ("changes", "words"),
     [
         ({"mean_std": "imagenet"}, "known.*'half', found 'imagenet'; set preprocessor.mean_std to 'half'"),
-        ({"patch_image_size": 80}, "cannot take images of 80 pixels.*5 x 5 patches.*4 x 4"),
+        ({"patch_image_size": 80}, "cannot read images of 80 x 80 pixels.*5 x 5 patches.*4 x 4"),
         ({"prompt": " what, {}?"}, "prompt for the style 'happy'.*describe.*found.*what, "),
     ],
 )

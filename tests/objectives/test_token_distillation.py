@@ -208,7 +208,7 @@ def test_a_student_learns_what_its_teacher_prefers(bundle, examples, batch, tmp_
     "spec, words",
     [
         ({}, "token_distillation: expected a model directory or hub id as 'teacher', found None"),
-        ({"teacher": "./no/such/teacher"}, "the teacher cannot be had: no model directory ./no/such/teacher"),
+        ({"teacher": "./no/such/teacher"}, "the teacher could not be loaded: no model directory ./no/such/teacher"),
         ({"teacher": ".", "temperature": 0}, "temperature over 0, found 0"),
         ({"teacher": ".", "temperatur": 2}, "did you mean 'temperature'"),
     ],

@@ -80,7 +80,7 @@ def test_a_single_bad_input_and_wrong_arguments_raise(embed):
         embed({"img": "gone.png"})
     with pytest.raises(OfakitError, match="unknown side 'pasage': did you mean 'passage'"):
         embed("a", side="pasage")
-    with pytest.raises(UsageError, match="unknown argument 'style': this pipeline takes side and batch_size"):
+    with pytest.raises(UsageError, match="unknown argument 'style': this pipeline accepts side and batch_size"):
         embed("a", style="x")
     with pytest.raises(UsageError, match="batch_size of at least 1"):
         embed(["a"], batch_size=0)

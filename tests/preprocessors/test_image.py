@@ -37,7 +37,7 @@ def test_flip_mirrors_about_half():
 
 
 def test_an_image_smaller_than_the_cut_is_refused():
-    with pytest.raises(UsageError, match="cannot cut 11 x 11"):
+    with pytest.raises(UsageError, match="cannot crop 11 x 11"):
         crop_and_flip(PIXELS, 11)
 
 

@@ -76,7 +76,7 @@ def test_images_in_memory_are_known_by_what_they_hold(store):
 
 
 def test_an_image_without_regions_is_a_bad_one(store):
-    with pytest.raises(BadImage, match="c.jpg: there are no regions of it among those of 3 images"):
+    with pytest.raises(BadImage, match="c.jpg: there are no regions for it among those of 3 images"):
         RegionInputs(store).sample(["c.jpg"])
     store.add({"c.jpg": Regions(np.ones((1, 2), np.float32))})
     assert RegionInputs(store).sample(["c.jpg"])["vis_feats"].shape == (1, 2)

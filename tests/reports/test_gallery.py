@@ -24,7 +24,7 @@ def test_captions_of_one_image_stand_on_one_card_with_references_and_verdicts():
     assert first.count('class="entry"') == 2 and second.count('class="entry"') == 1
     for text in (
         "in style",
-        "not in style: heard as happy",
+        "not in style: recognised as happy",
         "before reranking: <bdi>a cow",
         "a.jpg</bdi>: <bdi>no such",
     ):

@@ -17,7 +17,7 @@ def test_sections_tell_found_missed_recall_and_weights(tmp_path):
     scores, recall, fusion, rankings = ranking_sections(split_of(tmp_path), 60)
     assert scores.body.count("interval") >= 2 and "without_relevant" in scores.body
     assert "dense" in recall.body and "bm25" in recall.body
-    assert "Weights of the fusion" in fusion.body and "0.75" in fusion.body
+    assert "Fusion weights" in fusion.body and "0.75" in fusion.body
     first, second, third = rankings.body.split("<article")[1:]
     assert 'data-tags="first top"' in first and 'data-tags="top"' in second and 'data-tags="missed"' in third
     assert "p9" in second and "relevant, and not among these" in second and "not among these" not in first

@@ -26,7 +26,7 @@ def test_of_captions(tmp_path):
 def test_of_rankings(tmp_path):
     text = run_report(read_run(write_ranking_run(tmp_path / "run")))
     assert sections(text) == ["scores", "recall", "fusion", "rankings", "failures"]
-    assert "so that only their ids are shown" in text
+    assert "so only their ids are shown" in text
 
 
 def test_of_another_task_and_of_a_run_without_evaluation(tmp_path):

@@ -16,7 +16,7 @@ def test_overall_by_style_and_the_rest_stand_apart():
     assert ">BLEU-1<" in whole and "1 to 1" in whole and "0.5" not in whole
     assert ">happy<" in styles and ">sad<" in styles and styles.count("–") == 1
     assert "group/cider" in rest
-    assert "CIDEr is 0.25 in place of 0.75: 67% of it comes from looking" in body
+    assert "CIDEr is 0.25 instead of 0.75: 67% of it comes from looking" in body
 
 
 def test_a_number_that_is_none_is_a_dash_and_sorted_last():

@@ -31,8 +31,8 @@ def test_every_query_of_the_qrels_counts():
     assert scores.per_query["mrr@100"].tolist() == [1.0, 0.0, 0.0, 0.0]
     assert (scores.without_ranking, scores.without_relevant) == (("empty", "lacking"), ("hopeless",))
     assert scores.remarks() == [
-        "queries without a relevant passage, which count 0: 1 ('hopeless')",
-        "queries without a passage in the run, which count 0: 2 ('empty', 'lacking')",
+        "queries without a relevant passage, which score 0: 1 ('hopeless')",
+        "queries without a passage in the run, which score 0: 2 ('empty', 'lacking')",
     ]
     assert scores.measures()["p@1"].corpus == 0.25
     assert score_run(Run({"q": {"a": 1.0}}), Qrels({"q": {"a": 1}}), METRICS).remarks() == []
@@ -48,7 +48,7 @@ def test_other_queries_are_refused_unless_they_are_to_be_left_out():
         evaluate(run, qrels, METRICS)
     scores = score_run(run, qrels, METRICS, unjudged="leave_out")
     assert scores.means["mrr@100"] == 1.0 and scores.left_out == ("z",)
-    assert scores.remarks() == ["queries that the qrels lack, which are left out: 1 ('z')"]
+    assert scores.remarks() == ["queries missing from the qrels, which are left out: 1 ('z')"]
     for unjudged in ("refuse", "leave_out"):
         with pytest.raises(UsageError, match="2 of its 2 queries are not among the 1 of the qrels: 'q1', 'z'"):
             evaluate(run, Qrels({"other": {"a": 1}}), METRICS, unjudged)

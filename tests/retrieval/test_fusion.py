@@ -147,12 +147,12 @@ def test_runs_without_anything_give_a_run_without_anything():
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({}, "expected a weight for each run, or fit them on val; found none"),
+        ({}, "expected a weight for each run, found none; set them, or fit them on val"),
         ({"weights": {"a": 1.0}}, "expected a weight for 'b', found none; 0 leaves it out"),
         ({"weights": {"a": 1.0, "b": 1.0, "bb": 1.0}}, "weights: unknown searcher 'bb': did you mean 'b'"),
         ({"of": ["a", "dense"]}, "of: unknown searcher 'dense': available: a, b"),
-        ({"of": ["a", "a"]}, "expected two runs or more to join, found 'a', 'a'"),
-        ({"method": "none"}, "method is 'none': expected a way to join runs"),
+        ({"of": ["a", "a"]}, "expected two runs or more to fuse, found 'a', 'a'"),
+        ({"method": "none"}, "method is 'none': expected a way to fuse runs"),
     ],
 )
 def test_bad_sections_are_refused(section, message):

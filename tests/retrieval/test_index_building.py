@@ -170,7 +170,9 @@ def test_an_engine_belongs_to_its_vectors(tmp_path):
     write_index(tmp_path / "base", ROWS[:40], IDS[:40], fingerprint="f")
     assert build_engine(tmp_path / "base", FAISS).settings.engine == "faiss"
     append_vectors(tmp_path / "base", ROWS[40:], IDS[40:], "f")
-    with pytest.raises(UsageError, match=r"was built from other vectors \(\w+\) than are there now \(\w+\)"):
+    with pytest.raises(
+        UsageError, match=r"was built from other vectors \(\w+\) than the directory contains now \(\w+\)"
+    ):
         load_index(tmp_path / "base")
     assert load_index(tmp_path / "base", engine="exact").search(ROWS, 1)[1].shape == (60, 1)
     assert build_engine(tmp_path / "base", FAISS).search(ROWS, 60)[1].shape == (60, 60)

@@ -135,7 +135,7 @@ def test_fitted_weights_and_what_has_no_counterpart():
     keys = {**PUBLISHED, "fusion_kwargs": fusion(subcommand="fit"), "qnonrels": "x", "reference_key": "document"}
     values, remarks = convert_search(keys)
     assert values["retrieval"]["fusion"]["weights"] is None
-    assert "the weights of the fusion are chosen on val" in remarks and "'qnonrels' has no counterpart" in remarks
+    assert "the fusion weights are chosen on val" in remarks and "'qnonrels' has no counterpart" in remarks
     assert any("'reference_key' 'document'" in remark for remark in remarks)
 
 
@@ -157,5 +157,7 @@ def test_what_cannot_be_converted_is_named(keys, message):
 
 
 def test_an_encoder_of_no_index_is_refused():
-    with pytest.raises(UsageError, match="an encoder is given for 'clip', which is none of the indexes DPR_few_shot,"):
+    with pytest.raises(
+        UsageError, match="an encoder is given for 'clip', which is not one of the indexes DPR_few_shot,"
+    ):
         convert_search(PUBLISHED, {"clip": "DIR"})

@@ -136,8 +136,8 @@ def test_images_of_one_file_are_the_same_passage():
     [
         ({"number": 0}, "negatives to mine, found 0 hard and 0 random"),
         ({"number": -1, "random": 3}, "found -1 hard"),
-        ({"first_rank": 0}, "ranks from 1 up, found 0 to 100"),
-        ({"first_rank": 5, "last_rank": 4}, "ranks from 1 up, found 5 to 4"),
+        ({"first_rank": 0}, "ranks of at least 1, found 0 to 100"),
+        ({"first_rank": 5, "last_rank": 4}, "ranks of at least 1, found 5 to 4"),
         ({"sampling": "all"}, "sampling top or random, found 'all'"),
         ({"absolute_margin": -1.0}, "absolute margin of at least 0"),
         ({"relative_margin": float("nan")}, "relative margin of at least 0, found nan"),

@@ -43,7 +43,7 @@ def test_a_file_by_hand_needs_only_negatives_and_may_have_numbers_as_ids(tmp_pat
         ({"query": "q2", "negatives": [], "scores": [1]}, "scores by passage id"),
         ({"query": "q2", "negatives": [], "scores": {"p": "1"}}, "a finite score of 'p'"),
         ('{"query": "q2", "scores": {"p": NaN}}', "a finite score of 'p'"),
-        ({"query": "q1", "negatives": []}, "lines 1 and 2 are both of the question 'q1'"),
+        ({"query": "q1", "negatives": []}, "lines 1 and 2 both belong to the question 'q1'"),
         ("[]", "one JSON object per line"),
     ],
 )

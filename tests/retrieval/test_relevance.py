@@ -46,7 +46,7 @@ def test_what_was_retrieved_is_added_and_what_is_judged_stays():
 
 
 def test_a_run_of_other_queries_or_passages_is_refused():
-    with pytest.raises(UsageError, match="the run holds the query 'x': available: q"):
+    with pytest.raises(UsageError, match="the run contains the unknown query 'x': available: q"):
         pooled_relevance({"x": {}}, BASE, [Query("q")])
     with pytest.raises(UsageError, match="no passage 'z'"):
         pooled_relevance({"q": {"z": 1.0}}, BASE, [Query("q", answers=("y",))])

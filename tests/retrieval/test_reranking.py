@@ -88,7 +88,7 @@ def test_processes_share_the_work_and_give_what_one_gives():
 
 def test_no_depth_and_unknown_passages_are_refused():
     run = run_of({"q1": ["p01"]})
-    with pytest.raises(UsageError, match="1 passage of a ranking or more, found 0"):
+    with pytest.raises(UsageError, match="a depth of at least 1 passage, found 0"):
         rerank(run, [Query("q1")], BASE, by_length, 0)
     with pytest.raises(UsageError, match="no passage 'p99'"):
         rerank(run_of({"q1": ["p99"]}), [Query("q1")], BASE, by_length)

@@ -133,10 +133,10 @@ def test_lines_that_are_none_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Run.from_arrays(["q", "q"], [["a"], ["b"]], [[1], [1]]), "query 'q' has two rankings; join them"),
+        (lambda: Run.from_arrays(["q", "q"], [["a"], ["b"]], [[1], [1]]), "query 'q' has two rankings; merge them"),
         (lambda: Run.from_arrays(["q"], [["a"], ["b"]], [[1], [1]]), "one for each of 1 queries; found 2 with 2"),
         (lambda: Run.from_arrays(["q"], [["a", "b"]], [[1]]), "found 1 with 2 passages and 1 with 1 scores"),
-        (lambda: Run({"q": {"a": 1.0}}).cut(0), "expected to keep 1 passage of a ranking or more, found 0"),
+        (lambda: Run({"q": {"a": 1.0}}).cut(0), "expected to keep at least 1 passage per ranking, found 0"),
         (lambda: Run({"q": {"a b": 1.0}}).write("x.trec"), "x.trec: expected ids without white space.*found 'a b'"),
         (lambda: Run({"q 1": {"a": 1.0}}).write("x.trec"), "found 'q 1'"),
     ],

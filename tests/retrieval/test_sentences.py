@@ -44,7 +44,7 @@ def test_sentences_hold_all_of_a_text_but_spaces_between(text):
 
 def test_a_way_that_there_is_none_of():
     assert sentence_splitter("rule") is sentences
-    with pytest.raises(UsageError, match="unknown way to find sentences 'rules': did you mean 'rule'"):
+    with pytest.raises(UsageError, match="unknown sentence splitter 'rules': did you mean 'rule'"):
         sentence_splitter("rules")
 
 

@@ -74,7 +74,7 @@ def test_lists_are_scored_and_what_cannot_be_is_counted(pairs_at_once, caplog):
     lists = {"q2": ["p2", "p1"], "q1": ["p3", "p1"]}
     found = teacher_scores(lists, QUERIES, BASE, by_length, pairs_at_once)
     assert found == {"q2": {"p2": 4.0, "p1": 3.0}, "q1": {"p1": 3.0}}
-    assert "1 of 4 pairs lack what the teacher reads" in caplog.text
+    assert "1 of 4 pairs lack the text or image that the teacher reads" in caplog.text
 
 
 def test_unknown_questions_and_passages_are_refused():

@@ -103,7 +103,7 @@ def test_items_are_encoded_by_length_and_come_back_in_their_order():
 def test_what_cannot_be_read_is_left_out_with_a_warning(caplog):
     found = embed_all(Pretended(), passages("aa", "bad", "a"), SearchContext())
     assert found.places.tolist() == [0, 2] and found.vectors[:, 0].tolist() == [2, 1]
-    assert "1 of 3 passage texts or images left out, such as that of '1': broken" in caplog.text
+    assert "left out 1 of 3 passage texts or images, such as that of '1': broken" in caplog.text
 
 
 def test_a_vector_that_is_not_finite_is_an_error_with_its_passage():

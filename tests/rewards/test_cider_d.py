@@ -75,7 +75,9 @@ def test_counts_come_from_a_file_and_prepare_leaves_them(tmp_path):
 def test_a_file_for_scoring_is_refused(tmp_path):
     path = tmp_path / "scores.npz"
     document_frequency([["a dog"], ["a cat"]]).save(path)
-    with pytest.raises(UsageError, match=r"scores\.npz: expected captions that end with '<eos>'.*--for-reward"):
+    with pytest.raises(
+        UsageError, match=r"scores\.npz: expected counts of captions that end with '<eos>'.*--for-reward"
+    ):
         CiderD(document_frequency=str(path))
     with pytest.raises(UsageError, match="make one with"):
         CiderD(document_frequency=str(tmp_path / "nowhere.npz"))

@@ -20,7 +20,7 @@ def test_measures_are_the_scores():
     expected |= {"rouge_l": rouge_l(CANDIDATES, REFERENCES), "cider": cider(CANDIDATES, REFERENCES)}
     expected |= {"cider_d": cider_d(CANDIDATES, REFERENCES), "meteor": meteor(CANDIDATES, REFERENCES)}
     assert list(found) == WITHOUT_JAVA == list(expected)
-    assert missing == dict.fromkeys(("spice", "spider"), "not asked for")
+    assert missing == dict.fromkeys(("spice", "spider"), "not requested")
     for name, score in expected.items():
         assert found[name].corpus == pytest.approx(score.corpus, abs=1e-12)
         np.testing.assert_allclose(found[name].per_item, score.per_item, atol=1e-12)
@@ -63,7 +63,7 @@ def test_a_corpus_score_is_the_scores_own_to_the_last_bit():
 
 def test_meteor_may_be_left_out():
     found, missing = measure(CANDIDATES, REFERENCES, java=False, meteor=False)
-    assert "meteor" not in found and missing == dict.fromkeys(("meteor", "spice", "spider"), "not asked for")
+    assert "meteor" not in found and missing == dict.fromkeys(("meteor", "spice", "spider"), "not requested")
 
 
 def test_without_java_the_other_scores_come_and_spice_says_why(tmp_path, monkeypatch):
@@ -71,7 +71,7 @@ def test_without_java_the_other_scores_come_and_spice_says_why(tmp_path, monkeyp
     monkeypatch.delenv("JAVA_HOME", raising=False)
     found, missing = measure(["a dog runs off"], [["a dog runs off"]])
     assert list(found) == WITHOUT_JAVA
-    assert set(missing) == {"spice", "spider"} and missing["spider"] == "SPIDEr needs SPICE, which is missing"
+    assert set(missing) == {"spice", "spider"} and missing["spider"] == "SPIDEr needs SPICE, which is not available"
     assert missing["spice"].startswith("SPICE needs Java") and "install" in missing["spice"]
 
 

@@ -28,7 +28,7 @@ def test_java_that_hangs_is_stopped_with_its_children(spice_folder, tmp_path, mo
     note = tmp_path / "child"
     pretend_java(tmp_path, monkeypatch, f"{ANSWERS_VERSION}\nsleep 300 &\necho $! > {note}\nwait")
     started = time.monotonic()
-    with pytest.raises(MissingScoreError, match=r"SPICE gave no answer in 0\.5 s and was stopped"):
+    with pytest.raises(MissingScoreError, match=r"SPICE did not finish within 0\.5 s and was stopped"):
         spice(["a dog"], [["a dog"]], timeout=0.5)
     assert time.monotonic() - started < 60
     assert not alive(int(note.read_text()))
@@ -49,7 +49,7 @@ def alive(process: int) -> bool:
 
 def test_java_that_fails_is_named(spice_folder, tmp_path, monkeypatch):
     pretend_java(tmp_path, monkeypatch, f"{ANSWERS_VERSION}\necho no memory >&2; exit 3")
-    with pytest.raises(MissingScoreError, match="SPICE: Java ended with code 3: no memory"):
+    with pytest.raises(MissingScoreError, match="SPICE: Java exited with code 3: no memory"):
         spice(["a dog"], [["a dog"]])
 
 
@@ -99,7 +99,7 @@ def test_spice_is_asked_once_and_read_by_id(spice_folder, monkeypatch, version, 
 
 def test_spice_that_writes_nothing_is_named(spice_folder, monkeypatch):
     pretend_java(spice_folder, monkeypatch, "echo nothing to do")
-    with pytest.raises(MissingScoreError, match="SPICE wrote no answer; it printed 'nothing to do"):
+    with pytest.raises(MissingScoreError, match="SPICE wrote no output file; it printed 'nothing to do"):
         spice(["a dog"], [["a dog"]])
 
 
@@ -128,7 +128,7 @@ def test_spice_that_does_not_score_every_item_is_named(spice_folder, monkeypatch
 def test_java_that_never_tells_its_version_is_named(spice_folder, monkeypatch):
     monkeypatch.setattr(module, "_VERSION_TIMEOUT", 0.5)
     pretend_java(spice_folder, monkeypatch, "exec sleep 300")
-    with pytest.raises(MissingScoreError, match="SPICE needs Java, and .*java does not tell its version"):
+    with pytest.raises(MissingScoreError, match="SPICE needs Java, but .*java does not report its version"):
         spice(["a dog"], [["a dog"]])
 
 
@@ -142,7 +142,7 @@ def test_java_that_cannot_be_started_is_named_and_does_not_stop_the_other_scores
     (spice_folder / "java").write_text("#!/no/such/program\n")
     found, missing = measure(["a dog runs off"], [["a dog runs off"]])
     assert "meteor" in found and "spice" not in found
-    assert missing["spice"].startswith("SPICE needs Java, and ")
+    assert missing["spice"].startswith("SPICE needs Java, but ")
 
 
 def test_java_of_java_home_comes_first(spice_folder, monkeypatch):

@@ -91,7 +91,7 @@ def test_a_digit_behind_more_full_stops_than_the_challenge_takes_away():
 
 
 def test_one_annotator_is_refused():
-    with pytest.raises(UsageError, match="several annotators an item, found 1 for item 1"):
+    with pytest.raises(UsageError, match="several annotators per item, found 1 for item 1"):
         vqa_accuracy(["a", "b"], [["a", "b"], ["b"]])
     with pytest.raises(UsageError, match="nothing to score"):
         vqa_accuracy([], [])

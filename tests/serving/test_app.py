@@ -96,7 +96,7 @@ def test_clients_share_a_batch(captioner):
         ([png()[:60]], [], 422, "image: cannot be read"),
         ([png(size=(101, 100))], [], 422, "at most 10000 pixels, found 101 x 100"),
         ([png()], ["angry\n<b>"], 422, "not taught 'angry\\n<b>'; it knows: happy, gloomy"),
-        ([png()] * 5, ["happy", "gloomy"], 422, "at most 8 answers a request, found 10"),
+        ([png()] * 5, ["happy", "gloomy"], 422, "at most 8 answers per request, found 10"),
         ([b"x" * 100_001], [], 413, "at most 100000 bytes"),
         ([], ["happy"], 422, "image: Field required"),
     ],
@@ -147,7 +147,7 @@ def test_a_full_queue_and_a_fault_are_told_without_a_traceback(captioner, monkey
         first.join(30)
         waiting.join(30)
     assert [answer.status_code for answer in found] == [500, 500]
-    assert {error_of(answer) for answer in found} == {"internal error; the log of the server says more"}
+    assert {error_of(answer) for answer in found} == {"internal error; see the server's log"}
 
 
 def test_health_says_what_is_served(client):

@@ -63,7 +63,7 @@ def test_the_first_waits_for_company_no_longer_than_until_the_batch_is_full():
 def test_a_full_queue_takes_all_items_or_none():
     queue, gate, first = held(capacity=3)
     kept = queue.submit([1, 2])
-    with pytest.raises(QueueFull, match="room for 2 more in the queue, found 2 of 3"):
+    with pytest.raises(QueueFull, match="no room for 2 more: 2 of 3"):
         queue.submit([3, 4])
     kept += queue.submit([5])
     gate.opened.set()

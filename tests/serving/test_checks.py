@@ -25,5 +25,5 @@ def test_only_styles_that_were_taught():
 
 def test_no_more_answers_than_the_limit():
     check_number(3, Limits(items=3))
-    with pytest.raises(UsageError, match="at most 3 answers a request, found 4"):
+    with pytest.raises(UsageError, match="at most 3 answers per request, found 4"):
         check_number(4, Limits(items=3))

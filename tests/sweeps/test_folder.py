@@ -26,7 +26,7 @@ def test_the_resolved_sweep_lies_in_it(folder_of, tmp_path):
 
 def test_it_is_closed_to_others_only_while_it_is_open(folder_of):
     folder = folder_of()
-    with folder.opened(), pytest.raises(UsageError, match="another sweep is working in"), folder_of().opened():
+    with folder.opened(), pytest.raises(UsageError, match="another sweep is using"), folder_of().opened():
         pass
     with folder_of().opened():
         pass

@@ -149,7 +149,7 @@ def test_the_tool_that_fine_tunes_is_the_command_where_there_is_no_other(write_s
 
 def test_a_sweep_without_a_run_that_finished_says_why(write_sweep, engine, any_engine):
     engine(lambda made: made.keep(record(made, 0)))
-    with pytest.raises(OfakitError, match="none of 1 runs was done to its end: boom"):
+    with pytest.raises(OfakitError, match="none of 1 runs finished: boom"):
         run_sweep(load_sweep(write_sweep()), ["unused"], "pretended")
 
 

@@ -190,9 +190,9 @@ def test_a_dry_run_shows_what_it_would_be(several):
     ("tasks", "message"),
     [
         ((), "needs `tasks`"),
-        ((CAPTION, {**VQA, "name": "caption"}), "two of the tasks are called 'caption'"),
-        (({**CAPTION, "task": "retrieval"},), "shares its model with no other"),
-        (({**CAPTION, "task": "multitask"},), "several tasks within one of several"),
+        ((CAPTION, {**VQA, "name": "caption"}), "two tasks are called 'caption'"),
+        (({**CAPTION, "task": "retrieval"},), "cannot share its model with another"),
+        (({**CAPTION, "task": "multitask"},), "a multitask inside a multitask"),
         (({**CAPTION, "style": {"mod": "none"}},), "task 'caption': unknown key 'style.mod'"),
         (({**CAPTION, "preprocessor": {"patch_image_size": 48, "max_image_size": None}}, VQA), "have one size"),
     ],
@@ -214,5 +214,5 @@ def test_adapters_of_other_tasks_are_refused(several):
 
 
 def test_roundrobin_of_one_task_is_refused(experiment):
-    with pytest.raises(UsageError, match="roundrobin is how several tasks are mixed"):
+    with pytest.raises(UsageError, match="roundrobin mixes several tasks"):
         trained(experiment(train={"dataloader": {"mixing": "roundrobin"}}))

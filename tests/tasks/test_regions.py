@@ -97,13 +97,13 @@ def test_features_of_a_file_and_examples_without_them(with_regions, tmp_path, sc
     assert all(seen["vis_feats"].shape[1:] == (2, 5) for seen in SEEN)
     bad = (Path(config.work_dir) / "bad_examples.jsonl").read_text().splitlines()
     assert {json.loads(line)["image"] for line in bad} == {images[0]}
-    assert json.loads(bad[0])["reason"] == "there are no regions of it"
+    assert json.loads(bad[0])["reason"] == "there are no regions for it"
 
 
 @pytest.mark.parametrize(
     ("regions", "model", "message"),
     [
-        (None, "reads_regions", "the model reads images as regions, .* set data.regions"),
+        (None, "reads_regions", "the model reads images as region features, .* set it to"),
         ({"network": NETWORK}, "ofa", "data.regions is for models that read regions, .* 'ofa' reads pixels"),
         ({"path": "none.h5"}, "reads_regions", "no regions at none.h5: there is no such file"),
     ],
@@ -115,7 +115,7 @@ def test_what_does_not_fit_is_refused(with_regions, regions, model, message):
 
 def test_a_store_of_another_network_is_refused(with_regions):
     Trainer(experiment=with_regions({"network": NETWORK, "image_size": 64}), device="cpu")
-    with pytest.raises(UsageError, match="features of two networks do not go into one store"):
+    with pytest.raises(UsageError, match="features of two networks cannot share a store"):
         Trainer(experiment=with_regions({"network": NETWORK, "image_size": 96}), device="cpu")
 
 

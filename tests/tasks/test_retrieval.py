@@ -287,7 +287,7 @@ def test_a_directory_is_gone_on_from_and_the_configuration_may_say_more(run, sce
 
 
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"data": {"reader": {"type": "scenes"}}}, "'scenes' has no passages to search; take knowledge_base, or image"),
+    ({"data": {"reader": {"type": "scenes"}}}, "'scenes' has no passages to search; use knowledge_base, or image"),
     ({"retrieval": {"searchers": {"x": {"type": "bm52"}}}}, "did you mean 'bm25'"),
     ({"model": {"config": {"encoder": {"type": "bagg"}}}}, "did you mean 'bag'"),
     ({"model": {"config": {"encodr": TOWERS}}}, "did you mean 'encoder'"),

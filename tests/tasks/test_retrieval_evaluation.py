@@ -41,7 +41,7 @@ def test_questions_that_nothing_answers_are_counted_and_told_of(caplog):
     with caplog.at_level("WARNING"):
         scores = scored().scores
     assert (scores["queries"], scores["without_relevant"]) == (3, 1)
-    (warning,) = [r.getMessage() for r in caplog.records if "without a relevant passage, which count 0" in r.message]
+    (warning,) = [r.getMessage() for r in caplog.records if "without a relevant passage, which score 0" in r.message]
     assert "1 ('3')" in warning
 
 

@@ -110,11 +110,11 @@ def test_the_closed_list(config, tmp_path, answers, expected):
 
 
 def test_what_cannot_be_answered_is_refused(config, tmp_path):
-    with pytest.raises(UsageError, match="no questions to answer; take a reader of them, such as vqa"):
+    with pytest.raises(UsageError, match="no questions to answer; use a reader of questions, such as vqa"):
         Vqa(config()).read({"train": [Example("1", None, "a dog")]})
     task = Vqa(config(vqa={"inference": "rank", "answers": str(tmp_path / "none.txt")}))
     task.read({})
-    with pytest.raises(UsageError, match="expected a text file with one answer a line"):
+    with pytest.raises(UsageError, match="expected a text file with one answer per line"):
         task.build_bundle()
     task = Vqa(config())
     task.read({})

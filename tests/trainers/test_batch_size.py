@@ -42,7 +42,7 @@ def test_the_largest_batch_is_found_to_an_eighth_in_few_trials(holds):
 def test_other_errors_are_no_lack_of_memory_and_a_single_example_must_fit():
     with pytest.raises(ZeroDivisionError):
         largest_batch(lambda size: 1 / 0, 10)
-    with pytest.raises(UsageError, match="single example does not fit in memory; set train.recompute"):
+    with pytest.raises(UsageError, match="not even a single example fits in memory; set train.recompute"):
         largest_batch(Memory(0), 10)
 
 
@@ -79,7 +79,7 @@ def test_a_run_finds_its_batch_writes_it_down_and_a_resumed_one_repeats_it(exper
         sizes = cramped(patch, 5)
         first = trained(config)
         assert sizes[0] == 1 and sizes[-1] == 4 and max(sizes) > 5
-    assert "batches of 4 examples (found by trying), 3 a step" in (Path(first.work_dir) / "train.log").read_text()
+    assert "batches of 4 examples (found by trial), 3 a step" in (Path(first.work_dir) / "train.log").read_text()
     assert config.train.batch_size == "auto"  # what the caller has stays as it was
     written = load_config(Path(first.work_dir) / "conf.json").train
     found = written.batch_size, written.dataloader.batch_size_per_gpu, written.gradient_accumulation
@@ -121,7 +121,7 @@ def test_on_a_cpu_what_is_available_decides(experiment, monkeypatch):
         sizes[mebibytes] = trained(config).experiment.train.dataloader.batch_size_per_gpu
     assert 1 <= sizes[60] < sizes[90]
     monkeypatch.setattr(module, "available_memory", lambda: None)
-    with pytest.raises(UsageError, match="how much memory there is cannot be told here"):
+    with pytest.raises(UsageError, match="the available memory cannot be determined here"):
         trained(experiment("untold", train={"batch_size": "auto", "max_steps": 1}))
 
 

@@ -40,5 +40,5 @@ def test_names_that_do_not_tell_apart_are_refused(experiment, objectives, messag
 
 @pytest.mark.parametrize("kind", ["photograph_matching"])
 def test_an_objective_of_another_kind_of_model_is_refused(experiment, kind):
-    with pytest.raises(UsageError, match=f"'{kind}' teaches a Retriever, found a OFAModel"):
+    with pytest.raises(UsageError, match=f"'{kind}' trains a Retriever, found a OFAModel"):
         built(experiment(objectives=[{"type": kind}]))

@@ -116,7 +116,7 @@ def test_a_run_says_so_and_its_snapshots_remember(experiment, monkeypatch):
     trainer = trained(experiment(train={"max_steps": 3}))
     assert sizes == [8, 4, 4, 4]
     log = (Path(trainer.work_dir) / "train.log").read_text()
-    assert "step 1 ran out of memory: each batch goes in 2 parts from now on" in log
+    assert "step 1 ran out of memory: from now on each batch is split into 2 parts" in log
     snapshot = latest_snapshot(Path(trainer.work_dir))
     assert read_plain(snapshot)["batches"] == {"batch_size": 8, "accumulation": 2, "halvings": 1}
     sizes.clear()

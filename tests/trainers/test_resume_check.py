@@ -49,7 +49,7 @@ def test_each_of_them_is_refused_by_name_with_the_way_out(changes, words):
 @pytest.mark.parametrize(
     ("then", "words"),
     [
-        (None, "is of an earlier version of ofakit; start a new run from its weights"),
+        (None, "was written by an earlier version of ofakit; start a new run from its weights"),
         ({k: v for k, v in USUAL.items() if k != "train.freeze"}, r"train.freeze = None, found \[\]"),
     ],
 )

@@ -65,7 +65,7 @@ def test_one_run_works_in_a_directory(tmp_path):
     code = "import sys; from ofakit.trainers.run_directory import alone_in\nwith alone_in(sys.argv[1]): print('in')"
     with alone_in(tmp_path / "run"), alone_in(tmp_path / "run"), alone_in(tmp_path / "run", is_main=False):
         done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], capture_output=True, text=True)
-        assert "another run is working in" in done.stderr and f"process {os.getpid()} on" in done.stderr
+        assert "another run is using" in done.stderr and f"process {os.getpid()} on" in done.stderr
         assert "--wait" in done.stderr and not done.stdout
 
 

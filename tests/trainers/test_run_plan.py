@@ -14,7 +14,7 @@ PLAN = {
 def test_every_fact_has_its_line_and_none_is_wider_than_60():
     lines = list(plan_lines(PLAN))
     assert lines == [
-        "device      cpu x 2 processes, fp32", "parameters  123,456,789, of which 45 learn",
+        "device      cpu x 2 processes, fp32", "parameters  123,456,789, 45 of them trained",
         "examples    train 1,000, val 10", "epochs      2, of 998 training examples",
         "steps       126, 63 an epoch, of 16 examples each",
     ]  # fmt: skip

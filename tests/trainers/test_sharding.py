@@ -218,10 +218,10 @@ def test_what_cannot_be_divided_is_refused(experiment):
     two = Processes(0, 2, torch.device("cpu"))
     for key in ("encoder_layerdrop", "decoder_layerdrop"):
         module = WeightedObjectives(build(**{key: 0.1}), {}, [], "fp32")
-        with pytest.raises(UsageError, match=f"every process must run every layer, and {key} of the model leaves"):
+        with pytest.raises(UsageError, match=f"every process must run every layer, but the model's {key} skips"):
             Sharding(module, "full", two)
     trainer = Trainer(experiment=settings(experiment, "half", 1, precision="fp16"), device="cpu")
-    with pytest.raises(UsageError, match="fp16 is not kept; choose bf16 or fp32"):
+    with pytest.raises(UsageError, match="fp16 loss scaling does not work with sharding; choose bf16 or fp32"):
         trainer._refuse_to_shard(None)
     trainer.experiment.train.precision = "bf16"
     with pytest.raises(UsageError, match="the trainer must make the optimizer"):

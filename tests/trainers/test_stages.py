@@ -63,7 +63,7 @@ def test_without_a_best_one_the_last_model_is_the_start(config, tmp_path):
 
 
 def test_a_stage_without_a_model_ends_the_run(config):
-    with pytest.raises(UsageError, match="1_warm left no model to go on from: expected best/ or output/ there"):
+    with pytest.raises(UsageError, match="1_warm left no model to continue from: expected best/ or output/ there"):
         train_stages(config(), Training("nothing"))
 
 

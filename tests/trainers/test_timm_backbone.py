@@ -140,10 +140,10 @@ def test_later_trainings_start_from_its_directory_with_what_they_say_of_training
     second = trained(experiment("second", model={"path": path, "backbone": eye}, **base))
     assert_bit_equal(_eye(second), _eye(first))
     assert (tmp_path / "features").exists()
-    with pytest.raises(UsageError, match="expected the eye that the model has, .*test_efficientnet.*, found .*resnet"):
+    with pytest.raises(UsageError, match="expected the model's own backbone, .*test_efficientnet.*, found .*resnet"):
         Trainer(experiment=experiment(model={"path": path, "backbone": {"name": "test_resnet"}}), device="cpu")
     plain = trained(experiment("plain", train={"max_epochs": 1}))
-    with pytest.raises(UsageError, match="the eye that the model has, OFA's own ResNet, found"):
+    with pytest.raises(UsageError, match="the model's own backbone, OFA's own ResNet, found"):
         path = str(Path(plain.work_dir) / "output")
         Trainer(experiment=experiment(model={"path": path, "backbone": EYE}), device="cpu")
 
@@ -166,12 +166,12 @@ def test_teacher_and_student_may_see_through_different_eyes(experiment):
 
     for teacher, model in (("own", {"backbone": EYE}), ("timm", {}), ("imagenet", {"backbone": EYE})):
         assert all(math.isfinite(loss) for loss in losses(trained(student(teacher, **model))))
-    with pytest.raises(UsageError, match="normalises images by itself, otherwise than the student's 'half'"):
+    with pytest.raises(UsageError, match="normalises images itself, unlike the student's 'half'"):
         trained(student("imagenet"))
 
 
 def test_another_kind_of_model_takes_no_backbone(experiment):
-    with pytest.raises(UsageError, match="model.backbone is of captioners; a retriever has its encoders"):
+    with pytest.raises(UsageError, match="model.backbone is for captioners; the encoders of a retriever"):
         from ofakit.config.schema import ModelSection
         from ofakit.models.types import MODELS
 

@@ -305,5 +305,7 @@ def test_mixed_objectives_add_up_and_share_the_encoder_where_inputs_are_the_same
 
 def test_fp16_on_a_device_without_a_scaler_is_refused():
     module = WeightedObjectives(torch.nn.Linear(1, 1), {}, [], "fp16")
-    with pytest.raises(UsageError, match="fp16 needs a scaled loss, which the device mps lacks; choose bf16 or fp32"):
+    with pytest.raises(
+        UsageError, match="fp16 needs loss scaling, which the device mps does not support; choose bf16 or fp32"
+    ):
         Updater(module, None, None, Processes(0, 1, torch.device("mps")), None, 3)

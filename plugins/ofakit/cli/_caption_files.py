@@ -25,7 +25,7 @@ from ofakit.json_text import NotJson, from_json
 
 __all__ = ["Entry", "Matched", "id_of", "indexed", "match", "own_reference_entries", "read_entries"]
 
-_FORMATS = "COCO JSON or one JSON object a line, in UTF-8"
+_FORMATS = "COCO JSON or JSON lines, in UTF-8"
 _SHOWN, _LONGEST = 5, 80
 _IDS, _NAMES = ("image_id", "id"), ("image", "file_name", "filename", "image_path")
 _CAPTIONS = ("caption", "captions", "references")
@@ -101,7 +101,7 @@ def own_reference_entries(path: Path) -> list[Entry]:
             continue
         if not isinstance(row.get("references"), list):
             raise UsageError(
-                f"{path}: entry {number}: expected references beside the caption; or pass --references FILE"
+                f"{path}: entry {number}: expected references next to the caption; alternatively pass --references FILE"
             )
         entry = _reference({key: value for key, value in row.items() if key != "captions"}, path, number)
         entries.append(entry)
@@ -152,7 +152,7 @@ def match(
     if unknown:
         raise UsageError(
             f"{predictions_name}: {len(unknown)} of {len(predictions)} ids are not in {references_name}: "
-            f"{_some(unknown)}; there the ids are such as {_some(list(index)) or 'none'}"
+            f"{_some(unknown)}; ids there look like {_some(list(index)) or 'none'}"
         )
     return _beside(predictions, found, index, predictions_name)
 
@@ -214,11 +214,12 @@ def indexed(entries: Iterable[Entry], kind: str, styled: bool, name: str) -> dic
         if not styled and same_style(first.style or "") != same_style(entry.style or ""):
             raise UsageError(
                 f"{name}: entry {entry.place}: the references of id {_shown(entry, kind)!r} are in the styles "
-                f"{_short(first.style or '')!r} and {_short(entry.style or '')!r}; give the predictions a `style` too"
+                f"{_short(first.style or '')!r} and {_short(entry.style or '')!r}; give each prediction a `style` as "
+                "well"
             )
         if first.is_list or entry.is_list:
             shown = _shown(entry, kind)
-            raise UsageError(f"{name}: entry {entry.place}: a second list of captions for id {shown!r}; join the two")
+            raise UsageError(f"{name}: entry {entry.place}: a second list of captions for id {shown!r}; merge the two")
         found[key] = first._replace(captions=[*first.captions, *entry.captions])
     return found
 

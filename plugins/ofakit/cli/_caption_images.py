@@ -42,8 +42,8 @@ def find_images(names: Mapping[str, Sequence[str]], folder: Path | None, files: 
     if lacking:
         shown = ", ".join(f"{next(iter(names[item]), item)[:80]!r}" for item in lacking[:_SHOWN])
         raise UsageError(
-            f"the images of {len(lacking)} of {len(found)} items are not found, or not just one of each: {shown}"
-            f"{' …' if len(lacking) > _SHOWN else ''}; name the folder that has them with --images"
+            f"the images of {len(lacking)} of {len(found)} items were not found, or more than one file matches: {shown}"
+            f"{' …' if len(lacking) > _SHOWN else ''}; name the folder that contains them with --images"
         )
     return {item: path for item, path in found.items() if path is not None}
 

@@ -71,7 +71,7 @@ def clip_of(args: argparse.Namespace, device: str | None = None) -> Clip | None:
         UsageError: It is no CLIP, or there are images for none.
     """
     if args.images and not args.clip:
-        raise UsageError("--images goes with --clip DIR")
+        raise UsageError("--images needs --clip DIR")
     return Clip(args.clip, Path(args.images) if args.images else None, device) if args.clip else None
 
 
@@ -137,13 +137,15 @@ def cider_notes(references: Sequence[Sequence[str]], parts: Mapping[str, Mapping
     from ofakit.scores.cider import zero_by_nature
 
     whole = zero_by_nature(references)
-    notes = [] if whole is None else [f"CIDEr is 0 here whatever the captions say: {whole}"]
+    notes = [] if whole is None else [f"CIDEr is always 0 here, whatever the captions say: {whole}"]
     for kind, of_kind in parts.items() if whole is None else ():
         silent = [part for part, places in of_kind.items() if zero_by_nature([references[i] for i in places])]
         if silent:
             shown = ", ".join(map(repr, silent[:5])) + (" …" if len(silent) > 5 else "")
             of = f"{len(silent)} of {len(of_kind)} {kind}"
-            notes.append(f"CIDEr of {of} is 0 whatever the captions say, as of one item: {shown}")
+            notes.append(
+                f"CIDEr of {of} is always 0, whatever the captions say, because there is only one item: {shown}"
+            )
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     return notes

@@ -95,12 +95,12 @@ def _data(run: RunFiles, reader: Any) -> Iterator[tuple[str, str]]:
         yield "reader", reader
     for name, split in run.splits.items():
         if split.rows:
-            yield f"examples of {name}", str(len(split.rows))
+            yield f"{name} examples", str(len(split.rows))
     steps = [record["step"] for one in (run, *run.stages) for record in one.records]
     if steps:
-        yield "steps of training", str(max(steps))
+        yield "training steps", str(max(steps))
     if run.bad_examples:
-        yield "damaged examples, left out", str(len(run.bad_examples))
+        yield "damaged examples (left out)", str(len(run.bad_examples))
 
 
 def _scores(run: RunFiles, split: SplitFiles | None) -> Iterator[CardScore]:

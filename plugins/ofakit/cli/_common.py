@@ -67,7 +67,7 @@ class ToolParser(argparse.ArgumentParser):
         super().__init__(**{**own, **settings})
         self.add_argument(
             "--hub", action="store_true", default=argparse.SUPPRESS,
-            help="look up models that are not found locally on their hub, whatever their name",
+            help="look up models on their hub if they are not found locally, whatever their name",
         )  # fmt: skip
 
 
@@ -92,7 +92,7 @@ def add_config_arguments(parser: argparse.ArgumentParser, required: bool = True)
     parser.add_argument("--conf", metavar="FILE", required=required, help="JSON file of the experiment")
     parser.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides",
-        help="override a key of the file, dotted: --set train.max_epochs=3 (repeatable)",
+        help="override a key of the file, as in --set train.max_epochs=3 (repeatable)",
     )  # fmt: skip
 
 
@@ -104,11 +104,9 @@ def add_clip_arguments(parser: Any) -> None:
     """
     parser.add_argument(
         "--clip", metavar="DIR",
-        help="also CLIPScore and RefCLIPScore with this CLIP model: a transformers directory or a hub id",
+        help="also compute CLIPScore and RefCLIPScore with this CLIP model, a transformers directory or a hub id",
     )  # fmt: skip
-    parser.add_argument(
-        "--images", metavar="DIR", help="for --clip: the folder of the images; default: as named in the files"
-    )
+    parser.add_argument("--images", metavar="DIR", help="image folder for --clip; default: as named in the files")
 
 
 def add_device_argument(parser: Any) -> None:
@@ -128,7 +126,8 @@ def add_segmentation_argument(parser: Any) -> None:
     """
     parser.add_argument(
         "--segmentation", choices=("characters", "words", "spaces"), default="characters",
-        help="what counts as a word in Chinese and other scripts without spaces; words need jieba; default: characters",
+        help="what counts as a word in Chinese and other scripts without spaces; `words` needs jieba; default: "
+        "characters",
     )  # fmt: skip
 
 
@@ -151,9 +150,11 @@ def model_to_score(config: ExperimentConfig, checkpoint: str | None) -> str | No
 
     found = best_model(config.work_dir)
     if found is None and config.model.path is None:
-        raise UsageError(f"no model to score: {config.work_dir} has neither best/ nor output/; give --checkpoint DIR")
+        raise UsageError(
+            f"no model to score: {config.work_dir} contains neither best/ nor output/; pass --checkpoint DIR"
+        )
     if found is not None and found.name != "best":
-        print(f"no best model was chosen in {config.work_dir}: scoring the last one, {found}", file=sys.stderr)
+        print(f"no best model was chosen in {config.work_dir}: scoring the last model, {found}", file=sys.stderr)
     return None if found is None else str(found)
 
 
@@ -191,7 +192,7 @@ def refuse_silence(trainer: Any, split: str) -> None:
     if trainer.silent:
         raise ModelNotFinite(
             f"the model gave nothing for {trainer.silent} of {len(trainer.examples[split])} examples of {split}, most "
-            "likely NaN; they count as empty in the scores under eval/. Look for NaN in the weights, try another "
+            "likely NaN; they count as empty in the scores under eval/. Check the weights for NaN, try another "
             "evaluation.precision, or lower generation.min_length"
         )
 
@@ -209,7 +210,9 @@ def reader_of(config: ExperimentConfig) -> Any:
 
     reader = build_reader(config)
     if reader is None:
-        raise UsageError("the examples of this experiment were given to the trainer in Python; there are no files")
+        raise UsageError(
+            "the examples of this experiment were passed to the trainer in Python; there are no files to read them from"
+        )
     return reader
 
 
@@ -273,7 +276,7 @@ def write_utf8() -> None:
 def _check_overrides(args: argparse.Namespace) -> None:
     """Refuse `--set` where there is nothing that it changes."""
     if getattr(args, "overrides", None) and args.conf is None:
-        raise UsageError("--set changes keys of a configuration: give --conf FILE too")
+        raise UsageError("--set overrides keys of a configuration: pass --conf FILE as well")
 
 
 def print_json(value: Any) -> None:
@@ -291,7 +294,7 @@ def print_json(value: Any) -> None:
     except BrokenPipeError:
         # Otherwise Python would try again to write what is left when it exits, and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise OfakitError("stdout was closed before the tool was done") from None
+        raise OfakitError("stdout was closed before the tool finished") from None
 
 
 def output_file(name: str, argument: str, inputs: Iterable[str | Path | None] = ()) -> Path:
@@ -312,11 +315,11 @@ def output_file(name: str, argument: str, inputs: Iterable[str | Path | None] = 
 
     path = Path(name)
     if path.is_dir():
-        raise UsageError(f"{argument}: cannot write {name}: it is a folder; name a file in it")
+        raise UsageError(f"{argument}: cannot write {name}: it is a folder; name a file inside it")
     check_parents(path, argument)
     for given in inputs if path.exists() else ():
         if given is not None and Path(given).is_file() and path.samefile(given):
-            raise UsageError(f"{argument}: {name} is read, too, and would be lost: name another file to write")
+            raise UsageError(f"{argument}: {name} is also an input and would be overwritten: name another output file")
     return path
 
 
@@ -366,7 +369,9 @@ def new_file(name: str, argument: str) -> Path:
     """
     path = output_file(name, argument)
     if path.exists():
-        raise UsageError(f"{argument}: {name} is there already, and no file is replaced; name another, or remove it")
+        raise UsageError(
+            f"{argument}: {name} already exists and will not be overwritten; choose another name, or remove it"
+        )
     return path
 
 
@@ -396,7 +401,7 @@ def positive(text: str) -> int:
     """
     number = int(text) if text.isdecimal() else 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, found {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found {text!r}")
     return number
 
 

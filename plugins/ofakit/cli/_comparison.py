@@ -67,7 +67,7 @@ def require_systems(files: Sequence[Path], noun: str) -> None:
         raise UsageError(f"expected two {noun} files or more, found {len(files)}")
     again = next((path for path in files if files.count(path) > 1), None)
     if again is not None:
-        raise UsageError(f"{again} is given twice; name the {noun}s of each system once")
+        raise UsageError(f"{again} is given twice; name each system's {noun}s once")
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:

@@ -24,7 +24,7 @@ def said_of(error: BaseException) -> str | None:
     True
     """
     if isinstance(error, BrokenPipeError):
-        return "whoever read what the tool prints has closed it before the tool was done"
+        return "the reader of stdout closed it before the tool finished"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}; {GO_ON}"
     if not isinstance(error, RuntimeError):
@@ -32,12 +32,12 @@ def said_of(error: BaseException) -> str | None:
     text = str(error)
     if "DataLoader worker (pid" in text and "Caught" not in text:  # its signal is heard anywhere in the step
         return (
-            "a loading process was killed, most likely for want of memory; lower train.dataloader.workers_per_gpu, and "
-            + GO_ON
+            "a data-loading process was killed, most likely because memory ran out; lower "
+            "train.dataloader.workers_per_gpu, and " + GO_ON
         )
     if any(name in text for name in MADE_BY_TORCH):
         if LATE.search(text):
-            return f"the other processes of the run did not answer within train.timeout_minutes; {GO_ON}"
+            return f"the other processes of the run did not respond within train.timeout_minutes; {GO_ON}"
         if LOST.search(text):
-            return f"another process of the run has ended; its own message says why; {GO_ON}"
+            return f"another process of the run has exited; its own message says why; {GO_ON}"
     return None

@@ -70,24 +70,24 @@ class Missing(NamedTuple):
 
 OPTIONAL = {
     "METEOR and SPICE": (["pycocoevalcap"], 'pip install "ofakit[scores]"'),
-    "sweeps with the search tpe": (["optuna"], 'pip install "ofakit[sweeps]"'),
-    "a server of captions": (
+    "sweeps with TPE search": (["optuna"], 'pip install "ofakit[sweeps]"'),
+    "serving over HTTP": (
         ["fastapi", "uvicorn", "python-multipart", "prometheus-client"],
         'pip install "ofakit[serve]"',
     ),
     "sweeps with --engine ray": (["ray"], 'pip install "ofakit[ray]"'),
-    "indexes in Milvus": (["pymilvus", "milvus-lite"], 'pip install "ofakit[milvus]"'),
-    "regions in HDF5": (["h5py"], 'pip install "ofakit[regions]"'),
-    "runs as ranx has them": (["ranx"], 'pip install "ofakit[ranx]"'),
-    "runs in Weights & Biases": (["wandb"], 'pip install "ofakit[wandb]"'),
-    "runs in SwanLab": (["swanlab"], 'pip install "ofakit[swanlab]"'),
-    "runs in MLflow": (["mlflow"], 'pip install "ofakit[mlflow]"'),
+    "Milvus indexes": (["pymilvus", "milvus-lite"], 'pip install "ofakit[milvus]"'),
+    "region features in HDF5": (["h5py"], 'pip install "ofakit[regions]"'),
+    "conversion of runs to ranx": (["ranx"], 'pip install "ofakit[ranx]"'),
+    "logging to Weights & Biases": (["wandb"], 'pip install "ofakit[wandb]"'),
+    "logging to SwanLab": (["swanlab"], 'pip install "ofakit[swanlab]"'),
+    "logging to MLflow": (["mlflow"], 'pip install "ofakit[mlflow]"'),
     "make test": (
         ["pytest", "pytest-cov", "pytest-xdist", "hypothesis", "optuna", "sentence-transformers"],
         'pip install "ofakit[dev]"',
     ),
     "make lint": (["ruff", "mypy"], 'pip install "ofakit[dev]"'),
-    "hooks before a commit": (["pre-commit"], 'pip install "ofakit[dev]"'),
+    "pre-commit hooks": (["pre-commit"], 'pip install "ofakit[dev]"'),
 }
 """What some things need: their distributions, and what brings them."""
 
@@ -187,7 +187,8 @@ def cuda_devices() -> tuple[list[dict[str, Any]], list[str]]:
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
     if not devices and not problems and not hidden and list(Path("/dev").glob("nvidia[0-9]*")):
         problems.append(
-            "CUDA: there is an NVIDIA GPU that this PyTorch cannot use; install a build for the driver's CUDA"
+            "CUDA: this machine has an NVIDIA GPU, but this PyTorch cannot use it; install a build for the driver's "
+            "CUDA version"
         )
     return devices or [], problems
 
@@ -263,11 +264,11 @@ def disk(work_dir: Path) -> tuple[dict[str, Any], list[str]]:
 
     found, error = _attempt(look)
     if found is None:
-        return {"work_dir": str(work_dir), "free_gib": None}, [f"{work_dir} cannot be looked at: {error}"]
+        return {"work_dir": str(work_dir), "free_gib": None}, [f"{work_dir} cannot be accessed: {error}"]
     folder, free = found
     problems = []
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        problems.append(f"{folder} cannot be written to; choose another folder by --set work_dir=DIR")
+        problems.append(f"{folder} is not writable; choose another folder with --set work_dir=DIR")
     elif free < 1:
         problems.append(f"{free:.2f} GiB are free in {folder}; a snapshot of OFA base takes 2 GiB")
     return {"work_dir": str(work_dir), "free_gib": round(free, 1)}, problems
@@ -288,7 +289,7 @@ def modelscope_names() -> tuple[dict[str, list[str]], list[str]]:
 
     known, error = _attempt(ask)
     if known is None:
-        return {}, [f"ofakit's names cannot be made known to ModelScope: {error}"]
+        return {}, [f"ofakit's names cannot be registered in ModelScope: {error}"]
     failures = []
     for registry, name in NEEDED_NAMES.items():
         _, error = _attempt(partial(_import_member, known[registry], name))
@@ -313,12 +314,12 @@ def environment(variables: Mapping[str, str], cores: int) -> tuple[dict[str, str
     problems = []
     threads = found.get("OMP_NUM_THREADS")
     if threads is not None and not (threads.isdecimal() and 1 <= int(threads) <= cores):
-        problems.append(f"OMP_NUM_THREADS is {threads!r}; expected a number from 1 to {cores}, the cores there are")
+        problems.append(f"OMP_NUM_THREADS is {threads!r}; expected a number from 1 to {cores}, the number of cores")
     absent = [name for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT") if name not in found]
     if found.get("WORLD_SIZE", "1") != "1" and absent:
         problems.append(
-            f"WORLD_SIZE is {found['WORLD_SIZE']} without {', '.join(absent)}: a run would wait for others; unset it, "
-            "or start runs by torchrun, which sets them all"
+            f"WORLD_SIZE is {found['WORLD_SIZE']} without {', '.join(absent)}: a run would wait for other processes; "
+            "unset it, or start runs with torchrun, which sets all of them"
         )
     return found, problems
 

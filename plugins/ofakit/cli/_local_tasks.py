@@ -79,7 +79,7 @@ def places(cpus: int, gpus: float, cores: int, devices: Sequence[str]) -> list[s
         found = [",".join(devices[start : start + int(gpus)]) for start in starts]
     if not found[:room]:
         raise UsageError(
-            f"this machine has no room for the {cpus:g} cores and {gpus:g} GPUs of a shard; it has {cores} cores and "
+            f"a shard needs {cpus:g} cores and {gpus:g} GPUs, but this machine has only {cores} cores and "
             f"{len(devices)} GPUs: lower --shard-cpus or --shard-gpus"
         )
     return found[:room]

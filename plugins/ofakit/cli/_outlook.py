@@ -26,7 +26,7 @@ def outlook_lines(outlook: Mapping[str, Any]) -> list[str]:
 
 def _lines(outlook: Mapping[str, Any]) -> Iterator[str]:
     yield from plan_lines(outlook)
-    yield "images      not looked at yet; a run leaves out examples whose image is damaged"
+    yield "images      not checked yet; a run leaves out examples with a damaged image"
     yield f"memory      {_memory(outlook['memory'], outlook['batch_size'])}"
     yield "example"
     yield from _entries(outlook["example"], "  ")
@@ -36,8 +36,8 @@ def _memory(memory: Mapping[str, int], batch_size: int) -> str:
     parts = ("weights", "gradients", "optimizer", "activations")
     said = ", ".join(f"{name} {memory[f'{name}_bytes'] / GIB:.2f}" for name in parts)
     return (
-        f"about {memory['total_bytes'] / GIB:.2f} GiB a process: {said}; activations of a batch of {batch_size} are "
-        f"reckoned from {memory['counted_with_examples']} examples; the work space of single operations comes on top"
+        f"about {memory['total_bytes'] / GIB:.2f} GiB per process: {said}; activations of a batch of {batch_size} are "
+        f"estimated from {memory['counted_with_examples']} examples; temporary buffers of single operations come on top"
     )
 
 

@@ -52,7 +52,7 @@ def ray_session(address: str | None) -> Iterator[None]:
         try:
             ray.init(address=where, log_to_driver=False, logging_level="ERROR", **own)
         except ConnectionError as error:
-            raise UsageError(f"no Ray cluster answers at {where}: {error}") from error
+            raise UsageError(f"no Ray cluster responds at {where}: {error}") from error
         try:
             yield
         finally:
@@ -98,7 +98,8 @@ def _refuse_too_large(ray: Any, cpus: float, gpus: float) -> None:
     if not any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes):
         found = "; ".join(f"{node.get('CPU', 0):g} cores and {node.get('GPU', 0):g} GPUs" for node in nodes)
         raise UsageError(
-            f"no machine of Ray has the {cpus} cores and {gpus:g} GPUs of a shard; there are: {found}. Lower "
+            f"a shard needs {cpus} cores and {gpus:g} GPUs, but no machine of the Ray cluster has them; the machines "
+            f"are: {found}. Lower "
             "--shard-cpus or --shard-gpus"
         )
 

@@ -108,7 +108,7 @@ def _table(heading: str, columns: Mapping[str, Scores], width: int) -> Iterator[
     for place, row in enumerate(rows):
         yield "".join([title(row).ljust(first), *(f"  {cells[name][place]:>{wide[name]}}" for name in shown)])
     if not fits:
-        yield f"({len(names) - 1} more columns, such as {names[1]}, have no room here)"
+        yield f"({len(names) - 1} more columns, such as {names[1]}, do not fit here)"
 
 
 def _cell(value: float | None) -> str:

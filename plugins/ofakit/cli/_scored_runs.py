@@ -30,14 +30,16 @@ def add_run_arguments(parser: argparse._ActionsContainer) -> None:
     )
     parser.add_argument(
         "--qrels", nargs="+", action="extend", default=[], metavar="FILE",
-        help="TREC qrels; of several files the union, such as those that each run was pooled into",
+        help="TREC qrels; the union is taken of several files, such as one per pooled run",
     )  # fmt: skip
     parser.add_argument(
         "--metric", nargs="+", action="extend", default=[], metavar="NAME", dest="metrics",
-        help=f"such as mrr@100 (repeatable; default: {', '.join(_METRICS)})",
+        help=f"metric, such as mrr@100 (repeatable; default: {', '.join(_METRICS)})",
     )  # fmt: skip
     parser.add_argument(
-        "--pooled", action="store_true", help="the qrels include passages that runs retrieved: no MAP, no recall"
+        "--pooled",
+        action="store_true",
+        help="the qrels were pooled from retrieved passages, which rules out MAP and recall",
     )
     parser.add_argument(
         "--leave-out-unjudged",

@@ -34,18 +34,22 @@ def add_server_arguments(parser: argparse.ArgumentParser, port: int) -> None:
         parser: Gets the arguments.
         port: The default of `--port`.
     """
-    parser.add_argument("--port", type=_port, default=port, metavar="N", help=f"0: any that is free; default: {port}")
-    parser.add_argument("--host", default="127.0.0.1", metavar="NAME", help="address to listen at; default: 127.0.0.1")
+    parser.add_argument("--port", type=_port, default=port, metavar="N", help=f"0: any free port; default: {port}")
+    parser.add_argument("--host", default="127.0.0.1", metavar="NAME", help="address to listen on; default: 127.0.0.1")
     parser.add_argument("--batch_size", type=positive, default=16, metavar="N", help="captions per batch; default: 16")
     parser.add_argument(
-        "--patience", type=int, default=5, metavar="MS", help="milliseconds to wait for company; default: 5"
+        "--patience", type=int, default=5, metavar="MS", help="milliseconds to wait for a batch to fill; default: 5"
     )
     parser.add_argument("--queue", type=positive, default=256, metavar="N", help="captions that may wait; default: 256")
     parser.add_argument(
-        "--max_upload", type=positive, default=20, metavar="MB", help="size of a request in MiB; default: 20"
+        "--max_upload", type=positive, default=20, metavar="MB", help="largest request in MiB; default: 20"
     )
     parser.add_argument(
-        "--max_pixels", type=positive, default=50_000_000, metavar="N", help="of an image; default: 50000000"
+        "--max_pixels",
+        type=positive,
+        default=50_000_000,
+        metavar="N",
+        help="pixels of the largest image; default: 50000000",
     )
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
     add_device_argument(parser)
@@ -106,7 +110,7 @@ def serve_until_stopped(app: Any, host: str, port: int, at_stop: Callable[[], No
             await super().shutdown(sockets)
 
     if host not in LOOPBACK:
-        print(f"{host} may be reached from other machines, and there is no password", file=sys.stderr)
+        print(f"{host} may be reachable from other machines, and there is no password", file=sys.stderr)
     listening = _listening(host, port)
     shown = f"[{host}]" if ":" in host else host
     server = Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS))
@@ -121,7 +125,7 @@ def _listening(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        raise UsageError(f"cannot listen at {host}, port {port}: {error.strerror or error}; name another") from None
+        raise UsageError(f"cannot listen on {host}, port {port}: {error.strerror or error}; name another") from None
 
 
 @contextmanager

@@ -34,7 +34,7 @@ __all__ = [
 
 LOGS = "logs"
 BAD_USAGE = "exit code 2: "
-HOW = "to encode all shards give --shards N and --launcher local or ray; to encode one, --shard I/N alone"
+HOW = "to encode all shards, pass --shards N and --launcher local or ray; to encode one, pass --shard I/N alone"
 
 
 def add_launcher_arguments(parser: argparse._ActionsContainer) -> None:
@@ -43,11 +43,13 @@ def add_launcher_arguments(parser: argparse._ActionsContainer) -> None:
     Args:
         parser: Gets the arguments; a parser or a group of one.
     """
-    parser.add_argument("--launcher", choices=("local", "ray"), help="encode all shards, here or on Ray, and join them")
-    parser.add_argument("--shards", type=positive, metavar="N", help="how many, with --launcher")
-    parser.add_argument("--shard-cpus", type=positive, metavar="N", help="cores of a shard; default: 1")
-    parser.add_argument("--shard-gpus", type=share_of_gpus, metavar="X", help="GPUs of a shard; default: 0")
-    parser.add_argument("--ray-address", metavar="URI", help="of a cluster; default: $RAY_ADDRESS, or this machine")
+    parser.add_argument(
+        "--launcher", choices=("local", "ray"), help="encode all shards, here or on Ray, and merge them"
+    )
+    parser.add_argument("--shards", type=positive, metavar="N", help="number of shards, with --launcher")
+    parser.add_argument("--shard-cpus", type=positive, metavar="N", help="cores per shard; default: 1")
+    parser.add_argument("--shard-gpus", type=share_of_gpus, metavar="X", help="GPUs per shard; default: 0")
+    parser.add_argument("--ray-address", metavar="URI", help="Ray cluster; default: $RAY_ADDRESS, or this machine")
 
 
 def share_of_gpus(text: str) -> float:
@@ -67,7 +69,7 @@ def share_of_gpus(text: str) -> float:
     except ValueError:
         number = -1.0
     if not (0 <= number <= 1 or (number > 1 and number.is_integer())):
-        raise argparse.ArgumentTypeError(f"expected a whole number, or a part of 1 such as 0.5, found {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a whole number, or a fraction such as 0.5, found {text!r}")
     return number
 
 
@@ -221,9 +223,9 @@ def _check(args: argparse.Namespace) -> None:
     if args.launcher is None or args.shards is None or args.shard is not None:
         raise UsageError(HOW)
     if args.ray_address is not None and args.launcher != "ray":
-        raise UsageError(f"--ray-address goes with --launcher ray, found --launcher {args.launcher}")
+        raise UsageError(f"--ray-address needs --launcher ray, found --launcher {args.launcher}")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UsageError("--launcher starts the processes itself; give the command without torchrun")
+        raise UsageError("--launcher starts the processes itself; run the command without torchrun")
 
 
 def _outcomes(args: argparse.Namespace, job: ShardedEncoding) -> tuple[list[dict[str, Any]], dict[int, str]]:

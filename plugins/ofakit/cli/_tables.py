@@ -113,8 +113,8 @@ def _beaten(result: Mapping[str, Any], system: str, measure: str, p: float) -> s
 def _legend(result: Mapping[str, Any], p: float) -> str:
     of = f"{result['queries']} queries" if "queries" in result else f"{result['items']} items"
     return (
-        f"Scores times 100 of {of}; ± half of the 95 % bootstrap interval; raised letters: better "
-        f"than these systems, Fisher's randomization test, p ≤ {p:g}."
+        f"Scores times 100 of {of}; ± half of the 95 % bootstrap interval; raised letters: better than these systems, "
+        f"Fisher's randomization test, p ≤ {p:g}."
     )
 
 

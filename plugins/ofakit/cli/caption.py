@@ -19,9 +19,9 @@ EXAMPLES = """examples:
   python tools/caption.py --model work_dir/quickstart/output --image scene.png --style pirate
   python tools/caption.py --model DIR --image a.jpg --image folder/ --all-styles
   python tools/caption.py --model DIR --jsonl requests.jsonl        # lines like {"image": "a.jpg", "style": "poetic"}
-  python tools/caption.py --model DIR --image a.jpg --rerank itm          # DIR was trained with the objective itm
+  python tools/caption.py --model DIR --image a.jpg --rerank itm          # DIR was trained with objective itm
 
-Every line of stdout is a JSON object with image, style, caption and score (with --rerank also p_yes), or with image,
+Every line of stdout is a JSON object with image, style, caption and score (and p_yes with --rerank), or with image,
 style and error. The last line counts captions and errors."""
 
 
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = tool_parser("Caption images in a style.", EXAMPLES)
     parser.add_argument("--model", required=True, metavar="DIR", help="model directory or hub id")
     parser.add_argument("--image", action="append", default=[], metavar="FILE", help="image or folder (repeatable)")
-    parser.add_argument("--jsonl", metavar="FILE", help="requests with image and, if any, style; - reads stdin")
+    parser.add_argument("--jsonl", metavar="FILE", help="requests with image and optional style; -: stdin")
     parser.add_argument(
         "--style", action="append", default=[], metavar="NAME", help="style of the captions (repeatable)"
     )
@@ -48,8 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--num_beams", type=int, metavar="N", help="beam width; default: the model's own")
     parser.add_argument("--num_return", type=int, default=1, metavar="N", help="captions per image and style")
     parser.add_argument(
-        "--rerank", choices=("itm", "none"), help="itm: of the num_beams hypotheses, take the one that the model most "
-        "confidently says matches image and style; none: the one with the best score; default: the model's own",
+        "--rerank", choices=("itm", "none"),
+        help="itm: of the num_beams hypotheses, take the one that the model rates as the best match of image and "
+        "style; none: take the one with the best score; default: the model's own",
     )  # fmt: skip
     parser.add_argument("--max_length", type=int, metavar="N", help="maximum length of a caption in tokens")
     parser.add_argument("--batch_size", type=positive, default=16, metavar="N", help="images per batch; default: 16")
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """
     requests = list(_requests(args))
     if not requests:
-        raise UsageError("nothing to caption: give --image FILE, a folder with images, or --jsonl FILE")
+        raise UsageError("nothing to caption: pass --image FILE, a folder of images, or --jsonl FILE")
     from ofakit.pipelines import Captioner
     from ofakit.progress import progress_bar
 
@@ -125,9 +126,9 @@ def _images_in(folder: Path) -> list[str]:
 
     images, others = images_in(folder)
     if not images:
-        raise UsageError(f"the folder {folder} holds no images; it has {len(others)} other files")
+        raise UsageError(f"the folder {folder} contains no images ({len(others)} other files)")
     if others:
-        print(f"passed over {len(others)} files of {folder} that are no images, such as {others[0]}", file=sys.stderr)
+        print(f"skipped {len(others)} files of {folder} that are not images, such as {others[0]}", file=sys.stderr)
     return [str(path) for path in images]
 
 
@@ -149,7 +150,7 @@ def _check_styles(captioner: Any, styles: list[str], strict: bool) -> None:
     unknown = sorted({style for style in styles if known is None or style not in known})
     if unknown and (strict or known is None):
         taught = ", ".join(captioner.styles) or "none"
-        raise UsageError(f"the model was not taught {', '.join(map(repr, unknown))}; it knows: {taught}")
+        raise UsageError(f"the model was not trained on the style {', '.join(map(repr, unknown))}; it knows: {taught}")
     if known is not None:
         known.check(styles)
 

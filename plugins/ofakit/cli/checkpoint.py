@@ -28,11 +28,11 @@ EXAMPLES = """examples:
   python tools/checkpoint.py adapter work_dir/run/best adapter --base BASE_DIR
   python tools/checkpoint.py merge work_dir/run/best merged
 
-`adapter` writes the adapters of a model alone, a few MB that name the base they belong to; every tool reads such a
-folder as a model. `merge` makes LoRA and (IA)³ part of the weights; no other adapter can be.
+`adapter` writes only a model's adapters, a few MB that name the base they belong to; every tool reads such a
+folder as a model. `merge` folds LoRA and (IA)³ into the weights; other adapters cannot be merged.
 
 Formats: ofakit (with styles and settings), plain or modelscope (a directory for ModelScope's own OFA), huggingface,
-fairseq (one .pt file), sentence-transformers (a retriever's text encoder, of one side)."""
+fairseq (one .pt file), sentence-transformers (the text encoder of one side of a retriever)."""
 
 FORMATS = ("ofakit", "plain", "modelscope", "huggingface", "fairseq", "sentence-transformers")
 
@@ -53,16 +53,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     convert = commands.add_parser("convert", help="write a checkpoint in another format")
     convert.add_argument("path", help="model directory or file")
     convert.add_argument("out", help="directory, or .pt file for fairseq")
-    convert.add_argument("--to", choices=FORMATS, required=True, help="the format to write")
-    convert.add_argument("--tokenizer", metavar="DIR", help="vocabulary, for a checkpoint that has none")
-    convert.add_argument("--style", metavar="NAME", help="the style that the one prompt of a plain directory asks for")
+    convert.add_argument("--to", choices=FORMATS, required=True, help="format to write")
+    convert.add_argument("--tokenizer", metavar="DIR", help="vocabulary folder, for a checkpoint that has none")
+    convert.add_argument("--style", metavar="NAME", help="style that the single prompt of a plain directory asks for")
     convert.add_argument("--side", choices=("query", "passage"), default="query", help="of a retriever; default: query")
-    convert.add_argument("--image-size", type=positive, metavar="PIXELS", help="of a file that does not say it")
-    convert.add_argument("--ema", action="store_true", help="of a fairseq file, the weights averaged over training")
+    convert.add_argument("--image-size", type=positive, metavar="PIXELS", help="for a file that does not record it")
+    convert.add_argument("--ema", action="store_true", help="take the averaged weights of a fairseq file")
     convert.add_argument("--allow-partial", action="store_true", help="accept missing or unexpected weights")
     extract = commands.add_parser("extract", help="extract a checkpoint from a tar archive")
     extract.add_argument("archive")
-    extract.add_argument("member", help="its path in the archive, or the end of that path")
+    extract.add_argument("member", help="path in the archive, or the end of that path")
     extract.add_argument(
         "--out", default=".", metavar="PATH", help="file to write, or FOLDER/ to put it in; default: here"
     )
@@ -71,15 +71,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         "paths", nargs="+", metavar="path", help="model directories; tokenizer and settings come from the first"
     )
     average.add_argument("--out", required=True, metavar="DIR")
-    adapter = commands.add_parser("adapter", help="write the adapters of a model alone")
+    adapter = commands.add_parser("adapter", help="write only the adapters of a model")
     adapter.add_argument("path", help="model directory with adapters")
     adapter.add_argument("out", help="directory")
-    adapter.add_argument("--base", metavar="DIR", help="the model without them; default: model.path of the run")
-    merge = commands.add_parser("merge", help="make adapters part of the weights")
-    merge.add_argument("path", help="model directory with adapters, or of adapters alone")
+    adapter.add_argument("--base", metavar="DIR", help="the model without adapters; default: model.path of the run")
+    merge = commands.add_parser("merge", help="fold adapters into the weights")
+    merge.add_argument("path", help="model directory with adapters, or a directory of adapters alone")
     merge.add_argument("out", help="directory")
-    merge.add_argument("--task", metavar="NAME", help="whose adapters, where each task has its own")
-    merge.add_argument("--base", metavar="DIR", help="of adapters alone, where the base is now")
+    merge.add_argument("--task", metavar="NAME", help="task whose adapters are merged, if each task has its own")
+    merge.add_argument("--base", metavar="DIR", help="current place of the base, for a directory of adapters alone")
     return run_tool(parser, run, argv)
 
 
@@ -133,7 +133,9 @@ def _adapter(args: argparse.Namespace) -> dict[str, Any]:
 
     out, bundle = _replaceable(args.out), load_bundle(args.path)
     if adapter_of(bundle.model) is None:
-        raise UsageError(f"the model in {args.path} has no adapters; model.adapter in a configuration trains some")
+        raise UsageError(
+            f"the model in {args.path} has no adapters; set model.adapter in a configuration to train some"
+        )
     base = args.base or _base_of_run(args.path)
     write_adapter(bundle, whole_configuration(bundle), out, base)
     return {"out": str(out), **{key: value for key, value in _about_adapter(str(out)).items() if key != "dtypes"}}
@@ -150,7 +152,7 @@ def _base_of_run(path: str) -> str:
     encoder = model.get("config", {}).get("encoder", {}) if isinstance(model.get("config"), dict) else {}
     found = model.get("path") or encoder.get("path")
     if not found:
-        raise UsageError(f"the run of {path} does not say which model it started from: give --base")
+        raise UsageError(f"the run of {path} does not record which model it started from: pass --base")
     return str(found)
 
 
@@ -226,7 +228,9 @@ def _ofa(bundle: CaptionBundle) -> OFAModel:
     from ofakit.models.ofa import OFAModel
 
     if not isinstance(bundle.model, OFAModel):
-        raise UsageError(f"only OFA has that format, found a model of the type {bundle.model_type!r}; use --to ofakit")
+        raise UsageError(
+            f"that format exists for OFA only, found a model of type {bundle.model_type!r}; use --to ofakit"
+        )
     return bundle.model
 
 
@@ -247,7 +251,7 @@ def _bundle(args: argparse.Namespace) -> CaptionBundle:
     if path.is_dir() and any((path / name).exists() for name in ("vocab.json", "vocab.txt")):
         raise UsageError(f"{path} has a vocabulary of its own; leave out --tokenizer")
     if args.tokenizer is None and args.to != "fairseq":
-        raise UsageError(f"{path} is a file without a vocabulary: give --tokenizer DIR, such as utils/BPE of OFA")
+        raise UsageError(f"{path} is a file without a vocabulary: pass --tokenizer DIR, such as utils/BPE of OFA")
     model = OFAModel(config_of(path))
     load_checkpoint(model, path, allow_partial=args.allow_partial)
     released = read_released(path) if path.is_file() else None
@@ -271,7 +275,7 @@ def _check_vocabulary(args: argparse.Namespace, tokenizer: Any, rows: int, is_fa
     if is_fairseq and found != SPECIAL_IDS:
         raise UsageError(
             f"expected the vocabulary of a fairseq file, where {SPECIAL_IDS}; found {found} in {args.tokenizer}. Name "
-            "the folder that it was trained with: utils/BPE or utils/BERT_CN_dict of OFA, with dict.txt"
+            "the folder that the model was trained with: utils/BPE or utils/BERT_CN_dict of OFA, with dict.txt"
         )
 
 
@@ -282,7 +286,7 @@ def _take_averaged(args: argparse.Namespace, model: OFAModel, released: Any) -> 
     if args.ema:
         model.load_stock_state_dict(released.ema)
     elif released.ema:
-        print(f"{args.path} also has weights averaged over training: --ema takes them", file=sys.stderr)
+        print(f"{args.path} also contains weights averaged over training: pass --ema to use them", file=sys.stderr)
 
 
 def _image_size(args: argparse.Namespace, found: dict[str, Any]) -> dict[str, Any]:
@@ -291,7 +295,7 @@ def _image_size(args: argparse.Namespace, found: dict[str, Any]) -> dict[str, An
         return {"patch_image_size": args.image_size}
     if "patch_image_size" not in found:
         print(
-            f"{args.path} does not say the size of its images; the released caption models want --image-size 480, the "
+            f"{args.path} does not record its image size; the released caption models need --image-size 480, the "
             "pretrained ones 384",
             file=sys.stderr,
         )

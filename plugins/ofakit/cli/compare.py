@@ -32,8 +32,8 @@ EXAMPLES = """examples:
   python tools/compare.py --qrels test.trec --run bm25.trec --run dense.trec --metric mrr@100 p@1
 
 Predictions are COCO results JSON or JSONL with id and caption. Without --references, each line of the predictions must
-contain its references. The tables of predictions come first on stdout, then one JSON object. Runs and qrels are those
-of TREC; their table goes to stderr, and stdout is one JSON object."""
+contain its references. Tables of predictions come first on stdout, then one JSON object. Runs and qrels are in TREC's
+formats; their table goes to stderr, and stdout is one JSON object."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    parser = tool_parser("Compare two or more systems: their captions of images, or their rankings.", EXAMPLES)
+    parser = tool_parser("Compare two or more systems by their captions of images or by their rankings.", EXAMPLES)
     add_arguments(parser)
     return run_tool(parser, run, argv)
 
@@ -59,11 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     captions = parser.add_argument_group("captions")
     captions.add_argument("predictions", nargs="*", metavar="FILE", help="two or more prediction files")
     captions.add_argument("--references", metavar="FILE", help="COCO annotations JSON or JSONL with id and captions")
-    captions.add_argument("--document-frequency", metavar="FILE", help="for CIDEr-D: tools/data.py document-frequency")
+    captions.add_argument(
+        "--document-frequency", metavar="FILE", help="for CIDEr-D, from tools/data.py document-frequency"
+    )
     add_segmentation_argument(captions)
     captions.add_argument("--no-java", action="store_true", help="leave out SPICE, which needs Java, and SPIDEr")
     add_clip_arguments(captions)
-    captions.add_argument("--device", metavar="NAME", help="for --clip: cpu or gpu; default: a GPU if there is one")
+    captions.add_argument("--device", metavar="NAME", help="for --clip, cpu or gpu; default: a GPU if there is one")
     add_run_arguments(parser.add_argument_group("rankings"))
     parser.add_argument("--p", type=share, default=0.01, metavar="P", help="significance level (default: 0.01)")
     parser.add_argument("--rounds", type=int, default=10_000, metavar="N", help="random swaps (default: 10000)")
@@ -114,7 +116,7 @@ def _table_file(name: str, kind: str, inputs: Iterable[str | Path | None]) -> Pa
         with path.open("rb") as file:
             if file.read(len(OPENINGS[kind])) != OPENINGS[kind]:
                 raise UsageError(
-                    f"--{kind}: {name} is there already and is no table of a comparison; name another, or remove it"
+                    f"--{kind}: {name} already exists and is not a comparison table; choose another name, or remove it"
                 )
     return path
 
@@ -122,16 +124,16 @@ def _table_file(name: str, kind: str, inputs: Iterable[str | Path | None]) -> Pa
 def _check(args: argparse.Namespace) -> None:
     """Refuse arguments that do not go together."""
     if args.predictions and args.runs:
-        raise UsageError("give either prediction files or --run FILE --run FILE, not both")
+        raise UsageError("pass either prediction files or --run FILE --run FILE, not both")
     if not args.predictions and not args.runs:
-        raise UsageError("give two prediction files or more, or --qrels FILE --run FILE --run FILE")
+        raise UsageError("pass two prediction files or more, or --qrels FILE --run FILE --run FILE")
     of_captions = {"--references": args.references, "--document-frequency": args.document_frequency}
     of_captions |= {"--no-java": args.no_java, "--clip": args.clip, "--images": args.images, "--device": args.device}
     of_runs = {"--qrels": args.qrels, "--metric": args.metrics, "--pooled": args.pooled}
     of_runs["--leave-out-unjudged"] = args.leave_out_unjudged
     for option, value in (of_captions if args.runs else of_runs).items():
         if value:
-            raise UsageError(f"{option} goes with {'prediction files' if args.runs else '--run'}")
+            raise UsageError(f"{option} only works with {'prediction files' if args.runs else '--run'}")
 
 
 def _compare_captions(args: argparse.Namespace) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def _align_all(
     ]
     common = set(aligned[0].ids).intersection(*(one.ids for one in aligned[1:]))
     if not common:
-        raise UsageError("no image has a caption of every system that can be scored")
+        raise UsageError("there is no image for which every system has a caption that can be scored")
     return [(_only(one, common), matched) for one, matched in zip(aligned, found.values(), strict=True)]
 
 

@@ -54,15 +54,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _add_doctor(commands: Any) -> None:
-    parser = commands.add_parser("doctor", help="report the contents of a data set and what is wrong with it")
+    parser = commands.add_parser("doctor", help="report what a data set contains and what is wrong with it")
     _add_data_arguments(parser)
-    parser.add_argument("--no-images", action="store_true", help="look at the texts only")
+    parser.add_argument("--no-images", action="store_true", help="check the texts only")
     parser.add_argument("--list", metavar="FILE", help="also write every problem to this JSON file")
     parser.set_defaults(run=_doctor)
 
 
 def _add_scenes(commands: Any) -> None:
-    parser = commands.add_parser("scenes", help="draw the quickstart's scenes and write their captions")
+    parser = commands.add_parser("scenes", help="draw the quickstart's scenes and write captions for them")
     parser.add_argument("--root", default="work_dir/scenes", metavar="DIR", help="default: work_dir/scenes")
     parser.add_argument("--images", type=int, default=2000, metavar="N", help="training images; default: 2000")
     parser.add_argument("--val", type=int, default=100, metavar="N", help="validation images; default: 100")
@@ -70,13 +70,13 @@ def _add_scenes(commands: Any) -> None:
     parser.add_argument("--size", type=int, default=64, metavar="PIXELS", help="side of an image; default: 64")
     parser.add_argument("--seed", type=int, default=7, metavar="N", help="default: 7")
     parser.add_argument(
-        "--pairs", type=float, default=0.3, metavar="SHARE", help="scenes with two shapes; default: 0.3"
+        "--pairs", type=float, default=0.3, metavar="SHARE", help="share of scenes with two shapes; default: 0.3"
     )
     parser.set_defaults(run=_scenes)
 
 
 def _add_store(commands: Any) -> None:
-    parser = commands.add_parser("store", help="decode the images of an experiment before training")
+    parser = commands.add_parser("store", help="decode an experiment's images before training")
     _add_data_arguments(parser)
     parser.add_argument("--store", metavar="DIR", help="default: data.image_store of the configuration")
     parser.add_argument("--size", type=positive, metavar="PIXELS", help="side of an image; default: as in training")
@@ -84,23 +84,25 @@ def _add_store(commands: Any) -> None:
 
 
 def _add_features(commands: Any) -> None:
-    parser = commands.add_parser("features", help="make the regions of pictures with a frozen network, before training")
+    parser = commands.add_parser(
+        "features", help="compute the region features of images with a frozen network before training"
+    )
     data_features.add_arguments(parser)
     parser.set_defaults(run=data_features.run)
 
 
 def _add_document_frequency(commands: Any) -> None:
-    parser = commands.add_parser("document-frequency", help="count in how many images' captions each n-gram occurs")
+    parser = commands.add_parser("document-frequency", help="count the images in whose captions each n-gram occurs")
     document_frequency.add_arguments(parser)
     parser.set_defaults(run=document_frequency.run)
 
 
 def _add_style_words(commands: Any) -> None:
     parser = commands.add_parser(
-        "style-words", help="list the characteristic words of each style, as style_mlm finds them"
+        "style-words", help="list the words that characterise each style, as style_mlm finds them"
     )
-    _add_source_arguments(parser, "the training split, or every split if a reader has no split `train`")
-    parser.add_argument("--top", type=int, default=20, metavar="N", help="words per style at most; default: 20")
+    _add_source_arguments(parser, "default: the training split, or all splits of a reader without `train`")
+    parser.add_argument("--top", type=int, default=20, metavar="N", help="most words per style; default: 20")
     parser.add_argument(
         "--min-score", type=float, default=1.0, metavar="Z", help="smallest z-score of the log-odds; default: 1"
     )
@@ -122,13 +124,13 @@ def _add_viquae_search(commands: Any) -> None:
 
 
 def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
-    _add_source_arguments(parser, "those of the configuration, or all splits of the reader")
-    parser.add_argument("--workers", type=positive, metavar="N", help="threads that decode; default: one per core")
+    _add_source_arguments(parser, "the splits of the configuration, or all splits of the reader")
+    parser.add_argument("--workers", type=positive, metavar="N", help="decoding threads; default: one per core")
 
 
 def _add_source_arguments(parser: argparse.ArgumentParser, default_split: str) -> None:
     add_config_arguments(parser, required=False)
-    parser.add_argument("--reader", metavar="JSON", help='a reader instead of an experiment: {"type": …, "root": …}')
+    parser.add_argument("--reader", metavar="JSON", help='a reader in place of an experiment: {"type": …, "root": …}')
     parser.add_argument(
         "--split", action="append", metavar="NAME", help=f"split or slice (repeatable); default: {default_split}"
     )
@@ -197,7 +199,7 @@ def _store(args: argparse.Namespace) -> dict[str, Any]:
         folder = folder or config.data.image_store or str(Path(config.work_dir) / "image_store")
         size = size or sizes.stored_size
     if folder is None or size is None:
-        raise UsageError("give --store DIR and --size PIXELS, or --conf FILE that holds them")
+        raise UsageError("pass --store DIR and --size PIXELS, or a --conf FILE that contains them")
     paths = {e.image_path for examples in splits.values() for e in examples if e.image_path is not None}
     store = ImageStore(folder, size)
     before = len(store)
@@ -230,10 +232,10 @@ def _source(args: argparse.Namespace, only_training: bool = False) -> tuple[Any,
     from ofakit.data import READERS
 
     if (args.conf is None) == (args.reader is None):
-        raise UsageError("give either --conf FILE or --reader JSON")
+        raise UsageError("pass either --conf FILE or --reader JSON")
     if args.reader is not None:
         if args.overrides:
-            raise UsageError("--set goes with --conf; with --reader write the keys into its JSON object")
+            raise UsageError("--set needs --conf; with --reader, write the keys into its JSON object")
         try:
             reader = READERS.build(from_json(args.reader))
         except NotJson as error:

@@ -34,19 +34,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser: Gets the arguments.
     """
     add_config_arguments(parser, required=False)
-    parser.add_argument("--images", metavar="DIR", help="instead of --conf: every image in this folder")
-    parser.add_argument("--network", metavar="NAME", help="a model of timm; or clip, the vision tower of --weights")
-    parser.add_argument("--weights", metavar="FILE_OR_HUB", help="of the network; of clip a directory or hub id")
-    parser.add_argument("--pretrained", action="store_true", default=None, help="timm's own weights, from the hub")
-    parser.add_argument("--out", metavar="STORE", help="folder of the store; default: that of --conf")
-    parser.add_argument("--image-size", type=positive, metavar="PIXELS", help="side that pictures are squeezed to")
-    parser.add_argument("--grid", type=positive, metavar="N", help="average the map to N x N regions")
-    parser.add_argument("--pool", type=positive, metavar="N", help="then keep the largest numbers of N x N, such as 6")
+    parser.add_argument("--images", metavar="DIR", help="every image in this folder, in place of --conf")
+    parser.add_argument("--network", metavar="NAME", help="a timm model, or clip: the vision tower of --weights")
+    parser.add_argument(
+        "--weights", metavar="FILE_OR_HUB", help="weights of the network; for clip, a directory or hub id"
+    )
+    parser.add_argument("--pretrained", action="store_true", default=None, help="use timm's own weights from the hub")
+    parser.add_argument("--out", metavar="STORE", help="folder of the store; default: the one in --conf")
+    parser.add_argument(
+        "--image-size", type=positive, metavar="PIXELS", help="side of the square that images are resized to"
+    )
+    parser.add_argument("--grid", type=positive, metavar="N", help="average the feature map to N x N regions")
+    parser.add_argument("--pool", type=positive, metavar="N", help="then max-pool the regions to N x N, such as 6")
     parser.add_argument("--dtype", choices=("float32", "float16"), help="default: float32")
-    parser.add_argument("--mean-std", choices=("own", "half", "imagenet"), help="normalisation; default: own")
-    parser.add_argument("--shard", metavar="I/N", help="only the I-th of N parts, from 0; others may run at once")
-    parser.add_argument("--processes", type=positive, metavar="N", help="make all parts, in N processes at once")
-    parser.add_argument("--workers", type=positive, metavar="N", help="threads that decode; default: one per core")
+    parser.add_argument("--mean-std", choices=("own", "half", "imagenet"), help="image normalisation; default: own")
+    parser.add_argument(
+        "--shard", metavar="I/N", help="only the I-th of N parts, counted from 0; parts may run at the same time"
+    )
+    parser.add_argument("--processes", type=positive, metavar="N", help="compute all parts in N parallel processes")
+    parser.add_argument("--workers", type=positive, metavar="N", help="decoding threads; default: one per core")
     add_device_argument(parser)
 
 
@@ -68,7 +74,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     began = time.perf_counter()
     if args.processes is not None:
         if args.shard is not None:
-            raise UsageError("--processes makes all parts; give --shard without it")
+            raise UsageError("--processes computes all parts; pass --shard without it")
         return _in_processes(args, config, began)
     return _made(args, config, began, part_named(args.shard) or (0, 1))
 
@@ -99,14 +105,14 @@ def _experiment(args: argparse.Namespace) -> ExperimentConfig:
     from ofakit.config.regions import RegionsSection
 
     if (args.conf is None) == (args.images is None):
-        raise UsageError("give either --conf FILE or --images DIR")
+        raise UsageError("pass either --conf FILE or --images DIR")
     given = {name: getattr(args, name) for name in OF_NETWORK if getattr(args, name) is not None}
     network: dict[str, Any] = {name: given.pop(name) for name in ("weights", "mean_std", "pretrained") if name in given}
     if args.network is not None:
         network["name"] = args.network
     if args.conf is None:
         if args.network is None or args.out is None:
-            raise UsageError("--images goes with --network NAME and --out STORE")
+            raise UsageError("--images needs --network NAME and --out STORE")
         regions = {"network": network, "path": args.out, **given}
         return parse_config({"data": {"reader": {"type": "given"}, "regions": regions}})
     config = load_config(args.conf, args.overrides)
@@ -130,10 +136,10 @@ def _images(args: argparse.Namespace, config: ExperimentConfig) -> dict[str, Any
 
     folder = Path(args.images).expanduser()
     if not folder.is_dir():
-        raise UsageError(f"--images: expected a folder of images, found {args.images}, which is none")
+        raise UsageError(f"--images: expected a folder of images, found {args.images}, which is not a folder")
     found = {path.relative_to(folder).as_posix(): path for path in images_in(folder)[0]}
     if not found:
-        raise UsageError(f"--images: there is no image in {args.images}")
+        raise UsageError(f"--images: {args.images} contains no images")
     return found
 
 
@@ -156,7 +162,7 @@ def _in_processes(args: argparse.Namespace, config: ExperimentConfig, began: flo
         number, reason = min(failures.items())
         raise OfakitError(
             f"{len(failures)} of {args.processes} processes failed; part {number}: {reason}. Their output is in "
-            f"{logs[number].parent}. What was made is kept: the same command goes on"
+            f"{logs[number].parent}. Finished work is kept: run the same command again to continue"
         )
     seconds, made = time.perf_counter() - began, sum(result["made"] for result in results)
     own = {"made": made, "bad": sum(result["bad"] for result in results), "seconds": round(seconds, 2)}

@@ -28,27 +28,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--articles", nargs="+", required=True, metavar="FILE",
         help="JSON lines (.gz too), Parquet or Arrow, or a folder of them, with id, title and text",
     )  # fmt: skip
-    parser.add_argument("--out", required=True, metavar="FILE", help="JSON lines of passages to write")
+    parser.add_argument("--out", required=True, metavar="FILE", help="JSON lines file of passages to write")
     parser.add_argument(
-        "--max-words", type=positive, default=100, metavar="N", help="of a passage without its title; default: 100"
+        "--max-words",
+        type=positive,
+        default=100,
+        metavar="N",
+        help="words of a passage without its title; default: 100",
     )
     parser.add_argument(
         "--count", default="words", metavar="HOW",
-        help="what is counted: words (and marks), whitespace, or the tokens of a Hugging Face tokenizer, by its "
-        "directory or hub id; default: words",
+        help="unit that is counted: words (and punctuation marks), whitespace, or the tokens of a Hugging Face "
+        "tokenizer, given by its directory or hub id; default: words",
     )  # fmt: skip
     parser.add_argument(
-        "--sentences", choices=("rule", "spacy"), default="rule", help="how sentences are found; default: rule"
+        "--sentences", choices=("rule", "spacy"), default="rule", help="sentence splitter; default: rule"
     )
     parser.add_argument(
         "--layout", choices=("plain", "kilt"), default="plain",
-        help="kilt: the first paragraph repeats the title, and headings and lists are dropped; default: plain",
+        help="kilt: drop headings, lists and the first paragraph, which repeats the title; default: plain",
     )  # fmt: skip
     parser.add_argument(
-        "--columns", type=from_json, metavar="JSON", help='other names of columns: {"id": "pageid", "text": "body"}'
+        "--columns",
+        type=from_json,
+        metavar="JSON",
+        help='names of columns that differ: {"id": "pageid", "text": "body"}',
     )
     parser.add_argument(
-        "--keep-white-space", action="store_true", help="around sentences, as the passages of ViQuAE have it"
+        "--keep-white-space", action="store_true", help="strip spaces around sentences, as in ViQuAE's passages"
     )
 
 

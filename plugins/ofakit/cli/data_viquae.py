@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="FILE", help="configuration to write")
     parser.add_argument(
         "--encoder", action="append", default=[], metavar="NAME=DIR",
-        help="retriever, by directory or hub id, that makes the vectors of an index or column (repeatable)",
+        help="retriever (directory or hub id) that computes the vectors of an index or column (repeatable)",
     )  # fmt: skip
     parser.add_argument("--root", metavar="DIR", help="folder of the data, for data.root")
 

@@ -23,10 +23,10 @@ EXAMPLES = """examples:
   python tools/demo.py --model work_dir/run/best --index base.index              # a retriever and what it encoded
   python tools/demo.py --model CAPTIONER --retriever RETRIEVER --index base.index --passages passages.jsonl
 
-The first line of stdout is JSON with url, as soon as the page can be opened; the last one, after SIGTERM or Ctrl-C,
-with captions and searches. Passages are those of --passages or --conf, or of the run that the retriever is of. There
-is no password, and nothing is ever shared through another host: only this machine sees the page. docs/demo.md says
-more."""
+The first line of stdout is JSON with url, printed once the page can be opened; the last one, after SIGTERM or Ctrl-C,
+counts captions and searches. Passages come from --passages or --conf, or from the run that trained the retriever. There
+is no password, and nothing is ever shared through another host: only this machine sees the page. See docs/demo.md for
+details."""
 
 PACKAGES = ("gradio", "uvicorn", "fastapi", "python_multipart")
 
@@ -40,12 +40,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    parser = tool_parser("Try a model on a page in a browser.", EXAMPLES)
+    parser = tool_parser("Try a model in a browser.", EXAMPLES)
     parser.add_argument("--model", required=True, metavar="DIR", help="captioner or retriever: a directory or hub id")
-    parser.add_argument("--retriever", metavar="DIR", help="what the indexes are searched with; default: --model")
-    parser.add_argument("--index", action="append", default=[], metavar="DIR", help="to search in (repeatable)")
-    parser.add_argument("--passages", metavar="FILE", help="the file that was encoded into the indexes")
-    parser.add_argument("--conf", metavar="FILE", help="the experiment whose base was encoded into the indexes")
+    parser.add_argument("--retriever", metavar="DIR", help="retriever that searches the indexes; default: --model")
+    parser.add_argument(
+        "--index", action="append", default=[], metavar="DIR", help="index directory to search (repeatable)"
+    )
+    parser.add_argument("--passages", metavar="FILE", help="file of the passages that were encoded into the indexes")
+    parser.add_argument("--conf", metavar="FILE", help="experiment whose knowledge base was encoded into the indexes")
     add_server_arguments(parser, port=7860)
     return run_tool(parser, run, argv)
 
@@ -91,11 +93,11 @@ def _search(args: argparse.Namespace, retriever: str | None) -> PassageSearch | 
     if not args.index:
         if retriever is not None:
             raise UsageError(
-                f"{retriever} is a retriever: give what it searches in, --index DIR, which ofakit encode makes"
+                f"{retriever} is a retriever: pass the index to search, --index DIR, made by ofakit encode"
             )
         return None
     if retriever is None:
-        raise UsageError("--index is searched with a retriever: give it too, --retriever DIR")
+        raise UsageError("--index needs a retriever to search it: pass --retriever DIR as well")
     names = {name: Path(name).resolve().name for name in args.index}
     if len(set(names.values())) < len(args.index):
         names = {name: name for name in args.index}
@@ -118,7 +120,7 @@ def _passages(args: argparse.Namespace, retriever: str) -> PassageBase:
     conf = args.conf or Path(retriever).resolve().parent / "conf.json"
     if not Path(conf).is_file():
         raise UsageError(
-            "which passages are in the index? Give the file that was encoded, --passages FILE, or the experiment, "
-            "--conf FILE"
+            "the index does not contain the passages' text: pass the file that was encoded, --passages FILE, or the "
+            "experiment, --conf FILE"
         )
     return read_corpus(load_config(str(conf)))

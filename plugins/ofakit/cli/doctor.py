@@ -18,8 +18,8 @@ from ofakit.cli._probe import run_steps
 
 __all__ = ["describe", "examine", "main"]
 
-EPILOG = """The report goes to stderr. The last line of stdout has the same as one JSON object, for bug reports. Exit
-codes: 0 every core package can be imported, 1 one cannot."""
+EPILOG = """The report goes to stderr. The last line of stdout is the same report as one JSON object, for bug
+reports. Exit codes: 0 if every core package can be imported, 1 if one cannot."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     parser = tool_parser("Check this installation: versions, devices, and what each feature still needs.", EPILOG)
-    parser.add_argument("--work-dir", metavar="DIR", default="work_dir", help="folder of the runs; default: work_dir")
+    parser.add_argument("--work-dir", metavar="DIR", default="work_dir", help="folder for runs; default: work_dir")
     report: dict[str, Any] = {}
 
     def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def _try_imports() -> Imports:
     failures = [results[name] for name in installation.CORE if results.get(name) is not None]
     if end is not None:
         fatal = next(name for name in steps if name not in results)
-        failures.append(f"{fatal} ends Python with {end}; nothing that comes after it was tried")
+        failures.append(f"{fatal} makes Python exit with {end}; nothing after it was tried")
     # Without PyTorch or ModelScope these two only repeat why.
     gpus, problems = results.get("CUDA", ([], [])) if results.get("torch") is None else ([], [])
     names, name_failures = results.get("ofakit.modelscope", ({}, [])) if not failures else ({}, [])
@@ -148,7 +148,7 @@ def _device_rows(devices: Mapping[str, Any]) -> list[tuple[str, str]]:
     """A row for the processor and one for each GPU."""
     cpu = devices["cpu"]
     threads = [] if cpu["threads"] is None else [f"PyTorch uses {cpu['threads']} of them"]
-    bf16 = f"bf16 by {cpu['bf16']}" if cpu["bf16"] else "no bf16 instructions"
+    bf16 = f"bf16 with {cpu['bf16']}" if cpu["bf16"] else "no bf16 instructions"
     facts = [f"cores {cpu['cores']}", *threads, f"{cpu['memory_gib']} GiB", bf16]
     rows = [("cpu", f"{cpu['model']}: {', '.join(facts)}")]
     for index, gpu in enumerate(devices["cuda"]):

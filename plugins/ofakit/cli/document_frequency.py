@@ -20,8 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     add_config_arguments(parser, required=False)
     parser.add_argument("--split", metavar="NAME", help="split or slice of the experiment; default: its data.train")
-    parser.add_argument("--references", metavar="FILE", help="instead of --conf: COCO annotations JSON or JSONL")
-    parser.add_argument("--for-reward", action="store_true", help="count as the reward cider_d does, not as scoring")
+    parser.add_argument("--references", metavar="FILE", help="COCO annotations JSON or JSONL, in place of --conf")
+    parser.add_argument(
+        "--for-reward", action="store_true", help="count as the reward cider_d does, not as scoring does"
+    )
     add_segmentation_argument(parser)
     parser.add_argument("--output", metavar="FILE", required=True, help="file to write, such as train.df.npz")
 
@@ -41,14 +43,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from ofakit.scores import document_frequency
 
     if (args.conf is None) == (args.references is None):
-        raise UsageError("give either --conf FILE or --references FILE")
+        raise UsageError("pass either --conf FILE or --references FILE")
     output = output_file(args.output, "--output", files_read(args, besides="--output"))
     lists = _of_file(Path(args.references)) if args.references else _of_experiment(args)
     tokenized = [_words(texts, args.for_reward, args.segmentation) for texts in lists]
     kept = [[text for text in texts if text] for texts in tokenized]
     kept = [texts for texts in kept if texts]
     if not kept:
-        raise UsageError(f"{args.references or args.conf}: there are no captions to count")
+        raise UsageError(f"{args.references or args.conf}: no captions to count")
     frequency = document_frequency(kept)
     output.parent.mkdir(parents=True, exist_ok=True)
     frequency.save(output)

@@ -33,9 +33,9 @@ EXAMPLES = """examples:
   torchrun --nproc_per_node 2 tools/encode.py --encoder MODEL_DIR --texts passages.jsonl --out base.index
   python tools/encode.py --encoder MODEL_DIR --texts passages.jsonl --out base.index --shards 8 --launcher local
 
-Texts are JSON lines with id and text, and perhaps title, image and article. A model is a directory of ours, of
+Texts are JSON lines with id and text, and optionally title, image and article. A model is a directory of ofakit, of
 sentence-transformers or of Hugging Face, or a hub id. The same command continues after a kill. The last line of
-stdout is one JSON object with count, dimension, texts_per_second, seconds, computed (now, and not before) and
+stdout is one JSON object with count, dimension, texts_per_second, seconds, computed (by this command, not earlier) and
 errors."""
 
 
@@ -54,16 +54,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--texts", metavar="FILE", help="passages; default: the knowledge base of --conf")
     parser.add_argument("--out", metavar="DIR", required=True, help="the index directory")
     parser.add_argument("--side", choices=("query", "passage"), default="passage", help="default: passage")
-    parser.add_argument("--modalities", nargs="+", choices=("text", "image"), help="default: all that are read")
-    parser.add_argument("--metric", choices=("ip", "cosine", "l2"), help="default: ip, or as --conf has it")
-    parser.add_argument("--dtype", choices=("float32", "float16"), help="default: float32, or as --conf has it")
-    parser.add_argument("--max-tokens", type=positive, default=1024, metavar="N", help="of a batch; default: 1024")
-    parser.add_argument("--max-items", type=positive, default=128, metavar="N", help="of a batch; default: 128")
+    parser.add_argument("--modalities", nargs="+", choices=("text", "image"), help="default: all that the model reads")
+    parser.add_argument("--metric", choices=("ip", "cosine", "l2"), help="default: ip, or the value in --conf")
+    parser.add_argument("--dtype", choices=("float32", "float16"), help="default: float32, or the value in --conf")
+    parser.add_argument(
+        "--max-tokens", type=positive, default=1024, metavar="N", help="tokens per batch; default: 1024"
+    )
+    parser.add_argument("--max-items", type=positive, default=128, metavar="N", help="items per batch; default: 128")
     parser.add_argument(
         "--max-bad-fraction", type=share, default=1.0, metavar="X",
-        help="stop if a larger share of passages has an unreadable image; default: 1, they are left out",
+        help="stop if a larger share of passages has an unreadable image; default: 1, which leaves such passages out",
     )  # fmt: skip
-    parser.add_argument("--shard", metavar="I/N", help="encode the I-th of N shards, from 0")
+    parser.add_argument("--shard", metavar="I/N", help="encode the I-th of N shards, counted from 0")
     parser.add_argument("--allow-partial", action="store_true", help="accept an --encoder with missing weights")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="default: fp32")
     add_device_argument(parser)
@@ -117,7 +119,7 @@ def _encode(args: argparse.Namespace, config: ExperimentConfig | None) -> dict[s
         )  # fmt: skip
     if found.errors and processes.is_main:
         total = found.count + found.errors
-        print(f"{found.errors} of {total} were left out; {found.folder / ERRORS} says why", file=sys.stderr)
+        print(f"{found.errors} of {total} were left out; see {found.folder / ERRORS} for the reasons", file=sys.stderr)
     speed = found.computed / found.seconds if found.computed else 0.0
     result = {"out": str(found.folder), "count": found.count, "dimension": found.dimension, "errors": found.errors}
     result |= {"computed": found.computed, "texts_per_second": round(speed, 1), "seconds": round(found.seconds, 2)}
@@ -127,7 +129,7 @@ def _encode(args: argparse.Namespace, config: ExperimentConfig | None) -> dict[s
 def _config(args: argparse.Namespace) -> ExperimentConfig | None:
     """The experiment, where one is given."""
     if args.conf is None and not (args.encoder and args.texts):
-        raise UsageError("give --encoder DIR and --texts FILE, or --conf FILE")
+        raise UsageError("pass --encoder DIR and --texts FILE, or --conf FILE")
     if args.conf is None:
         return None
     from ofakit.config import load_config
@@ -144,7 +146,7 @@ def _items(args: argparse.Namespace, config: ExperimentConfig | None) -> Sequenc
     from ofakit.data.search_files import read_corpus
 
     if config is None:
-        raise UsageError("give --texts FILE, or --conf FILE")
+        raise UsageError("pass --texts FILE, or --conf FILE")
     return read_corpus(config)
 
 

@@ -1,4 +1,4 @@
-"""`tools/evaluate.py`: score a trained model on a split, or captions or rankings of any system."""
+"""`tools/evaluate.py`: score a trained model on a split, or captions or rankings to score, from any system."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ EXAMPLES = """examples:
   python tools/evaluate.py --predictions results.json --references annotations.json --clip CLIP_DIR --images val2014
   python tools/evaluate.py --run bm25.trec --qrels test.trec --metric mrr@100 p@1
 
-Predictions are COCO results JSON, JSONL with id or image and caption, or captions by name; references COCO annotations,
-Karpathy's file, JSONL with id or image and captions, or lists by name; runs and qrels are those of TREC. The last line
-of stdout is one JSON object with the scores."""
+Predictions are COCO results JSON, JSONL with id or image and caption, or captions by name. References are COCO
+annotations, Karpathy's file, JSONL with id or image and captions, or lists by name. Runs and qrels are in TREC's
+formats. The last line of stdout is one JSON object with the scores."""
 
 
 _FILES = "--predictions FILE --references FILE, or --run FILE --qrels FILE"
@@ -49,18 +49,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_config_arguments(parser, required=False)
     parser.add_argument("--checkpoint", metavar="DIR", help="model directory; default: the run's best/, or output/")
     parser.add_argument("--split", choices=("train", "val", "test"), default="test", help="default: test")
-    parser.add_argument("--predictions", metavar="FILE", help="captions of any system to score")
+    parser.add_argument("--predictions", metavar="FILE", help="captions to score, from any system")
     parser.add_argument(
-        "--references", metavar="FILE", help="what they are scored against; default: the references in their lines"
+        "--references",
+        metavar="FILE",
+        help="references to score them against; default: those in the lines of the predictions",
     )
     parser.add_argument(
-        "--language", metavar="CODE", help="of the captions: en takes words between spaces and nothing else; default: "
-        "each script as it is written",
+        "--language", metavar="CODE",
+        help="language of the captions; en splits words at spaces only; default: by the script of each text",
     )  # fmt: skip
     add_segmentation_argument(parser)
-    parser.add_argument("--document-frequency", metavar="FILE", help="for CIDEr-D: tools/data.py document-frequency")
+    parser.add_argument(
+        "--document-frequency",
+        metavar="FILE",
+        help="document frequency for CIDEr-D, from tools/data.py document-frequency",
+    )
     add_clip_arguments(parser)
-    add_run_arguments(parser.add_argument_group("rankings of any system"))
+    add_run_arguments(parser.add_argument_group("rankings to score, from any system"))
     parser.add_argument(
         "--bootstrap", type=int, default=1000, metavar="N", help="resamples for intervals; default: 1000"
     )
@@ -85,20 +91,20 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
         return _score_run(args)
     if args.predictions or args.references:
         if not args.predictions:
-            raise UsageError("--references goes with --predictions")
+            raise UsageError("--references needs --predictions")
         if args.conf is not None:
-            raise UsageError(f"give either --conf FILE to score a model, or {_FILES}")
+            raise UsageError(f"pass either --conf FILE to score a model, or {_FILES}")
         return _score_files(args)
     if args.conf is None:
-        raise UsageError(f"give --conf FILE to score a model, or {_FILES}")
+        raise UsageError(f"pass --conf FILE to score a model, or {_FILES}")
     if args.clip or args.images:
         raise UsageError(
-            "--clip and --images go with --predictions; for a model put the CLIP into the configuration: "
+            "--clip and --images need --predictions; for a model, put the CLIP into the configuration: "
             '{"evaluation": {"metrics": [{"type": "clip_score", "path": DIR}]}}'
         )
     if args.document_frequency:
         raise UsageError(
-            "--document-frequency goes with --predictions; for a model put it into the configuration: "
+            "--document-frequency needs --predictions; for a model, put it into the configuration: "
             '{"evaluation": {"metrics": [{"type": "caption", "document_frequency": FILE}]}}'
         )
     return _score_model(args)
@@ -108,7 +114,7 @@ def _score_run(args: argparse.Namespace) -> dict[str, Any]:
     from ofakit.cli.evaluate_run import evaluate_run
 
     if args.conf is not None or args.predictions or args.references:
-        raise UsageError(f"give either --conf FILE to score a model, or {_FILES}")
+        raise UsageError(f"pass either --conf FILE to score a model, or {_FILES}")
     return evaluate_run(args)
 
 

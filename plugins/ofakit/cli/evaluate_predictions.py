@@ -120,7 +120,7 @@ def read_references(path: Path) -> dict[str, list[str]]:
     entries = read_entries(path, "references")
     kinds = [kind for kind in ("id", "name", "number") if all(kind in entry.names for entry in entries)]
     if not kinds:
-        raise UsageError(f"{path}: expected references that all have an id, or all the name of an image")
+        raise UsageError(f"{path}: expected references that all have an id, or all an image name")
     styled = any(entry.style for entry in entries)
     return {id_of(entry): entry.captions for entry in indexed(entries, kinds[0], styled, str(path)).values()}
 
@@ -166,7 +166,7 @@ def align(
     kept = [i for i in range(len(ids)) if candidates[i] and any(lists[i])]
     skipped = {reason: number for reason, number in skipped.items() if number}
     if not kept:
-        raise UsageError(f"{predictions_name}: nothing is left to score: {skipped or 'there are no captions'}")
+        raise UsageError(f"{predictions_name}: nothing left to score: {skipped or 'there are no captions'}")
     if skipped:
         print(f"skipped: {', '.join(f'{number} {reason}' for reason, number in skipped.items())}", file=sys.stderr)
     return Aligned(

@@ -48,25 +48,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    parser = tool_parser("Train a captioner or a retriever, from one JSON file.", EXAMPLES)
+    parser = tool_parser("Train a captioner or a retriever from one JSON file.", EXAMPLES)
     parser.add_argument("mode", nargs="?", choices=("train", "eval"), default="train", help="default: train")
     add_config_arguments(parser)
     parser.add_argument("--checkpoint", metavar="DIR", help="model directory or snapshot to load the weights from")
     parser.add_argument(
         "--resume", nargs="?", const="yes", choices=("yes", "auto"), metavar="auto",
-        help="continue from the newest snapshot of the run directory; auto: start a new run if there is none",
+        help="continue from the newest snapshot in the run directory; auto: start a new run if there is none",
     )  # fmt: skip
-    parser.add_argument("--wait", action="store_true", help="wait while another run works in the run directory")
+    parser.add_argument("--wait", action="store_true", help="wait if another run is using the run directory")
     parser.add_argument("--max_epochs", "--max_epoches", type=int, metavar="N", help="sets train.max_epochs")
     parser.add_argument("--batch_size", type=int, metavar="N", help="sets train.dataloader.batch_size_per_gpu")
     parser.add_argument("--num_workers", type=int, metavar="N", help="sets train.dataloader.workers_per_gpu")
     parser.add_argument(
         "--dry-run", action="store_true",
-        help="show device, parameters, examples, steps, memory and an example as the model sees it, and stop",
+        help="show device, parameters, examples, steps, memory and an example as the model sees it, then stop",
     )  # fmt: skip
     add_device_argument(parser)
     parser.add_argument("--strict", action="store_true", help="a style outside the list is an error")
-    parser.add_argument("--allow-partial", action="store_true", help="accept a checkpoint that fits only partly")
+    parser.add_argument(
+        "--allow-partial", action="store_true", help="accept a checkpoint that only partly fits the model"
+    )
     return run_tool(parser, run, argv)
 
 
@@ -112,7 +114,7 @@ def _shorthands(args: argparse.Namespace) -> list[str]:
 def _look_ahead(config: ExperimentConfig, args: argparse.Namespace) -> dict[str, Any]:
     """Say what the run would be; nothing is written into its directory."""
     if args.mode != "train":
-        raise UsageError("--dry-run shows what training would be: leave out eval")
+        raise UsageError("--dry-run describes a training run: leave out eval")
     from ofakit.cli._outlook import outlook_lines
     from ofakit.processes import launched_rank
     from ofakit.trainers.dry_run import dry_run
@@ -160,7 +162,7 @@ def _train_one(config: ExperimentConfig, args: argparse.Namespace, checkpoint: s
         trainer.train(str(snapshot))
     else:
         if args.resume == "yes":
-            trainer.logger.warning(f"no snapshot in {work_dir / 'checkpoints'} to resume from: the run starts anew")
+            trainer.logger.warning(f"no snapshot in {work_dir / 'checkpoints'} to resume from: starting a new run")
         trainer.train(checkpoint, load_all_state=False)
     return _final_scores(trainer, work_dir / "best" if (work_dir / "best").exists() else None)
 

@@ -17,7 +17,7 @@ EXAMPLES = """examples:
   python tools/index.py --merge shard_0.index shard_1.index --out base.index
   python tools/index.py --vectors base.index --check
 
-A directory comes from tools/encode.py. Shards are listed, not copied. The last line of stdout is one JSON object."""
+Directories come from tools/encode.py. Shards are listed, not copied. The last line of stdout is one JSON object."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,15 +29,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    parser = tool_parser("Build, join and check indexes of encoded passages.", EXAMPLES)
+    parser = tool_parser("Build, merge and check indexes of encoded passages.", EXAMPLES)
     add_config_arguments(parser, required=False)
     parser.add_argument("--vectors", metavar="DIR", help="index directory from tools/encode.py")
-    parser.add_argument("--engine", metavar="NAME", help="exact, faiss or milvus; default: faiss, or as --conf has it")
-    parser.add_argument("--factory", metavar="TEXT", help="FAISS factory string, or Milvus's type of index")
-    parser.add_argument("--address", metavar="URI", help="of a Milvus server; default: a file in the directory")
-    parser.add_argument("--merge", nargs="+", metavar="DIR", help="shards to join, with --out")
-    parser.add_argument("--out", metavar="DIR", help="the directory that lists the shards")
-    parser.add_argument("--check", action="store_true", help="compare the checksums of all files")
+    parser.add_argument(
+        "--engine", metavar="NAME", help="exact, faiss or milvus; default: faiss, or the value in --conf"
+    )
+    parser.add_argument("--factory", metavar="TEXT", help="FAISS factory string, or Milvus index type")
+    parser.add_argument("--address", metavar="URI", help="Milvus server; default: a file in the directory")
+    parser.add_argument("--merge", nargs="+", metavar="DIR", help="shards to merge; needs --out")
+    parser.add_argument("--out", metavar="DIR", help="directory of the merged index, which lists the shards")
+    parser.add_argument("--check", action="store_true", help="verify the checksums of all files")
     return run_tool(parser, run, argv)
 
 
@@ -59,7 +61,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from ofakit.retrieval.index_directory import load_index
 
     if bool(args.merge) == bool(args.vectors) or bool(args.merge) != bool(args.out):
-        raise UsageError("give --vectors DIR to build or check an index, or --merge DIR DIR … --out DIR to join shards")
+        raise UsageError(
+            "pass --vectors DIR to build or check an index, or --merge DIR DIR … --out DIR to merge shards"
+        )
     started = time.perf_counter()
     if args.merge:
         index = merge_indexes(args.merge, args.out)

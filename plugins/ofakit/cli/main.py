@@ -26,8 +26,8 @@ __all__ = ["main", "verbs"]
 EPILOG = """verbs:
 {verbs}
 
-`ofakit VERB --help` says what a verb takes. The last line of stdout is one JSON object. Exit codes: 0 done, 2 bad
-usage, configuration or data, 1 anything else."""
+`ofakit VERB --help` lists the options of a verb. The last line of stdout is one JSON object. Exit codes: 0 success, 2
+bad usage, configuration or data, 1 anything else."""
 
 
 def main(argv: Sequence[str] | None = None, name: str = "ofakit") -> int:

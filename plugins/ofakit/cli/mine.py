@@ -35,8 +35,8 @@ EXAMPLES = """examples:
   python tools/mine.py --conf conf.json --searcher bm25 --searcher dense --model CROSS_ENCODER --max-score -2 --out FILE
   python tools/mine.py --conf conf.json --number 0 --random 4 --random-group article --out FILE
 
-Corpus and queries are JSON lines with id and text, and perhaps title, image, article, answers. The same command goes on
-where it was killed. data.negatives of a training reads the file; with --model also data.teacher_scores."""
+Corpus and queries are JSON lines with id and text, and optionally title, image, article, answers. After a kill, the
+same command continues. Training reads the file as data.negatives and, if --model was used, as data.teacher_scores."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    parser = tool_parser("Mine hard negatives for the questions that a retriever is trained on.", EXAMPLES)
+    parser = tool_parser("Mine hard negatives for the training questions of a retriever.", EXAMPLES)
     add_arguments(parser)
     return run_tool(parser, run, argv)
 
@@ -60,42 +60,58 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser: Gets the arguments.
     """
     add_config_arguments(parser, required=False)
-    parser.add_argument("--corpus", metavar="FILE", help="passages, instead of those of --conf")
-    parser.add_argument("--queries", metavar="FILE", help="training questions, instead of data.train of --conf")
-    parser.add_argument("--qrels", metavar="FILE", help="TREC qrels of the questions, instead of a column of them")
+    parser.add_argument("--corpus", metavar="FILE", help="passages, in place of those of --conf")
+    parser.add_argument("--queries", metavar="FILE", help="training questions, in place of data.train of --conf")
     parser.add_argument(
-        "--run", metavar="FILE", action="append", default=[], dest="runs", help="TREC run of the questions (repeatable)"
+        "--qrels", metavar="FILE", help="TREC qrels of the questions, in place of a column in the queries"
+    )
+    parser.add_argument(
+        "--run",
+        metavar="FILE",
+        action="append",
+        default=[],
+        dest="runs",
+        help="TREC run for the questions (repeatable)",
     )
     parser.add_argument(
         "--searcher", metavar="NAME", action="append", default=[], dest="searchers",
-        help="search with this one of retrieval.searchers of --conf (repeatable)",
+        help="search with this entry of retrieval.searchers in --conf (repeatable)",
     )  # fmt: skip
-    parser.add_argument("--checkpoint", metavar="DIR", help="retriever of searchers (default: the best of the run)")
-    parser.add_argument("--out", metavar="FILE", required=True, help="the negatives, JSON lines")
-    parser.add_argument("--number", type=int, default=8, metavar="N", help="hard negatives of a question (default: 8)")
-    parser.add_argument("--ranks", default="1-100", metavar="A-B", help="ranks to search for them (default: 1-100)")
+    parser.add_argument("--checkpoint", metavar="DIR", help="retriever for the searchers (default: the run's best)")
+    parser.add_argument("--out", metavar="FILE", required=True, help="JSON lines file of negatives to write")
+    parser.add_argument("--number", type=int, default=8, metavar="N", help="hard negatives per question (default: 8)")
+    parser.add_argument("--ranks", default="1-100", metavar="A-B", help="ranks to take them from (default: 1-100)")
     parser.add_argument(
-        "--sampling", choices=["top", "random"], default="top", help="the hardest, or a random sample (default: top)"
+        "--sampling",
+        choices=["top", "random"],
+        default="top",
+        help="take the hardest, or a random sample (default: top)",
     )
     parser.add_argument(
-        "--absolute-margin", type=float, metavar="X", help="least distance below the best positive's score"
+        "--absolute-margin", type=float, metavar="X", help="smallest distance below the score of the best positive"
     )
-    parser.add_argument("--relative-margin", type=float, metavar="X", help="the same, as a share of that score")
-    parser.add_argument("--max-score", type=float, metavar="X", help="drop candidates that score more")
+    parser.add_argument("--relative-margin", type=float, metavar="X", help="the same as a share of that score")
+    parser.add_argument("--max-score", type=float, metavar="X", help="drop candidates that score higher")
     parser.add_argument(
         "--keep-answers", action="store_true", help="keep passages that contain an answer of the question"
     )
-    parser.add_argument("--random", type=int, default=0, metavar="N", help="additional random negatives (default: 0)")
+    parser.add_argument(
+        "--random", type=int, default=0, metavar="N", help="additional random negatives per question (default: 0)"
+    )
     parser.add_argument(
         "--random-group", metavar="COLUMN",
-        help="of the same group as a positive: a column of the passages, such as type, or article",
+        help="draw them from the group of a positive: a column of the passages, such as type, or article",
     )  # fmt: skip
     parser.add_argument(
-        "--model", metavar="DIR", help="scores all candidates: a cross-encoder, a model with itm, or a retriever"
+        "--model",
+        metavar="DIR",
+        help="model that scores all candidates: a cross-encoder, a model trained with itm, or a retriever",
     )
-    parser.add_argument("--probabilities", action="store_true", help="its scores are probabilities, not log-odds")
+    parser.add_argument(
+        "--probabilities", action="store_true", help="the model's scores are probabilities, not log-odds"
+    )
     parser.add_argument("--device", help="cpu, gpu or cuda:1 (default: a GPU if there is one)")
-    parser.add_argument("--seed", type=int, default=7, help="seed of the sampling (default: 7)")
+    parser.add_argument("--seed", type=int, default=7, help="sampling seed (default: 7)")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any] | None:
@@ -183,7 +199,7 @@ def _of_configuration(args: argparse.Namespace) -> tuple[Any, str, ExperimentCon
 
     refused = [f"--{name}" for name in ("corpus", "queries", "qrels") if getattr(args, name) is not None]
     if refused:
-        raise UsageError(f"--conf says where questions and passages are; leave out {' and '.join(refused)}")
+        raise UsageError(f"--conf already says where questions and passages are; leave out {' and '.join(refused)}")
     config = load_config(args.conf, args.overrides)
     reader = reader_of(config)
     if not hasattr(reader, "passages"):
@@ -196,7 +212,7 @@ def _column(reader: Any, column: str) -> TextTable:
     from ofakit.data.text_table import TextTable
 
     if not hasattr(reader, "passages_file"):
-        raise UsageError("--random-group: the passages of this reader have no columns; expected article")
+        raise UsageError("--random-group: passages of this reader have no columns; expected article")
     return TextTable(_pairs(reader, column))
 
 
@@ -221,7 +237,8 @@ def _runs(args: argparse.Namespace, queries: Sequence[Query]) -> dict[str, Run]:
         strangers = [query for query in run if query not in known]
         if len(strangers) == len(run):
             raise UsageError(
-                f"--run {path} ranks passages for none of the {len(known)} questions; it has {', '.join(strangers[:3])}"
+                f"--run {path} has no ranking for any of the {len(known)} questions; its queries are such as "
+                f"{', '.join(strangers[:3])}"
             )
         runs[path] = run
     return runs
@@ -251,7 +268,7 @@ def _searched(args: argparse.Namespace, data: _Data, processes: Processes | None
 def _scorer(args: argparse.Namespace) -> Any:
     if args.model is None:
         if args.probabilities:
-            raise UsageError("--probabilities: expected a --model, whose scores they are")
+            raise UsageError("--probabilities: expected a --model, whose scores are the probabilities")
         return None
     from ofakit.retrieval.pair_scorers import load_pair_scorer
 

@@ -28,16 +28,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     parser = tool_parser("Write a report of a run, or a comparison of several, as one HTML file.", EXAMPLES)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="run directory, as work_dir of a configuration names it")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run directory (work_dir of the configuration)")
     parser.add_argument("--out", required=True, metavar="FILE", help="HTML file to write")
-    parser.add_argument("--split", metavar="NAME", help="evaluation to show; default: the one that the run ended with")
+    parser.add_argument("--split", metavar="NAME", help="evaluation to show; default: the run's last")
     parser.add_argument(
-        "--images", type=positive, default=60, metavar="N", help="images or questions shown at most; default: 60"
+        "--images", type=positive, default=60, metavar="N", help="most images or questions to show; default: 60"
     )
     parser.add_argument(
         "--without-base",
         action="store_true",
-        help="retrieval: show only ids of passages, without reading the knowledge base",
+        help="retrieval: show only the ids of passages, without reading the knowledge base",
     )
     return run_tool(parser, run, argv)
 

@@ -36,7 +36,7 @@ EXAMPLES = """examples:
   python tools/search.py --conf work_dir/run/conf.json --set queries=questions.jsonl --set run=out.trec --runs runs
 
 Corpus and queries are JSON lines with id and text. The last line of stdout is one JSON object: the scores of the
-fused run, or of the only one, and those of each searcher under its name; without qrels, what was searched."""
+fused run, or of the only run, and those of each searcher under its name; without qrels, a summary of the search."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,9 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_config_arguments(parser)
     parser.add_argument("--checkpoint", metavar="DIR", help="retriever; default: the run's best/, or output/")
     parser.add_argument(
-        "--split", choices=("train", "val", "test"), default="test", help="asked where no queries are set"
+        "--split",
+        choices=("train", "val", "test"),
+        default="test",
+        help="split whose questions are searched, if no queries are set",
     )
-    parser.add_argument("--runs", metavar="DIR", help="also write the run of each searcher, DIR/<searcher>.trec")
+    parser.add_argument("--runs", metavar="DIR", help="also write each searcher's run to DIR/<searcher>.trec")
     add_device_argument(parser)
     return run_tool(parser, run, argv)
 
@@ -86,8 +89,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     system = SearchSystem(config.retrieval, fitted, config.naming_the_file)
     if system.needs_fitting:
         raise UsageError(
-            "retrieval.fusion.weights: the runs can only be joined with weights; train and evaluate first, which fits "
-            'them on val, or set them, such as {"bm25": 0.5, "dense": 0.5}'
+            "retrieval.fusion.weights: fusing the runs needs weights; train and evaluate "
+            'first, which fits them on val, or set them, as in {"bm25": 0.5, "dense": 0.5}'
         )
     base, queries = read_corpus(config, args.split), read_queries(config, args.split)
     section = config.evaluation
@@ -139,6 +142,6 @@ def _report_unknown(queries: Sequence[Any], base: PassageBase) -> None:
     unknown = sorted(passage for passage in judged if passage not in base)
     if unknown:
         logger.warning(
-            "%d of %d passages that are judged relevant are not in the base, such as %s; they count as not found",
+            "%d of %d relevant passages are not in the knowledge base, such as %s; they count as not found",
             len(unknown), len(judged), ", ".join(map(repr, unknown[:3])),
         )  # fmt: skip

@@ -17,9 +17,9 @@ EXAMPLES = """examples:
   curl http://127.0.0.1:8000/health
   python tools/serve.py --model RETRIEVER_DIR --port 8000          # then: curl -F image=@a.jpg -F image=@b.jpg …/embed
 
-The first line of stdout is JSON with url, as soon as the server takes requests; the last one, after SIGTERM or Ctrl-C,
-with requests. docs/serving.md says what is answered. There is no password: serve other machines behind a proxy that
-has one."""
+The first line of stdout is JSON with url, printed once the server accepts requests; the last one, after SIGTERM or
+Ctrl-C, counts requests. docs/serving.md describes the API. There is no password: serve other machines behind a proxy
+that has one."""
 
 PACKAGES = ("uvicorn", "fastapi", "python_multipart", "prometheus_client")
 
@@ -34,10 +34,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     parser = tool_parser("Serve captions, or vectors of images, over HTTP.", EXAMPLES)
-    parser.add_argument("--model", required=True, metavar="DIR", help="model directory or hub id; a retriever embeds")
+    parser.add_argument(
+        "--model", required=True, metavar="DIR", help="model directory or hub id; a retriever serves vectors"
+    )
     add_server_arguments(parser, port=8000)
     parser.add_argument("--num_beams", type=positive, metavar="N", help="beam width; default: the model's own")
-    parser.add_argument("--side", choices=("query", "passage"), default="query", help="of a retriever; default: query")
+    parser.add_argument(
+        "--side", choices=("query", "passage"), default="query", help="side of a retriever; default: query"
+    )
     return run_tool(parser, run, argv)
 
 

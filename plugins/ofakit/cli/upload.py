@@ -16,7 +16,7 @@ EXAMPLES = """examples:
   MODELSCOPE_API_TOKEN=... python tools/upload.py --model work_dir/quickstart/best --id me/pirate --licence apache-2.0
   HF_TOKEN=... python tools/upload.py --model work_dir/quickstart/best --id me/pirate --hub huggingface
 
-The token comes from the environment, or is prompted for at the terminal. docs/upload.md says what is uploaded."""
+The token comes from the environment, or is prompted for at the terminal. docs/upload.md lists what is uploaded."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,10 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Here the option --hub, which every tool has, is one with a value.
     parser = tool_parser("Upload a model directory with a model card.", EXAMPLES, conflict_handler="resolve")
     parser.add_argument("--model", required=True, metavar="DIR", help="model directory, such as best/ of a run")
-    parser.add_argument("--id", required=True, metavar="OWNER/NAME", help="repository; created if it does not exist")
+    parser.add_argument("--id", required=True, metavar="OWNER/NAME", help="repository, created if it does not exist")
     parser.add_argument(
         "--hub", dest="target", choices=("modelscope", "huggingface"), default="modelscope",
-        help="the destination; default: modelscope",
+        help="hub to upload to; default: modelscope",
     )  # fmt: skip
     parser.add_argument(
         "--run", metavar="DIR", help="run directory for the card; default: the one that contains the model"
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--private", action="store_true", help="make a new repository private")
     parser.add_argument(
         "--example-images", action="store_true", default=None,
-        help="show images in the card even if ofakit did not draw them; you must have the right to redistribute them",
+        help="show images in the card even if ofakit did not draw them; you need the right to redistribute them",
     )  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="show what would be uploaded; write and send nothing")
     return run_tool(parser, run, argv)
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     for file in parcel.names:
         print(f"{hub.title} {name}: {file}", file=sys.stderr)
     if args.licence is None:
-        print("no --licence: the card tells readers to ask you before they use the model", file=sys.stderr)
+        print("no --licence given: the card asks readers to contact you before they use the model", file=sys.stderr)
     if not args.dry_run:
         upload(parcel, name, hub(token_of(hub)), args.private)
     return {

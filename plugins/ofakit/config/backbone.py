@@ -20,23 +20,27 @@ __all__ = ["BackboneSection", "NetworkSection", "TimmSection"]
 class NetworkSection(Section):
     """A network of timm, and its weights."""
 
-    name: str = Field(description="a model of timm")
-    pretrained: bool = Field(False, description="start from timm's weights of that name, from the hub")
+    name: str = Field(description="a timm model")
+    pretrained: bool = Field(False, description="start from timm's weights of that name on the hub")
     weights: PathText | None = Field(
         None, description="start from this file or hub id (owner/name) instead; null: random weights"
     )
-    options: dict[str, Any] = Field(default_factory=dict, description="further arguments of timm.create_model")
-    mean_std: Literal["own", "half", "imagenet"] = Field("own", description="normalisation; own: that of timm")
+    options: dict[str, Any] = Field(default_factory=dict, description="further arguments for timm.create_model")
+    mean_std: Literal["own", "half", "imagenet"] = Field(
+        "own", description="image normalisation; own: the network's own, as timm gives it"
+    )
 
 
 class TimmSection(NetworkSection):
     """A network of timm whose features may be kept."""
 
     feature_store: PathText | None = Field(
-        None, description="folder in which the features of each image are cached while it is frozen; null: no cache"
+        None,
+        description="folder in which the features of each image are cached while the backbone is frozen; null: no "
+        "cache",
     )
     feature_dtype: Literal["float32", "float16"] = Field(
-        "float32", description="type in which features are kept; float16 rounds them and halves the folder"
+        "float32", description="type in which features are stored; float16 rounds them and halves the folder"
     )
 
 
@@ -50,9 +54,10 @@ class BackboneSection(TimmSection):
         description="timm stages whose feature maps become patches: the positions of the finer map, each with the "
         "coarser map's features there appended; null: the map that timm's classifier pools",
     )
-    frozen: bool = Field(False, description="it is not trained, as with `visual` in train.freeze")
+    frozen: bool = Field(False, description="the backbone is not trained, as with `visual` in train.freeze")
     frozen_norms: bool = Field(
-        False, description="batch norms keep their statistics even if it is trained, which suits small batches"
+        False,
+        description="batch norms keep their statistics even if the backbone is trained, which suits small batches",
     )
 
     def network(self) -> dict[str, Any]:

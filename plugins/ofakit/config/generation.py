@@ -17,7 +17,7 @@ __all__ = ["GenerationSettings"]
 class GenerationSettings(Section):
     """Beam search or sampling; names and meaning of OFA's generator."""
 
-    num_beams: int = Field(5, ge=1, le=1000, description="width of the beam; 1: greedy search. Not used in sampling")
+    num_beams: int = Field(5, ge=1, le=1000, description="beam width; 1: greedy search. Not used when sampling")
     max_length: int = Field(16, ge=1, le=10_000, description="tokens before eos")
     min_length: int = Field(1, ge=0, le=10_000, description="tokens before eos")
     no_repeat_ngram_size: int = Field(

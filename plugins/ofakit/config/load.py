@@ -129,7 +129,7 @@ def _read_chain(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], li
     """A file merged over those it extends, and the names of all of them."""
     path = Path(os.path.realpath(path))
     if path in above:
-        raise UsageError(f"{path}: 'extends' goes round in a circle: {' -> '.join(p.name for p in (*above, path))}")
+        raise UsageError(f"{path}: 'extends' forms a circle: {' -> '.join(p.name for p in (*above, path))}")
     if not os.path.lexists(path):
         raise UsageError(f"no configuration file {path}{_json_files_beside(path)}")
     values = read_json_file(path, "a configuration")

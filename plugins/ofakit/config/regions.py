@@ -25,7 +25,7 @@ CLIP = "clip"
 class RegionNetworkSection(NetworkSection):
     """What makes regions: a network of timm, or the vision tower of a CLIP."""
 
-    name: str = Field(description="a model of timm; or clip: the vision tower of the directory or hub id in `weights`")
+    name: str = Field(description="a timm model, or clip: the vision tower of the directory or hub id in `weights`")
 
 
 class RegionsSection(Section):
@@ -33,31 +33,33 @@ class RegionsSection(Section):
 
     path: PathText | None = Field(
         None,
-        description="an .h5, an .npz, a folder of .npz or a store of ours; with `network` the store that is made; "
-        "null: <work_dir>/regions",
+        description="an .h5 file, an .npz file, a folder of .npz files or a region store; with `network`, the store "
+        "that is written; null: <work_dir>/regions",
     )
-    boxes: bool = Field(True, description="read where regions stand, if it is known; false: zeros, as for a grid")
-    max_regions: int | None = Field(None, ge=1, le=10_000, description="of a picture, the first ones; null: all")
+    boxes: bool = Field(True, description="read the positions of regions, if known; false: zeros, as for a grid")
+    max_regions: int | None = Field(None, ge=1, le=10_000, description="regions per image, the first ones; null: all")
     network: RegionNetworkSection | None = Field(
-        None, description="makes the regions that are not there yet; null: all are there"
+        None, description="computes the regions that are missing; null: none may be missing"
     )
-    image_size: int = Field(224, ge=16, le=4096, description="pixels a side to which pictures are squeezed for it")
+    image_size: int = Field(
+        224, ge=16, le=4096, description="side in pixels of the square that images are resized to for the network"
+    )
     grid: int | None = Field(
-        None, ge=1, le=64, description="rows and columns, to which its map is averaged; null: those of the map"
+        None, ge=1, le=64, description="rows and columns that its feature map is averaged to; null: those of the map"
     )
     pool: int | None = Field(
-        None, ge=1, le=64, description="rows and columns that the largest numbers of it are kept of; null: all of it"
+        None, ge=1, le=64, description="rows and columns that the map is then max-pooled to; null: no pooling"
     )
     dtype: Literal["float32", "float16"] = Field(
-        "float32", description="type in which they are kept; float16 rounds them and halves the store"
+        "float32", description="type in which features are stored; float16 rounds them and halves the store"
     )
 
     @model_validator(mode="after")
     def _can_be_had(self) -> RegionsSection:
         if self.path is None and self.network is None:
-            raise ValueError("regions need a path, where they are, or a network, which makes them")
+            raise ValueError("regions need a path to read them from, or a network that computes them")
         if self.network is not None and self.network.name == CLIP and self.network.weights is None:
-            raise ValueError("network.name clip needs network.weights, a directory or hub id of a CLIP")
+            raise ValueError("network.name clip needs network.weights, the directory or hub id of a CLIP model")
         if self.grid is not None and self.pool is not None and self.pool > self.grid:
             raise ValueError(f"pool {self.pool} is larger than grid {self.grid}")
         return self

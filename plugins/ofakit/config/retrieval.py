@@ -32,39 +32,40 @@ class IndexSection(Section):
     metric: Literal["ip", "cosine", "l2"] = Field(
         "ip", description="inner product, cosine, or negated squared distance; higher is better in each"
     )
-    dtype: Literal["float32", "float16"] = Field("float32", description="type in which vectors are kept")
+    dtype: Literal["float32", "float16"] = Field("float32", description="type in which vectors are stored")
     nprobe: int = Field(16, ge=1, le=10_000_000, description="lists that an IVF index probes")
-    ef_search: int = Field(64, ge=1, le=1_000_000, description="candidates that an HNSW index keeps while it searches")
+    ef_search: int = Field(64, ge=1, le=1_000_000, description="candidates that an HNSW index keeps during search")
     ef_construction: int = Field(
-        100, ge=1, le=1_000_000, description="candidates that an HNSW index keeps while it is built"
+        100, ge=1, le=1_000_000, description="candidates that an HNSW index keeps during construction"
     )
     train_size: int = Field(
         200_000, ge=1, le=1_000_000_000, description="vectors that an IVF, PQ or SQ index is trained on"
     )
     seed: int = Field(0, ge=0, le=SEEDS, description="seed for drawing those vectors")
-    address: str | None = Field(None, description="of a Milvus server; null: a file beside the index")
+    address: str | None = Field(None, description="address of a Milvus server; null: a file beside the index")
 
 
 class FusionSection(Section):
     """How the runs of several searchers become one, called `fused`."""
 
-    of: list[str] | None = Field(None, min_length=2, description="searchers to join; null: all of them")
+    of: list[str] | None = Field(None, min_length=2, description="searchers to fuse; null: all of them")
     method: Literal["weighted_sum", "mnz", "rrf", "none"] = Field(
         "weighted_sum",
         description="sum of normalised scores; mnz: times the number of runs that found the passage; reciprocal rank "
         "fusion; or no fusion",
     )
     normalization: Literal["zscore", "zscore_per_query", "min_max", "rank", "none"] = Field(
-        "zscore", description="zscore: over all queries, as ViQuAE has it"
+        "zscore", description="zscore: over all queries, as in ViQuAE"
     )
     missing: Literal["minimum", "zero"] = Field(
         "minimum",
-        description="score of a passage that a run lacks: the lowest of its query, before normalising, or zero after",
+        description="score of a passage that a run does not contain: the lowest of its query, set before "
+        "normalising, or zero, set after",
     )
     weights: dict[str, Annotated[float, Field(ge=-1e6, le=1e6)]] | None = Field(
-        None, description="by searcher; null: those that are best on the validation split"
+        None, description="weight of each searcher; null: those that are best on the validation split"
     )
-    fitted_by: str = Field("mrr@100", description="the score by which weights are chosen on the validation split")
+    fitted_by: str = Field("mrr@100", description="score by which weights are chosen on the validation split")
 
 
 class RetrievalSection(Section):
@@ -72,29 +73,28 @@ class RetrievalSection(Section):
 
     searchers: dict[str, Component] = Field(
         default_factory=lambda: {"bm25": Component(type="bm25"), "dense": Component(type="dense")},
-        description="by the name under which their scores are given",
+        description="searchers by name; their scores are reported under it",
     )
     fusion: FusionSection = Field(default_factory=FusionSection)
     index: IndexSection = Field(default_factory=IndexSection)
-    positives: int = Field(
-        1, ge=1, le=10_000, description="passages that answer a training question that come with it, at most"
-    )
+    positives: int = Field(1, ge=1, le=10_000, description="most relevant passages per training question")
     hard_negatives: int = Field(
-        0, ge=0, le=10_000, description="passages of `data.negatives` that come with a training question, at most"
+        0, ge=0, le=10_000, description="most passages of `data.negatives` per training question"
     )
-    depth: int = Field(100, ge=1, le=10_000_000, description="passages of each ranking")
+    depth: int = Field(100, ge=1, le=10_000_000, description="passages per ranking")
     candidates: int | None = Field(
-        None, ge=1, le=10_000_000, description="passages that each searcher gives to the fusion; null: `depth`"
+        None, ge=1, le=10_000_000, description="passages that each searcher contributes to the fusion; null: `depth`"
     )
     title_separator: str | None = Field(
         " ", description="separator between a passage's title and its text; null: only the text is searched"
     )
     relevance: Literal["provenance", "pooled"] = Field(
         "provenance",
-        description="what is relevant: what is judged; or pooled, also what was retrieved and holds an answer",
+        description="which passages are relevant: those judged so; or, pooled, also retrieved passages that contain "
+        "an answer",
     )
     evaluation_unit: Literal["passage", "article"] = Field(
-        "passage", description="what is scored: rankings of passages, or of articles by their best passage"
+        "passage", description="what is scored: rankings of passages, or of articles, each ranked by its best passage"
     )
     metrics: list[str] = Field(
         default=["map", "mrr@100", "p@1", "p@20", "hit@20", "ndcg@10"], description="scores of ofakit/scores/ranking.py"

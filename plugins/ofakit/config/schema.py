@@ -38,7 +38,7 @@ class TokenizerSection(Section):
         None,
         ge=300,
         le=1_000_000,
-        description="train a byte-level BPE of this many entries on the training captions instead",
+        description="instead of reading one, train a byte-level BPE of this many entries on the training captions",
     )
     num_codes: int = Field(8192, ge=1, le=100_000, description="<code_i> tokens added to a trained vocabulary")
     num_bins: int = Field(1000, ge=0, le=100_000, description="<bin_i> tokens added to a trained vocabulary")
@@ -56,12 +56,12 @@ class ModelSection(Section):
     language: Literal["en", "zh"] = "en"
     tokenizer: TokenizerSection = Field(default_factory=TokenizerSection)
     backbone: BackboneSection | None = Field(
-        None, description="a timm network as visual backbone; null: OFA's own ResNet"
+        None, description="a timm network as the visual backbone; null: OFA's own ResNet"
     )
     adapter: Component | None = Field(
         None,
-        description='a file of ofakit/models/adapters with its keys, as in `{"type": "lora", "rank": 8}`: these '
-        "weights learn, and of the network only what its keys name; null: the network learns",
+        description='a file of ofakit/models/adapters with its keys, as in `{"type": "lora", "rank": 8}`: only these '
+        "weights are trained, and those parts of the network that its keys name; null: the network is trained",
     )
     word_embeddings: PathText | None = Field(
         None,
@@ -92,10 +92,10 @@ class DataSection(Section):
     test: str | None = Field("test", description="split or slice for the final evaluation")
     base_folder: PathText | None = Field(
         None,
-        description="folder in which the passages of a knowledge base are stored, once for all experiments that name "
-        "it, for a knowledge base larger than memory; null: they are kept in memory",
+        description="folder in which the passages of a knowledge base larger than memory are stored, once for all "
+        "experiments that name the folder; null: passages are kept in memory",
     )
-    negatives: PathText | None = Field(None, description="hard negatives of training questions, from the tool `mine`")
+    negatives: PathText | None = Field(None, description="hard negatives for training questions, from `ofakit mine`")
     teacher_scores: PathText | None = Field(
         None, description="a teacher's scores of passages for training questions, for distillation"
     )
@@ -103,10 +103,13 @@ class DataSection(Section):
         None, description="folder of decoded images; null: <work_dir>/image_store. Experiments may share one"
     )
     regions: RegionsSection | None = Field(
-        None, description="pictures as features of regions, for models that read these; null: as pixels"
+        None, description="images as region features, for models that read these; null: as pixels"
     )
     max_bad_fraction: float = Field(
-        0.01, ge=0, le=1, description="a run stops if a larger share of its training examples is unusable"
+        0.01,
+        ge=0,
+        le=1,
+        description="a run stops if a larger share of its training examples has a missing or damaged image",
     )
 
 
@@ -115,13 +118,13 @@ class PreprocessorSection(Section):
 
     prompt: str | None = Field(
         None,
-        description="source text; {} is where the style goes. null: OFA's prompt, with the style if there is one",
+        description="source text; {} marks the place of the style. null: OFA's prompt, with the style if there is one",
     )
     patch_image_size: int = Field(
-        224, ge=16, le=4096, multiple_of=16, description="side in pixels, as the model sees it"
+        224, ge=16, le=4096, multiple_of=16, description="side in pixels of the image that the model sees"
     )
     max_image_size: int | None = Field(
-        None, ge=16, le=8192, description="side in pixels before the random crop of training; null: no crop"
+        None, ge=16, le=8192, description="side in pixels before the random crop in training; null: no crop"
     )
     crops: int | None = Field(
         None,
@@ -134,8 +137,8 @@ class PreprocessorSection(Section):
         "half", description="image normalisation; `model.backbone` has its own"
     )
     horizontal_flip: bool = Field(False, description="flip training images at random")
-    max_src_length: int = Field(80, ge=4, le=10_000, description="tokens of the source, bos and eos included")
-    max_tgt_length: int = Field(30, ge=2, le=10_000, description="tokens of the caption, eos included")
+    max_src_length: int = Field(80, ge=4, le=10_000, description="tokens of the source, including bos and eos")
+    max_tgt_length: int = Field(30, ge=2, le=10_000, description="tokens of the caption, including eos")
     lowercase: bool = Field(True, description="lower-case captions")
     strip_punctuation: bool = Field(True, description="remove punctuation from captions, as OFA does")
     leading_space: bool = Field(True, description="encode captions with a leading space, as OFA does")
@@ -158,7 +161,7 @@ class PreprocessorSection(Section):
 class DataloaderSection(Section):
     """Batches of one process."""
 
-    batch_size_per_gpu: int = Field(8, ge=1, le=1_000_000, description="examples of one process in one forward pass")
+    batch_size_per_gpu: int = Field(8, ge=1, le=1_000_000, description="examples per process and forward pass")
     workers_per_gpu: int = Field(0, ge=0, le=1024, description="data-loading processes per training process")
 
 
@@ -176,14 +179,14 @@ class TrainDataloaderSection(DataloaderSection):
 class EvaluationDataloaderSection(DataloaderSection):
     """Batches of one process, without gradients."""
 
-    batch_size_per_gpu: int = Field(16, ge=1, le=1_000_000, description="examples of one process in one forward pass")
+    batch_size_per_gpu: int = Field(16, ge=1, le=1_000_000, description="examples per process and forward pass")
 
 
 class SchedulerSection(Section):
     """Learning rate over the steps."""
 
     name: Literal["const", "linear", "cosine", "polynomial_decay"] = "polynomial_decay"
-    warmup_proportion: float = Field(0.06, ge=0, le=1, description="share of all steps")
+    warmup_proportion: float = Field(0.06, ge=0, le=1, description="share of all steps that are warmup")
     warmup_steps: int | None = Field(None, ge=0, le=1_000_000_000, description="steps; instead of warmup_proportion")
     lr_end: float = Field(1e-7, ge=0, le=1000, description="final learning rate of polynomial_decay")
     power: float = Field(1.0, gt=0, le=100, description="of polynomial_decay")
@@ -198,28 +201,30 @@ class OptimizerSection(Section):
 
     type: Literal["AdamW"] = "AdamW"
     lr: float = Field(2e-5, gt=0, le=1000, description="peak learning rate")
-    betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="of the means of gradients and of their squares")
+    betas: tuple[Decay, Decay] = Field(
+        (0.9, 0.999), description="decay of the running means of gradients and of their squares"
+    )
     eps: float = Field(1e-8, gt=0, le=1)
     weight_decay: float = Field(0.01, ge=0, le=1000)
     lr_scales: dict[str, Annotated[float, Field(ge=0, le=1_000_000)]] = Field(
         default_factory=dict,
         description='learning rates of parts of the model relative to `lr`, as in `{"visual": 0.1}`; the parts are '
-        "those of `train.freeze`, and what several parts share belongs to the first that is named",
+        "those of `train.freeze`; weights shared by several parts belong to the first one named",
     )
     scale_lr: float | None = Field(
         None,
         gt=0,
         le=1000,
-        description="peak learning rate of a loss's own parameters, such as a temperature, which have no weight decay; "
-        "null: lr",
+        description="peak learning rate of a loss's own parameters, such as a temperature, which get no weight "
+        "decay; null: lr",
     )
 
 
 class EmaSection(Section):
     """An exponential moving average of the weights."""
 
-    decay: float = Field(0.999, ge=0, lt=1, description="share of the average that stays at each step")
-    after: int = Field(0, ge=0, le=1_000_000_000, description="steps until which the average is the weights themselves")
+    decay: float = Field(0.999, ge=0, lt=1, description="share of the average that is kept at each step")
+    after: int = Field(0, ge=0, le=1_000_000_000, description="steps during which the average equals the weights")
 
 
 class TrainSection(Section):
@@ -231,39 +236,38 @@ class TrainSection(Section):
         None,
         gt=0,
         le=1_000_000,
-        description="minutes after which the run stops with a snapshot, as at a signal; null: the time left in the "
+        description="minutes after which the run stops with a snapshot, as on a signal; null: the time left in the "
         "Slurm job, if the run is in one",
     )
     async_snapshots: bool = Field(
         True,
-        description="write snapshots while training continues, from a copy in the CPU's memory, three times the size "
+        description="write snapshots in the background from a copy in CPU memory, which takes three times the size "
         "of the weights; false: training waits for the disk",
     )
     timeout_minutes: float = Field(
         120,
         gt=0,
         le=1_000_000,
-        description="minutes that a process waits for the others before the run ends with an error",
+        description="minutes that a process waits for the others before the run fails",
     )
     dataloader: TrainDataloaderSection = Field(default_factory=TrainDataloaderSection)
     batch_size: Literal["auto"] | None = Field(
         None,
-        description="auto: look for the largest batch that fits in memory, in the place of "
-        "dataloader.batch_size_per_gpu; null: that",
+        description="auto: find the largest batch that fits in memory; null: dataloader.batch_size_per_gpu",
     )
     gradient_accumulation: int = Field(1, ge=1, le=100_000, description="batches per step")
     examples_per_step: int | None = Field(
         None,
         ge=1,
         le=1_000_000_000,
-        description="examples of one step over all processes, from which gradient_accumulation follows; null: what "
-        "batch and accumulation give",
+        description="examples per step over all processes, from which gradient_accumulation follows; null: as batch "
+        "size and accumulation give",
     )
     clip_norm: float | None = Field(1.0, gt=0, le=1e9, description="largest gradient norm; null: no clipping")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="type in which matrix products are computed")
     recompute: bool = Field(
         False,
-        description="gradient checkpointing: layers keep their inputs alone and are computed again in the backward "
+        description="gradient checkpointing: layers keep only their inputs and are computed again in the backward "
         "pass, which takes less memory and more time",
     )
     compile: bool = Field(
@@ -271,25 +275,24 @@ class TrainSection(Section):
     )
     sharding: Literal["none", "grad", "full"] = Field(
         "none",
-        description="what several processes divide among them, by FSDP2: grad, gradients and moments; full, the "
-        "weights of a step, too; none: each has all of it",
+        description="what is sharded across processes with FSDP2. grad: gradients and optimizer moments; full: the "
+        "weights as well; none: every process holds everything",
     )
     ema: EmaSection | None = Field(
         None,
-        description="keep a moving average of the weights, which is evaluated and kept in best/ and output/ in their "
-        "place",
+        description="keep a moving average of the weights; it is what is evaluated and saved in best/ and output/",
     )
     freeze: list[str] = Field(
         default_factory=list,
         description="parts of the model that are not trained; OFA's are `visual`, the backbone and its batch-norm "
-        "statistics, `embeddings`, those of tokens and the output projection, and `encoder`, all of it but the token "
-        "embeddings",
+        "statistics, `embeddings`, those of tokens and the output projection, and `encoder`, all of it except the "
+        "token embeddings",
     )
     optimizer: OptimizerSection = Field(default_factory=OptimizerSection)
     lr_scheduler: SchedulerSection = Field(default_factory=SchedulerSection)
     hooks: list[Component] = Field(default_factory=list, description="ModelScope hooks, with ModelScope's keys")
     max_bad_steps: int = Field(
-        10, ge=1, le=1_000_000, description="steps in a row with NaN or infinite loss before the run stops"
+        10, ge=1, le=1_000_000, description="consecutive steps with a NaN or infinite loss after which the run stops"
     )
 
     @field_validator("batch_size", mode="before")
@@ -302,7 +305,7 @@ class TrainSection(Section):
     @model_validator(mode="after")
     def _compiles_alone(self) -> TrainSection:
         if self.compile and (self.recompute or self.sharding != "none"):
-            raise ValueError("compile goes with neither recompute nor sharding; leave one of them out")
+            raise ValueError("compile cannot be combined with recompute or sharding; leave one of them out")
         return self
 
     @model_validator(mode="after")
@@ -321,8 +324,8 @@ class GenerationSection(GenerationSettings):
 
     rerank: Literal["itm"] | None = Field(
         None,
-        description="itm: of the num_beams hypotheses take the one that a model trained with itm most confidently says "
-        "yes to; null: the one with the best score",
+        description="itm: of the num_beams hypotheses, take the one that a model trained with itm rates as the best "
+        "match; null: the one with the best score",
     )
 
 
@@ -332,23 +335,27 @@ class EvaluationSection(Section):
     dataloader: EvaluationDataloaderSection = Field(default_factory=EvaluationDataloaderSection)
     metrics: list[Component] = Field(
         default_factory=list,
-        description="besides the usual scores, each with a `type`: a file of ofakit/metrics or a name in METRICS",
+        description="additional scores, each with a `type`: a file of ofakit/metrics or a name in METRICS",
     )
     shuffled_images: bool = Field(True, description="also score every caption against another image's references")
     segmentation: Literal["characters", "words", "spaces"] = Field(
-        "characters", description="what a word is in a script without spaces; words need jieba"
+        "characters", description="what counts as a word in scripts without spaces; `words` needs jieba"
     )
-    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="type in which generation is computed")
+    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="number type used in generation")
     final_split: Literal["test", "val"] = Field(
-        "test", description="split that is scored at the end of a run, the other if there is none; sweeps use val"
+        "test", description="split that is scored at the end of a run; if there is none, the other; sweeps use val"
     )
 
 
 class StageSection(Section):
     """One of several trainings, each of which starts from the best model of the one before."""
 
-    name: str = Field(pattern=r"^[\w-]+$", max_length=100, description="also names its folder, stages/<number>_<name>")
-    objectives: list[Component] | None = Field(None, min_length=1, description="instead of the experiment's")
+    name: str = Field(
+        pattern=r"^[\w-]+$", max_length=100, description="also the name of its folder, stages/<number>_<name>"
+    )
+    objectives: list[Component] | None = Field(
+        None, min_length=1, description="objectives of this stage, in place of the experiment's"
+    )
     model: dict[str, Any] = Field(
         default_factory=dict, description="keys of `model` that differ in this stage, such as `adapter`"
     )
@@ -360,22 +367,22 @@ class TaskSection(Section):
     """One of several tasks of a run; what it does not say is as in the rest of the file."""
 
     name: str = Field(
-        pattern=r"^[\w-]+$", max_length=100, description="what batches, scores and adapters of the task are called by"
+        pattern=r"^[\w-]+$", max_length=100, description="name of the task in batches, scores and adapters"
     )
-    task: str = Field(description="a file of ofakit/tasks, or ModelScope's name of the task")
-    data: dict[str, Any] = Field(default_factory=dict, description="keys of `data` that are this task's")
-    style: dict[str, Any] = Field(default_factory=dict, description="keys of `style` that are this task's")
+    task: str = Field(description="a file of ofakit/tasks, or ModelScope's name for the task")
+    data: dict[str, Any] = Field(default_factory=dict, description="keys of `data` for this task")
+    style: dict[str, Any] = Field(default_factory=dict, description="keys of `style` for this task")
     preprocessor: dict[str, Any] = Field(
-        default_factory=dict, description="keys of `preprocessor` that are this task's, such as its prompt"
+        default_factory=dict, description="keys of `preprocessor` for this task, such as its prompt"
     )
     objectives: list[Component] | None = Field(
-        None, min_length=1, description="what is trained; null: as the task has it"
+        None, min_length=1, description="what is trained; null: the default of the task"
     )
-    generation: dict[str, Any] = Field(default_factory=dict, description="keys of `generation` that are this task's")
-    evaluation: dict[str, Any] = Field(default_factory=dict, description="keys of `evaluation` that are this task's")
-    vqa: dict[str, Any] = Field(default_factory=dict, description="keys of `vqa` that are this task's")
+    generation: dict[str, Any] = Field(default_factory=dict, description="keys of `generation` for this task")
+    evaluation: dict[str, Any] = Field(default_factory=dict, description="keys of `evaluation` for this task")
+    vqa: dict[str, Any] = Field(default_factory=dict, description="keys of `vqa` for this task")
     batch_size: int | None = Field(
-        None, ge=1, le=1_000_000, description="of training; null: train.dataloader.batch_size_per_gpu"
+        None, ge=1, le=1_000_000, description="training batch size; null: train.dataloader.batch_size_per_gpu"
     )
 
 
@@ -385,9 +392,9 @@ class ExperimentConfig(Section):
     description: str = Field("", description="what the experiment is for")
     seed: int = Field(7, ge=0, le=SEEDS)
     work_dir: PathText = Field("work_dir/run", description="the run directory")
-    task: str = Field("image-captioning", description="a file of ofakit/tasks, or ModelScope's name of the task")
+    task: str = Field("image-captioning", description="a file of ofakit/tasks, or ModelScope's name for the task")
     tasks: list[TaskSection] = Field(
-        default_factory=list, description="of the task `multitask`: those that one model learns in one run"
+        default_factory=list, description="for the task `multitask`: the tasks that one model learns in one run"
     )
     model: ModelSection = Field(default_factory=ModelSection)
     style: StyleSection = Field(default_factory=StyleSection)
@@ -405,17 +412,19 @@ class ExperimentConfig(Section):
     generation: GenerationSection = Field(default_factory=GenerationSection)
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
     retrieval: RetrievalSection = Field(
-        default_factory=RetrievalSection, description="how a base is searched; of multimodal-retrieval alone"
+        default_factory=RetrievalSection, description="how a knowledge base is searched; multimodal-retrieval only"
     )
     vqa: VqaSection = Field(
-        default_factory=VqaSection, description="how questions are answered; of visual-question-answering alone"
+        default_factory=VqaSection, description="how questions are answered; visual-question-answering only"
     )
-    corpus: PathText | None = Field(None, description="for the tool `search`: passages, JSON lines, not the reader's")
+    corpus: PathText | None = Field(
+        None, description="for `ofakit search`: passages as JSON lines, in place of the reader's"
+    )
     queries: PathText | None = Field(
-        None, description="for the tool `search`: queries as JSON lines, instead of a split"
+        None, description="for `ofakit search`: queries as JSON lines, in place of a split"
     )
-    qrels: PathText | None = Field(None, description="for the tool `search`: TREC qrels of the queries")
-    run: PathText | None = Field(None, description="for the tool `search`: where the TREC run is written")
+    qrels: PathText | None = Field(None, description="for `ofakit search`: TREC qrels of the queries")
+    run: PathText | None = Field(None, description="for `ofakit search`: file to write the TREC run to")
     _origin: Origin = PrivateAttr(default_factory=Origin)
 
     @model_validator(mode="after")
@@ -424,9 +433,9 @@ class ExperimentConfig(Section):
         cuts_anywhere = images.stored_size > images.patch_image_size and images.crops is None
         if backbone is not None and backbone.feature_store is not None and cuts_anywhere:
             raise ValueError(
-                "model.backbone.feature_store keeps what the network makes of each cut of an image, and any cut of "
-                f"{images.patch_image_size} out of {images.stored_size} pixels would fill it without being found "
-                "again; set preprocessor.crops to a few, such as 5, or max_image_size to null"
+                "model.backbone.feature_store caches the features of each crop of an image, and random crops of "
+                f"{images.patch_image_size} out of {images.stored_size} pixels would fill it without ever being "
+                "reused; set preprocessor.crops to a small number, such as 5, or max_image_size to null"
             )
         return self
 

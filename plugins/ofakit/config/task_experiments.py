@@ -27,14 +27,14 @@ def task_experiments(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
         UsageError: There are none, two have one name, or a task has an unknown key or a value out of range.
     """
     if not config.tasks:
-        raise UsageError("the task multitask needs `tasks`, a list of those to learn, found none")
+        raise UsageError("the task multitask needs `tasks`, a list of the tasks to learn, found none")
     if config.objectives is not None:
         raise UsageError("each of several tasks has its own objectives: put `objectives` into the entries of `tasks`")
     values = config.model_dump(exclude_unset=True, exclude=OF_THE_RUN)
     experiments: dict[str, ExperimentConfig] = {}
     for number, section in enumerate(config.tasks):
         if section.name in experiments:
-            raise UsageError(f"two of the tasks are called {section.name!r}; give one another name")
+            raise UsageError(f"two tasks are called {section.name!r}; rename one")
         own = section.model_dump(exclude_unset=True, exclude={"name", "batch_size"})
         try:
             with config.naming_the_file("tasks", number):

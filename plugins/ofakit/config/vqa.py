@@ -20,10 +20,10 @@ class VqaSection(Section):
     """How questions about images are answered."""
 
     inference: Literal["generate", "rank"] = Field(
-        "generate", description="generate: by `generation`; rank: the answer of a closed list that is the likeliest"
+        "generate", description="generate: as `generation` says; rank: the most likely answer of a closed list"
     )
     answers: list[str] | Annotated[int, Field(ge=1, le=1_000_000)] | PathText | None = Field(
         None,
-        description="the closed list: its answers, a file with one a line, or how many of the most frequent answers of "
-        "the training questions; null: all of these",
+        description="the closed list: the answers themselves, a file with one per line, or the number of most "
+        "frequent training answers to take; null: all training answers",
     )

@@ -60,7 +60,7 @@ def _encoded(dataset: Iterable[Any]) -> Iterable[Any]:
     """The rows of a data set, with its images left encoded where it can be told so."""
     dataset = getattr(dataset, "ds_instance", dataset)
     if isinstance(dataset, Mapping):
-        raise UsageError(f"expected the rows of one split, found {', '.join(map(repr, dataset))}: choose one of them")
+        raise UsageError(f"expected the rows of one split, found {', '.join(map(repr, dataset))}: choose one")
     features = getattr(dataset, "features", None)
     if isinstance(features, Mapping) and hasattr(dataset, "cast_column"):
         for name, feature in features.items():
@@ -100,7 +100,7 @@ def _require_content(row: Mapping[str, Any], column_map: Mapping[str, str], wher
     if not any(column in row for column in expected):
         raise UsageError(
             f"expected an image or captions in {where}, in a column of {', '.join(expected)}; found the columns "
-            f'{", ".join(map(str, row)) or "nothing"}: name them in the column map, such as {{"text": "comment"}}'
+            f'{", ".join(map(str, row)) or "nothing"}: name them in the column map, as in {{"text": "comment"}}'
         )
 
 

@@ -76,7 +76,7 @@ class BadExamples:
         raise UsageError(
             f"{len(bad)} of {total} examples ({len(bad) / total:.1%}) have a missing or unreadable image, expected "
             f"at most data.max_bad_fraction = {self.max_fraction:g}. The first is {bad[0]['image']}: "
-            f"{bad[0]['reason']}. {listed}Check data.root and the reader's folder of images, or raise the limit"
+            f"{bad[0]['reason']}. {listed}Check data.root and the reader's image folder, or raise the limit"
         )
 
     def write(self) -> None:
@@ -128,7 +128,7 @@ def usable_examples(
     bad.write()
     bad.check(len(examples))
     if len(usable) < len(examples):
-        log.warning("left out %d of %d examples: bad images", len(examples) - len(usable), len(examples))
+        log.warning("left out %d of %d examples with bad images", len(examples) - len(usable), len(examples))
     return usable
 
 

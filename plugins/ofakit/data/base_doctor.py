@@ -95,7 +95,7 @@ def describe_base(report: Mapping[str, Any]) -> str:
     lines += [f"{pair}: {counted(count, 'image')} in common" for pair, count in report["shared_images"].items()]
     lines += [f"{name}: {counted(n, 'image')} also in the base" for name, n in report["images_in_base"].items()]
     lines += [
-        f"{pair}: {counted(count, 'article')} in common: scores say nothing of entities never seen"
+        f"{pair}: {counted(count, 'article')} in common: scores do not show how well unseen entities are handled"
         for pair, count in report["shared_articles"].items()
     ]
     lines.append(counted(report["problems"], "problem") if report["problems"] else "no problems")
@@ -225,9 +225,9 @@ def _base_lines(base: Mapping[str, Any]) -> list[str]:
     }
     lines = listed_in({**shown, **_image_lines(base)})
     alike = listed_in({"near duplicate": base["near_duplicates"]})
-    lines += [f"{line} (not a problem as such)" for line in alike]
+    lines += [f"{line} (not necessarily a problem)" for line in alike]
     if base["passages"] > MOST_COMPARED:
-        lines.append(f"near duplicates were looked for among the first {MOST_COMPARED} passages only")
+        lines.append(f"near duplicates were searched among the first {MOST_COMPARED} passages only")
     return lines
 
 

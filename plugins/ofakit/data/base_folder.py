@@ -67,8 +67,8 @@ def open_base(reader: Any, split: str | None, folder: str | None, settings: Mapp
         return KnowledgeBase(reader.passages(own))
     if not hasattr(reader, "passage_files"):
         raise UsageError(
-            f"data.base_folder: the reader {settings['type']!r} does not say which files its passages come from, so "
-            "that a change would not be noticed; leave base_folder out, which takes the base into memory"
+            f"data.base_folder: the reader {settings['type']!r} does not declare which files its passages come from, "
+            "so a change would go unnoticed; leave base_folder out to keep the knowledge base in memory"
         )
     name = f"{settings['type']}-{digest_of({'settings': sorted(settings.items()), 'split': own})}"
     final, source = Path(folder).expanduser() / name, _state(reader, own)
@@ -78,8 +78,10 @@ def open_base(reader: Any, split: str | None, folder: str | None, settings: Mapp
             base = StoredBase(final)
             if base.source == source:
                 return base
-            logger.warning("%s: %s since the base was stored; it is stored anew", final, _change(base.source, source))
-        passages = tqdm(reader.passages(own), "storing the base", unit=" passages", leave=False, disable=None)
+            logger.warning(
+                "%s: %s since the knowledge base was stored; storing it again", final, _change(base.source, source)
+            )
+        passages = tqdm(reader.passages(own), "storing the knowledge base", unit=" passages", leave=False, disable=None)
         return StoredBase.build(final, passages, source)
 
 

@@ -145,7 +145,7 @@ def _problem_lines(split: Mapping[str, Any]) -> list[str]:
     lines = listed_in(shown)
     if split["repeated_captions"]:
         lines.append(
-            f"{split['repeated_captions']} captions repeat the caption of another image (not a problem as such)"
+            f"{split['repeated_captions']} captions repeat the caption of another image (not necessarily a problem)"
         )
     if split["without_image"]:
         lines.append(f"{counted(split['without_image'], 'example')} without an image")

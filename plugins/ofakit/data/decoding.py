@@ -92,7 +92,7 @@ def load_rgb(image: str | Path | bytes | Image.Image | np.ndarray, draft: int | 
         raise
     except FileNotFoundError as error:
         address = name.startswith(("http://", "https://"))
-        raise BadImage(name, "addresses are not downloaded" if address else "no such file") from error
+        raise BadImage(name, "URLs are not downloaded" if address else "no such file") from error
     except Exception as error:  # a broken file can raise nearly anything inside a decoder
         raise BadImage(name, str(error) or type(error).__name__) from error
 
@@ -146,7 +146,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     from PIL import Image
 
     if image.mode == "F":
-        raise ValueError("expected 8 or 16 bits a pixel, found floating point numbers, whose white is unknown")
+        raise ValueError("expected 8 or 16 bits per pixel, found floating-point numbers, whose white level is unknown")
     if image.mode.startswith("I"):
         grey = np.asarray(image).astype(np.int64)
         if grey.min() < 0 or grey.max() > 65535:

@@ -56,7 +56,7 @@ class FeatureStore:
             with open(self.path, "ab"):
                 pass
         except OSError as error:
-            raise UsageError(f"cannot keep features in {folder}: {error}. Name a folder that can be written") from None
+            raise UsageError(f"cannot store features in {folder}: {error}. Choose a folder that is writable") from None
         self._read_new()
 
     def __len__(self) -> int:
@@ -99,7 +99,7 @@ class FeatureStore:
         with np.errstate(over="ignore"):
             new["row"] = rows
         if not np.isfinite(new["row"]).all() and np.isfinite(rows).all():
-            raise UsageError("features are beyond the range of float16; set feature_dtype to float32", "feature_dtype")
+            raise UsageError("features exceed the range of float16; set feature_dtype to float32", "feature_dtype")
         new["crc"] = [zlib.crc32(row.tobytes()) for row in new["row"]]
         with saving(self.path), open(self.path, "r+b") as file:
             lock(file.fileno())

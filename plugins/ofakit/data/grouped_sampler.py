@@ -75,8 +75,8 @@ class GroupedBatchSampler(ResumableBatchSampler):
         without = sum(group is None for group in groups)
         if without:
             raise UsageError(
-                f"expected a group for every example to mix them, found {without} of {len(groups)} without; set "
-                "train.dataloader.mixing to null, or name the groups in the data",
+                f"expected a group for every example, since train.dataloader.mixing is set, found {without} of "
+                f"{len(groups)} without one; set it to null, or name the groups in the data",
                 "mixing",
             )
         self.mixing, self.batches_per_step = mixing, batches_per_step

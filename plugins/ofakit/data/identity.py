@@ -119,4 +119,4 @@ def _report_several_images(shared: Sequence[tuple[str, Sequence[Example]]]) -> N
         f"{base!r} ({', '.join(e.image_path or 'an image in memory' for e in examples[:SHOWN])})"
         for base, examples in shared[:SHOWN]
     )
-    logger.warning(f"{len(shared)} ids name several images each, which are kept apart, such as {listed}")
+    logger.warning(f"{len(shared)} ids each name several images, which are kept apart, such as {listed}")

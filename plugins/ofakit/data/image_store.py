@@ -164,7 +164,7 @@ class ImageStore:
             self._check_room(len(todo))
         elif todo:
             log.warning(
-                "%s cannot be written: %d images that are not in it are decoded each time", self.folder, len(todo)
+                "%s is not writable: %d images that it does not contain are decoded every time", self.folder, len(todo)
             )
 
         def add(item: tuple[str, bytes]) -> tuple[str, int | None, str]:
@@ -211,7 +211,7 @@ class ImageStore:
             self._rows = open(self.folder / "rows.bin", mode, buffering=0)  # noqa: SIM115
         except OSError as error:
             raise UsageError(
-                f"cannot keep images in {self.folder}: {error}. Set data.image_store to a folder that can be written"
+                f"cannot store images in {self.folder}: {error}. Set data.image_store to a writable folder"
             ) from error
 
     def _can_be_written(self) -> bool:
@@ -225,7 +225,9 @@ class ImageStore:
         path = self.folder / "store.json"
         if not path.exists():
             if (self.folder / "rows.bin").exists():
-                raise UsageError(f"{self.folder} holds images but no store.json; delete the folder to decode anew")
+                raise UsageError(
+                    f"{self.folder} contains images but no store.json; delete the folder to decode them again"
+                )
             _write_atomically(path, to_json(header).encode())
         try:
             found = from_json(path.read_bytes())
@@ -233,7 +235,7 @@ class ImageStore:
             found = "no JSON"
         if found != header:
             raise UsageError(
-                f"expected {header} in {path}, found {found}. Delete {self.folder} to decode the images anew"
+                f"expected {header} in {path}, found {found}. Delete {self.folder} to decode the images again"
             )
 
     def _absent(self, paths: Iterable[str | Path]) -> tuple[list[tuple[str, bytes]], dict[str, str]]:
@@ -338,7 +340,8 @@ class ImageStore:
         if needed > free:
             raise UsageError(
                 f"{images} decoded images of {self.size} x {self.size} pixels need {needed / 2**30:.2f} GiB more, "
-                f"found {free / 2**30:.2f} GiB free in {self.folder}. Set data.image_store to a larger disk, or lower "
+                f"found {free / 2**30:.2f} GiB free in {self.folder}. Set data.image_store to a folder on a larger "
+                "disk, or lower "
                 "preprocessor.max_image_size"
             )
 
@@ -350,7 +353,7 @@ class ImageStore:
             if error.errno not in NO_ROOM:
                 raise
             raise UsageError(
-                f"no room left for decoded images in {self.folder}: {error}. Set data.image_store to a larger disk"
+                f"no space left for decoded images in {self.folder}: {error}. Set data.image_store to a larger disk"
             ) from error
 
 

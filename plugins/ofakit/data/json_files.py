@@ -42,7 +42,7 @@ def require_file(path: Path, what: str) -> Path:
     if os.path.isfile(path):
         return path
     if os.path.lexists(path):
-        kind = "a folder" if os.path.isdir(path) else "a pipe, a device or a link that leads nowhere"
+        kind = "a folder" if os.path.isdir(path) else "a pipe, a device or a broken link"
         raise UsageError(f"expected {what} in {path}, found {kind}")
     folder = path.parent
     while not os.path.isdir(folder) and folder != folder.parent:
@@ -50,7 +50,7 @@ def require_file(path: Path, what: str) -> Path:
     names = sorted(entry.name for entry in folder.iterdir())
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "") if names else "nothing"
     raise UsageError(
-        f"expected {what} in {path!s:.300}; there is no such file. {folder} holds {shown}. "
+        f"expected {what} in {path!s:.300}; there is no such file. {folder} contains {shown}. "
         "Set data.root to the folder of the data set, or name the file of the split in the reader's configuration"
     )
 
@@ -101,7 +101,7 @@ def read_rows(path: Path, what: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = read_json(path, what)
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, dict):
-            raise UsageError(f"expected JSON objects in the list in {path}, found in row {number}: {row!r:.60}")
+            raise UsageError(f"expected JSON objects in the list in {path}, but row {number} is {row!r:.60}")
     return rows
 
 
@@ -151,11 +151,9 @@ def jsonl_rows(content: bytes, what: str, where: str | Path, first: int = 1) -> 
         try:
             row = from_json(line)
         except ValueError as error:
-            raise UsageError(
-                f"expected one JSON object per line in {where}, found on line {number}: {error}"
-            ) from error
+            raise UsageError(f"expected one JSON object per line in {where}; line {number}: {error}") from error
         if not isinstance(row, dict):
-            raise UsageError(f"expected one JSON object per line in {where}, found on line {number}: {line[:60]!r}")
+            raise UsageError(f"expected one JSON object per line in {where}; line {number} is {line[:60]!r}")
         rows.append(row)
     return rows
 

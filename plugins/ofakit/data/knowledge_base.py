@@ -32,7 +32,9 @@ class KnowledgeBase(PassageBase):
         for position, passage in enumerate(self.passages):
             first = self._positions.setdefault(passage.id, position)
             if first != position:
-                raise UsageError(f"passages {first + 1} and {position + 1} of the base share the id {passage.id!r}")
+                raise UsageError(
+                    f"passages {first + 1} and {position + 1} of the knowledge base share the id {passage.id!r}"
+                )
 
     def __len__(self) -> int:
         return len(self.passages)
@@ -56,7 +58,9 @@ class KnowledgeBase(PassageBase):
             UsageError: The base has no such passage.
         """
         if passage_id not in self._positions:
-            raise UsageError(f"no passage {passage_id!r} among the {len(self)} of the base, such as {self._some()}")
+            raise UsageError(
+                f"no passage {passage_id!r} among the {len(self)} of the knowledge base, such as {self._some()}"
+            )
         return self._positions[passage_id]
 
     @cached_property

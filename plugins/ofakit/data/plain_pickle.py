@@ -24,7 +24,7 @@ PLAIN = {
 class _Plain(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in PLAIN:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which plain data does not")
+            raise pickle.UnpicklingError(f"it refers to {module}.{name}, which plain data does not")
         return super().find_class(module, name)
 
 
@@ -61,7 +61,7 @@ def _bomb(value: Any, size: int) -> str | None:
             return None
         if seen > size:
             return f"more than {size} values in {size} bytes"
-    return f"values more than {DEEPEST} deep in each other"
+    return f"values nested more than {DEEPEST} deep"
 
 
 def _inside(value: Any) -> Iterable[Any]:

@@ -81,7 +81,7 @@ def _judgement(cells: list[str], where: str) -> tuple[str, str, float]:
     gain = _number(cells[-1])
     if len(cells) not in (3, 4) or gain is None:
         raise UsageError(
-            f"expected `query 0 passage gain`, or query, passage and gain with tabs between, in {where}, found "
+            f"expected `query 0 passage gain`, or query, passage and gain separated by tabs, in {where}, found "
             f"{' '.join(cells)[:60]!r}"
         )
     return cells[0], cells[-2], gain

@@ -53,7 +53,7 @@ def open_regions(path: str | Path) -> RegionSource:
         return HDF5Regions(path)
     if path.suffix.lower() == ".npz":
         return NpzFile(path)
-    raise UsageError(f"expected regions as .h5, .npz, a folder of .npz or a store of ours, found {path}", "path")
+    raise UsageError(f"expected regions as .h5, .npz, a folder of .npz or a region store, found {path}", "path")
 
 
 class _ByName:

@@ -63,7 +63,7 @@ class RegionStore:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder).expanduser()
-        header = read_json(self.folder / STORE, "a store of regions, which `ofakit data features` makes,")
+        header = read_json(self.folder / STORE, "a region store, made by `ofakit data features`,")
         self.header: dict[str, Any] = header if isinstance(header, dict) else {}
         if {key: self.header.get(key) for key in FORMAT} != FORMAT or self.header.get("dtype") not in TYPES:
             raise UsageError(f"expected {FORMAT} in {self.folder / STORE}, found {header!r:.200}; make the store again")
@@ -103,8 +103,8 @@ class RegionStore:
         store = cls(folder)
         if store.header != header:
             raise UsageError(
-                f"{folder} holds regions made by {_difference(store.header, header)}; features of two networks do not "
-                "go into one store: name another folder, or delete this one"
+                f"{folder} holds regions made by {_difference(store.header, header)}; features of two networks cannot "
+                "share a store: choose another folder, or delete this one"
             )
         return store
 
@@ -149,7 +149,7 @@ class RegionStore:
                 f"{_such_as(self._entries)}; add it with `ofakit data features`"
             )
         if name not in self._checked and not self._intact(name):
-            raise UsageError(f"the regions of {key!r} in {self.folder} are damaged; make them again as before")
+            raise UsageError(f"the regions of {key!r} in {self.folder} are damaged; compute them again")
         self._checked.add(name)
         features, boxes = self._rows_of(self._entries[name])
         return Regions(features.astype(np.float32), np.array(boxes) if self._entries[name].boxes else None)
@@ -197,7 +197,7 @@ class RegionStore:
         with np.errstate(over="ignore"):
             kept = own.features.astype(self.dtype)
         if not np.isfinite(kept).all():
-            raise UsageError(f"features of {name!r} are beyond the range of float16; keep them in float32", "dtype")
+            raise UsageError(f"features of {name!r} exceed the range of float16; store them as float32", "dtype")
         return kept, own.placed().astype("<f4")
 
     def _append(self, lines: bytes) -> None:

@@ -71,7 +71,7 @@ class Regions:
             )
         rows = rows.astype(np.float32)
         if not np.isfinite(rows).all():
-            raise UsageError(f"expected finite features in {where}, found NaN or infinity; make them again")
+            raise UsageError(f"expected finite features in {where}, found NaN or infinity; compute them again")
         return cls(rows, None if boxes is None else _fractions(np.asarray(boxes), len(rows), width, height, where))
 
     def first(self, count: int | None) -> Regions:
@@ -142,16 +142,16 @@ def key_spellings(key: str) -> list[str]:
 def _fractions(boxes: np.ndarray, count: int, width: float | None, height: float | None, where: str) -> np.ndarray:
     """Boxes as fractions of the picture, clamped to [0, 1]."""
     if boxes.shape != (count, 4) or boxes.dtype.kind not in "fiu":
-        raise UsageError(f"expected boxes ({count}, 4) in {where}, one a region, found {boxes.dtype} {boxes.shape}")
+        raise UsageError(f"expected boxes ({count}, 4) in {where}, one per region, found {boxes.dtype} {boxes.shape}")
     boxes = boxes.astype(np.float64)
     if width is not None and height is not None:
         if not (width > 0 and height > 0):
-            raise UsageError(f"expected a picture of some size in {where}, found {width} x {height}")
+            raise UsageError(f"expected an image of at least one pixel in {where}, found {width} x {height}")
         boxes = boxes / [width, height, width, height]
     elif boxes.size and not boxes.max() <= 1 + ROUNDING:
         raise UsageError(
-            f"expected boxes as fractions of the picture in {where}, found up to {boxes.max():g}; give img_w and img_h "
-            "beside boxes in pixels"
+            f"expected boxes as fractions of the image in {where}, found up to {boxes.max():g}; boxes in pixels need "
+            "img_w and img_h"
         )
     if not np.isfinite(boxes).all():
         raise UsageError(f"expected finite boxes in {where}, found NaN or infinity")

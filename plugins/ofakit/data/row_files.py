@@ -64,7 +64,9 @@ def row_files(path: Path, what: str) -> list[Path]:
     if not found or len(suffixes) > 1:
         names = ", ".join(sorted(entry.name for entry in path.iterdir())[:8]) or "nothing"
         kinds = ", ".join((*JSON_LINES, *COLUMNAR))
-        raise UsageError(f"expected {what} in the folder {path} as files of one kind out of {kinds}; it holds {names}")
+        raise UsageError(
+            f"expected {what} in the folder {path} as files of one kind out of {kinds}; it contains {names}"
+        )
     return found
 
 

@@ -73,8 +73,8 @@ def _reader(config: ExperimentConfig) -> Any:
     reader = build_reader(config)
     if reader is None or not hasattr(reader, "passages"):
         raise UsageError(
-            "expected a corpus and queries: --set corpus=FILE --set queries=FILE, or a data.reader of a knowledge "
-            f"base, found the reader {config.data.reader.type!r}"
+            "expected a corpus and queries: --set corpus=FILE --set queries=FILE, or a data.reader that reads a "
+            f"knowledge base, found the reader {config.data.reader.type!r}"
         )
     return reader
 

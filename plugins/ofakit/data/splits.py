@@ -101,5 +101,5 @@ def _row(boundary: str | None, rows: int) -> int | None:
         return int(boundary)
     percent = int(boundary[:-1])
     if abs(percent) > 100:
-        raise UsageError(f"a slice goes from -100% to 100%, found {boundary}")
+        raise UsageError(f"a slice ranges from -100% to 100%, found {boundary}")
     return round(rows * percent / 100)

@@ -68,7 +68,8 @@ class StoredBase(PassageBase):
         size = (self.folder / "passages.jsonl").stat().st_size
         if self._count != described["passages"] or int(self._arrays["offsets"][-1]) != size:
             raise UsageError(
-                f"{folder}: the passages are not those that the base was built of; delete the folder and build it anew"
+                f"{folder}: the passages are not the ones that the base was built from; delete the folder to build it "
+                "again"
             )
         self.source = described["source"]
         self.digest = described["digest"]
@@ -129,7 +130,7 @@ class StoredBase(PassageBase):
             return [self[place] for place in range(first, last, step)]
         place = int(position) + (len(self) if position < 0 else 0)
         if not 0 <= place < len(self):
-            raise IndexError(f"position {position} in a base of {len(self)} passages")
+            raise IndexError(f"position {position} in a knowledge base of {len(self)} passages")
         (line,) = self._lines(place, place + 1)
         return Passage(**json.loads(line))
 
@@ -152,7 +153,7 @@ class StoredBase(PassageBase):
         place = self._place(passage_id)
         if place is None:
             some = ", ".join(repr(passage.id) for passage in self[:3])
-            raise UsageError(f"no passage {passage_id!r} among the {len(self)} of the base, such as {some}")
+            raise UsageError(f"no passage {passage_id!r} among the {len(self)} of the knowledge base, such as {some}")
         return place
 
     @property
@@ -238,7 +239,7 @@ def _write_passages(path: Path, passages: Iterable[Passage]) -> _Written:
         for passage in passages:
             if passage.image is not None and passage.image_path is None:
                 found = type(passage.image)
-                raise UsageError(f"passage {passage.id!r}: a stored base keeps images by path, found {found}")
+                raise UsageError(f"passage {passage.id!r}: a stored base records images by path, found {found}")
             line = passage_line(passage)
             lines.write(line)
             digest.update(line)
@@ -278,5 +279,5 @@ def _refuse_equal(path: Path, offsets: np.ndarray, ids: np.ndarray, places: np.n
         for row in np.flatnonzero(ids[1:] == ids[:-1]):
             first, second = int(places[row]), int(places[row + 1])
             if own(first) == own(second):
-                message = f"passages {first + 1} and {second + 1} of the base share the id {own(first)!r}"
+                message = f"passages {first + 1} and {second + 1} of the knowledge base share the id {own(first)!r}"
                 raise UsageError(message)

@@ -99,6 +99,6 @@ class TextTable:
                 table._texts = arrays["texts"].tobytes()
         except (OSError, EOFError, ValueError, KeyError) as error:
             raise UsageError(
-                f"expected a table of texts in {path}, found: {error}. Delete it to make it anew"
+                f"expected a table of texts in {path}, found: {error}. Delete it to have it rebuilt"
             ) from error
         return table

@@ -92,9 +92,9 @@ def training_questions(
     for query in queries:
         relevant = tuple(base.position(passage) for passage in query.relevant_ids)
         if not query.text and query.image is None:
-            bad.add(query, "empty question", "the question has neither a text nor an image")
+            bad.add(query, "empty question", "the question has neither text nor image")
         elif not relevant:
-            bad.add(query, "no relevant passage", "no passage of the base is known to answer the question")
+            bad.add(query, "no relevant passage", "no passage of the knowledge base is known to answer the question")
         else:
             answers = {numbers[place] for place in relevant}
             hard = tuple(base.position(passage) for passage in hard_of.get(query.id, ()))

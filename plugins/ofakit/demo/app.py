@@ -60,7 +60,7 @@ def demo_app(
         UsageError: There is nothing to show.
     """
     if captioner is None and search is None:
-        raise UsageError("expected a model that captions, or an index to search, found neither")
+        raise UsageError("expected a captioning model or an index to search, found neither")
     limits = limits or Limits()
     # Gradio asks the environment where uploads go, when its components and its application are made.
     os.environ["GRADIO_TEMP_DIR"] = str(Path(uploads).resolve())

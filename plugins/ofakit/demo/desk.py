@@ -189,7 +189,7 @@ def whole(name: str, number: Any, most: int) -> int:
 
 def _there(part: Any, what: str) -> Any:
     if part is None:
-        raise UsageError(f"This demo gives no {what}.")
+        raise UsageError(f"This demo does not offer {what}.")
     return part
 
 
@@ -198,7 +198,7 @@ def _check_modalities(modalities: tuple[str, ...], ways: Sequence[tuple[str, ...
     if modalities not in ways:
         able = ", or ".join(" and ".join(way) for way in ways)
         found = " and ".join(modalities) or "nothing"
-        raise UsageError(f"This index is searched by {able}; found {found}.")
+        raise UsageError(f"This index can be searched by {able}, not by {found}.")
 
 
 def _shown(hit: Hit) -> dict[str, Any]:

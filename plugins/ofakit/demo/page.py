@@ -43,12 +43,12 @@ def _captions(desk: Desk, captioner: Captioner) -> None:
             )
             with gradio.Accordion("How captions are made", open=False):
                 way = gradio.Radio(
-                    [("Search for the likeliest", SEARCH), ("Draw at random", SAMPLE)],
+                    [("Search for the most likely", SEARCH), ("Sample at random", SAMPLE)],
                     value=SEARCH, label="Way", elem_id="way",
                 )  # fmt: skip
-                width = gradio.Slider(1, MOST_BEAMS, min(beams, MOST_BEAMS), step=1, label="Beams, when searching")
-                heat = gradio.Slider(0.1, 2, 1, step=0.05, label="Temperature, when drawing")
-                number = gradio.Slider(1, MOST_CAPTIONS, 1, step=1, label="Captions in each style", elem_id="number")
+                width = gradio.Slider(1, MOST_BEAMS, min(beams, MOST_BEAMS), step=1, label="Beams (when searching)")
+                heat = gradio.Slider(0.1, 2, 1, step=0.05, label="Temperature (when sampling)")
+                number = gradio.Slider(1, MOST_CAPTIONS, 1, step=1, label="Captions per style", elem_id="number")
             button = gradio.Button("Caption", variant="primary", elem_id="caption")
         with gradio.Column(scale=3):
             answer = _answer("caption-answer", "Choose an image and press Caption.")

@@ -70,8 +70,8 @@ class PassageSearch:
             _check_passages(index, base)
             if not self.ways(name):
                 raise UsageError(
-                    f"the index in {index.folder} has vectors of {index.dimension} numbers, and no query of this "
-                    f"retriever has: {', '.join(str(one.dimension) for one in self.embedders.values())}"
+                    f"the index in {index.folder} has vectors of {index.dimension} numbers, but queries of this "
+                    f"retriever have: {', '.join(str(one.dimension) for one in self.embedders.values())}"
                 )
 
     def ways(self, index: str) -> list[tuple[str, ...]]:
@@ -126,6 +126,6 @@ def _check_passages(index: IndexDirectory, base: PassageBase) -> None:
     missing = next((name for name in index.ids if name not in base), None)
     if missing is not None:
         raise UsageError(
-            f"the index in {index.folder} has the passage {missing!r}, which is not among the {len(base)} passages "
-            "that were given; give the file that was encoded: --passages FILE"
+            f"the index in {index.folder} contains the passage {missing!r}, which is not among the {len(base)} "
+            "passages given; pass the file that was encoded: --passages FILE"
         )

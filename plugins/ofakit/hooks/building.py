@@ -75,14 +75,14 @@ def build_hooks(
     specs = [hook.model_dump() for hook in experiment.train.hooks] or usual
     if not evaluates and any(spec["type"] == "EvaluationHook" for spec in specs):
         raise UsageError(
-            "train.hooks has an EvaluationHook, and there are no examples to evaluate on: give data.val a "
-            "split or an eval_dataset, or leave the hook out"
+            "train.hooks has an EvaluationHook, but there are no examples to evaluate on: set data.val to a split, "
+            "pass an eval_dataset, or leave the hook out"
         )
     _refuse_push_of_no_best(specs)
     hooks = []
     for number, spec in enumerate(specs):
         if spec["type"] in DONE_BY_THE_TRAINER:
-            logger.info(f"hook {spec['type']} is left out: the trainer itself does its work")
+            logger.info(f"hook {spec['type']} is left out: the trainer does its work itself")
             continue
         if OURS_INSTEAD.get(spec["type"], spec["type"]) in WATCH_A_SCORE:
             spec.setdefault("metric_key", score)
@@ -102,8 +102,8 @@ def _refuse_push_of_no_best(specs: Sequence[Mapping[str, Any]]) -> None:
     wants_best = any(spec["type"] == "PushToHubHook" and spec.get("model", "best") == "best" for spec in specs)
     if wants_best and "BestSnapshotHook" not in types:
         raise UsageError(
-            'train.hooks has a PushToHubHook that sends best/, and no hook writes it: add {"type": "BestSnapshotHook"} '
-            'and {"type": "EvaluationHook", "interval": 1}, or give it "model": "last"'
+            'train.hooks has a PushToHubHook that uploads best/, but no hook writes it: add {"type": '
+            '"BestSnapshotHook"} and {"type": "EvaluationHook", "interval": 1}, or give it "model": "last"'
         )
 
 

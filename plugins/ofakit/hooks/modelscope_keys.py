@@ -16,13 +16,13 @@ __all__ = ["ANY", "OF_EVERY_CHECKPOINT_HOOK", "without_inert_keys"]
 ANY = object()
 """Stands for every value: the key only qualifies another key, or asks for what happens anyway."""
 
-IN_THE_RUN_DIRECTORY = "everything a run writes lies in its run directory: set work_dir"
+IN_THE_RUN_DIRECTORY = "everything that a run writes goes to its run directory: set work_dir"
 OF_EVERY_CHECKPOINT_HOOK: dict[str, tuple[Any, str]] = {
     "save_dir": ((None,), IN_THE_RUN_DIRECTORY),
     "output_dir": ((None,), IN_THE_RUN_DIRECTORY),
-    "output_sub_dir": ((None, "output", "output_best"), "the model directories are output/ and best/: copy them"),
+    "output_sub_dir": ((None, "output", "output_best"), "the model directories are output/ and best/: copy those"),
     "save_trainer_state": ((None, True), "a snapshot is always whole; keep fewer with max_checkpoint_num"),
-    "push_to_hub": ((None, False), "take a PushToHubHook beside it, or `ofakit upload` when the run is done"),
+    "push_to_hub": ((None, False), "add a PushToHubHook, or use `ofakit upload` when the run is done"),
     "hub_repo_id": (ANY, ""),
     "hub_token": (ANY, ""),
     "private_hub": (ANY, ""),

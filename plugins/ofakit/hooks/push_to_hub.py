@@ -59,13 +59,13 @@ def without_push(spec: Mapping[str, Any], model: str) -> Iterator[dict[str, Any]
     if spec.get("hub_token"):
         variables = " or ".join(hub.variable for hub in HUBS.values())
         raise UsageError(
-            "train.hooks: a run keeps its configuration, so hub_token may not be in it: set the environment variable "
-            f"{variables}, and leave the key out"
+            "train.hooks: a run stores its configuration, so hub_token must not be in it: set the environment "
+            f"variable {variables} and leave the key out"
         )
     if spec.get("hub_revision") not in USUAL_REVISIONS:
         raise UsageError(
-            f"train.hooks: hub_revision = {spec['hub_revision']!r} is not supported; leave it out, which takes the "
-            "main branch"
+            f"train.hooks: hub_revision = {spec['hub_revision']!r} is not supported; leave it out to use the main "
+            "branch"
         )
     yield {key: value for key, value in spec.items() if key not in ("push_to_hub", *MODELSCOPE_KEYS)}
     own = {key: spec[key] for key in ("hub_repo_id", "private_hub", "hub", "licence") if spec.get(key) is not None}
@@ -254,8 +254,8 @@ class PushToHubHook(Hook):
 
     def _warn(self, trainer: Any, reason: str) -> None:
         trainer.logger.warning(
-            f"no upload to {self.name}: {reason[:600]} The training goes on; the next evaluation, or the end of the "
-            "run, tries again, and so can `ofakit upload`"
+            f"no upload to {self.name}: {reason[:600]} Training continues; the upload is tried again at the next "
+            "evaluation or the end of the run, or run `ofakit upload`"
         )
 
     def _forget(self, frozen: _Frozen | None) -> None:

@@ -173,6 +173,6 @@ class RunLoggerHook(Hook):
         except Exception as error:  # what another program raises is not known, and the run does not depend on it
             self.is_on = False
             trainer.logger.warning(
-                f"{type(self).__name__}: {type(error).__name__}: {str(error)[:500]}; training continues, and "
-                f"{self.title} gets no more of it until it is resumed"
+                f"{type(self).__name__}: {type(error).__name__}: {str(error)[:500]}; training continues, but nothing "
+                f"more is sent to {self.title} until the run is resumed"
             )

@@ -64,7 +64,7 @@ class SnapshotHook(Hook):
         self.max_checkpoint_num = None if max_checkpoint_num is None else max(int(max_checkpoint_num), 1)
         self.save_last = save_last
         if minutes is not None and not minutes > 0:
-            raise UsageError(f"the minutes between snapshots must be over 0, or null for none, found {minutes}")
+            raise UsageError(f"the minutes between snapshots must be above 0, or null for none, found {minutes}")
         self.minutes = minutes
         self.saved_at = time.monotonic()
         self.is_owed = False

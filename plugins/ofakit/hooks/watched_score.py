@@ -22,5 +22,5 @@ def watched_score(scores: Mapping[str, float], metric_key: str, hook: str) -> fl
     """
     if metric_key not in scores:
         near = did_you_mean(metric_key, scores)
-        raise UsageError(f"train.hooks: {hook} watches metric_key {metric_key!r}, which no evaluation gives: {near}")
+        raise UsageError(f"train.hooks: {hook} watches metric_key {metric_key!r}, which no evaluation reports: {near}")
     return scores[metric_key]

@@ -87,12 +87,12 @@ def load_adapted(folder: str | Path, model_type: str, base: str | None = None) -
 
     name = base or read_adapter(folder)["base"].get("name")
     if name is None:
-        raise UsageError(f"the adapter in {folder} does not name its base; give it with --base")
+        raise UsageError(f"the adapter in {folder} does not name its base; pass it with --base")
     try:
         path = resolve_model(name)
     except UsageError as error:
         raise UsageError(
-            f"the base of the adapter in {folder} is not there; say where it is with --base: {error}"
+            f"the base of the adapter in {folder} was not found; pass its place with --base: {error}"
         ) from None
     if not path.is_dir():
         raise UsageError(f"the base of the adapter in {folder} must be a model directory, found {name}")
@@ -106,9 +106,11 @@ def _base(folder: Path, path: Path, model_type: str) -> tuple[Model, Any]:
     kind = MODELS.build({"type": model_type})
     if not (folder / SETTINGS).exists() or _is_whole(path):
         return kind.load(path)
-    settings = checked(RetrieverSettings, read_json_file(folder / SETTINGS, "what a retriever is made of"))
+    settings = checked(RetrieverSettings, read_json_file(folder / SETTINGS, "the description of a retriever"))
     if settings.encoder.type != "hugging_face" or settings.passage_encoder is not None:
-        raise UsageError(f"{path} is no retriever: the base of two encoders, or of another type, must be a whole one")
+        raise UsageError(
+            f"{path} is not a retriever: a base with two encoders, or of another type, must be a complete retriever"
+        )
     encoder = {**settings.encoder.model_dump(), "path": str(path), "config": {}}
     section = ModelSection(type=model_type, config={**settings.model_dump(mode="json"), "encoder": encoder})
     tokenizer = kind.tokenizer(section, ())

@@ -94,8 +94,8 @@ class ModelBundle(ABC):
         theirs = kind.read_tokenizer(path) if (path / "config.json").exists() else self.tokenizer
         if self.tokenizer.first_difference(theirs) is not None:
             raise UsageError(
-                f"expected a checkpoint with this run's vocabulary, found another in {path}; start from that model "
-                f"with its own: --set model.path={path}"
+                f"expected a checkpoint with this run's vocabulary, found another in {path}; start from that model and "
+                f"its own vocabulary: --set model.path={path}"
             )
         kind.load_weights(self.model, path, allow_partial=allow_partial)
 
@@ -110,5 +110,5 @@ def bundle_kind(task: str) -> type[ModelBundle]:
         UsageError: Nothing that has been imported knows the task.
     """
     if task not in _KINDS:
-        raise UsageError(f"no model directories of the task {task!r} are known: {did_you_mean(task, _KINDS)}")
+        raise UsageError(f"model directories of the task {task!r} are not supported: {did_you_mean(task, _KINDS)}")
     return _KINDS[task]

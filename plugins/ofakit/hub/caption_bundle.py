@@ -34,7 +34,7 @@ class CaptionBundle(ModelBundle, task=CAPTIONING):
 
     def __post_init__(self) -> None:
         if isinstance(self.model, Model) and not isinstance(self.model, Seq2SeqModel):
-            raise UsageError(f"a model of the type {self.model_type!r} writes no captions; choose another model.type")
+            raise UsageError(f"a model of type {self.model_type!r} does not write captions; choose another model.type")
 
     @property
     def mean_std(self) -> str | None:

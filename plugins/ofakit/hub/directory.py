@@ -50,7 +50,7 @@ def resolve_model(path_or_id: str | Path) -> Path:
     if name is None:
         return Path(os.path.expanduser(path_or_id))
     if "/" not in name:
-        raise UsageError(f"no model directory {path_or_id}, and that is no hub id (owner/name) either")
+        raise UsageError(f"no model directory {path_or_id}, and it is not a hub id (owner/name) either")
     return downloaded(name)
 
 
@@ -115,9 +115,9 @@ def load_bundle(path_or_id: str | Path, allow_partial: bool = False, base: str |
         raise UsageError(f"expected a model directory, found the file {folder}; convert it with tools/checkpoint.py")
     adapted = is_adapter(folder)
     if base is not None and not adapted:
-        raise UsageError(f"{folder} is a whole model and has no base; leave it out")
+        raise UsageError(f"{folder} is a complete model and has no base; leave it out")
     if not adapted and not (folder / "config.json").exists():
-        raise UsageError(f"{folder} is no model directory: it has no config.json")
+        raise UsageError(f"{folder} is not a model directory: it has no config.json")
     configuration = read_configuration(folder / CONFIGURATION)
     kind, ours = _kind_of(configuration), configuration.get("ofakit", {})
     model_type = ours.get("model_type") or _type_of_stock(folder)

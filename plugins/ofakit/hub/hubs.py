@@ -34,7 +34,9 @@ def downloaded(model_id: str) -> Path:
         except Exception as error:  # hubs, their clients and the network fail in many ways
             reason = " ".join(str(error).split()) or type(error).__name__
             said.append(f"{hub}: {reason[:300]}")
-    raise UsageError(f"no model directory {model_id}, and the hub did not give a model of that id: {'; '.join(said)}")
+    raise UsageError(
+        f"no model directory {model_id}, and no model of that id could be fetched from the hub: {'; '.join(said)}"
+    )
 
 
 def _hubs(model_id: str) -> tuple[dict[str, Callable[[str], str]], str]:

@@ -66,7 +66,9 @@ def write_huggingface(bundle: CaptionBundle, folder: Path) -> None:
         SaveError: The disk refused.
     """
     if not isinstance(bundle.model, OFAModel):
-        raise UsageError(f"only OFA has that format, found a model of the type {bundle.model_type!r}; use --to ofakit")
+        raise UsageError(
+            f"that format exists for OFA only, found a model of type {bundle.model_type!r}; use --to ofakit"
+        )
     save_huggingface(bundle.model, folder)
     bundle.tokenizer.save_pretrained(folder)
     fast_backend(bundle.tokenizer).save(str(folder / "tokenizer.json"))

@@ -28,18 +28,18 @@ FENCE = re.compile("`{3,}")
 
 LIMITS = {
     "image-captioning": (
-        "The model can name what is not in an image and miss what is. It was taught styles as the data has them, with "
-        "the opinions and the mistakes of those who wrote it; scores say how it does on data like its own, and little "
-        "of other images. Have a person read its captions before anyone relies on them."
+        "The model can mention things that are not in an image and miss things that are. It learned its styles from "
+        "the training data, with the opinions and mistakes of the people who wrote it. The scores describe data like "
+        "its own and say little about other images. Have a person read its captions before anyone relies on them."
     ),
     "multimodal-retrieval": (
-        "The model ranks passages; it does not check that one is true. Scores say how it does on questions and "
-        "passages like its own, and little of others."
+        "The model ranks passages; it does not check whether they are true. The scores describe questions and "
+        "passages like its own and say little about others."
     ),
 }
-OTHER_LIMITS = "Scores say how the model does on data like its own, and little of other data."
-NO_LICENCE = "No licence was given: ask the owner of this repository before you use the model."
-OF_DATA = "The data and the weights that training started from have licences of their own, which bind too."
+OTHER_LIMITS = "The scores describe data like the model's own and say little about other data."
+NO_LICENCE = "No licence is stated: contact the owner of this repository before you use the model."
+OF_DATA = "The training data and the initial weights have their own licences, which also apply."
 
 
 @dataclass(frozen=True)
@@ -164,8 +164,8 @@ def _scores(facts: CardFacts) -> str:
     if not facts.scores:
         return ""
     rows = [(score.name, score.value, score.interval or "–") for score in facts.scores]
-    note = "The interval holds 95 % of the scores of resampled splits (bootstrap); a dash: none is known."
-    return f"## Scores of {_plain(facts.split)}\n\n{_table(('score', 'value', '95 % interval'), rows)}\n\n{note}"
+    note = "The interval contains 95 % of the scores of resampled splits (bootstrap); a dash means that there is none."
+    return f"## Scores on {_plain(facts.split)}\n\n{_table(('score', 'value', '95 % interval'), rows)}\n\n{note}"
 
 
 def _examples(facts: CardFacts) -> str:
@@ -178,7 +178,7 @@ def _examples(facts: CardFacts) -> str:
         lines = [
             line + more for line, more in zip(lines, [" image |", "---|", *(f" {c} |" for c in cells)], strict=True)
         ]
-    return "## Examples\n\nCaptions of images that were not trained on.\n\n" + "\n".join(lines)
+    return "## Examples\n\nCaptions of images that were not used in training.\n\n" + "\n".join(lines)
 
 
 def _data(facts: CardFacts) -> str:

@@ -32,7 +32,7 @@ def export_plain(bundle: CaptionBundle, folder: str | Path, style: str | None = 
     """
     model = bundle.model
     if not isinstance(model, OFAModel):
-        raise UsageError(f"the stock code knows OFA alone, found a model of the type {bundle.model_type!r}")
+        raise UsageError(f"the stock code supports OFA only, found a model of type {bundle.model_type!r}")
     refuse_additions(model.config, "as plain")
     _refuse_small_vocabulary(bundle)
     prompt = bundle.preprocessor.prompt
@@ -43,7 +43,9 @@ def export_plain(bundle: CaptionBundle, folder: str | Path, style: str | None = 
         )
     if bundle.styles is not None and "{}" in (prompt or STYLE_PROMPT):
         if style is None:
-            raise UsageError(f"the stock code has one prompt: choose a style, one of {', '.join(bundle.styles.names)}")
+            raise UsageError(
+                f"the stock code has a single prompt: choose one of the styles {', '.join(bundle.styles.names)}"
+            )
         prompt = build_prompt(prompt or STYLE_PROMPT, bundle.styles.text(style))
     section = {"type": "ofa", **stock_model_section(bundle)}
     if prompt:

@@ -35,7 +35,7 @@ class RetrievalBundle(ModelBundle, task=EMBEDDING):
 
     def __post_init__(self) -> None:
         if isinstance(self.model, Model) and not isinstance(self.model, Retriever):
-            raise UsageError(f"a model of the type {self.model_type!r} is no retriever; give model.type retriever")
+            raise UsageError(f"a model of type {self.model_type!r} is not a retriever; set model.type to retriever")
 
     def take_weights(self, path: Path, allow_partial: bool = False) -> None:
         """The weights of a snapshot or of a model directory, and of the latter also what was fitted.

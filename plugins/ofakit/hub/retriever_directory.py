@@ -45,7 +45,8 @@ def load_retriever(path_or_id: str | Path, allow_partial: bool = False) -> Retri
     bundle: Any = load_bundle(folder, allow_partial=allow_partial)
     if not isinstance(bundle, RetrievalBundle):
         raise UsageError(
-            f"{folder} is a model for {bundle.task}, no retriever; start one from it with model.config.encoder = "
+            f"{folder} is a model for {bundle.task}, not a retriever; start a retriever from it with "
+            "model.config.encoder = "
             '{"type": "ofa", "path": …}'
         )
     return bundle

@@ -52,12 +52,12 @@ def export_sentence_transformer(bundle: RetrievalBundle, folder: str | Path, sid
     """
     encoder, spec = bundle.model.encoder(side), bundle.model.settings.of_side(side)
     if not isinstance(encoder, HuggingFaceEncoder):
-        raise UsageError(f"sentence-transformers reads encoders of the type hugging_face, found {spec.type!r}")
+        raise UsageError(f"sentence-transformers reads encoders of type hugging_face only, found {spec.type!r}")
     adapter = adapter_of(bundle.model)
     if adapter is not None:
         raise UsageError(
-            f"sentence-transformers knows no adapters of the type {adapter['type']!r}; merge them first "
-            "(tools/checkpoint.py merge), which LoRA and (IA)³ allow"
+            f"sentence-transformers does not support adapters of type {adapter['type']!r}; merge them first "
+            "(tools/checkpoint.py merge), which is possible for LoRA and (IA)³"
         )
     settings = encoder.settings
     if settings.pooling not in POOLINGS:

@@ -241,11 +241,11 @@ def token_of(hub: type[Hub], ask: bool = True) -> str:
     """
     token = os.environ.get(hub.variable, "").strip()
     if not token and ask and sys.stdin is not None and sys.stdin.isatty():
-        token = getpass.getpass(f"Token of {hub.title} (is not shown): ").strip()
+        token = getpass.getpass(f"Token for {hub.title} (not shown as you type): ").strip()
     if not token:
-        raise UsageError(f"expected the token of {hub.title} in the environment variable {hub.variable}, found none")
+        raise UsageError(f"expected the token for {hub.title} in the environment variable {hub.variable}, found none")
     if not token.isascii() or not token.isprintable() or " " in token:
-        raise UsageError(f"{hub.variable}: expected a token, found something with blanks or odd characters in it")
+        raise UsageError(f"{hub.variable}: expected a token, found spaces or unusual characters in it")
     return token
 
 
@@ -287,7 +287,7 @@ def upload(parcel: Parcel, name: str, hub: Hub, private: bool = False) -> None:
         hub.send(name, laid_out)
     except ImportError as error:
         shutil.rmtree(laid_out)
-        raise UsageError(f"{hub.title} wants the package {error.name}: pip install {error.name}") from None
+        raise UsageError(f"{hub.title} needs the package {error.name}: pip install {error.name}") from None
     except Exception as error:  # hubs, their clients and the network fail in many ways
         said = _without(hub.token, " ".join(str(error).split()) or type(error).__name__)[:300].rstrip(". ")
         state = _state(parcel, name, hub, laid_out)
@@ -300,7 +300,7 @@ def _state(parcel: Parcel, name: str, hub: Hub, laid_out: Path) -> str:
     try:
         there = hub.hashes(name)
     except Exception:  # the hub that failed is asked once more, and may fail again
-        return f"What {name} has now cannot be told, since the hub does not answer"
+        return f"The present contents of {name} are unknown, since the hub does not respond"
     arrived = [file for file in parcel.names if there.get(file) in _hashes(laid_out / file)]
     missing = [file for file in parcel.names if file not in arrived]
     return f"{name} has {', '.join(arrived) or 'none of the files'}; missing: {', '.join(missing) or 'nothing'}"

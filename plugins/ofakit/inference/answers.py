@@ -48,7 +48,7 @@ class Answerer:
     def __init__(self, bundle: AnswerBundle, precision: str = "fp32") -> None:
         if bundle.vqa.inference == "rank" and not bundle.candidates:
             raise UsageError(
-                "vqa.inference rank needs a closed list of answers; give vqa.answers, or train with it, which takes "
+                "vqa.inference rank needs a closed list of answers; set vqa.answers, or train with rank, which takes "
                 "the list from the training questions"
             )
         self.bundle, self.codec = bundle, bundle.codec()

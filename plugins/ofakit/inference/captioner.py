@@ -149,7 +149,7 @@ class Captioner:
     def _check_style(self, style: str | None, strict: bool) -> None:
         if strict and isinstance(style, str) and (self.bundle.styles is None or style not in self.bundle.styles):
             known = ", ".join(self.styles) or "none"
-            raise UsageError(f"the model was not taught the style {style!r}; it knows: {known}")
+            raise UsageError(f"the model was not trained on the style {style!r}; it knows: {known}")
 
     def _sample(self, place: int, image: Any, style: str | None) -> dict[str, Any]:
         seen = self.preprocessor.regions is None

@@ -55,7 +55,7 @@ class ClipScorer:
         settings = ClipSettings(path=folder)
         reading = ClipEncoder.load_reading(settings, folder)
         if reading.texts is None:
-            raise UsageError(f"{path}: expected a CLIP that reads texts, found none", "path")
+            raise UsageError(f"{path}: expected a CLIP model that reads texts, found none", "path")
         self.texts, self.batch_size, self.prompt = reading.texts, batch_size, prompt
         self.device = device_named(device)
         self.encoder = ClipEncoder(settings, reading).eval().to(self.device)
@@ -119,7 +119,7 @@ class ClipScorer:
                 parts.append(self._vectors(inputs, "image"))
         if bad:
             named = "; ".join(map(str, bad[:_SHOWN])) + ("; …" if len(bad) > _SHOWN else "")
-            raise UsageError(f"CLIPScore needs every image, and {len(bad)} of {len(rows)} cannot be read: {named}")
+            raise UsageError(f"CLIPScore needs every image, but {len(bad)} of {len(rows)} cannot be read: {named}")
         return np.concatenate(parts)[places]
 
     def text_vectors(self, texts: Sequence[str]) -> np.ndarray:
@@ -174,4 +174,6 @@ def _image_processor(folder: str) -> Any:
         return transformers.AutoImageProcessor.from_pretrained(folder, **by_pillow)
     except (OSError, ValueError, ImportError) as error:
         reason = str(error).partition("\n")[0]
-        raise UsageError(f"{folder} does not say how CLIP sees images (preprocessor_config.json): {reason}") from None
+        raise UsageError(
+            f"{folder} does not say how images are preprocessed (preprocessor_config.json): {reason}"
+        ) from None

@@ -137,7 +137,7 @@ def _read(directory: str) -> tuple[Any, Any]:
     model, missing = read_pretrained(AutoModelForSequenceClassification, directory, problem)
     if missing:
         raise UsageError(
-            f"{directory} is no cross-encoder: it lacks {some_of(missing)}. Expected a model that was trained for "
+            f"{directory} is not a cross-encoder: it lacks {some_of(missing)}. Expected a model that was trained for "
             "sequence classification"
         )
     return tokenizer, model
@@ -152,7 +152,7 @@ def _label_number(config: Any, label: str | None, directory: str) -> int:
         return names.index(label)
     if len(names) > 2:
         raise UsageError(
-            f"{directory} has {len(names)} labels, {some_of(names)}; name the one that means relevant with label",
+            f"{directory} has {len(names)} labels, {some_of(names)}; name the one that means 'relevant' with label",
             "label",
         )
     return len(names) - 1

@@ -94,8 +94,8 @@ def answer_tokens(tokenizer: Any, wording: Wording = OFA) -> Answers:
     found = Answers(ids[0][:shared], [answer[shared] for answer in ids])
     if len(set(found.tokens)) < len(ids):
         raise UsageError(
-            f"itm: expected answers that part at one token, found {ids} for {wording.answers}; train the vocabulary "
-            "with more entries (model.tokenizer.train_vocab_size), or take that of a released model"
+            f"itm: expected answers that all differ at one token position, found {ids} for {wording.answers}; train a "
+            "larger vocabulary (model.tokenizer.train_vocab_size), or use that of a released model"
         )
     return found
 

@@ -42,7 +42,7 @@ class Reranker:
 
     def __init__(self, bundle: CaptionBundle, max_length: int = 60) -> None:
         if bundle.objectives is None:
-            logger.warning("rerank: the model does not say what it was trained with; without itm its p(yes) is noise")
+            logger.warning("rerank: the model does not record its objectives; without itm its p(yes) is noise")
         elif "itm" not in bundle.objectives:
             raise UsageError(
                 f"rerank: expected a model that was trained with the objective itm, found one that was trained with "

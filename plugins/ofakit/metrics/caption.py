@@ -70,7 +70,9 @@ class CaptionMetric(CollectedCaptions):
         references = [[text for text in [next(flat) for _ in row.references] if text] for row in rows]
         kept = [i for i in range(len(rows)) if candidates[i] and references[i]]
         if not kept:
-            raise UsageError(f"nothing to score: {len(self.rows)} captions were added, none with words and references")
+            raise UsageError(
+                f"nothing to score: {len(self.rows)} captions were added, but none with words and references"
+            )
         frequency = DocumentFrequency.load(self.document_frequency) if self.document_frequency else None
         candidates = [candidates[i] for i in kept]
         measures, missing = measure(candidates, [references[i] for i in kept], frequency, self.java)

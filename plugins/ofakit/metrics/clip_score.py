@@ -56,12 +56,12 @@ class ClipScoreMetric(CollectedCaptions):
         """
         rows = [row for row in self.unique() if row.caption.strip()]
         if not rows:
-            raise UsageError(f"nothing to score: {len(self.rows)} captions were added, none with words")
+            raise UsageError(f"nothing to score: {len(self.rows)} captions were added, but none with words")
         without = [row.id for row in rows if row.image is None]
         if without:
             raise UsageError(
-                f"CLIPScore needs the image of each caption, and {len(without)} of {len(rows)} have none, such as that "
-                f"of id {without[0]!r}; give them as `images` beside the references"
+                f"CLIPScore needs the image of each caption, but {len(without)} of {len(rows)} have none, such as that "
+                f"of id {without[0]!r}; pass them as `images` along with the references"
             )
         lists = [[text for text in row.references if text.strip()] for row in rows]
         scorer = ClipScorer(self.path, self.device, self.batch_size, self.prompt)

@@ -85,8 +85,8 @@ class JoinedBatchNorm2d(nn.BatchNorm2d):
         if not (self.training and joined_processes().world_size > 1):
             if self.training and images.numel() == images.shape[1]:
                 raise UsageError(
-                    "batch norm has no statistics of one value: one example is in the batch, and its features are of "
-                    "1 x 1 pixels. Raise train.dataloader.batch_size_per_gpu or the size of images "
+                    "batch norm cannot compute statistics from a single value: the batch has one example, with "
+                    "features of 1 x 1 pixels. Raise train.dataloader.batch_size_per_gpu or the size of images "
                     "(preprocessor.patch_image_size, or image_size of a retriever's encoder), or freeze the part"
                 )
             return super().forward(images)

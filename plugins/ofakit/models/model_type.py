@@ -82,7 +82,7 @@ class ModelType(ABC):
             UsageError: The section asks for what such models have not, or for another network than the model's.
         """
         if section.backbone is not None:
-            raise UsageError(f"a model of the type {section.type!r} takes no model.backbone; leave it out", "backbone")
+            raise UsageError(f"a model of type {section.type!r} has no model.backbone; leave it out", "backbone")
         self.adapt(model, section)
 
     def adapt(self, model: Model, section: ModelSection) -> None:
@@ -105,8 +105,8 @@ class ModelType(ABC):
         if full != found:
             differs = sorted(key for key in {*full, *found} if full.get(key) != found.get(key))
             raise UsageError(
-                f"model.adapter: the model has adapters already that differ in {', '.join(differs)}; leave it out to "
-                "train these on, or merge them first (tools/checkpoint.py merge)", "adapter",
+                f"model.adapter: the model already has adapters that differ in {', '.join(differs)}; leave "
+                "it out to continue training these, or merge them first (tools/checkpoint.py merge)", "adapter",
             )  # fmt: skip
 
     @abstractmethod

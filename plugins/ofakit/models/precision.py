@@ -36,7 +36,7 @@ def autocast(device: torch.device | str, precision: str) -> AbstractContextManag
     if precision == "fp32":
         return contextlib.nullcontext()
     if precision == "bf16" and kind == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        raise UsageError(f"{torch.cuda.get_device_name()} has no bf16; choose precision fp16 or fp32")
+        raise UsageError(f"{torch.cuda.get_device_name()} does not support bf16; choose precision fp16 or fp32")
     if precision == "bf16" and kind == "mps" and not torch.backends.mps.is_macos_or_newer(14, 0):
         raise UsageError("bf16 on the device mps needs macOS 14; choose precision fp16 or fp32")
     return torch.autocast(kind, dtype)

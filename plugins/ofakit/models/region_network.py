@@ -49,7 +49,7 @@ class RegionNetwork:
 
     def __init__(self, section: RegionsSection, seed: int = 0, device: torch.device | str = "cpu") -> None:
         if section.network is None:
-            raise UsageError("expected a network that makes regions, found none", "network")
+            raise UsageError("expected a network that computes regions, found none", "network")
         self.section, self.image_size, self.spec = section, section.image_size, section.network
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -134,7 +134,7 @@ def regions_of_map(network: Any, found: Tensor) -> Tensor:
     if found.dim() == 3:
         return found[:, getattr(network, "num_prefix_tokens", 0) :]
     if found.dim() != 4:
-        raise UsageError(f"a network that makes {found.dim()} dimensions has no regions; choose another", "name")
+        raise UsageError(f"a network whose output has {found.dim()} dimensions has no regions; choose another", "name")
     last = str(getattr(network, "output_fmt", "NCHW")).endswith("NHWC")
     return found.flatten(1, 2) if last else found.flatten(2).transpose(1, 2)
 

@@ -44,15 +44,16 @@ Weight = Annotated[float, Field(ge=-1e6, le=1e6)]
 class RetrieverSettings(Section):
     """The keys of `model.config`."""
 
-    encoder: Component = Field(description="of queries, and of passages where these have none of their own")
+    encoder: Component = Field(description="encoder of queries, and of passages if these have none of their own")
     passage_encoder: Component | None = None
     tie: list[str] = Field(default_factory=list, description="parts that both encoders share")
-    prompts: dict[Side, str] = Field(default_factory=dict, description="what stands in front of a text, by side")
+    prompts: dict[Side, str] = Field(default_factory=dict, description="prefix of a text, by side")
     logit_scale: float = Field(
-        math.log(1 / 0.07), ge=-100, le=100, description="log of the factor on similarities, where it is learnt"
+        math.log(1 / 0.07), ge=-100, le=100, description="log of the factor on similarities, if it is learnt"
     )
     joint_weights: tuple[Weight, Weight] = Field(
-        (0.5, 0.5), description="of the two similarities that the objective joint_contrastive adds up and learns"
+        (0.5, 0.5),
+        description="weights of the two similarities that the objective joint_contrastive adds up and learns",
     )
 
     def of_side(self, side: Side) -> Component:
@@ -210,7 +211,7 @@ class Retriever(Model):
             theirs, ours = query.parts(), passage.parts()
             if part not in theirs or part not in ours:
                 known = did_you_mean(part, theirs.keys() & ours.keys())
-                raise UsageError(f"cannot tie {part!r}, which not both encoders have: {known}", "tie")
+                raise UsageError(f"cannot tie {part!r}: not both encoders have it: {known}", "tie")
             for source, target in zip(theirs[part], ours[part], strict=True):
                 _share(source, target, part)
 
@@ -219,7 +220,7 @@ def _share(source: nn.Module, target: nn.Module, part: str) -> None:
     """Put the parameters and statistics of one module into another of the same make."""
     shapes = [{name: value.shape for name, value in module.state_dict().items()} for module in (source, target)]
     if shapes[0] != shapes[1]:
-        raise UsageError(f"cannot tie {part!r}: the encoders' are of different sizes", "tie")
+        raise UsageError(f"cannot tie {part!r}: its size differs between the encoders", "tie")
     for name, parameter in source.named_parameters():
         owner, _, leaf = name.rpartition(".")
         setattr(target.get_submodule(owner), leaf, parameter)

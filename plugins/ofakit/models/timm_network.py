@@ -82,7 +82,7 @@ def _made(section: NetworkSection, classifier: bool, **hub: Any) -> nn.Module:
         if hub:
             raise  # `_from_hub` says that it is the hub's
         raise UsageError(
-            f"timm's {section.name} does not take {section.options!r:.200}: {str(error)[:300]}", "options"
+            f"timm's {section.name} does not accept {section.options!r:.200}: {str(error)[:300]}", "options"
         ) from None
 
 
@@ -102,7 +102,7 @@ def _from_hub(section: NetworkSection, classifier: bool) -> Mapping[str, Tensor]
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         wanted = section.weights or section.name
         raise UsageError(
-            f"the hub gave no weights of {wanted}: {reason}. Name a file of them instead", "weights"
+            f"the hub has no weights for {wanted}: {reason}. Name a file of weights instead", "weights"
         ) from error
 
 
@@ -121,8 +121,8 @@ def _load(network: nn.Module, weights: Mapping[str, Tensor], source: str) -> Non
         weights = _as_timm_names(network, weights)
     missing = sorted(own.keys() - weights.keys())
     if missing:
-        raise UsageError(f"{source} is not of this backbone: it lacks {some_of(missing)}", "weights")
+        raise UsageError(f"{source} does not belong to this backbone: it lacks {some_of(missing)}", "weights")
     different = [name for name in own if own[name].shape != weights[name].shape]
     if different:
-        raise UsageError(f"{source} is of a backbone of other sizes: {some_of(different)}", "weights")
+        raise UsageError(f"{source} belongs to a backbone of other sizes: {some_of(different)}", "weights")
     network.load_state_dict({name: weights[name] for name in own})

@@ -36,7 +36,7 @@ def load_network(kind: Any, path: str | Path, allow_partial: bool = False) -> An
     if unfitting and not allow_partial:
         raise UsageError(
             f"{path} does not fit a {type(network).__name__}: missing or of another shape: {some_of(unfitting)}. To "
-            "let these be random numbers, which are then trained, set allow_partial",
+            "start these weights at random and train them, set allow_partial",
             "path",
         )
     return network

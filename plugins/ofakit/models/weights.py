@@ -59,7 +59,9 @@ def read_content(path: str | Path, stand_ins: StandIns = lambda names: []) -> di
     if not os.path.lexists(path):
         raise UsageError(f"there is no checkpoint {str(path)[:200]}")
     if path.suffix not in SUFFIXES:
-        raise UsageError(f"{path} is no checkpoint: expected a directory or a file that ends in {', '.join(SUFFIXES)}")
+        raise UsageError(
+            f"{path} is not a checkpoint: expected a directory or a file that ends in {', '.join(SUFFIXES)}"
+        )
     refuse_odd_files(path)
     content = _load(path, stand_ins)
     if not isinstance(content, dict):
@@ -77,27 +79,27 @@ def _load(path: Path, stand_ins: StandIns) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UsageError(
-            f"{path} is refused: its pickle is damaged or holds more than weights, and loading that could run any code"
-            f" ({_refusal(error)}). Expected tensors, plain values and the settings that go with them"
+            f"{path} is refused: its pickle is damaged or contains more than weights, and loading it could run "
+            f"arbitrary code ({_refusal(error)}). Expected tensors, plain values and the settings that accompany them"
         ) from None
     except Exception as error:
         # a file that is cut off sends PyTorch to a place before its beginning, which is no fault of the disk
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno != errno.EINVAL):
             raise
-        raise UsageError(f"{path} is no readable checkpoint: {_reason(error)}") from None
+        raise UsageError(f"{path} is not a readable checkpoint: {_reason(error)}") from None
 
 
 def _refusal(error: pickle.UnpicklingError) -> str:
     """What a refused pickle asks for; else the last line of what torch found, without its advice."""
     found = str(error).partition("\n\nCheck the documentation")[0]
     asked = re.search(r"[Uu]nsupported (?:global: )?GLOBAL (\S+)", found)
-    return f"it asks for {asked.group(1)}" if asked else found.rpartition("\n")[2]
+    return f"it refers to {asked.group(1)}" if asked else found.rpartition("\n")[2]
 
 
 def _reason(error: Exception) -> str:
     """The first line of an error with its type, without which some say nothing."""
     if isinstance(error, EOFError):
-        return "it is empty or cut off"
+        return "it is empty or truncated"
     first_line = str(error).partition("\n")[0]
     return f"{type(error).__name__}: {first_line}".rstrip(": ")
 
@@ -122,7 +124,7 @@ def _shards(index: Path) -> list[str]:
         raise UsageError(f'{index}: expected {{"weight_map": {{tensor: file}}}}, found {json.dumps(content)[:80]}')
     shards = sorted(set(where.values()))
     if any(Path(shard).name != shard or shard in ("", "..") for shard in shards):
-        raise UsageError(f"{index} is refused: a shard must lie in its folder, found {some_of(shards)}")
+        raise UsageError(f"{index} is refused: a shard must be in the same folder, found {some_of(shards)}")
     return shards
 
 
@@ -143,7 +145,7 @@ def tensors_of(content: Mapping[str, Any], path: str | Path) -> dict[str, Tensor
             break
     weights = {name: value for name, value in content.items() if isinstance(value, Tensor)}
     if not weights:
-        raise UsageError(f"{path} holds no tensors; its keys are {some_of(sorted(map(str, content)))}")
+        raise UsageError(f"{path} contains no tensors; its keys are {some_of(sorted(map(str, content)))}")
     for prefix in ("module.", "model."):
         if all(name.startswith(prefix) for name in weights):
             weights = {name[len(prefix) :]: value for name, value in weights.items()}
@@ -175,7 +177,9 @@ def extract_from_tar(archive: str | Path, member: str, out: str | Path) -> Path:
             folder = Path(out).is_dir() or str(out).endswith(("/", os.sep))
             target = Path(out) / PurePosixPath(chosen.name).name if folder else Path(out)
             if target.exists():
-                raise UsageError(f"{target} is there already, and no file is replaced; name another, or remove it")
+                raise UsageError(
+                    f"{target} already exists and will not be overwritten; choose another name, or remove it"
+                )
             content = cast(IO[bytes], tar.extractfile(chosen))  # there is one, since `chosen` is a regular file
             with content as source, replace_file(target) as new, open(new, "wb") as sink:
                 shutil.copyfileobj(source, sink, 1 << 20)
@@ -185,7 +189,7 @@ def extract_from_tar(archive: str | Path, member: str, out: str | Path) -> Path:
         # a header that speaks of 2^60 bytes sends Python to a place that no file has
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
-        raise UsageError(f"{archive} is no readable tar archive: {_reason(error)}") from None
+        raise UsageError(f"{archive} is not a readable tar archive: {_reason(error)}") from None
     return target
 
 

@@ -50,7 +50,9 @@ def start_word_embeddings(
     pieces = {token: [piece] for token, piece in shared_pieces(tokenizer, theirs).items()}
     pieces |= {} if styles is None else style_pieces(styles, tokenizer, theirs)
     if len(pieces) < 2:
-        raise UsageError(f"the vocabulary of {source} shares {len(pieces)} pieces with the model's", "word_embeddings")
+        raise UsageError(
+            f"the vocabulary of {source} shares only {len(pieces)} pieces with the model's", "word_embeddings"
+        )
     ids = sorted(pieces)
     rows = torch.stack([table[pieces[token]].mean(0) for token in ids])
     with torch.no_grad():

@@ -67,7 +67,7 @@ class Contrast:
                 if name not in known:
                     raise UsageError(f"unknown {key} {name!r}: {did_you_mean(str(name), known)}", key)
         if not self.directions or len(set(self.directions)) < len(self.directions):
-            raise UsageError(f"expected directions, each once, found {list(self.directions)}", "directions")
+            raise UsageError(f"expected directions without repetition, found {list(self.directions)}", "directions")
         if not self.hardness >= 0:
             raise UsageError(f"expected a hardness of at least 0, found {self.hardness}", "hardness")
 

@@ -65,7 +65,8 @@ def known_pairs(examples: Sequence[Any], objective: str) -> Tensor:
     """
     if examples and not hasattr(examples[0], "relevant_indices"):
         raise UsageError(
-            f"{objective}: expected examples that are questions with passages, found {type(examples[0]).__name__}; "
+            f"{objective}: expected training examples that are questions with passages, found "
+            f"{type(examples[0]).__name__}; "
             "set task to multimodal-retrieval"
         )
     questions = np.repeat([e.query_index for e in examples], [len(e.relevant_indices) for e in examples])

@@ -71,7 +71,7 @@ class RetrievalObjective(JoinedObjective):
         """
         if not hasattr(bundle.model, "embed"):
             raise UsageError(
-                f"{self.kind}: expected a model that makes vectors, found {type(bundle.model).__name__}; set "
+                f"{self.kind}: expected a model that computes vectors, found {type(bundle.model).__name__}; set "
                 "model.type to retriever"
             )
         self.known = known_pairs(examples, self.kind)
@@ -126,7 +126,7 @@ class RetrievalObjective(JoinedObjective):
         if found.any() != found.all():
             raise UsageError(
                 f"{self.kind}: a batch mixes examples of {', '.join(self.groups or ())} with others; set "
-                "train.dataloader.mixing, which makes batches of one group each"
+                "train.dataloader.mixing, which gives every batch a single group"
             )
         return bool(found.all())
 
@@ -189,8 +189,8 @@ def parameter_rows(model: Any, name: str, kind: str) -> Tensor:
     parameter = getattr(model, name, None)
     if parameter is None:
         raise UsageError(
-            f"{kind}: expected a model with the parameter {name}, which this loss learns, found "
-            f"{type(model).__name__} without; set model.type to retriever, or do not learn it"
+            f"{kind}: expected a model with the parameter {name}, which this loss learns, found a "
+            f"{type(model).__name__} without it; set model.type to retriever, or do not learn it"
         )
     return parameter[None]
 
@@ -207,7 +207,7 @@ def teacher_rows(batch: Mapping[str, Any], kind: str) -> Tensor:
     """
     if "teacher" not in batch:
         raise UsageError(
-            f"{kind}: expected a teacher's scores of the passages, found none; name their file with data.teacher_scores"
+            f"{kind}: expected a teacher's scores of the passages, found none; set data.teacher_scores to their file"
         )
     return batch["teacher"]
 

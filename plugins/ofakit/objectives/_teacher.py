@@ -30,9 +30,9 @@ def find_teacher(objective: str, teacher: str | None) -> Path:
     try:
         path = resolve_model(teacher)
     except UsageError as error:
-        raise UsageError(f"{objective}: the teacher cannot be had: {error}") from None
+        raise UsageError(f"{objective}: the teacher could not be loaded: {error}") from None
     if not (path / "config.json").is_file():
-        raise UsageError(f"{objective}: the teacher {path} is no model directory: it has no config.json")
+        raise UsageError(f"{objective}: the teacher {path} is not a model directory: it has no config.json")
     return path
 
 
@@ -73,7 +73,8 @@ def refuse_other_vocabulary(student: CaptionBundle, teacher: CaptionBundle, path
     raise UsageError(
         f"expected a teacher with the student's vocabulary, found {own} in the student ({len(ours)} tokens) and "
         f"{other} in {path} ({len(theirs)} tokens); start the student with model.tokenizer.path={path} and the same "
-        "style.mode, or learn from the teacher's captions alone (sequence_distillation), which may have any vocabulary"
+        "style.mode, or learn from the teacher's captions only (sequence_distillation), which works with any "
+        "vocabulary"
     )
 
 
@@ -102,8 +103,8 @@ def refuse_other_inputs(
         if own.tolist() != other.tolist():
             asked, known = (student.tokenizer.decode(ids) for ids in (own, other))
             raise UsageError(
-                f"expected the prompt for the style {style!r} that the teacher in {path} was taught, {known!r}, found "
-                f"{asked!r}; give both the same style.names, style.mode and preprocessor.prompt"
+                f"expected the prompt for the style {style!r} that the teacher in {path} was trained with, {known!r}, "
+                f"found {asked!r}; give both the same style.names, style.mode and preprocessor.prompt"
             )
     _refuse_large_images(teacher, path, student.preprocessor.patch_image_size)
 
@@ -115,13 +116,13 @@ def _refuse_other_normalisation(student: CaptionBundle, teacher: CaptionBundle, 
         return
     if theirs is not None:
         raise UsageError(
-            f"expected images normalised as the teacher in {path} knows them, {theirs!r}, found {ours!r}; set "
+            f"expected images normalised as for the teacher in {path}, {theirs!r}, found {ours!r}; set "
             f"preprocessor.mean_std to {theirs!r}"
         )
     pixels, own = teacher.model.pixel_norm, torch.tensor(MEAN_STD[ours]).flatten()
     if pixels is not None and not torch.equal(torch.cat([pixels.mean.flatten(), pixels.std.flatten()]).cpu(), own):
         raise UsageError(
-            f"the teacher in {path} normalises images by itself, otherwise than the student's {ours!r}; set "
+            f"the teacher in {path} normalises images itself, unlike the student's {ours!r}; set "
             "preprocessor.mean_std to the teacher's model.backbone.mean_std, or give the student a model.backbone, too"
         )
 
@@ -134,4 +135,4 @@ def _refuse_large_images(teacher: CaptionBundle, path: Path, side: int) -> None:
         with torch.no_grad():
             teacher.model.encode(ids, torch.zeros(1, 3, side, side, device=like.device, dtype=like.dtype))
     except UsageError as error:
-        raise UsageError(f"the teacher in {path} cannot take images of {side} pixels a side: {error}") from None
+        raise UsageError(f"the teacher in {path} cannot read images of {side} x {side} pixels: {error}") from None

@@ -76,7 +76,7 @@ def teacher_captions(
     if silent == len(captions):
         raise UsageError(f"the teacher {path} wrote nothing for any of {len(captions)} images; look at its captions")
     if silent:
-        logger.warning("the teacher wrote nothing for %d of %d images; they teach nothing", silent, len(captions))
+        logger.warning("the teacher wrote nothing for %d of %d images, which are not used", silent, len(captions))
     return [captions[row] for row in rows]
 
 
@@ -123,8 +123,8 @@ def _refuse_unknown_styles(teacher: CaptionBundle, path: Path, images: Sequence[
     if unknown:
         taught = "no styles" if known is None else ", ".join(known.names)
         raise UsageError(
-            f"expected a teacher that knows the styles of the training examples, found {path}, which was not taught "
-            f"{', '.join(map(repr, unknown[:5]))}; it knows {taught}"
+            f"expected a teacher that knows the styles of the training examples, found {path}, which was not trained "
+            f"on {', '.join(map(repr, unknown[:5]))}; it knows {taught}"
         )
 
 

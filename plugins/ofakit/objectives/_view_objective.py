@@ -40,7 +40,7 @@ class ViewObjective(Objective):
     def __init__(self, max_length: int = 256, label_smoothing: float = 0.0, pad_token_id: int = 1) -> None:
         if not 0 <= label_smoothing < 1 or max_length < 1:
             raise UsageError(
-                f"{self.name}: expected label_smoothing of at least 0 and under 1 and max_length of at least 1, found "
+                f"{self.name}: expected label_smoothing of at least 0 and below 1 and max_length of at least 1, found "
                 f"{label_smoothing} and {max_length}"
             )
         self.max_length, self.label_smoothing, self.pad_token_id = max_length, label_smoothing, pad_token_id
@@ -73,8 +73,8 @@ class ViewObjective(Objective):
         around = len(self.codec.fixed(before)) + len(self.codec.fixed(after)) + 2
         if around >= self.positions:
             raise UsageError(
-                f"{self.name}: the prompt takes {around} tokens, the model has {self.positions} positions; it needs "
-                "more of them (model.config.max_position_embeddings)"
+                f"{self.name}: the prompt takes {around} tokens, but the model has only {self.positions} positions; "
+                "raise model.config.max_position_embeddings"
             )
         return self.positions - around
 

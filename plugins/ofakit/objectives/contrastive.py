@@ -97,13 +97,13 @@ class Contrastive(RetrievalObjective):
         super().__init__("contrastive", query, passage, groups)
         usual = USUAL[loss]
         if temperature is not None and not 0 < temperature < math.inf:
-            raise UsageError(f"contrastive: expected a temperature over 0, found {temperature}", "temperature")
+            raise UsageError(f"contrastive: expected a temperature above 0, found {temperature}", "temperature")
         self.learns = usual.temperature is None if learn_temperature is None else learn_temperature
         self.parameters = ("logit_scale",) if self.learns else ()
         self.start = temperature
         self.scale = 1 / (temperature or usual.temperature or 1.0)
         if not self.learns and temperature is None and usual.temperature is None:
-            raise UsageError(f"contrastive: {loss} needs a temperature where it is not learnt", "temperature")
+            raise UsageError(f"contrastive: {loss} needs a temperature unless it is learnt", "temperature")
         self.contrast = Contrast(
             usual.similarity, directions or usual.directions, partition or usual.partition, hardness, hardness_of
         )
@@ -274,7 +274,7 @@ def info_nce_loss(
             f"{list(positives.shape)} and {list(hard.shape)}"
         )
     if not temperature > 0:
-        raise UsageError(f"expected a temperature over 0, found {temperature}")
+        raise UsageError(f"expected a temperature above 0, found {temperature}")
     rows = torch.arange(len(queries), device=queries.device)
     owner = torch.cat([rows, rows.repeat_interleave(hard.shape[1])])
     own = owner == rows[:, None]

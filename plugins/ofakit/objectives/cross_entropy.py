@@ -52,7 +52,7 @@ class CrossEntropy(Objective):
     ) -> None:
         for name, value in (("label_smoothing", label_smoothing), ("drop_worst_ratio", drop_worst_ratio)):
             if not 0 <= value < 1:
-                raise UsageError(f"{name} must be at least 0 and under 1, found {value}")
+                raise UsageError(f"{name} must be at least 0 and below 1, found {value}")
         for name, value in (("drop_worst_after", drop_worst_after), ("r_drop_alpha", r_drop_alpha)):
             if value < 0:
                 raise UsageError(f"{name} must not be negative, found {value}")

@@ -114,7 +114,7 @@ def kl_loss(
     listed = torch.ones_like(scores, dtype=torch.bool) if listed is None else listed
     if not scores.shape == teacher.shape == listed.shape:
         shapes = [list(rows.shape) for rows in (scores, teacher, listed)]
-        raise UsageError(f"expected scores of student and teacher and what is listed in one shape, found {shapes}")
+        raise UsageError(f"expected student scores, teacher scores and the mask in the same shape, found {shapes}")
     taught = (_stretched(teacher, listed) if min_max else teacher) / temperature
     lowest = torch.finfo(scores.dtype).min
     log_q = taught.to(scores.dtype).masked_fill(~listed, lowest).log_softmax(1)
@@ -142,4 +142,4 @@ def refuse_temperature(temperature: float) -> None:
         UsageError: It is not.
     """
     if not temperature > 0:
-        raise UsageError(f"kl_distillation: expected a temperature over 0, found {temperature}", "temperature")
+        raise UsageError(f"kl_distillation: expected a temperature above 0, found {temperature}", "temperature")

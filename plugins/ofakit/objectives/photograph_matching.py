@@ -78,7 +78,7 @@ class PhotographMatching(Contrastive):
                 raise UsageError(f"unknown key 'composite.{key}': {did_you_mean(key, known)}", "composite")
         self.pairs = PhotographPairs(recolor=recolor, mirror=mirror, composite=Composite(**(composite or {})))
         if not 0 <= real <= 1:
-            raise UsageError(f"expected a share in 0..1 for real, found {real}", "real")
+            raise UsageError(f"expected a share from 0 to 1 for real, found {real}", "real")
         self.real = real
         self.photographs: list[tuple[np.ndarray, np.ndarray, int]] = []
         self.emblems: list[Emblem] = []

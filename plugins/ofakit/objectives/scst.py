@@ -96,8 +96,8 @@ class SCST(Objective):
             raise UsageError(f"unknown baseline {baseline!r}: {did_you_mean(str(baseline), BASELINES)}")
         if samples < 1 or (samples < 2 and baseline != "greedy"):
             raise UsageError(
-                f"scst: expected samples of at least 2 with the baseline {baseline!r}, found {samples}: a caption "
-                "alone has no others to be compared with; raise samples, or take the baseline 'greedy'"
+                f"scst: expected samples of at least 2 with the baseline {baseline!r}, found {samples}: a single "
+                "caption has no others to compare with; raise samples, or use the baseline 'greedy'"
             )
         if kl_weight < 0:
             raise UsageError(f"scst: kl_weight must not be negative, found {kl_weight}")
@@ -148,8 +148,8 @@ class SCST(Objective):
         folder = work_dir / STARTING_MODEL
         if resumed and not folder.is_dir():
             raise UsageError(
-                f"scst: kl_weight holds the model near the one that the run started with, expected in {folder}, and "
-                "that is gone; put a copy of it there, or start the run again without --resume"
+                f"scst: kl_weight keeps the model close to the one that the run started from, expected in {folder}, "
+                "which is gone; put a copy of it there, or start the run again without --resume"
             )
         if not resumed and launched_rank() == 0:
             save_bundle(bundle, folder)
@@ -303,8 +303,8 @@ def advantages(rewards: Any, baseline: str = "leave_one_out", greedy: Any = None
         return rewards - other.reshape(-1, 1)
     if baseline == "leave_one_out" and count == 1:
         raise UsageError(
-            "the baseline 'leave_one_out' compares a caption with the others of its image, and found one per "
-            "image: take 2 samples or more, or the baseline 'greedy'"
+            "the baseline 'leave_one_out' compares a caption with the others of its image, but there is only one per "
+            "image: use 2 samples or more, or the baseline 'greedy'"
         )
     differences = rewards - rewards[:, :1]  # a mean of equal numbers may be off by a rounding, a difference is not
     centred = differences - differences.mean(1)[:, None]

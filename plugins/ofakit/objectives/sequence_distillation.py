@@ -70,7 +70,7 @@ class SequenceDistillation(Objective):
     ) -> None:
         if not 0 <= label_smoothing < 1 or batch_size < 1 or workers < 0:
             raise UsageError(
-                f"{NAME}: expected label_smoothing of at least 0 and under 1, batch_size of at least 1 and workers of "
+                f"{NAME}: expected label_smoothing of at least 0 and below 1, batch_size of at least 1 and workers of "
                 f"at least 0, found {label_smoothing}, {batch_size} and {workers}"
             )
         self.path = find_teacher(NAME, teacher)

@@ -39,7 +39,7 @@ class SoftAnswer(Objective):
 
     def __init__(self, label_smoothing: float = 0.0, pad_token_id: int = 1) -> None:
         if not 0 <= label_smoothing < 1:
-            raise UsageError(f"label_smoothing must be at least 0 and under 1, found {label_smoothing}")
+            raise UsageError(f"label_smoothing must be at least 0 and below 1, found {label_smoothing}")
         self.label_smoothing = label_smoothing
         self.pad_token_id = pad_token_id
 

@@ -51,7 +51,7 @@ class TokenDistillation(Objective):
 
     def __init__(self, teacher: str | None = None, temperature: float = 2.0, pad_token_id: int = 1) -> None:
         if not temperature > 0:
-            raise UsageError(f"token_distillation: expected a temperature over 0, found {temperature}")
+            raise UsageError(f"token_distillation: expected a temperature above 0, found {temperature}")
         self.path = find_teacher("token_distillation", teacher)
         self.temperature, self.pad_token_id = temperature, pad_token_id
         self.teacher: Any = None

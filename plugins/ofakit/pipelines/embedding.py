@@ -106,7 +106,7 @@ class EmbeddingPipeline(Pipeline):
 
     def _sanitize_parameters(self, side: str = "query", **others: Any) -> tuple[dict, dict, dict]:
         if others:
-            raise UsageError(f"unknown argument {sorted(others)[0]!r}: this pipeline takes side and batch_size")
+            raise UsageError(f"unknown argument {sorted(others)[0]!r}: this pipeline accepts side and batch_size")
         return {"side": side}, {}, {}
 
     def _check_input(self, input: Any) -> None:
@@ -160,7 +160,7 @@ class EmbeddingPipeline(Pipeline):
                     self._fill(rows, requests, name, modalities, side)
         for row in rows:
             if not row["error"] and len(row) == 1:
-                row["error"] = "the retriever reads nothing of this input"
+                row["error"] = "the retriever does not read any part of this input"
         if not isinstance(inputs, list):
             if rows[0]["error"]:
                 raise OfakitError(rows[0]["error"])

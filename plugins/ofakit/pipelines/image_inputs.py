@@ -41,7 +41,7 @@ def image_content(image: Any) -> Any:
     except (OSError, ValueError) as error:
         raise BadImage(name, str(error)) from error
     if not isinstance(content, bytes):
-        raise BadImage(name, f"expected a file opened in binary mode, found one that gives {type(content).__name__}")
+        raise BadImage(name, f"expected a file opened in binary mode, found one that returns {type(content).__name__}")
     return content
 
 
@@ -70,7 +70,7 @@ def folder_images(given: Any) -> list[str] | None:
         return None
     images, others = images_in(Path(given))
     if not images:
-        raise UsageError(f"the folder {given} holds no images; it has {len(others)} other files")
+        raise UsageError(f"the folder {given} contains no images ({len(others)} other files)")
     return [str(path) for path in images]
 
 

@@ -102,7 +102,7 @@ def lay_over(emblem: np.ndarray, background: np.ndarray, placement: Placement) -
     np.int64(191)
     """
     if background.ndim != 3 or background.shape[0] != background.shape[1]:
-        raise UsageError(f"expected a square background (size, size, 3), found {background.shape}: cut a square out")
+        raise UsageError(f"expected a square background (size, size, 3), found {background.shape}: crop it to a square")
     grid, opacity, light = placement_grid(placement, len(background))
     source = torch.tensor(emblem, dtype=torch.float32).permute(2, 0, 1)[None]
     shown = F.grid_sample(source, grid[None], align_corners=False, padding_mode="border")[0]
@@ -177,7 +177,7 @@ class Composite:
             if not 0 <= low <= high:
                 raise UsageError(f"expected 0 <= low <= high in {field.name}, found {value!r}")
         if self.width[0] == 0 or self.aspect[0] == 0:
-            raise UsageError(f"an emblem has a size: found width {self.width!r} and aspect {self.aspect!r}")
+            raise UsageError(f"expected an emblem of some size, found width {self.width!r} and aspect {self.aspect!r}")
 
     def __call__(self, emblem: np.ndarray, background: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """One photograph.

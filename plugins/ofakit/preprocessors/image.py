@@ -42,7 +42,7 @@ def crop_and_flip(
     """
     height, width = pixels.shape[:2]
     if height < size or width < size:
-        raise UsageError(f"cannot cut {size} x {size} pixels out of an image of {width} x {height}")
+        raise UsageError(f"cannot crop {size} x {size} pixels from an image of {width} x {height}")
     tall, wide = height - size, width - size
     if rng is None:
         top, left = tall // 2, wide // 2

@@ -57,7 +57,7 @@ class PhotographPairs:
     ) -> None:
         for name, share in (("recolor", recolor), ("mirror", mirror)):
             if not 0 <= share <= 1:
-                raise UsageError(f"expected a share in 0..1 for {name}, found {share}")
+                raise UsageError(f"expected a share from 0 to 1 for {name}, found {share}")
         self.size, self.reference_size = size, reference_size
         self.recolor, self.mirror = recolor, mirror
         self.composite = composite or Composite()
@@ -120,7 +120,7 @@ def _resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def _cut(pixels: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
     height, width = pixels.shape[:2]
     if min(height, width) < size:
-        raise UsageError(f"cannot cut {size} x {size} pixels out of a background of {width} x {height}")
+        raise UsageError(f"cannot crop {size} x {size} pixels from a background of {width} x {height}")
     top, left = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
     square = pixels[top : top + size, left : left + size]
     return square[:, ::-1].copy() if rng.random() < 0.5 else square

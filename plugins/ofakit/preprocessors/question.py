@@ -47,7 +47,7 @@ class QuestionPreprocessor:
         self.prompt = self.section.prompt or PROMPT
         if self.prompt.count("{}") != 1:
             raise UsageError(
-                f"preprocessor.prompt: expected {{}} once, where the question stands, found {self.prompt!r}"
+                f"preprocessor.prompt: expected {{}} once, in place of the question, found {self.prompt!r}"
             )
         self.regions = self.seeing.regions
 

@@ -126,5 +126,5 @@ def paint(regions: Regions, palette: np.ndarray | None = None) -> np.ndarray:
     """
     colors = regions.palette if palette is None else palette
     if colors.shape != regions.palette.shape:
-        raise UsageError(f"expected {len(regions.palette)} colors (n, 3), one a region, found {colors.shape}")
+        raise UsageError(f"expected {len(regions.palette)} colors (n, 3), one per region, found {colors.shape}")
     return np.take(colors, regions.labels, axis=0)

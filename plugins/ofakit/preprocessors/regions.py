@@ -26,8 +26,8 @@ from ofakit.errors import UsageError
 __all__ = ["NO_REGIONS", "REGION_TENSORS", "RegionInputs", "collate_regions", "with_regions"]
 
 NO_REGIONS = (
-    "the model reads images as regions, and nothing says where these are: set data.regions to a file or store of them, "
-    "or to a network that makes them"
+    "the model reads images as region features, and data.regions is not set: set it to a file or store of regions, or "
+    "to a network that computes them"
 )
 REGION_TENSORS = ("vis_feats", "boxes", "img_order_ids", "obj_order_ids")
 """What a sample has of regions."""
@@ -94,10 +94,12 @@ class RegionInputs:
         key = image_key(image)
         if key not in self.source:
             name = str(image) if isinstance(image, str | Path) else key
-            raise BadImage(name, f"there are no regions of it among those of {len(self.source)} images")
+            raise BadImage(name, f"there are no regions for it among those of {len(self.source)} images")
         regions = self.source.regions(key).first(self.max_regions)
         if regions.features.shape[1] != self.width:
-            raise UsageError(f"expected features of {self.width} numbers of {key!r}, found {regions.features.shape[1]}")
+            raise UsageError(
+                f"expected features of {self.width} numbers for {key!r}, found {regions.features.shape[1]}"
+            )
         boxes = torch.from_numpy(regions.placed())
         return torch.from_numpy(regions.features), boxes if self.boxes else torch.zeros_like(boxes)
 
@@ -142,7 +144,7 @@ def with_regions(examples: Sequence[Any], inputs: RegionInputs, bad: BadExamples
         if absent is None:
             usable.append(example)
         else:
-            bad.add(example, BAD_IMAGE, "there are no regions of it")
+            bad.add(example, BAD_IMAGE, "there are no regions for it")
     bad.write()
     bad.check(len(examples))
     return usable

@@ -102,7 +102,7 @@ def comparison_report(
     named = dict(zip(names_of(runs), runs, strict=True))
     first = runs[0].split(split)
     if first is None:
-        raise UsageError(f"{runs[0].folder}: nothing has been evaluated, so that there is nothing to compare")
+        raise UsageError(f"{runs[0].folder}: nothing has been evaluated, so there is nothing to compare")
     shown = {name: (run, run.split(first.name)) for name, run in named.items()}
     compared = _compared({name: (run, own) for name, (run, own) in shown.items() if own is not None}, images, base)
     records = {name: [*run.records, *(r for stage in run.stages for r in stage.records)] for name, run in named.items()}
@@ -211,10 +211,10 @@ def _scores(compared: Compared) -> Section:
     for run, measures in compared.measures.items():
         intervals = bootstrap_intervals({name: measures[name] for name in names}, RESAMPLES)
         rows.append((run, [score_cell(measures[name].corpus, intervals[name]) for name in names]))
-    note = f"{compared.items} items that all runs have" + (
+    note = f"{compared.items} items common to all runs" + (
         f"; {compared.left_out} others are left out" if compared.left_out else ""
     )
-    table = Table("Scores", ["run", *map(title, names)], rows, f"{note}. Small print: 95 % interval, bootstrap.")
+    table = Table("Scores", ["run", *map(title, names)], rows, f"{note}. Small figures: 95 % bootstrap interval.")
     return Section("scores", "Scores", render("tables.html", tables=[table], remark=""))
 
 
@@ -232,13 +232,16 @@ def _tests(compared: Compared) -> Section:
             ]
             rows.append((title(name), cells))
         tables.append(Table(f"{second} minus {first}", ["score", "difference", "p", "verdict"], rows))
-    remark = f"Fisher's randomization test, {ROUNDS:,} rounds; a difference counts where p is at most {LEVEL:g}."
+    remark = (
+        f"Fisher's randomization test, {ROUNDS:,} rounds; a difference counts as significant where p is at most "
+        f"{LEVEL:g}."
+    )
     return Section("tests", "Do they differ?", render("tables.html", tables=tables, remark=remark))
 
 
 def _items(compared: Compared) -> Section:
     sorts = [("order:1", "order of the data"), ("difference:-1", "gains first"), ("difference:1", "losses first")]
-    shown = f"{len(compared.cards)} of {compared.items} items; gains are of the last run over the first"
+    shown = f"{len(compared.cards)} of {compared.items} items; gains are those of the last run over the first"
     body = render(
         "comparison.html",
         key="item-cards",

@@ -36,5 +36,5 @@ def distinct_captions(split: CaptionSplit) -> Section | None:
     frequent = [
         (text, count) for text, count in Counter(item.caption for item in split.items).most_common(MOST) if count > 1
     ]
-    body = render("distinct.html", tables=[Table("How many captions differ", head, rows)], frequent=frequent)
+    body = render("distinct.html", tables=[Table("Distinct captions", head, rows)], frequent=frequent)
     return Section("distinct", "Distinct captions", body)

@@ -36,9 +36,9 @@ def _remarks(run: RunFiles) -> list[str]:
     bad_steps = sum(value for record in run.records if isinstance(value := record.get("bad_steps"), int))
     found = []
     if bad_steps:
-        found.append(f"{bad_steps} steps were skipped, because loss or gradient was not finite.")
+        found.append(f"{bad_steps} steps were skipped because the loss or gradient was not finite.")
     if run.damaged:
-        found.append(f"{run.damaged} lines of metrics.jsonl are damaged, and are left out of the curves.")
+        found.append(f"{run.damaged} lines of metrics.jsonl are damaged and left out of the curves.")
     if run.records and not (run.folder / "output").exists():
-        found.append("The run has not ended: there is no output/ yet.")
+        found.append("The run has not finished: there is no output/ yet.")
     return found

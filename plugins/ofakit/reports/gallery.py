@@ -148,4 +148,4 @@ def _verdict(split: CaptionSplit, place: int) -> str:
     if obeys is None:
         return ""
     heard = [split.styles[style] for style, own in split.heard.items() if own[place]]
-    return "in style" if obeys else f"not in style: heard as {' and '.join(heard) or 'none'}"
+    return "in style" if obeys else f"not in style: recognised as {' and '.join(heard) or 'none'}"

@@ -116,7 +116,7 @@ def ranking_split(run: RunFiles, split: SplitFiles, base: bool = True) -> Rankin
     try:
         return _with_base(found, run)
     except (OfakitError, OSError) as error:
-        remark = f"The passages cannot be read, so that only their ids are shown: {error}"
+        remark = f"The passages cannot be read, so only their ids are shown: {error}"
         return RankingSplit(split.name, questions, split.scores, runs, qrels, None, metrics, [remark])
 
 
@@ -125,13 +125,13 @@ def _with_base(found: RankingSplit, run: RunFiles) -> RankingSplit:
     config = _config(run)
     reader = build_reader(config)
     if reader is None or not hasattr(reader, "passages"):
-        raise UsageError("the examples were given to the trainer in Python")
+        raise UsageError("the examples were passed to the trainer in Python")
     split = getattr(config.data, found.name, None) or found.name
     base = base_of(config, reader, split if getattr(reader, "passages_by_split", False) else None)
     asked = {question.id for question in found.questions}
     queries = [query for query in reader.read(split) if query.id in asked]
     if len(queries) < len(asked):
-        raise UsageError(f"of {len(asked)} questions the data has {len(queries)}")
+        raise UsageError(f"the data contains {len(queries)} of {len(asked)} questions")
     runs, qrels = judged(found.runs, queries, base, config.retrieval)
     return RankingSplit(found.name, found.questions, found.scores, runs, qrels, base, found.metrics)
 
@@ -140,7 +140,7 @@ def _config(run: RunFiles) -> ExperimentConfig:
     """The configuration, of the folder that the run lies in now."""
     values = copy.deepcopy(dict(run.config))
     if not values:
-        raise UsageError(f"{run.folder} has no conf.json, which says what the data are")
+        raise UsageError(f"{run.folder} has no conf.json, which describes the data")
     return parse_config({**values, "work_dir": str(run.folder)})
 
 

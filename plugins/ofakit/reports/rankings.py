@@ -112,7 +112,7 @@ def _scores(split: RankingSplit) -> Section:
         metrics = [name for name in names if name in split.metrics]
         intervals = reported_interval(scores, measures_of(split, system, metrics), RESAMPLES)
         rows.append((system, [score_cell(scores.get(name), intervals.get(name)) for name in names]))
-    note = "Small print: 95 % interval, bootstrap over the questions. The first system is the one that counts."
+    note = "Small figures: 95 % bootstrap interval over the questions. The first system is the one whose scores count."
     table = Table("Scores of each system", ["system", *map(title, names)], rows, note)
     counts = [
         (name, [score_cell(split.scores[name])]) for name in ("queries", "without_relevant") if name in split.scores
@@ -148,7 +148,7 @@ def _fusion(split: RankingSplit) -> Section | None:
     tables = []
     for name, chosen in fitted.items():
         if isinstance(chosen, Mapping):
-            heading = "Weights of the fusion" if name == "fused" else f"Settings of {name}"
+            heading = "Fusion weights" if name == "fused" else f"Settings of {name}"
             rows = [(str(key), [_chosen(value)]) for key, value in chosen.items()]
             tables.append(Table(heading, ["of" if name == "fused" else "setting", "value"], rows))
     remark = "These were chosen on the validation split."
@@ -166,7 +166,7 @@ def _questions(split: RankingSplit, most: int) -> Section | None:
     answered = [
         ("first", "first passage is relevant"),
         ("top", "a relevant one is in the first 10"),
-        ("missed", "no relevant one there"),
+        ("missed", "none in the first 10"),
     ]
     sorts = [("order:1", "order of the data"), ("rank:1", "best first"), ("rank:-1", "worst first")]
     body = render(

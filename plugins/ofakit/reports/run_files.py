@@ -98,8 +98,8 @@ def read_run(folder: str | Path) -> RunFiles:
     """
     folder = Path(folder)
     if not any((folder / name).exists() for name in ("conf.json", "metrics.jsonl", "eval")):
-        found = "no such folder" if not folder.is_dir() else "a folder with neither conf.json, metrics.jsonl nor eval/"
-        raise UsageError(f"expected a run directory, as work_dir of a configuration names it, found {folder}: {found}")
+        found = "no such folder" if not folder.is_dir() else "a folder without conf.json, metrics.jsonl and eval/"
+        raise UsageError(f"expected a run directory (work_dir of a configuration), found {folder}: {found}")
     records, damaged = _records(folder / "metrics.jsonl")
     return RunFiles(
         folder, folder.absolute().name, _object(folder / "conf.json"), records, damaged, _splits(folder / "eval"),

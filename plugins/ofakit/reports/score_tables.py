@@ -72,7 +72,7 @@ def caption_scores(split: CaptionSplit, resamples: int = RESAMPLES) -> Section:
     rest = [name for name in split.scores if "/" in name and name.partition("/")[0] not in spelled]
     if rest:
         rows = [(name, [score_cell(split.scores[name])]) for name in rest]
-        tables.append(Table("Scores of groups and further metrics", ["score", "value"], rows))
+        tables.append(Table("Scores of groups, and further metrics", ["score", "value"], rows))
     remark = _remark(split.scores)
     return Section(
         "scores", "Scores", render("tables.html", tables=[_bounded(table) for table in tables], remark=remark)
@@ -115,7 +115,7 @@ def _of_all(scores: Mapping[str, Any], parts: bool = False) -> Iterable[str]:
 
 def _overall(scores: Mapping[str, Any], intervals: Mapping[str, tuple[float, float]], parts: bool = False) -> Table:
     rows = [(title(name), [score_cell(scores[name], intervals.get(name))]) for name in _of_all(scores, parts)]
-    note = "Small print: 95 % interval, bootstrap over the items." if intervals else ""
+    note = "Small figures: 95 % bootstrap interval over the items." if intervals else ""
     return Table("Scores of the whole split", ["score", "value"], rows, note)
 
 
@@ -137,12 +137,12 @@ def _remark(scores: Mapping[str, Any]) -> str:
     cider, control = scores.get("cider"), scores.get("cider_shuffled")
     if isinstance(cider, int | float) and isinstance(control, int | float) and cider > 0:
         said.append(
-            f"With the captions of other images CIDEr is {control:.3g} in place of {cider:.3g}: "
+            f"Scored against the references of other images, CIDEr is {control:.3g} instead of {cider:.3g}: "
             f"{max(0.0, 1 - control / cider):.0%} of it comes from looking at the image."
         )
     people = scores.get("style_accuracy_of_people")
     if isinstance(people, int | float) and isinstance(scores.get("style_accuracy"), int | float):
-        said.append(f"The judge of styles finds {people:.0%} of people's captions in their style.")
+        said.append(f"The style classifier recognises the style of {people:.0%} of the human captions.")
     return " ".join(said)
 
 

@@ -72,7 +72,7 @@ def style_section(split: CaptionSplit) -> Section | None:
         cells = [(count, round(10 * count / total), other == place) for other, count in enumerate(matrix.counts[place])]
         rows.append((style, cells, matrix.none[place], _verdict(matrix, place)))
     body = render("style_matrix.html", styles=matrix.styles, rows=rows, several=matrix.several)
-    return Section("styles", "Styles: asked for and heard", body)
+    return Section("styles", "Styles requested and recognised", body)
 
 
 def _verdict(matrix: StyleMatrix, place: int) -> tuple[str, str]:
@@ -86,5 +86,5 @@ def _verdict(matrix: StyleMatrix, place: int) -> tuple[str, str]:
     ]
     most, name = max(others)
     kind = "good" if share >= GOOD else "fair" if share >= FAIR else "poor"
-    mixed = f"; heard as {name} {most} times" if most > 0.1 * total else ""
+    mixed = f"; recognised as {name} {most} times" if most > 0.1 * total else ""
     return kind, f"{right} of {total} in style ({share:.0%}){mixed}"

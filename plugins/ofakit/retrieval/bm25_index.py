@@ -182,7 +182,7 @@ class BM25Index:
             UsageError: `k` is below 1, or two queries share an id.
         """
         if k < 1:
-            raise UsageError(f"expected to search for 1 passage or more, found {k}")
+            raise UsageError(f"expected k of at least 1, found {k}")
         words = self.words_of(texts)
         rows, documents, scores = search_postings(self._postings, words, k)
         absent = self._model.nonoccurrence_array
@@ -240,8 +240,8 @@ def _described(folder: Path, verify: bool) -> dict[str, Any]:
         for key, value in found.items():
             if value != expected[key]:
                 raise UsageError(
-                    f"{file}: expected {key} {expected[key]}, found {value}. The index was damaged or copied in part: "
-                    "copy it again, or index the passages again"
+                    f"{file}: expected {key} {expected[key]}, found {value}. The index is damaged or was only partly "
+                    "copied: copy it again, or index the passages again"
                 )
     return described
 

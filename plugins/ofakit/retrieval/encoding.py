@@ -175,7 +175,9 @@ def _alone(job: EncodingJob) -> AbstractContextManager[None]:
     refuse_strangers(job.folder)
     job.folder.parent.mkdir(parents=True, exist_ok=True)
     name = job.folder.name
-    return only_one(job.folder.parent, f"encoding into {name}", "wait for it, or name another", file=f".{name}.lock")
+    return only_one(
+        job.folder.parent, f"encoding into {name}", "wait for it, or choose another folder", file=f".{name}.lock"
+    )
 
 
 def _run(
@@ -260,6 +262,6 @@ def _errors(items: Sequence[Item], prepared: Sequence[Prepared | None]) -> list[
     found = []
     for row, (item, entry) in enumerate(zip(items, prepared, strict=True)):
         if entry is None or entry.error is not None:
-            kind, reason = (EMPTY, "there is nothing to encode") if entry is None else (BAD_IMAGE, entry.error)
+            kind, reason = (EMPTY, "nothing to encode") if entry is None else (BAD_IMAGE, entry.error)
             found.append({"row": row, "id": item.id, "image": item.image_path, "kind": kind, "reason": reason})
     return found

@@ -55,9 +55,9 @@ class RunScores(NamedTuple):
     def remarks(self) -> list[str]:
         """What a reader of the scores has to know, a line each; empty where every query has its ranking."""
         found = {
-            "queries without a relevant passage, which count 0": self.without_relevant,
-            "queries without a passage in the run, which count 0": self.without_ranking,
-            "queries that the qrels lack, which are left out": self.left_out,
+            "queries without a relevant passage, which score 0": self.without_relevant,
+            "queries without a passage in the run, which score 0": self.without_ranking,
+            "queries missing from the qrels, which are left out": self.left_out,
         }
         return [f"{what}: {len(queries)} ({_some(queries)})" for what, queries in found.items() if queries]
 
@@ -133,8 +133,8 @@ def check_judged(
     if not len(qrels) or (lacking and (unjudged == "refuse" or len(lacking) == len(queries))):
         raise UsageError(
             f"{owner}: {len(lacking)} of its {len(queries)} queries are not among the {len(qrels)} of the qrels: "
-            f"{_some(lacking)}; there the queries are such as {_some(tuple(qrels)) or 'none'}. Take the qrels of the "
-            "same split, or leave these queries out"
+            f"{_some(lacking)}; queries there look like {_some(tuple(qrels)) or 'none'}. Use the qrels of the same "
+            "split, or leave these queries out"
         )
     return lacking
 
@@ -152,8 +152,8 @@ def check_metrics(metrics: Iterable[str], qrels: Qrels) -> None:
     for name in metrics:
         if parse_score(name).needs_all_relevant and qrels.mode == "pooled":
             raise UsageError(
-                f"{name} needs to know every relevant passage, but the qrels are pooled: they know those that some "
-                "runs retrieved, so that it would change with the runs. Take mrr, p, hit or ndcg at some depth"
+                f"{name} needs to know every relevant passage, but the qrels are pooled: they contain only what some "
+                "runs retrieved, so the score would change with the runs. Use mrr, p, hit or ndcg at some depth"
             )
 
 

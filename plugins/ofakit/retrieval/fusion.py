@@ -110,13 +110,13 @@ def chosen_runs(runs: Mapping[str, Run], section: FusionSection) -> dict[str, Ru
         UsageError: One is missing, there are fewer than two, or none is to be joined.
     """
     if section.method == "none":
-        raise UsageError("retrieval.fusion.method is 'none': expected a way to join runs, such as 'weighted_sum'")
+        raise UsageError("retrieval.fusion.method is 'none': expected a way to fuse runs, such as 'weighted_sum'")
     names = list(runs) if section.of is None else section.of
     for name in names:
         if name not in runs:
             raise UsageError(f"retrieval.fusion.of: unknown searcher {name!r}: {did_you_mean(name, runs)}", "of")
     if len(set(names)) < 2:
-        raise UsageError(f"expected two runs or more to join, found {', '.join(map(repr, names)) or 'none'}")
+        raise UsageError(f"expected two runs or more to fuse, found {', '.join(map(repr, names)) or 'none'}")
     return {name: runs[name] for name in names}
 
 
@@ -162,7 +162,9 @@ def _checked_weights(section: FusionSection, names: list[str]) -> dict[str, floa
     if section.weights is None:
         if section.method == "rrf":
             return dict.fromkeys(names, 1.0)
-        raise UsageError("retrieval.fusion.weights: expected a weight for each run, or fit them on val; found none")
+        raise UsageError(
+            "retrieval.fusion.weights: expected a weight for each run, found none; set them, or fit them on val"
+        )
     for name in section.weights:
         if name not in names:
             raise UsageError(f"retrieval.fusion.weights: unknown searcher {name!r}: {did_you_mean(name, names)}", name)

@@ -173,8 +173,8 @@ def refuse_infinite(
         values = rows[row][~np.isfinite(rows[row].astype(np.float32))]
         found = f"{values[0]}" if len(values) else f"a value that {dtype} cannot hold, {np.abs(rows[row]).max():g}"
         raise error(
-            f"expected finite numbers in the vector of {ids[start + row]!r}, found {found}. Check the weights and "
-            "the precision that they are computed in"
+            f"expected finite numbers in the vector of {ids[start + row]!r}, found {found}. Check the model's weights "
+            "and the precision"
         )
 
 
@@ -235,7 +235,7 @@ def _check_shards(indexes: Sequence[IndexDirectory]) -> None:
 def _refuse_vectors_of_its_own(out: Path) -> None:
     """Refuse to put a list of shards in the place of vectors."""
     if (out / RECORD).exists() and any(part.folder == "." for part in IndexRecord.read(out).parts):
-        raise UsageError(f"{out} has vectors of its own; give another folder for the merged index")
+        raise UsageError(f"{out} contains vectors of its own; choose another folder for the merged index")
 
 
 def build_engine(folder: str | Path, settings: IndexSection) -> IndexDirectory:
@@ -259,7 +259,7 @@ def build_engine(folder: str | Path, settings: IndexSection) -> IndexDirectory:
     built = None
     if settings.engine != "exact":
         if not len(index):
-            raise UsageError(f"{folder} has no vectors; there is nothing to build an index from")
+            raise UsageError(f"{folder} contains no vectors to build an index from")
         identity = f"{record.vectors_digest} {settings.model_dump_json()}"
         name = f"{ENGINE}{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
         with replace_folder(folder / name) as new:
@@ -282,7 +282,7 @@ def _remove_engines(folder: Path, former: EngineRecord | None, keep: str | None)
         try:
             INDEXES.get(former.settings.engine).discard(folder / former.folder)
         except UsageError as error:
-            log.warning("the index of before could not be removed from its server: %s", error)
+            log.warning("the previous index could not be removed from its server: %s", error)
     for path in [*folder.glob(f"{ENGINE}*"), *folder.glob(f".{ENGINE}*")]:
         if path.name != keep:
             shutil.rmtree(path, ignore_errors=True)

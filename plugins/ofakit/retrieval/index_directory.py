@@ -135,7 +135,8 @@ class IndexDirectory:
         if engine.vectors != self.record.vectors_digest:
             raise UsageError(
                 f"the {engine.settings.engine} index in {self.folder} was built from other vectors ({engine.vectors}) "
-                f"than are there now ({self.record.vectors_digest}). Build it again: ofakit index --vectors "
+                f"than the directory contains now ({self.record.vectors_digest}). Build it again: ofakit index "
+                "--vectors "
                 f"{self.folder}"
             )
         check_files(self.folder / engine.folder, engine.files, verify)
@@ -167,8 +168,9 @@ class IndexDirectory:
         if fingerprint not in (None, record.fingerprint) or differing:
             details = "".join(f"; {key}: expected {one!r}, found {two!r}" for key, (one, two) in differing.items())
             raise UsageError(
-                f"the index in {self.folder} is of another encoder: expected the fingerprint "
-                f"{fingerprint or record.fingerprint}, found {record.fingerprint}{details}. Encode the base again"
+                f"the index in {self.folder} was made by another encoder: expected the fingerprint "
+                f"{fingerprint or record.fingerprint}, found {record.fingerprint}{details}. Encode the knowledge base "
+                "again"
             )
         return self
 

@@ -108,8 +108,8 @@ class IndexRecord(_Record):
         """
         if not (folder / RECORD).is_file():
             raise UsageError(
-                f"expected an index directory in {folder}, found no {RECORD} there. ofakit encode makes one; one that "
-                "was interrupted continues when the same command is run again"
+                f"expected an index directory in {folder}, found no {RECORD} there. Make one with ofakit encode; to "
+                "finish an interrupted one, run the same command again"
             )
         return cls.of(read_json(folder / RECORD, "the description of an index"), str(folder / RECORD))
 
@@ -163,7 +163,7 @@ def check_files(folder: Path, files: Mapping[str, FileRecord], verify: bool = Fa
     Raises:
         UsageError: One is missing or differs.
     """
-    cure = "The index was damaged or copied in part: copy it again, or encode again"
+    cure = "The index is damaged or was only partly copied: copy it again, or encode again"
     for name, expected in files.items():
         path = folder / name
         if not path.is_file():

@@ -85,10 +85,12 @@ def convert_search(
     retrieval: dict[str, Any] = {"searchers": searchers, "fusion": _fusion(values, indexes, remarks)}
     retrieval |= {"title_separator": " [SEP] ", "depth": int(values.get("k", 100)), "metrics": _metrics(values)}
     if values.get("reference_key", "passage") != "passage":
-        remarks.append(f"'reference_key' {values['reference_key']!r}: relevance is that of passages here")
+        remarks.append(f"'reference_key' {values['reference_key']!r}: relevance is judged by passage here")
     for name in encoders:
         if not any(name in (index.name, index.keys.get("column")) for index in indexes):
-            raise UsageError(f"an encoder is given for {name!r}, which is none of the indexes {', '.join(searchers)}")
+            raise UsageError(
+                f"an encoder is given for {name!r}, which is not one of the indexes {', '.join(searchers)}"
+            )
     passages = str(values.get("reference_kb_path") or "").rpartition("/")[2]
     reader = {"type": "viquae", "passages": passages if "passages" in passages else "viquae_passages"}
     data: dict[str, Any] = {"reader": reader} | ({} if root is None else {"root": root})
@@ -122,16 +124,16 @@ def _searcher(index: _Index, encoders: Mapping[str, str], remarks: list[str]) ->
         searcher["unit"] = "article"
         folder = index.base.rstrip("/").rpartition("/")[2]
         if folder in ("non_humans", "humans_with_faces", "humans_without_faces"):
-            remarks.append(f"{index.name}: all articles with an image are searched, not those of {folder!r} alone")
+            remarks.append(f"{index.name}: all articles with an image are searched, not only those of {folder!r}")
     searcher["metric"] = _metric(index, remarks)
     encoder = encoders.get(index.name, encoders.get(str(index.keys.get("column"))))
     if encoder is not None:
         searcher["encoder"] = encoder
     elif query == ["text"]:
-        remarks.append(f"{index.name}: searched with the experiment's model; name it by model.path, or give an encoder")
+        remarks.append(f"{index.name}: searched with the experiment's model; set model.path, or pass an encoder")
     else:
         column = index.keys.get("column") or index.keys.get("key")
-        remarks.append(f"{index.name}: give an encoder that makes the vectors of the column {column!r}")
+        remarks.append(f"{index.name}: pass an encoder that computes the vectors of the column {column!r}")
     return searcher
 
 
@@ -193,9 +195,9 @@ def _fusion(values: Mapping[str, Any], indexes: list[_Index], remarks: list[str]
     fusion = {"of": [index.name for index in indexes], "method": METHODS[method], "normalization": NORMALIZATIONS[norm]}
     weights = _weights(keys, indexes)
     if weights is None and METHODS[method] == "weighted_sum":
-        remarks.append("the weights of the fusion are chosen on val")
+        remarks.append("the fusion weights are chosen on val")
     if any("normalization" in index.keys for index in indexes):
-        remarks.append("means and deviations of 'normalization' are taken from the runs themselves here")
+        remarks.append("here, means and deviations of 'normalization' are computed from the runs themselves")
     return fusion | {"missing": "minimum" if minimum else "zero", "weights": weights}
 
 

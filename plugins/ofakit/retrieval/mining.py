@@ -85,7 +85,7 @@ class MiningSettings:
         if min(self.number, self.random, self.number + self.random - 1) < 0:
             raise UsageError(f"expected negatives to mine, found {self.number} hard and {self.random} random ones")
         if not 1 <= self.first_rank <= self.last_rank:
-            raise UsageError(f"expected ranks from 1 up, found {self.first_rank} to {self.last_rank}")
+            raise UsageError(f"expected ranks of at least 1, found {self.first_rank} to {self.last_rank}")
         if self.sampling not in ("top", "random"):
             raise UsageError(f"expected the sampling top or random, found {self.sampling!r}")
         for name, margin in (("absolute", self.absolute_margin), ("relative", self.relative_margin)):
@@ -165,7 +165,9 @@ class NegativeMiner:
         groups: Callable[[Passage], str] | None = None,
     ) -> None:
         if settings.number and not rankings:
-            raise UsageError("expected a ranking to take hard negatives from, found none; or ask for random ones alone")
+            raise UsageError(
+                "expected a ranking to take hard negatives from, found none; for random ones only, set number to 0"
+            )
         self.base, self.rankings, self.settings, self.scorer = base, rankings, settings, scorer
         self.members: dict[str, list[int]] = {}
         self.group_of = groups

@@ -75,7 +75,7 @@ def read_mined(path: str | Path) -> list[MinedQuestion]:
         question = _question(row, where)
         first = lines.setdefault(question.query, number)
         if first != number:
-            raise UsageError(f"{path}: lines {first} and {number} are both of the question {question.query!r}")
+            raise UsageError(f"{path}: lines {first} and {number} both belong to the question {question.query!r}")
         found.append(question)
     return found
 

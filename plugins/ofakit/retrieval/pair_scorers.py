@@ -68,14 +68,14 @@ def load_pair_scorer(
     """
     kind = _kind(directory)
     if kind != "cross-encoder" and options:
-        raise UsageError(f"{directory} is no cross-encoder; expected no {', '.join(options)}")
+        raise UsageError(f"{directory} is not a cross-encoder; expected no {', '.join(options)}")
     if kind == "cross-encoder":
         return _of_texts(str(directory), probabilities, title_separator, device, precision, options)
     if kind == "retriever":
         if probabilities:
             raise UsageError(
-                f"{directory} is a retriever, whose inner products are no probabilities; give a cross-encoder, or a "
-                "model that was trained with the objective itm"
+                f"{directory} is a retriever, whose inner products are not probabilities; pass a cross-encoder, or a "
+                "model trained with the objective itm"
             )
         return _of_vectors(directory, device, precision)
     return _of_image_and_text(directory, probabilities, title_separator, device)

@@ -91,7 +91,7 @@ def pooled_relevance(
     known = {query.id: query for query in queries}
     for name in run:
         if name not in known:
-            raise UsageError(f"the run holds the query {name!r}: {did_you_mean(name, list(known)[:20])}")
+            raise UsageError(f"the run contains the unknown query {name!r}: {did_you_mean(name, list(known)[:20])}")
     find = passages if callable(passages) else lambda name: passages[passages.position(name)]
     found = {}
     for name, query in known.items():

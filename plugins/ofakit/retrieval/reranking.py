@@ -57,7 +57,7 @@ def rerank(
         UsageError: `depth` is below 1, or the base lacks a passage.
     """
     if depth < 1:
-        raise UsageError(f"rerank: expected to score 1 passage of a ranking or more, found {depth}", "depth")
+        raise UsageError(f"rerank: expected a depth of at least 1 passage, found {depth}", "depth")
     blocks = [queries[start : start + _QUERIES] for start in range(0, len(queries), _QUERIES)]
     rank, world_size = (0, 1) if processes is None else (processes.rank, processes.world_size)
     mine = followed(blocks[rank::world_size], "reranking", "blocks", shown=rank == 0)

@@ -115,7 +115,7 @@ class Run(Mapping[str, dict[str, float]]):
         lengths = [len(row) for row in passages]
         if not len(queries) == len(passages) == len(scores) or lengths != [len(row) for row in scores]:
             raise UsageError(
-                f"expected rows of passages and of scores, equally long, one for each of {len(queries)} queries; found "
+                f"expected rows of passages and scores of equal length, one for each of {len(queries)} queries; found "
                 f"{len(passages)} with {sum(lengths)} passages and {len(scores)} with {sum(map(len, scores))} scores"
             )
         rows = np.repeat(np.arange(len(queries)), np.array(lengths, dtype=np.int64))
@@ -197,7 +197,7 @@ class Run(Mapping[str, dict[str, float]]):
             UsageError: `k` is below 1.
         """
         if k < 1:
-            raise UsageError(f"expected to keep 1 passage of a ranking or more, found {k}")
+            raise UsageError(f"expected to keep at least 1 passage per ranking, found {k}")
         lengths = np.diff(self.bounds)
         kept = np.arange(len(self.scores)) - np.repeat(self.bounds[:-1], lengths) < k
         short = copy(self)
@@ -234,7 +234,7 @@ class Run(Mapping[str, dict[str, float]]):
         """Check rows, and keep them query by query and best first."""
         if len(set(queries)) < len(queries):
             again = next(query for query in queries if queries.count(query) > 1)
-            raise UsageError(f"query {again!r} has two rankings; join them")
+            raise UsageError(f"query {again!r} has two rankings; merge them")
         for row in np.flatnonzero(~np.isfinite(scores))[:1]:
             query, passage = queries[rows[row]], passages[places[row]]
             raise UsageError(f"query {query!r}, passage {passage!r}: expected a finite score, found {scores[row]}")

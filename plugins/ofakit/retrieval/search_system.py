@@ -59,7 +59,7 @@ class SearchSystem:
         for name, component in section.searchers.items():
             with naming("retrieval", "searchers", name):
                 if name == FUSED:
-                    raise UsageError(f"a searcher cannot be called {FUSED!r}: that is the name of the joined run")
+                    raise UsageError(f"a searcher cannot be called {FUSED!r}: that is the name of the fused run")
                 self.searchers[name] = SEARCHERS.build(component.model_dump())
                 self._refuse_order(name)
         if not self._finding:
@@ -171,7 +171,9 @@ class SearchSystem:
         for name in self._ordering:
             of = str(self.searchers[name].of)
             if of not in found:
-                raise UsageError(f"{name!r} orders the run {of!r}, which there is not: {did_you_mean(of, found)}", "of")
+                raise UsageError(
+                    f"{name!r} reorders the run {of!r}, which does not exist: {did_you_mean(of, found)}", "of"
+                )
             found[name] = self.searchers[name].rerank(queries, found[of])
             found[name].name = name
         return found

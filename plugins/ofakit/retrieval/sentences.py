@@ -84,7 +84,7 @@ def sentence_splitter(name: str) -> Callable[[str], Iterator[Sentence]]:
         UsageError: There is none of this name, or spaCy is not installed.
     """
     if name not in SENTENCES:
-        raise UsageError(f"unknown way to find sentences {name!r}: {did_you_mean(name, SENTENCES)}")
+        raise UsageError(f"unknown sentence splitter {name!r}: {did_you_mean(name, SENTENCES)}")
     if name == "spacy":
         _spacy()
     return SENTENCES[name]
@@ -97,7 +97,7 @@ def _spacy() -> Any:
         from spacy.lang.en import English
     except ImportError:
         raise UsageError(
-            "sentences of 'spacy' need spaCy: pip install spacy. 'rule' cuts English in the same places without it"
+            "sentences of 'spacy' need spaCy: pip install spacy. 'rule' splits English in the same places without it"
         ) from None
     pipeline = English()
     pipeline.add_pipe("sentencizer")

@@ -72,7 +72,9 @@ def teacher_scores(
             else:
                 found[query.id][passage.id] = score
     if left_out:
-        logger.warning(f"{left_out} of {len(pairs)} pairs lack what the teacher reads; they are left out")
+        logger.warning(
+            f"{left_out} of {len(pairs)} pairs lack the text or image that the teacher reads; they are left out"
+        )
     return found
 
 
@@ -143,7 +145,7 @@ def _rows_of_tsv(path: Path) -> Iterator[tuple[int, str, dict[str, float]]]:
                 continue
             where = f"{path}, line {number}"
             if len(cells) != 3:
-                raise UsageError(f"expected query, passage and score with tabs between in {where}, found {line[:60]!r}")
+                raise UsageError(f"expected query, passage and score separated by tabs in {where}, found {line[:60]!r}")
             yield number, cells[0], scores_in({cells[1]: _number(cells[2])}, where)
 
 

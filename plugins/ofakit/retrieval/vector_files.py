@@ -122,7 +122,7 @@ def open_vectors(path: Path) -> np.memmap:
         shape, dtype, start = _header(path)
         expected, found = start + shape[0] * shape[1] * dtype.itemsize, path.stat().st_size
         if found != expected:
-            raise ValueError(f"{found} bytes where its header announces {expected}")
+            raise ValueError(f"{found} bytes, although its header announces {expected}")
         if not shape[0]:
             return np.empty(shape, dtype)  # type: ignore[return-value]
         return np.memmap(path, dtype, "r", start, shape)

@@ -192,7 +192,7 @@ def _checked(embedder: Embedder, items: Sequence[Any], vectors: np.ndarray, brok
     if broken:
         first = next(iter(broken))
         logger.warning(
-            "%d of %d %s texts or images left out, such as that of %r: %s",
+            "left out %d of %d %s texts or images, such as that of %r: %s",
             len(broken), len(items), embedder.side, items[first].id, broken[first],
         )  # fmt: skip
     kept = np.delete(np.arange(len(items)), list(broken))

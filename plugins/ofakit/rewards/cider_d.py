@@ -42,7 +42,7 @@ class CiderD:
         self.frequency = None if document_frequency is None else DocumentFrequency.load(document_frequency)
         if self.frequency is not None and not self.frequency.for_reward:
             raise UsageError(
-                f"{document_frequency}: expected captions that end with {END!r}, as this reward counts them, found a"
+                f"{document_frequency}: expected counts of captions that end with {END!r}, as in this reward, found a"
                 " file for scoring; make one with: python tools/data.py document-frequency --for-reward"
             )
 
@@ -72,7 +72,7 @@ class CiderD:
         if self.frequency is None:
             raise UsageError(
                 "cider_d has no document frequency: call prepare(references, styles) with the training captions, or "
-                "give document_frequency a file"
+                "set document_frequency to a file"
             )
         ended_candidates = [ended(text, self.segmentation) for text in candidates]
         return cider_d(ended_candidates, self._ended(references), self.frequency, self.sigma).per_item

@@ -27,7 +27,9 @@ class Length:
 
     def __init__(self, words: float | None = None) -> None:
         if words is not None and not words > 0:
-            raise UsageError(f"length: expected words above 0, or null for the training captions' mean, found {words}")
+            raise UsageError(
+                f"length: expected words above 0, or null for the mean of the training captions, found {words}"
+            )
         self.words = words
 
     def prepare(self, references: Sequence[Sequence[str]], styles: Sequence[str | None]) -> None:
@@ -45,7 +47,7 @@ class Length:
         lengths = [len(plain(text).split()) for texts in references for text in texts]
         if not any(lengths):
             raise UsageError(
-                f"length: expected training captions with words, found none in {len(lengths)} captions; give it words"
+                f"length: expected training captions with words, found none in {len(lengths)} captions; set words"
             )
         self.words = float(np.mean(lengths))
 
@@ -63,6 +65,6 @@ class Length:
             UsageError: No length was given and `prepare` was not called.
         """
         if self.words is None:
-            raise UsageError("length has no wanted length: give it words, or call prepare(references, styles)")
+            raise UsageError("length has no target length: set words, or call prepare(references, styles)")
         lengths = np.array([len(plain(text).split()) for text in candidates], np.float64)
         return -np.abs(lengths - self.words) / self.words

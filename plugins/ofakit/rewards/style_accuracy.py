@@ -44,8 +44,8 @@ class StyleAccuracyReward:
         known = sorted({style for _, style in pairs})
         if len(known) < 2:
             raise UsageError(
-                f"the reward style_accuracy needs training captions in two styles or more, found {known}; "
-                "take it out of the rewards, or give it a trained classifier"
+                f"the reward style_accuracy needs training captions in two styles or more, found {known}; remove it "
+                "from the rewards, or pass a trained classifier"
             )
         captions = tokenize([text for text, _ in pairs])
         self.classifier = StyleClassifier.train(captions, [style for _, style in pairs])
@@ -64,7 +64,9 @@ class StyleAccuracyReward:
             UsageError: `prepare` was not called.
         """
         if self.classifier is None:
-            raise UsageError("style_accuracy has no classifier: call prepare(references, styles), or give it a file")
+            raise UsageError(
+                "style_accuracy has no classifier: call prepare(references, styles), or pass a classifier file"
+            )
         recognised = self.classifier.predict(tokenize(list(candidates)))
         pairs = zip(map(same_style, recognised), styles, strict=True)
         return np.array([style is not None and found == same_style(style) for found, style in pairs], np.float64)

@@ -97,14 +97,14 @@ def zero_by_nature(references: Sequence[Sequence[str]]) -> str | None:
         The reason; None where captions can score above 0.
 
     >>> zero_by_nature([["a dog runs", "the dog"]])
-    'an n-gram counts the less the more items have it in their references, and there is only one item'
+    'n-grams are weighted by how few items contain them, and there is only one item'
     >>> zero_by_nature([["a dog runs"], ["a cat"]]) is None
     True
     """
     if cider([texts[0] for texts in references], references).per_item.any():
         return None
-    same = "there is only one item" if len(references) == 1 else f"all {len(references)} have the same ones"
-    return f"an n-gram counts the less the more items have it in their references, and {same}"
+    same = "there is only one item" if len(references) == 1 else f"all {len(references)} items contain the same ones"
+    return f"n-grams are weighted by how few items contain them, and {same}"
 
 
 def _own_vectors(corpus: Corpus) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

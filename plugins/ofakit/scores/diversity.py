@@ -74,7 +74,7 @@ def one_for_many(caption: str, count: int, items: int) -> str | None:
     """
     if count < max(_MANY, _MUCH * items):
         return None
-    return f"one caption stands for {count} of {items} items: {caption!r}"
+    return f"{count} of {items} items have the same caption: {caption!r}"
 
 
 def cross_cider(candidates: Sequence[str], frequency: DocumentFrequency) -> float:
@@ -135,7 +135,7 @@ def distinct(candidates: Sequence[str], n: int) -> float:
     (0.6666666666666666, 0.75)
     """
     if n < 1:
-        raise UsageError(f"distinct-n: expected n of 1 or more, found {n}")
+        raise UsageError(f"distinct-n: expected n of at least 1, found {n}")
     words = (caption.split() for caption in candidates)
     ngrams = [tuple(w[i : i + n]) for w in words for i in range(len(w) - n + 1)]
     return len(set(ngrams)) / len(ngrams) if ngrams else 0.0

@@ -71,13 +71,13 @@ def measure(
             if wanted:
                 found[name] = compute(candidates, references)
             else:
-                missing[name] = "not asked for"
+                missing[name] = "not requested"
         except MissingScoreError as error:
             missing[name] = str(error)
     if "spice" in found:
         found["spider"] = mean_of((found["spice"].per_item + found["cider"].per_item) / 2)
     else:
-        missing["spider"] = "SPIDEr needs SPICE, which is missing" if java else missing["spice"]
+        missing["spider"] = "SPIDEr needs SPICE, which is not available" if java else missing["spice"]
     return found, missing
 
 

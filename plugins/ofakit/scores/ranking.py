@@ -349,13 +349,13 @@ def parse_score(name: str) -> RankingScore:
     if short in _WITHOUT_DEPTH and not at:
         return _WITHOUT_DEPTH[short]
     if short not in _WITH_DEPTH:
-        extra = f" {short} takes no depth;" if short in _WITHOUT_DEPTH else ""
+        extra = f" {short} has no depth;" if short in _WITHOUT_DEPTH else ""
         raise UsageError(f"unknown score of rankings {name!r}:{extra} {did_you_mean(base, _AVAILABLE)}")
     score = _WITH_DEPTH[short]
     if not at:
         return score
     if not number.isdecimal() or int(number) < 1:
-        raise UsageError(f"{name!r}: expected how many passages count, from 1 up, behind the @, such as {base}@10")
+        raise UsageError(f"{name!r}: expected a depth of at least 1 after the @, such as {base}@10")
     return RankingScore(partial(score.compute, k=int(number)), score.needs_all_relevant, int(number))
 
 

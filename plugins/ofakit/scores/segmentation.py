@@ -90,5 +90,5 @@ def _words(text: str) -> list[str]:
     try:
         import jieba
     except ImportError:
-        raise UsageError("the words of Chinese need jieba: pip install jieba; or score characters") from None
+        raise UsageError("segmenting Chinese into words needs jieba: pip install jieba; or score characters") from None
     return [word for word in jieba.lcut(text) if word.strip()]

@@ -54,7 +54,7 @@ def spice(candidates: Sequence[str], references: Sequence[Sequence[str]], timeou
         command += [str(question), "-out", str(answer), "-silent"]
         printed = _run(command, folder, timeout or 600 + 2 * len(candidates))
         if not answer.exists():
-            raise MissingScoreError(f"SPICE wrote no answer; it printed {printed[-300:]!r}")
+            raise MissingScoreError(f"SPICE wrote no output file; it printed {printed[-300:]!r}")
         per_item = _spice_scores(answer.read_text(encoding="utf-8"), len(rows))
     return Score(float(per_item.mean()), per_item)
 
@@ -79,7 +79,7 @@ def _java() -> str:
     java = beside or shutil.which("java")
     if java is None:
         raise MissingScoreError(
-            "SPICE needs Java, and there is no `java` on the PATH; install a Java runtime (Debian: apt install "
+            "SPICE needs Java, but there is no `java` on the PATH; install a Java runtime (Debian: apt install "
             "default-jre-headless) or set JAVA_HOME"
         )
     return java
@@ -90,7 +90,7 @@ def _java_version(java: str) -> int:
     try:
         printed = subprocess.run([java, "-version"], capture_output=True, timeout=_VERSION_TIMEOUT).stderr
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise MissingScoreError(f"SPICE needs Java, and {java} does not tell its version: {error}") from error
+        raise MissingScoreError(f"SPICE needs Java, but {java} does not report its version: {error}") from error
     found = re.search(r'version "(?:1\.)?(\d+)', printed.decode("utf-8", "replace"))
     return int(found[1]) if found else 0
 
@@ -100,7 +100,7 @@ def _folder() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise MissingScoreError(
             "SPICE needs the Java program that comes with pycocoevalcap; "
-            'pip install "ofakit[scores]", or where scores stand alone: pip install --no-deps pycocoevalcap'
+            'pip install "ofakit[scores]", or for the program alone: pip install --no-deps pycocoevalcap'
         )
     return Path(spec.submodule_search_locations[0], "spice")
 
@@ -109,8 +109,8 @@ def _check_spice_models(folder: Path) -> None:
     missing = [name for name in _SPICE_MODELS if not (folder / "lib" / name).exists()]
     if missing:
         raise MissingScoreError(
-            f"SPICE needs the models of CoreNLP 3.6.0, and {folder / 'lib'} lacks {' and '.join(missing)}; fetch them "
-            f"(400 MB) with: cd {folder} && python get_stanford_models.py"
+            f"SPICE needs the models of CoreNLP 3.6.0, but {folder / 'lib'} lacks {' and '.join(missing)}; download "
+            f"them (400 MB) with: cd {folder} && python get_stanford_models.py"
         )
 
 
@@ -126,11 +126,11 @@ def _run(command: Sequence[str], folder: Path, timeout: float) -> str:
     try:
         printed, complaint = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired as error:
-        raise MissingScoreError(f"SPICE gave no answer in {timeout:g} s and was stopped") from error
+        raise MissingScoreError(f"SPICE did not finish within {timeout:g} s and was stopped") from error
     finally:
         _stop(process)
     if process.returncode:
-        raise MissingScoreError(f"SPICE: Java ended with code {process.returncode}: {_last_words(complaint)}")
+        raise MissingScoreError(f"SPICE: Java exited with code {process.returncode}: {_last_words(complaint)}")
     return printed.decode("utf-8", "replace")
 
 

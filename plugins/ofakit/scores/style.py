@@ -191,7 +191,7 @@ def style_accuracy(candidates: Sequence[str], styles: Sequence[str], classifier:
     wanted, taught = [same_style(style) for style in styles], set(known.values())
     for style, key in zip(styles, wanted, strict=True):
         if key not in taught:
-            raise UsageError(f"the classifier does not know the style {style!r}: {did_you_mean(style, known)}")
+            raise UsageError(f"the classifier was not trained on the style {style!r}: {did_you_mean(style, known)}")
     recognised = [known[style] for style in classifier.predict(candidates)]
     per_item = np.array([found == asked for found, asked in zip(recognised, wanted, strict=True)], dtype=np.float64)
     return StyleAccuracy(float(per_item.mean()), per_item, classifier.human_accuracy)
@@ -202,9 +202,7 @@ def _scikit_learn(module: str) -> Any:
     try:
         return importlib.import_module(f"sklearn.{module}")
     except ModuleNotFoundError:
-        raise MissingScoreError(
-            "a style classifier is trained by scikit-learn, which is not installed; pip install scikit-learn"
-        ) from None
+        raise MissingScoreError("training a style classifier needs scikit-learn: pip install scikit-learn") from None
 
 
 def _cross_validated(captions: Sequence[str], styles: Sequence[str]) -> float:

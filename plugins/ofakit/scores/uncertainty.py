@@ -142,7 +142,7 @@ def _side_by_side(measures: Mapping[str, Measure]) -> tuple[np.ndarray, dict[str
             parts.append(found.statistics)
             used += found.statistics.shape[1]
     if not parts:
-        raise UsageError("expected at least one measure, and in a paired test one of both systems; found none")
+        raise UsageError("expected at least one measure; in a paired test, one of each system; found none")
     if len({len(part) for part in parts}) > 1:
         raise UsageError(f"expected measures of the same items, found {sorted({len(part) for part in parts})} items")
     return np.hstack(parts), {name: places[id(found.statistics)] for name, found in measures.items()}

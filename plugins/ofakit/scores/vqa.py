@@ -165,7 +165,7 @@ def vqa_accuracy(candidates: Sequence[str], answers: Sequence[Sequence[str]]) ->
     lonely = next((place for place, given in enumerate(answers) if len(given) < 2), None)
     if lonely is not None:
         raise UsageError(
-            f"expected the answers of several annotators an item, found {len(answers[lonely])} for item {lonely}; the "
+            f"expected the answers of several annotators per item, found {len(answers[lonely])} for item {lonely}; the "
             "accuracy leaves each of them out once"
         )
     items = np.array([_accuracy(own, given) for own, given in zip(candidates, answers, strict=True)], np.float64)

@@ -33,8 +33,8 @@ from ofakit.serving.uploads import UploadDecoder
 
 __all__ = ["caption_app", "embed_app"]
 
-Images = Annotated[list[UploadFile], File(description="an image; repeatable")]
-Styles = Annotated[list[str] | None, Form(description="a style that the model was taught; repeatable")]
+Images = Annotated[list[UploadFile], File(description="an image (repeatable)")]
+Styles = Annotated[list[str] | None, Form(description="a style that the model was trained on (repeatable)")]
 
 
 def caption_app(captioner: Captioner, limits: Limits | None = None) -> FastAPI:
@@ -182,4 +182,4 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def fault(request: Request, error: Exception) -> JSONResponse:
-        return told(500, "internal error; the log of the server says more")
+        return told(500, "internal error; see the server's log")

@@ -84,8 +84,8 @@ class BatchQueue(Generic[Item, Answer]):
                 raise QueueClosed("the server is stopping")
             if len(self._waiting) + len(items) > self.capacity:
                 raise QueueFull(
-                    f"expected room for {len(items)} more in the queue, found {len(self._waiting)} of "
-                    f"{self.capacity} places taken; try again later"
+                    f"the queue has no room for {len(items)} more: {len(self._waiting)} of {self.capacity} places are "
+                    "taken; try again later"
                 )
             self._waiting.extend(zip(items, answers, strict=True))
             self._changed.notify_all()

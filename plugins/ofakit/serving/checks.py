@@ -25,7 +25,7 @@ def check_styles(captioner: Captioner, styles: Sequence[str]) -> None:
     unknown = [style for style in styles if known is None or style not in known]
     if unknown:
         taught = ", ".join(captioner.styles) or "none"
-        raise UsageError(f"style: the model was not taught {unknown[0][:80]!r}; it knows: {taught}")
+        raise UsageError(f"style: the model was not trained on the style {unknown[0][:80]!r}; it knows: {taught}")
 
 
 def check_number(number: int, limits: Limits) -> None:
@@ -39,4 +39,4 @@ def check_number(number: int, limits: Limits) -> None:
         UsageError: It is too large.
     """
     if number > limits.items:
-        raise UsageError(f"expected at most {limits.items} answers a request, found {number} asked for; send fewer")
+        raise UsageError(f"expected at most {limits.items} answers per request, found {number}; request fewer")

@@ -28,10 +28,10 @@ class ServingMetrics:
         self.registry = known = CollectorRegistry()
         self.requests = Counter("ofakit_requests", "Requests answered.", ["path", "status"], registry=known)
         self.seconds = Histogram(
-            "ofakit_request_seconds", "Time to the answer.", ["path"], registry=known, buckets=SECONDS
+            "ofakit_request_seconds", "Time to answer a request.", ["path"], registry=known, buckets=SECONDS
         )
         self.batches = Histogram("ofakit_batch_items", "Items computed together.", registry=known, buckets=SIZES)
-        self.waiting = Gauge("ofakit_queue_items", "Items that wait.", registry=known)
+        self.waiting = Gauge("ofakit_queue_items", "Items waiting in the queue.", registry=known)
         self.waiting.set_function(waiting)
 
     def answered(self) -> int:

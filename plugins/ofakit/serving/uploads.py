@@ -69,13 +69,13 @@ def square_of_upload(content: bytes, size: int, pixels: int) -> np.ndarray:
         with Image.open(io.BytesIO(content), formats=[name for name in FORMATS if _is_known(name)]) as opened:
             width, height = opened.size
     except UnidentifiedImageError:
-        raise UsageError(f"image: expected one of {', '.join(FORMATS)}, found none of them") from None
+        raise UsageError(f"image: expected one of {', '.join(FORMATS)}, found another format") from None
     except Image.DecompressionBombError:
         raise UsageError(f"image: expected at most {pixels} pixels, found far more") from None
     except Exception as error:  # a broken file can raise nearly anything inside a decoder
         raise UsageError(f"image: cannot be read: {error or type(error).__name__}") from error
     if width * height > pixels:
-        raise UsageError(f"image: expected at most {pixels} pixels, found {width} x {height}; send it smaller")
+        raise UsageError(f"image: expected at most {pixels} pixels, found {width} x {height}; send a smaller image")
     try:
         return load_square(content, size)
     except BadImage as error:

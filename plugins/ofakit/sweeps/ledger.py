@@ -46,7 +46,9 @@ class Ledger:
         try:
             record = Record.from_line(line)
         except (ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"{self.lines}, line {place}: not the record of a run: {error!r}; remove it") from None
+            raise UsageError(
+                f"{self.lines}, line {place}: not the record of a run: {error!r}; remove the line"
+            ) from None
         try:
             return record.scored_by(self.metric)
         except UsageError as error:

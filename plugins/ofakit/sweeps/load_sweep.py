@@ -39,8 +39,8 @@ def load_sweep(path: str | Path, overrides: Iterable[str] = ()) -> SweepConfig:
     base = _folder_of_base(files, overrides) / config.base
     if not base.is_file():
         raise UsageError(
-            f"base: no configuration file {base}{Origin(files, overrides).place_of(('base',))}; "
-            "a relative path starts at the file that names it"
+            f"base: no configuration file {base}{Origin(files, overrides).place_of(('base',))}; a relative path is "
+            "relative to the file that names it"
         )
     return config.model_copy(update={"base": str(base.resolve())})
 

@@ -24,12 +24,14 @@ class Parameter(Section):
     """A list of values, or a range of numbers."""
 
     choices: list[Any] | None = Field(None, min_length=1, description="the values; a bare list means this")
-    low: float | None = Field(None, description="smallest number of a range")
-    high: float | None = Field(None, description="largest number of a range, itself included")
-    log: bool = Field(False, description="numbers are spread evenly over the logarithm of the range")
+    low: float | None = Field(None, description="lower end of a range")
+    high: float | None = Field(None, description="upper end of a range, inclusive")
+    log: bool = Field(False, description="draw numbers evenly on a logarithmic scale")
     integer: bool = Field(False, description="whole numbers only")
     step: float | None = Field(None, gt=0, description="distance between the numbers of a range")
-    points: int | None = Field(None, ge=2, le=1_000_000, description="how many numbers a grid takes from the range")
+    points: int | None = Field(
+        None, ge=2, le=1_000_000, description="number of values that a grid takes from the range"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -60,14 +60,14 @@ def _summary(config: SweepConfig, ledger: Ledger, launcher: Launcher) -> dict[st
     best = ledger.best()
     if best is None:
         errors = "; ".join(dict.fromkeys(str(record.error) for record in ledger))
-        raise OfakitError(f"none of {len(ledger)} runs was done to its end: {errors}")
+        raise OfakitError(f"none of {len(ledger)} runs finished: {errors}")
     split, test = (best.result or {}).get("split"), None
     if split == "val" and not config.command:
         test = scores_on_test(launcher.folder.path, best, launcher.command, launcher.environment(0))
         scored = "there is no test split" if test is None else f"test split: {test.get(config.metric, test)}"
         say(f"run {best.number} was chosen on the validation split: {config.metric} {best.score}; {scored}")
     elif split == "test":
-        say(f"run {best.number} was chosen on the test split, which makes it look better than it is: set data.val")
+        say(f"run {best.number} was chosen on the test split, which makes it look better than it is; set data.val")
     return {
         "work_dir": config.work_dir,
         "metric": config.metric,
@@ -135,5 +135,5 @@ class Sweep:
             raise OfakitError(
                 f"the last {self.failures} runs failed, so the sweep stops (max_failures {self.config.max_failures}); "
                 f"the last one: {record.error}. See {Path(record.work_dir) / 'stderr.log'}, fix the cause and start "
-                "the sweep again: it continues with the next run, or with these if you give --retry-failed"
+                "the sweep again: it continues with the next run, or with these if you pass --retry-failed"
             )

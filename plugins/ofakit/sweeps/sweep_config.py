@@ -28,37 +28,39 @@ COLUMNS = ("number", "parameters", "work_dir", "status", "seconds", "error", "re
 class SweepConfig(Section):
     """One sweep. `extends` names a base file of the same kind, relative to the file itself."""
 
-    description: str = Field("", description="what the sweep is for")
+    description: str = Field("", description="purpose of the sweep")
     work_dir: PathText = Field("work_dir/sweep", description="the sweep's directory; its runs are in runs/<number>")
-    base: PathText = Field(description="configuration of every run; a relative path starts at the file that names it")
+    base: PathText = Field(
+        description="configuration of every run; a relative path is relative to the file that names it"
+    )
     overrides: dict[str, Any] = Field(
         default_factory=dict,
         alias="set",
-        description="keys of the base that every run overrides, dotted; {sweep} is work_dir",
+        description="dotted keys of the base that every run overrides; {sweep} stands for work_dir",
     )
     parameters: dict[str, Parameter] = Field(min_length=1, description="dotted keys of the base that vary, and how")
     search: SerializeAsAny[Search] = Field(description="how the runs' parameters are chosen: a type and its keys")
     seed: int = Field(
-        7, ge=0, le=SEEDS, description="of the search; the runs have the base's seed unless it is a parameter"
+        7, ge=0, le=SEEDS, description="seed of the search; runs use the base's seed unless it is a parameter"
     )
     metric: str = Field("cider", min_length=1, description="a number in a run's result; dotted for a nested one")
     rule: Literal["max", "min"] = Field("max", description="whether a higher or a lower metric is better")
     evaluation: str | None = Field(
-        None, description="key of metrics.jsonl that is watched while a run trains; null: evaluation/<metric>"
+        None, description="key of metrics.jsonl that is monitored while a run trains; null: evaluation/<metric>"
     )
-    parallel: int = Field(1, ge=1, le=10_000, description="how many runs go on at once")
+    parallel: int = Field(1, ge=1, le=10_000, description="number of parallel runs")
     threads: int | None = Field(None, ge=1, le=10_000, description="processor threads per run; null: an even share")
     devices: list[str] | None = Field(
         None,
         min_length=1,
-        description="CUDA_VISIBLE_DEVICES of the runs that go on at once, in turn; null: every run sees all",
+        description="CUDA_VISIBLE_DEVICES of each parallel run, in turn; null: every run sees all GPUs",
     )
-    max_failures: int = Field(5, ge=1, le=1_000_000, description="failed runs in a row after which the sweep stops")
+    max_failures: int = Field(5, ge=1, le=1_000_000, description="consecutive failed runs after which the sweep stops")
     keep_weights: Literal["all", "best"] = Field(
         "all", description="which runs keep their model directories and snapshots"
     )
     command: list[str] | None = Field(
-        None, min_length=1, description="what a run is, without its arguments; null: the tool that fine-tunes"
+        None, min_length=1, description="command of a run, without its arguments; null: the fine-tuning tool"
     )
 
     @model_validator(mode="after")

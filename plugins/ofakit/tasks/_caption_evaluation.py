@@ -232,7 +232,7 @@ def _warn_of_cider(predictions: Sequence[Prediction], segmentation: str) -> None
     """Say where CIDEr cannot be anything but 0, which would pass for a fault of the captions."""
     reason = zero_by_nature(_tokenized(predictions, segmentation)[1])
     if reason is not None:
-        logger.warning("CIDEr is 0 here whatever the captions say: %s", reason)
+        logger.warning("CIDEr is always 0 here, whatever the captions say: %s", reason)
 
 
 def _text_scores(predictions: Sequence[Prediction], segmentation: str) -> dict[str, float]:

@@ -104,7 +104,7 @@ def make_missing_regions(
         own = {name: images[name] for name in names}
         found = make_regions(network, store, own, workers or os.cpu_count() or 1, progress)
     if found.made:
-        logger.info("made the regions of %d images with %s, in %s", found.made, network.spec.name, store.folder)
+        logger.info("computed the regions of %d images with %s into %s", found.made, network.spec.name, store.folder)
     for name, reason in found.bad.items():
         logger.warning("no regions of %s: %s", name, reason)
     return found

@@ -148,7 +148,7 @@ class Task(ABC, Generic[Bundle]):
         Raises:
             UsageError: The task has models of its own kind, as it is by default, or the model does not fit.
         """
-        raise UsageError(f"the task {self.name} shares its model with no other")
+        raise UsageError(f"the task {self.name} cannot share its model with another")
 
     def parts(self, bundle: Bundle) -> Mapping[str | None, tuple[ExperimentConfig, ModelBundle]]:
         """The tasks that an experiment consists of, each with its configuration and its bundle.
@@ -180,7 +180,7 @@ class Task(ABC, Generic[Bundle]):
         Raises:
             UsageError: There is one task alone.
         """
-        raise UsageError(f"the task {self.name} consists of no others, such as {part!r}")
+        raise UsageError(f"the task {self.name} has no parts, such as {part!r}")
 
     def part_scores(self) -> Mapping[str, str]:
         """Of each of several tasks the score that its own best model is chosen by; none where there is one task."""
@@ -260,7 +260,7 @@ class Task(ABC, Generic[Bundle]):
         wanted, section = self.reads_regions(bundle), self.config.data.regions
         if section is not None and not wanted:
             raise UsageError(
-                f"data.regions is for models that read regions, and a model of the type {bundle.model_type!r} reads "
+                f"data.regions is for models that read regions, but a model of type {bundle.model_type!r} reads "
                 "pixels: leave data.regions out, or choose another model.type"
             )
         if section is None and wanted:

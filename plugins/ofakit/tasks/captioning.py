@@ -120,12 +120,12 @@ class Captioning(WritingTask[CaptionBundle]):
             _teach_tokens(bundle, bundle.styles)
             prompt = bundle.preprocessor.prompt
             if prompt is not None and "{}" not in prompt:
-                logger.warning("preprocessor.prompt %r has no {} for the style, so the model is not told it", prompt)
+                logger.warning("preprocessor.prompt %r has no {} for the style, so the model does not see it", prompt)
 
     def _start_words(self, bundle: CaptionBundle, source: str) -> None:
         """Rows of words and styles as a text encoder has them."""
         started = start_word_embeddings(bundle.model, bundle.tokenizer, source, bundle.styles)
-        logger.info("%d of %d rows of tokens start from those of %s", started, len(bundle.tokenizer), source)
+        logger.info("%d of %d token embeddings are initialised from %s", started, len(bundle.tokenizer), source)
 
     def adopt(self, bundle: CaptionBundle) -> None:
         """Take over prompt and generation as the bundle has them, and look at the styles of the examples.
@@ -304,8 +304,8 @@ def choose_styles(config: ExperimentConfig, examples: Sequence[Example]) -> Styl
     names = section.names
     if names == []:
         raise UsageError(
-            "style.names: expected at least one style, found []; null takes those of the training examples, and "
-            "style.mode none has no styles"
+            "style.names: expected at least one style, found []; null takes the styles of the training examples, and "
+            "style.mode none turns styles off"
         )
     if names is None:
         names = [name for _, name in sorted(first_spellings(example.style for example in examples).items())]

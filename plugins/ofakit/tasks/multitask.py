@@ -73,7 +73,7 @@ class Multitask(Task[MultitaskBundle]):
             UsageError: Data sets in memory are given.
         """
         if any(examples is not None for examples in given.values()):
-            raise UsageError("several tasks read their examples themselves; give them readers, and no data sets")
+            raise UsageError("several tasks read their own examples; configure readers instead of passing data sets")
         for name, task in self.tasks.items():
             for split, examples in task.read({}).items():
                 self.examples.setdefault(split, []).extend(TaskExample(name, example) for example in examples)
@@ -263,7 +263,7 @@ class Multitask(Task[MultitaskBundle]):
         sizes = {name: task.image_size(bundle.bundles[name]) for name, task in self.tasks.items()}
         if len(set(sizes.values())) > 1:
             raise UsageError(
-                f"expected tasks whose images have one size, found {sizes}: set preprocessor for all alike"
+                f"expected the same image size for all tasks, found {sizes}: set preprocessor once for all"
             )
         return next(iter(sizes.values()))
 
@@ -363,10 +363,10 @@ def _task_of(name: str, config: ExperimentConfig) -> Task[Any]:
     """The task of an entry, with what it usually trains where that says nothing."""
     kind = TASKS.get(config.task)
     if kind.name == MULTITASK:
-        raise UsageError(f"task {name!r}: several tasks within one of several: put them all into one list")
+        raise UsageError(f"task {name!r}: a multitask inside a multitask: put all tasks into one list")
     if kind.shared_bundle is Task.shared_bundle:
         raise UsageError(
-            f"task {name!r}: {kind.name} shares its model with no other task; train it in a run of its own"
+            f"task {name!r}: {kind.name} cannot share its model with another task; train it in a run of its own"
         )
     if config.objectives is None:
         config.objectives = [Component(**spec) for spec in kind.usual_objectives]

@@ -76,8 +76,8 @@ class Retrieval(Task[RetrievalBundle]):
         self.reader = build_reader(self.config)
         if not hasattr(self.reader, "passages"):
             raise UsageError(
-                f"data.reader {data.reader.type!r} has no passages to search; take knowledge_base, or image_text "
-                "around a reader of captions"
+                f"data.reader {data.reader.type!r} has no passages to search; use knowledge_base, or image_text around "
+                "a caption reader"
             )
         for name, split in (("train", data.train), ("val", data.val), ("test", data.test)):
             if given.get(name) is not None:

@@ -57,7 +57,7 @@ class Vqa(WritingTask[AnswerBundle]):
         for name, examples in super().read(given).items():
             if not all(isinstance(example, Question) for example in examples):
                 raise UsageError(
-                    f"the split {name} has no questions to answer; take a reader of them, such as vqa or scene_vqa"
+                    f"the split {name} has no questions to answer; use a reader of questions, such as vqa or scene_vqa"
                 )
             self.examples[name] = [replace(example, scores=right_answers(example)) for example in examples]
         return self.examples
@@ -246,11 +246,9 @@ class Vqa(WritingTask[AnswerBundle]):
             for answer, score in question.scores:
                 counts[answer] = counts.get(answer, 0.0) + score
         if not counts:
-            raise UsageError(
-                "there are no training questions to take the closed list from; give vqa.answers", "answers"
-            )
+            raise UsageError("there are no training questions to take the closed list from; set vqa.answers", "answers")
         ordered = sorted(counts, key=lambda answer: (-counts[answer], answer))
-        logger.info("the closed list has %d of %d answers", len(ordered[:wanted]), len(ordered))
+        logger.info("the closed list contains %d of %d answers", len(ordered[:wanted]), len(ordered))
         return tuple(ordered[:wanted])
 
     def texts(self) -> list[str]:
@@ -267,4 +265,4 @@ def _lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"expected a text file with one answer a line at {path}: {error}", "answers") from error
+        raise UsageError(f"expected a text file with one answer per line at {path}: {error}", "answers") from error

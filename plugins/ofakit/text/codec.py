@@ -78,7 +78,7 @@ class TextCodec:
             UsageError: The model knows no styles.
         """
         if self.styles is None:
-            raise UsageError("this objective puts a style in its prompt, and the experiment has none (style.mode)")
+            raise UsageError("this objective puts a style in its prompt, but the experiment has none (style.mode)")
         return self.styles.text(style or None)
 
     def source(self, before: str, ids: Sequence[int] = (), after: str = "", max_length: int | None = None) -> Tensor:

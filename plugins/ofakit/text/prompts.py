@@ -52,7 +52,7 @@ def build_prompt(template: str, *texts: str | None) -> str:
     if len(given) != len(around) - 1:
         raise UsageError(
             f"the prompt {template!r} has '{{}}' {len(around) - 1} times, but there are {len(given)} texts to fill in: "
-            "write '{}' where the style belongs, and nowhere in a prompt without a style"
+            f"write '{{}}' where the style belongs, and leave it out of a prompt without a style"
         )
     return around[0] + "".join(text + after for text, after in zip(given, around[1:], strict=True))
 

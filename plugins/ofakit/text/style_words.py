@@ -53,7 +53,7 @@ def style_words(
     [('in', 0.74), ('love', 0.74)]
     """
     if len(captions_by_style) < 2:
-        raise UsageError(f"expected captions of at least two styles, found {list(captions_by_style)}")
+        raise UsageError(f"expected captions in at least two styles, found {list(captions_by_style)}")
     if prior_words <= 0 or min_count < 1 or (top is not None and top < 1):
         raise UsageError(f"expected positive numbers, found {prior_words=}, {min_count=}, {top=}")
     cut = split or words

@@ -95,7 +95,7 @@ class StyleSet:
         try:
             text = Path(path).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"expected a text file with one style a line at {path}: {error}") from error
+            raise UsageError(f"expected a text file with one style per line at {path}: {error}") from error
         return cls(text.rstrip().split("\n") if text.strip() else [], mode, strict)
 
     @classmethod
@@ -211,9 +211,9 @@ class StyleSet:
             last = f"<code_{len(self)}>"
             if tokenizer.token_to_id(last) is None:
                 raise UsageError(
-                    f"{len(self)} styles in style.mode 'code' need a code each and one for unknown styles; there is "
-                    f"no {last} in the vocabulary: raise model.tokenizer.num_codes to {len(self) + 1} where the "
-                    "vocabulary is trained, or set style.mode to 'new'"
+                    f"{len(self)} styles in style.mode 'code' need one code each, and one for unknown styles; the "
+                    f"vocabulary has no {last}: raise model.tokenizer.num_codes to {len(self) + 1} if the vocabulary "
+                    "is trained, or set style.mode to 'new'"
                 )
             return {}
         added = tokenizer.add_tokens(self.tokens())
@@ -236,7 +236,7 @@ class StyleSet:
         for name in [*self.names, UNKNOWN] if self.mode == "new" else []:
             token_id = tokenizer.token_to_id(style_token(name))
             if token_id is None:
-                raise UsageError(f"the tokenizer lacks {style_token(name)!r}: call prepare(tokenizer) first")
+                raise UsageError(f"the tokenizer does not have {style_token(name)!r}: call prepare(tokenizer) first")
             words = " ".join(re.findall(r"\w+", name)) or name
             rows.setdefault(token_id, tokenizer.encode(" " + words))
         return rows

@@ -88,7 +88,7 @@ class OFATokenizer:
         except (ValueError, OSError) as error:
             if isinstance(error, UsageError):
                 raise
-            raise UsageError(f"the tokenizer files in {folder} cannot be read: {error}") from error
+            raise UsageError(f"cannot read the tokenizer files in {folder}: {error}") from error
         tokenizer = cls(vocab, merges, added, options)
         if added is None:
             tokenizer.add_tokens(f"<code_{i}>" for i in range(NUM_CODES))

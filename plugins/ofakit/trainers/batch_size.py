@@ -60,8 +60,8 @@ def largest_batch(trial: Callable[[int], None], most: int) -> int:
             too_large = size
     if fits == 0:
         raise UsageError(
-            "a step with a single example does not fit in memory; set train.recompute, a smaller model or "
-            "preprocessor.patch_image_size, or train.precision bf16",
+            "not even a single example fits in memory; set train.recompute, use a smaller model or "
+            "preprocessor.patch_image_size, or set train.precision to bf16",
             "batch_size",
         )
     return fits
@@ -170,5 +170,5 @@ def _memory_of_run(loading: Loading) -> Iterator[int | None]:
         return
     there = available_memory()
     if there is None:
-        raise UsageError("how much memory there is cannot be told here; set a number of examples", "batch_size")
+        raise UsageError("the available memory cannot be determined here; set a number of examples", "batch_size")
     yield round(SHARE_OF_CPU * there / processes.world_size) - held - learning

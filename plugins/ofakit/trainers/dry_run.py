@@ -145,7 +145,7 @@ def _sound_examples(trainer: Trainer) -> list[Any]:
 
     found = list(islice(sound(), TRIED))
     if not found:
-        raise UsageError(f"none of the first {len(chosen)} training examples has a sound image: {reasons[0]}")
+        raise UsageError(f"none of the first {len(chosen)} training examples has a readable image: {reasons[0]}")
     return found
 
 

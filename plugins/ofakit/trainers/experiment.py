@@ -45,7 +45,7 @@ def read_experiment(
     try:
         return parse_config(_as_experiment(_modified(values, cfg_modify_fn)))
     except UsageError as error:
-        raise UsageError(f"the configuration that cfg_modify_fn made of {path}: {error}") from None
+        raise UsageError(f"the configuration that cfg_modify_fn returned for {path}: {error}") from None
 
 
 def with_arguments(
@@ -94,5 +94,5 @@ def _modified(values: Mapping[str, Any], cfg_modify_fn: Callable[[Config], Confi
     """What `cfg_modify_fn` makes of a configuration."""
     changed = cfg_modify_fn(Config(with_usual_sections(values) if is_configuration(values) else dict(values)))
     if not isinstance(changed, Config):
-        raise UsageError(f"cfg_modify_fn must return the configuration that it is given, found {changed!r}")
+        raise UsageError(f"cfg_modify_fn must return the configuration, found {changed!r}")
     return dict(changed._cfg_dict)

@@ -153,7 +153,9 @@ class Loading:
         if own is not None:
             return own
         if mixing == "roundrobin":
-            raise UsageError("roundrobin is how several tasks are mixed: choose balanced or proportional", "mixing")
+            raise UsageError(
+                "roundrobin mixes several tasks, and there is only one: choose balanced or proportional", "mixing"
+            )
         groups = [getattr(example, "group", None) for example in self.training_examples]
         _refuse_groups(objectives, groups, mixing)
         if mixing is None:
@@ -240,8 +242,8 @@ def _unless_killed(loader: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]
         if "Caught" in text or (isinstance(error, RuntimeError) and "DataLoader worker" not in text):
             raise
         raise OfakitError(
-            "a loading process was killed, most likely for want of memory; lower train.dataloader.workers_per_gpu, and "
-            "continue with --resume auto"
+            "a data-loading process was killed, most likely because memory ran out; lower "
+            "train.dataloader.workers_per_gpu and continue with --resume auto"
         ) from error
 
 
@@ -252,7 +254,7 @@ def _refuse_groups(objectives: Mapping[str, Objective], groups: Sequence[str | N
         if objective.groups is not None and mixing is None:
             raise UsageError(
                 f"the objective {name!r} learns from groups, {', '.join(objective.groups)}; set mixing to balanced or "
-                "proportional, so that each step is of one group",
+                "proportional, so that each step has one group",
                 "mixing",
             )
         for group in objective.groups or ():
@@ -263,7 +265,7 @@ def _refuse_groups(objectives: Mapping[str, Objective], groups: Sequence[str | N
     learned = [objective.groups for objective in objectives.values()]
     for group in sorted(there) if learned and None not in learned else ():
         if not any(group in (names or ()) for names in learned):
-            raise UsageError(f"no objective learns from the group {group!r}; leave out its data, or add an objective")
+            raise UsageError(f"no objective learns from the group {group!r}; remove its data, or add an objective")
 
 
 def _chosen(given: Any, mode: str) -> Callable[..., Any] | None:

@@ -78,8 +78,8 @@ def _refuse_other_models(kind: str, objective: Objective, model: Any) -> None:
     """See that the model is one that the objective can teach."""
     if not isinstance(model, objective.model_kind):
         raise UsageError(
-            f"the objective {kind!r} teaches a {objective.model_kind.__name__}, found a {type(model).__name__}; choose "
-            "another objective, or the task and the model.type that go with it"
+            f"the objective {kind!r} trains a {objective.model_kind.__name__}, found a {type(model).__name__}; choose "
+            "another objective, or a task and model.type that match it"
         )
 
 
@@ -88,13 +88,12 @@ def _name(spec: dict[str, Any], taken: Mapping[str, Objective]) -> str:
     name = checked_value(spec.pop("name", spec["type"]), str, "name", f"objective {spec['type']!r}")
     if name in taken:
         raise UsageError(
-            f'two objectives are called {name!r}; give one a name of its own: {{"type": "{spec["type"]}", "name": …}}',
+            f'two objectives are called {name!r}; give one its own name: {{"type": "{spec["type"]}", "name": …}}',
             "name",
         )
     if name != spec["type"] and OBJECTIVES.get(spec["type"]).has_view():
         raise UsageError(
-            f"the objective {spec['type']!r} adds to each example what is found under its type; leave out its name, "
-            f"{name!r}",
+            f"the objective {spec['type']!r} adds data to each example under its type; leave out its name, {name!r}",
             "name",
         )
     if not name or "/" in name:

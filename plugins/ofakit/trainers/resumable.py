@@ -147,14 +147,14 @@ class ResumableTrainer(HookedTrainer):
         if counters["iter"] in (0, self.saved_step):
             return
         if self.updater.changes != changes:
-            self.logger.warning("no snapshot is written: the run failed while weights were changing")
+            self.logger.warning("no snapshot is written: the run failed during an update of the weights")
             return
         try:
             self.updater.take_back()
             folder = self._save(counters, chance)
             self.writer.wait()
         except Exception as second:  # the first error is what the run ends with
-            self.logger.warning(f"no snapshot of the failed run: {second}")
+            self.logger.warning(f"no snapshot could be written for the failed run: {second}")
         else:
             if folder is not None:
                 self.logger.warning(f"the run failed; continue it from {folder} with --resume")
@@ -177,10 +177,10 @@ class ResumableTrainer(HookedTrainer):
         if self.updater.bad_steps_in_a_row:
             reason = "the last step was skipped"
         elif not all_finite([*self.model.state_dict().values(), *_tensors_of(self.optimizer)]):
-            reason = "a weight or a moment of the optimizer is not finite"
+            reason = "a weight or an optimizer moment is not finite"
         reason = next((found for found in self.processes.gather(reason) if found is not None), None)
         if reason is not None:
-            self.logger.warning(f"no snapshot is written: {reason}; the one before is intact")
+            self.logger.warning(f"no snapshot is written: {reason}; the previous one is intact")
         return reason is None
 
     def _resume(self, path: Path) -> None:
@@ -210,7 +210,7 @@ class ResumableTrainer(HookedTrainer):
         random.seed(int(seed))
         np.random.seed(seed)
         torch.manual_seed(int(seed))
-        self.logger.info(f"the snapshot is of {len(states)} processes: random numbers are drawn anew")
+        self.logger.info(f"the snapshot was written by {len(states)} processes: random numbers start afresh")
 
 
 def _tensors_of(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:

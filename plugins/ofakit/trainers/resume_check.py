@@ -47,10 +47,10 @@ def refuse_changes(snapshot: Path, then: Mapping[str, Any] | None, now: Mapping[
     """
     cure = f"start a new run from its weights: --checkpoint {snapshot}"
     if then is None:
-        raise UsageError(f"cannot resume: the snapshot {snapshot} is of an earlier version of ofakit; {cure}")
+        raise UsageError(f"cannot resume: the snapshot {snapshot} was written by an earlier version of ofakit; {cure}")
     for key, value in now.items():
         if then.get(key) != value:
             raise UsageError(
-                f"cannot resume: the snapshot {snapshot} was written with {key} = {then.get(key)}, found {value} now; "
-                f"resume with that, or {cure}"
+                f"cannot resume: the snapshot {snapshot} was written with {key} = {then.get(key)}, but it is {value} "
+                f"now; resume with the former, or {cure}"
             )

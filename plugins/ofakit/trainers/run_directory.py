@@ -23,7 +23,7 @@ OUTPUTS = (
     "metrics.jsonl", "train.log", "conf.json",
 )  # fmt: skip
 
-CURE = "wait for it (--wait), end it, or set another directory: --set work_dir=DIR"
+CURE = "wait for it (--wait), end it, or choose another directory: --set work_dir=DIR"
 NUMBER = re.compile("[0-9]{1,18}")
 
 
@@ -41,11 +41,11 @@ def make_run_directory(work_dir: str | Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
-            f"expected work_dir to be a folder, or one that can be made, found {folder} ({error.strerror}); "
-            "set another: --set work_dir=DIR"
+            f"expected work_dir to be a folder that exists or can be created, found {folder} ({error.strerror}); "
+            "choose another: --set work_dir=DIR"
         ) from None
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f"no permission to write into work_dir {folder}; set another: --set work_dir=DIR")
+        raise UsageError(f"no permission to write to work_dir {folder}; choose another: --set work_dir=DIR")
     return folder
 
 

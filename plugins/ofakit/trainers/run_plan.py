@@ -49,7 +49,7 @@ def plan_lines(plan: Mapping[str, Any]) -> Iterator[str]:
     parameters, examples = plan["parameters"], plan["examples"]
     processes = f" x {plan['processes']} processes" if plan["processes"] > 1 else ""
     yield f"device      {plan['device']}{processes}, {plan['precision']}"
-    yield f"parameters  {parameters['all']:,}, of which {parameters['learning']:,} learn"
+    yield f"parameters  {parameters['all']:,}, {parameters['learning']:,} of them trained"
     yield f"examples    {', '.join(f'{split} {count:,}' for split, count in examples.items())}"
     left_out = "".join(f", {count:,} left out: {reason}" for reason, count in plan.get("left_out", {}).items())
     yield f"epochs      {plan['epochs']:,}, of {plan['training_examples']:,} training examples{left_out}"

@@ -153,7 +153,7 @@ def _refuse_layer_drop(model: nn.Module) -> None:
         for key in ("encoder_layerdrop", "decoder_layerdrop", "layerdrop"):
             if (getattr(config, key, 0) or 0) > 0:
                 raise UsageError(
-                    f"with sharding every process must run every layer, and {key} of the model leaves some out; set "
-                    "it to 0 in model.config, or train.sharding to none",
+                    f"with sharding every process must run every layer, but the model's {key} skips some; set it to 0 "
+                    "in model.config, or train.sharding to none",
                     "sharding",
                 )

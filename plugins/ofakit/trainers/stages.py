@@ -79,7 +79,7 @@ def _model_of_stage(work_dir: str) -> Path:
     """The model directory that the next stage starts from."""
     found = best_model(work_dir)
     if found is None:
-        raise UsageError(f"the stage in {work_dir} left no model to go on from: expected best/ or output/ there")
+        raise UsageError(f"the stage in {work_dir} left no model to continue from: expected best/ or output/ there")
     return found
 
 

@@ -83,13 +83,13 @@ def latest_snapshot(work_dir: Path, say: Callable[[str], None] | None = None) ->
         if fault is None:
             if say is not None:
                 for reason in passed_over:
-                    say(f"passed over: {reason}")
+                    say(f"skipped: {reason}")
             return snapshot
         passed_over.append(fault)
     if passed_over:
         raise UsageError(
             f"no snapshot in {folder} can be resumed from: {'; '.join(passed_over)}. Start a new run without --resume, "
-            "which moves this one aside"
+            "which moves the old one aside"
         )
     return None
 
@@ -109,7 +109,7 @@ def snapshot_fault(folder: Path) -> str | None:
                 with safe_open(folder / name, "pt") as file:
                     for key in file.keys():  # noqa: SIM118 (not a dict)
                         if not all_finite([file.get_tensor(key)]):
-                            return f"{folder / name} has a value that is not finite in {key}"
+                            return f"{folder / name} contains a value that is not finite in {key}"
     except UsageError as error:
         return str(error)
     return None
@@ -276,7 +276,7 @@ def load_weights(folder: Path, model: torch.nn.Module) -> None:
     differing += [name for name, value in own.items() if name in weights and weights[name].shape != value.shape]
     if differing:
         raise UsageError(
-            f"{folder} is a snapshot of another model: these weights are in one of them alone, or of another shape: "
+            f"{folder} is a snapshot of another model: these weights exist in only one of the two, or differ in shape: "
             f"{some_of(differing)}"
         )
     with torch.no_grad():
@@ -309,7 +309,7 @@ def restore_optimizer(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
                 own[name].copy_(value)
 
 
-REMOVE = "; remove it to resume from the one before, or start a new run"
+REMOVE = "; remove it to resume from the previous one, or start a new run"
 
 
 @contextmanager
@@ -318,7 +318,7 @@ def _readable(folder: Path, cure: str = REMOVE) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise UsageError(f"{folder} is not a snapshot to resume from: {error}") from None
+        raise UsageError(f"{folder} is not a snapshot that can be resumed from: {error}") from None
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(f"the snapshot {folder} is damaged: {error}{cure}") from None
 

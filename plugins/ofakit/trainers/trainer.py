@@ -165,7 +165,7 @@ class Trainer(StoppableTrainer):
         with self.experiment.naming_the_file("train"):
             self.model.freeze(self.experiment.train.freeze)
         if adapter_of(self.model) is not None:
-            self.logger.info("%.2f %% of the parameters learn", 100 * trainable_share(self.model))
+            self.logger.info("%.2f %% of the parameters are trained", 100 * trainable_share(self.model))
         if self.experiment.train.recompute:
             recompute_layers(self.model)
         if self.experiment.train.compile:
@@ -174,7 +174,7 @@ class Trainer(StoppableTrainer):
                 compile_layers(self.model)
             else:
                 self.logger.warning(
-                    f"train.compile: layers run uncompiled, since nothing can be compiled here ({fault})"
+                    f"train.compile: layers run uncompiled, since compilation does not work here ({fault})"
                 )
         self.task.adopt(self.bundle)
         self.task.see_regions(self.bundle)
@@ -279,7 +279,7 @@ class Trainer(StoppableTrainer):
         self._set_batches(batch, accumulation)
         self.experiment.train.batch_size = None
         self.loading.settle_batches(objectives)
-        origin = "found by trying" if snapshot is None else f"that of {snapshot}"
+        origin = "found by trial" if snapshot is None else f"that of {snapshot}"
         self.logger.info(f"batches of {batch} examples ({origin}), {accumulation} a step")
 
     def _prepare_objectives(self, objectives: Mapping[str, Objective], resumed: bool) -> None:
@@ -316,9 +316,11 @@ class Trainer(StoppableTrainer):
     def _refuse_to_shard(self, given_optimizer: Any) -> None:
         """Refuse what cannot be had of divided weights."""
         if self.experiment.train.precision == "fp16":
-            raise UsageError("with sharding the scale of a loss in fp16 is not kept; choose bf16 or fp32", "precision")
+            raise UsageError("fp16 loss scaling does not work with sharding; choose bf16 or fp32", "precision")
         if given_optimizer is not None:
-            raise UsageError("with sharding the trainer must make the optimizer, found one that was given", "sharding")
+            raise UsageError(
+                "with sharding the trainer must make the optimizer, found one that was passed in", "sharding"
+            )
 
     def _say_what_runs(self, objectives: Sequence[str]) -> None:
         """What is trained on what, and for how long."""
@@ -389,7 +391,7 @@ class Trainer(StoppableTrainer):
         if self.updater.halvings > halvings_before:
             parts = 2**self.updater.halvings
             self.logger.warning(
-                f"step {self._iter + 1} ran out of memory: each batch goes in {parts} parts from now on"
+                f"step {self._iter + 1} ran out of memory: from now on each batch is split into {parts} parts"
             )
         self.step_is_skipped = self.updater.bad_steps > bad_steps_before
         if self.step_is_skipped:
@@ -431,7 +433,7 @@ class Trainer(StoppableTrainer):
         found = None if evaluation is None else (dict(evaluation.scores), evaluation.silent)
         scores, self.silent = self.processes.gather(found)[0]
         if self.silent:
-            self.logger.warning(f"{split}: the model gave nothing for {self.silent} examples, which count as empty")
+            self.logger.warning(f"{split}: the model gave no output for {self.silent} examples, which count as empty")
         self._metric_values = scores
         self.evaluations += 1
         return scores

@@ -229,7 +229,9 @@ class Updater:
         self.is_under_way = False
         self.halvings = 0
         if processes.device.type == "mps" and module.precision == "fp16":
-            raise UsageError("training in fp16 needs a scaled loss, which the device mps lacks; choose bf16 or fp32")
+            raise UsageError(
+                "training in fp16 needs loss scaling, which the device mps does not support; choose bf16 or fp32"
+            )
         self.scaler = torch.amp.GradScaler(processes.device.type, enabled=module.precision == "fp16")
         self.module = self._shared(module)
 
@@ -424,7 +426,8 @@ class Updater:
         if self.bad_steps_in_a_row >= self.max_bad_steps:
             what = "gradient" if math.isfinite(loss) else "loss"
             raise LossNotFinite(
-                f"the {what} was not finite for {self.bad_steps_in_a_row} steps in a row (last at step {step}). "
+                f"the {what} was not finite for {self.bad_steps_in_a_row} consecutive steps (the last was step "
+                f"{step}). "
                 "The last good snapshot is intact; lower train.optimizer.lr, or use bf16 or fp32 instead of fp16"
             )
 

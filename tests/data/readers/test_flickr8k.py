@@ -32,8 +32,8 @@ def test_without_lists_every_image_is_for_training(tmp_path):
 
 
 def test_faults_are_named(tmp_path):
-    with pytest.raises(UsageError, match="lists 1 images that .* has no captions of, such as 'z.jpg'"):
+    with pytest.raises(UsageError, match="lists 1 images without captions in .*, such as 'z.jpg'"):
         reader(tmp_path, train="z.jpg", val="").read("train")
     (tmp_path / "Flickr8k.token.txt").write_text("image,caption\n")
-    with pytest.raises(UsageError, match="line 1, found 'image,caption'; a file with commas is read by .* 'csv'"):
+    with pytest.raises(UsageError, match="line 1, found 'image,caption'; for a file with commas, use .* 'csv'"):
         READERS.build({"type": "flickr8k", "train": None, "val": None, "test": None}, root=tmp_path).read("train")

@@ -37,7 +37,7 @@ def test_a_reader_may_have_a_root_of_its_own(tmp_path, write):
 def test_joined_readers_refuse_equal_ids_and_wrong_readers(tmp_path, write):
     write("facts.jsonl", {"image": "0.jpg", "captions": ["f"]})
     facts = {"type": "jsonl", "train": "facts.jsonl"}
-    with pytest.raises(UsageError, match="id '0.jpg'.*give the examples of one reader a style"):
+    with pytest.raises(UsageError, match="id '0.jpg'.*give the examples of one reader their own style"):
         READERS.build({"type": "joined", "readers": [facts, facts]}, root=tmp_path).read("train")
     with pytest.raises(UsageError, match="did you mean 'jsonl'"):
         READERS.build({"type": "joined", "readers": [{**facts, "type": "jsonlines"}]}, root=tmp_path)

@@ -56,7 +56,7 @@ def test_jsonl_without_a_split_is_refused():
     ("content", "message"),
     [
         ('{"image": "a"}\n{"image": ', "line 2"),
-        ("[1, 2]\n", "expected JSON objects in the list in .*train.file, found in row 1: 1"),
+        ("[1, 2]\n", "expected JSON objects in the list in .*train.file, but row 1 is 1"),
         ('[{"image": "a"}', "expected captions of split 'train' as UTF-8 JSON in .*train.file"),
         ('{"caption": 3, "image": "a"}', "expected captions as text"),
         ('{"caption": "x", "image": 3}', "expected a file name"),

@@ -166,7 +166,7 @@ def test_judgements_of_other_questions_are_counted_and_refused_where_none_fits(t
         (
             "articles",
             [*ARTICLES, *ARTICLES],
-            "two articles have the id 'a': the 1. and the 2., in .*articles",
+            "two articles have the id 'a': numbers 1 and 2 in .*articles",
         ),
         ("passages", [{"id": "b-0", "entity": "b", "text": "x"}], "line 1: no article 'b' among the 1 of"),
         ("passages", [{"text": "x"}], "expected the column 'id' or '_id' in .*line 1"),

@@ -29,7 +29,7 @@ def test_other_columns_are_named(tmp_path):
     columns = {"id": 0, "image_id": None, "image": 1, "caption": 2}
     (example,) = reader(tmp_path, f"a\t{ONE}\ta dog", columns=columns).read("train")
     assert (example.id, example.references) == ("a", ("a dog",))
-    with pytest.raises(UsageError, match="expected 5 cells .* line 1, found 3; say where they stand with columns"):
+    with pytest.raises(UsageError, match="expected 5 cells .* line 1, found 3; give their positions in columns"):
         reader(tmp_path, f"a\t{ONE}\ta dog").read("train")
     with pytest.raises(UsageError, match="unknown column 'img'"):
         reader(tmp_path, columns={"img": 1})

@@ -137,7 +137,7 @@ def test_layers_that_share_their_weight_share_the_adapter():
         ({"type": "bottlenek"}, "unknown adapter 'bottlenek'.*bottleneck"),
         ({"type": "bottleneck", "reductoin": 4}, "reduction"),
         ({"type": "bottleneck", "reduction": 0}, "reduction"),
-        ({"type": "bottleneck", "reduction": 1000}, "leaves nothing of a width of 32"),
+        ({"type": "bottleneck", "reduction": 1000}, "is too large for a width of 32"),
         ({"type": "bottleneck", "places": []}, "places"),
         ({"type": "bottleneck", "places": ["cross_attention"]}, "no cross_attention"),
         ({"type": "compacter", "division": 3}, "multiples of division 3"),

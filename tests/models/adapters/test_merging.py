@@ -29,7 +29,7 @@ def test_a_merged_model_is_a_plain_one_that_computes_the_same(family, kind, task
 
 
 def test_what_cannot_be_merged_is_refused_by_name():
-    with pytest.raises(UsageError, match="'bottleneck' are no change of weights.*ia3 and lora can"):
+    with pytest.raises(UsageError, match="'bottleneck' do not amount to a change of weights.*ia3 and lora can"):
         merge_adapters(made("bert", "bottleneck"))
     with pytest.raises(UsageError, match="no adapters to merge"):
         merge_adapters(FAMILIES["bert"]())

@@ -70,7 +70,7 @@ def test_what_peft_cannot_is_refused(monkeypatch):
     spec = {"type": "lora", "library": "peft"}
     with pytest.raises(UsageError, match="tells no tasks apart"):
         add_adapters(FAMILIES["bert"](), spec, ["a", "b"])
-    with pytest.raises(UsageError, match="is in none; leave out library"):
+    with pytest.raises(UsageError, match="is not in one; leave out library"):
         add_adapters(FAMILIES["ofa"](), spec)
     monkeypatch.setitem(__import__("sys").modules, "peft", None)
     with pytest.raises(UsageError, match=r"pip install 'ofakit\[adapters\]'"):

@@ -39,7 +39,7 @@ def test_another_base_is_refused_and_stays_as_it_was(tmp_path):
     save_adapter(made("bert", "lora"), tmp_path, "some/base")
     other = bases("bert", seed=1)
     before = {name: value.clone() for name, value in other.state_dict().items()}
-    with pytest.raises(UsageError, match="learnt beside some/base with the fingerprint"):
+    with pytest.raises(UsageError, match="trained with some/base of fingerprint"):
         load_adapter(other, tmp_path)
     assert before.keys() == other.state_dict().keys() and all(p.requires_grad for p in other.parameters())
 

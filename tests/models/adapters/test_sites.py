@@ -51,5 +51,5 @@ def test_other_names():
 def test_what_stands_around_a_network_is_part_of_the_name():
     pair = nn.ModuleDict({"query": FAMILIES["bert"](), "passage": FAMILIES["bert"]()})
     assert {site.stack for site in sites_of(pair)} == {"query.encoder", "passage.encoder"}
-    with pytest.raises(UsageError, match="in none of the families bart, t5, bert, distilbert"):
+    with pytest.raises(UsageError, match="match none of the families bart, t5, bert, distilbert"):
         sites_of(nn.Sequential(nn.Linear(2, 2)))

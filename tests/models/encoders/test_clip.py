@@ -53,9 +53,9 @@ def test_images_are_normalised_as_the_directory_says(tmp_path):
 
 
 def test_it_says_what_is_missing(tmp_path):
-    with pytest.raises(UsageError, match="needs a path, or a tokenizer beside its config"):
+    with pytest.raises(UsageError, match="needs a path, or a tokenizer with its config"):
         ClipEncoder.make_reading(settings_of(Component(type="clip", config=CLIP)), ())
-    with pytest.raises(UsageError, match="is no model of images and texts, such as CLIP"):
+    with pytest.raises(UsageError, match="is not a model of images and texts, such as CLIP"):
         make_encoder(Component(type="clip", config={**SMALL_BERT["config"], "vocab_size": 9}), Reading())
 
 
@@ -63,5 +63,5 @@ def test_a_directory_of_something_else_is_named(tmp_path):
     with pytest.raises(UsageError, match="no network in"):
         ClipEncoder.load_reading(settings_of(Component(type="clip", path=str(tmp_path))), tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
-    with pytest.raises(UsageError, match="is no model of images and texts, such as CLIP"):
+    with pytest.raises(UsageError, match="is not a model of images and texts, such as CLIP"):
         ClipEncoder.load_reading(settings_of(Component(type="clip", path=str(tmp_path))), tmp_path)

@@ -34,7 +34,7 @@ def test_the_encoder_of_a_t5_needs_no_decoder(tmp_path):
     t5 = {"model_type": "t5", "d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2}
     assert type(network_of(None, t5)).__name__ == "T5EncoderModel"
     assert type(network_of(None, t5, decoder=True)).__name__ == "T5Model"
-    with pytest.raises(UsageError, match="the pooling decoder_start needs a decoder; bert has none"):
+    with pytest.raises(UsageError, match="the pooling decoder_start needs a decoder, which bert does not have"):
         network_of(None, BERT, decoder=True)
 
 
@@ -48,7 +48,9 @@ def test_without_a_network_it_says_what_is_needed(tmp_path):
         encoder_of(config={"hidden_size": 3})
     with pytest.raises(UsageError, match="no network 'bret'"):
         encoder_of(config={"model_type": "bret"})
-    with pytest.raises(UsageError, match=r"no model directory \./nowhere, and that is no hub id \(owner/name\) either"):
+    with pytest.raises(
+        UsageError, match=r"no model directory \./nowhere, and it is not a hub id \(owner/name\) either"
+    ):
         local_directory("./nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="no network in .*empty"):
@@ -62,5 +64,7 @@ def test_a_hub_that_gives_nothing_is_said(monkeypatch):
         raise OSError("no route\nto host")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
-    with pytest.raises(UsageError, match="no model directory owner/name, and the hub gave none: no route$"):
+    with pytest.raises(
+        UsageError, match="no model directory owner/name, and none could be fetched from the hub: no route$"
+    ):
         local_directory("hub:owner/name")

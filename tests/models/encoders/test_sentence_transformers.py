@@ -93,7 +93,7 @@ def test_prompts_stand_in_front_of_the_texts_of_their_side(folder):
 
 def test_what_is_not_known_is_refused_with_the_file(folder):
     add_module(folder, "3_LSTM", "LSTM")
-    with pytest.raises(UsageError, match="modules.json has a module that is not known here: .*LSTM"):
+    with pytest.raises(UsageError, match="modules.json has a module that ofakit does not support: .*LSTM"):
         load_retriever(folder)
     (folder / "modules.json").write_text(json.dumps(json.loads((folder / "modules.json").read_text())[:-1]))
     (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode": "weightedmean"}))

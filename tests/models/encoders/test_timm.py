@@ -87,7 +87,7 @@ def test_kept_features_are_those_of_the_backbone_which_does_not_learn(tmp_path):
     found.sum().backward()
     assert {name for name, value in kept.named_parameters() if value.grad is not None} == {"head.layers.0.weight"}
     assert not kept.backbone.training and kept.settings.feature_store is None and len(list(tmp_path.iterdir())) == 1
-    with pytest.raises(UsageError, match="'attended_grid' learns, so that its features cannot be kept"):
+    with pytest.raises(UsageError, match="'attended_grid' is trained, so its features cannot be cached"):
         encoder_of(pooling="attended_grid", grid=[1, 1], feature_store=str(tmp_path))
 
 
@@ -97,11 +97,11 @@ def test_what_does_not_fit_is_refused(tmp_path):
     with pytest.raises(UsageError, match="does not take {'depthh': 3}"):
         encoder_of(options={"depthh": 3})
     save_file({"conv1.weight": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(UsageError, match="is not of this backbone: it lacks "):
+    with pytest.raises(UsageError, match="does not belong to this backbone: it lacks "):
         encoder_of(weights=str(tmp_path / "other.safetensors"))
     wide = {name: torch.zeros(3, *value.shape) for name, value in timm.create_model("test_resnet").state_dict().items()}
     save_file(wide, tmp_path / "wide.safetensors")
-    with pytest.raises(UsageError, match="is of a backbone of other sizes"):
+    with pytest.raises(UsageError, match="belongs to a backbone of other sizes"):
         encoder_of(weights=str(tmp_path / "wide.safetensors"))
 
 

@@ -69,7 +69,7 @@ class TestUsage:
             ({"max_length": 3, "min_length": 4}, "min_length: expected at most max_length, 3, found 4"),
             ({"num_beams": 3, "num_return_sequences": 4}, "expected at most num_beams, 3, found 4; raise num_beams"),
             *(
-                ({"temperature": value}, f"temperature: expected a number over 0 and finite, found {value!r}")
+                ({"temperature": value}, f"temperature: expected a finite number above 0, found {value!r}")
                 for value in (0.0, "0.5", None, math.inf, math.nan, True)
             ),
             *(

@@ -33,7 +33,7 @@ BAD = [
     ("max_length", -1, "an integer of at least 0"),
     ("num_return_sequences", 0, "an integer of at least 1"),
     ("top_k", -2, "an integer of at least 0"),
-    *(("temperature", value, "a number over 0 and finite") for value in (0.0, "0.5", None, math.inf, math.nan, True)),
+    *(("temperature", value, "a finite number above 0") for value in (0.0, "0.5", None, math.inf, math.nan, True)),
     *(("top_p", value, "a number in (0, 1]") for value in (1.5, 0, "0.5", None, math.nan)),
     *(("length_penalty", value, "a number from -10 to 10") for value in ("x", None, math.nan, -11, 10**6, math.inf)),
 ]

@@ -72,7 +72,7 @@ def test_a_model_prepared_for_inference_gives_the_same(kind):
 
 def test_the_formats_of_others_refuse_adapters_until_they_are_merged(tmp_path):
     model = everywhere()
-    with pytest.raises(UsageError, match="adapters of the type 'lora' cannot be written for Hugging Face"):
+    with pytest.raises(UsageError, match="adapters of type 'lora' cannot be written for Hugging Face"):
         save_huggingface(model, tmp_path)
     with pytest.raises(UsageError, match="cannot be written for fairseq"):
         save_fairseq(model, tmp_path / "x.pt")

@@ -138,7 +138,7 @@ def test_texts_beyond_the_position_tables_are_refused_everywhere(table, most):
     fits, too_long = torch.full((1, most), 5), torch.full((1, most + 1), 5)
     encoded = model.encode(fits)
     assert model.decode(fits, encoded).shape[1] == most
-    message = f"a text of {most + 1} tokens is too long; the model has positions for {most}"
+    message = f"a text of {most + 1} tokens is too long; the model has {most} positions"
     for overrun in (
         lambda: model.encode(too_long),
         lambda: model(input_ids=fits, decoder_input_ids=too_long),
@@ -176,7 +176,7 @@ def test_freezing_refuses_unknown_parts():
     with pytest.raises(UsageError, match="no part 'visuals': did you mean 'visual'"):
         freeze(build(), ["visuals"])
     text_only = build(use_image_feature=False)
-    with pytest.raises(UsageError, match="cannot freeze 'visual': this model takes no images"):
+    with pytest.raises(UsageError, match="cannot freeze 'visual': this model does not read images"):
         text_only.freeze(["embeddings", "visual"])
     assert all(parameter.requires_grad for parameter in text_only.parameters())
     assert text_only.freeze(["encoder"]) > 0 and not text_only.visual_frozen

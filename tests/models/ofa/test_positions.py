@@ -73,9 +73,9 @@ def test_the_stock_table_holds_all_offsets_and_three_for_no_patch():
 def test_text_positions_begin_at_the_first_row_and_end_with_the_table():
     embedding = nn.Embedding(6, 4)
     assert torch.equal(text_positions(embedding, 5), embedding.weight[:5])
-    with pytest.raises(UsageError, match="7 tokens is too long; the model has positions for 6"):
+    with pytest.raises(UsageError, match="7 tokens is too long; the model has 6 positions"):
         text_positions(embedding, 7)
-    with pytest.raises(UsageError, match="1025 tokens is too long; the model has positions for 1024"):
+    with pytest.raises(UsageError, match="1025 tokens is too long; the model has 1024 positions"):
         text_positions(nn.Embedding(2000, 1), 1025)
 
 

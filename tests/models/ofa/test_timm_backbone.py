@@ -95,7 +95,7 @@ def test_what_cannot_be_is_refused():
         backbone(out_indices=[5])
     with pytest.raises(UsageError, match="timm has no model 'test_resnett'"):
         backbone("test_resnett")
-    with pytest.raises(UsageError, match="cannot read images of 48 pixels a side: Input height"):
+    with pytest.raises(UsageError, match="cannot read images of 48 x 48 pixels: Input height"):
         backbone("vit_tiny_patch16_224", options={"img_size": 64, "depth": 1})(IMAGES[:, :, :48, :48])
 
 

@@ -62,7 +62,7 @@ def test_a_vocabulary_is_read_and_must_be_of_the_language(kind, tokenizer, tmp_p
 
 @pytest.mark.parametrize("keys", [{"tokenizer": {}}, {"language": "zh"}])
 def test_no_vocabulary_is_refused(kind, keys):
-    with pytest.raises(UsageError, match="needs a vocabulary: give model.tokenizer.path"):
+    with pytest.raises(UsageError, match="needs a vocabulary: set model.tokenizer.path"):
         kind.tokenizer(section(**keys), TEXTS)
 
 

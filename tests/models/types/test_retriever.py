@@ -99,5 +99,5 @@ def test_adapters_are_put_in_and_come_back(kind, tied, tmp_path):
     for side in ("query", "passage"):
         assert torch.equal(embedded(again, read, side), embedded(model, readings, side))
     assert {name for name, p in again.named_parameters() if p.requires_grad} == learns
-    with pytest.raises(UsageError, match="has adapters already that differ in layer_norms"):
+    with pytest.raises(UsageError, match="already has adapters that differ in layer_norms"):
         KIND.adapt(again, ModelSection(adapter={"type": kind, "layer_norms": kind == "lora"}))

@@ -12,7 +12,7 @@ from tests.models.vl.small import tiny
 def test_positions_of_bart_skip_two_rows_and_end():
     decoder = tiny("bart", max_position_embeddings=9).decoder
     assert torch.equal(decoder.positions(3, 2), decoder.embed_positions.weight[5:7])
-    with pytest.raises(UsageError, match="a text of 10 tokens is too long: the model knows 9 positions"):
+    with pytest.raises(UsageError, match="a text of 10 tokens is too long: the model has 9 positions"):
         decoder.positions(0, 10)
 
 

@@ -55,7 +55,7 @@ def test_many_queries_and_too_many_hits(folder, monkeypatch):
     monkeypatch.setattr(milvus, "ROWS", 7)
     for one, other in zip(whole, index.search(ROWS, 5), strict=True):
         assert np.array_equal(one, other)
-    with pytest.raises(UsageError, match="at most 16384 hits for a query, found k = 16385"):
+    with pytest.raises(UsageError, match="at most 16384 hits per query, found k = 16385"):
         index.search(ROWS, 16385)
     index.close()
 
@@ -120,5 +120,5 @@ def test_a_server_that_does_not_answer_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pymilvus, "MilvusClient", refuse)
     settings = SETTINGS.model_copy(update={"address": "http://there:19530"})
-    with pytest.raises(UsageError, match="no Milvus server answers at http://there:19530: connection refused"):
+    with pytest.raises(UsageError, match="no Milvus server responds at http://there:19530: connection refused"):
         MilvusIndex.build(tmp_path, Vectors([ROWS]), settings)

@@ -117,5 +117,5 @@ def test_bad_keys_are_refused(keys, message):
 
 
 def test_a_searcher_without_a_base_says_so():
-    with pytest.raises(UsageError, match=r"no base yet; call prepare\(base, context\) first"):
+    with pytest.raises(UsageError, match=r"no knowledge base yet; call prepare\(base, context\) first"):
         SEARCHERS.build({"type": "bm25"}).search([Query("q", "x")], 1)

@@ -125,9 +125,11 @@ def test_passages_that_were_encoded_before_are_searched(bundle, tmp_path):
     keys = {"query": ["text"], "passage": ["text"], "metric": "cosine"}
     run = prepared(bundle, index=str(tmp_path / "base"), **keys).search([Query("q", "a blue flag")], 9)
     assert run.ranking("q")[0] == "b0" and set(run["q"]) == {"c0", "a0", "b0"}
-    with pytest.raises(UsageError, match="is of another encoder: expected the fingerprint .* metric: expected 'l2'"):
+    with pytest.raises(
+        UsageError, match="was made by another encoder: expected the fingerprint .* metric: expected 'l2'"
+    ):
         prepared(bundle, index=str(tmp_path / "base"), **{**keys, "metric": "l2"})
-    with pytest.raises(UsageError, match="is of another encoder: expected the fingerprint"):
+    with pytest.raises(UsageError, match="was made by another encoder: expected the fingerprint"):
         prepared(bundle, index=str(tmp_path / "base"), query=["image"], passage=["image"], metric="cosine")
     write_index(tmp_path / "strange", vectors, ["c0", "a0", "zz"], fingerprint=embedder.fingerprint, metric="cosine")
     strange = prepared(bundle, index=str(tmp_path / "strange"), **keys)
@@ -155,9 +157,11 @@ def test_what_is_empty_is_left_out_and_counted(bundle, caplog):
 def test_what_cannot_be_searched_is_refused(bundle):
     with pytest.raises(UsageError, match="a dense searcher needs a retriever"):
         SEARCHERS.build({"type": "dense"}).prepare(BASE, SearchContext())
-    with pytest.raises(UsageError, match="expected vectors of one width for queries of text and passages of image"):
+    with pytest.raises(
+        UsageError, match="expected vectors of the same width for queries of text and passages of image"
+    ):
         prepared(bundle, query=["text"], passage=["image"])
     words = KnowledgeBase([Passage("1", "only text")])
-    with pytest.raises(UsageError, match="no passage of the base has image to search by"):
+    with pytest.raises(UsageError, match="no passage of the knowledge base has image to search by"):
         searcher = SEARCHERS.build({"type": "dense", "query": ["image"], "passage": ["image"], "unit": "article"})
         searcher.prepare(words, SearchContext(bundle=bundle))

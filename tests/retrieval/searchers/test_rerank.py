@@ -88,7 +88,7 @@ BM25 = {"type": "bm25"}
         ({"r": {"type": "rerank", "of": "bm25", "model": "."}, "bm25": BM25}, "no searcher 'bm25' before 'r'"),
         ({"r": {"type": "rerank", "model": "."}}, "at least one that searches by itself"),
         ({"bm25": BM25, "r": {"type": "rerank", "of": "bm25"}}, "needs the key 'model'"),
-        ({"bm25": BM25, "r": {"type": "rerank", "model": ".", "depth": 0}}, "1 passage of a ranking or more"),
+        ({"bm25": BM25, "r": {"type": "rerank", "model": ".", "depth": 0}}, "a depth of at least 1 passage"),
     ],
 )
 def test_what_cannot_be_ordered_is_refused(searchers, message):
@@ -100,7 +100,7 @@ def test_by_itself_it_finds_nothing(model):
     searcher = SEARCHERS.build({"type": "rerank", "model": model})
     with pytest.raises(UsageError, match="another run, 'fused', in order"):
         searcher.search(QUERIES, 5)
-    with pytest.raises(UsageError, match="prepare it with a base first"):
+    with pytest.raises(UsageError, match="call prepare with a knowledge base first"):
         searcher.rerank(QUERIES, None)
     with pytest.raises(NotImplementedError, match="BM25 searches by itself"):
         SEARCHERS.build({"type": "bm25"}).rerank(QUERIES, None)

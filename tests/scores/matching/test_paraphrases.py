@@ -106,7 +106,7 @@ def test_another_file_is_refused(tmp_path, content):
 
 @pytest.mark.parametrize("pair", [("a b c d e f g h", "x"), ("x", "a b c d e f g h"), ("x", "a " * 300 + "b")])
 def test_a_phrase_too_long_for_the_arrays_is_refused(tmp_path, pair):
-    with pytest.raises(UsageError, match="7 words a phrase, found another file"):
+    with pytest.raises(UsageError, match="7 words per phrase, found another file"):
         read_paraphrases(write(tmp_path / "x.gz", [("a", "b"), pair]))
 
 

@@ -129,7 +129,7 @@ def test_two_sweeps_do_not_share_a_folder(run, tmp_path):
     (tmp_path / "sweep").mkdir()
     with open(tmp_path / "sweep" / ".sweep.lock", "a", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(UsageError, match="another sweep is working in"):
+        with pytest.raises(UsageError, match="another sweep is using"):
             run()
 
 

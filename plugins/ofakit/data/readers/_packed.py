@@ -65,5 +65,5 @@ def packed_files(path: Path, split: str) -> list[Path]:
         return [require_file(path, f"captions of split {split!r}")]
     files = sorted(path.parent.glob(path.name))
     if not files:
-        raise UsageError(f"expected captions of split {split!r} in {path}; no file has such a name. Set data.root")
+        raise UsageError(f"expected captions of split {split!r} in {path}; no file has such a name. Check data.root")
     return files

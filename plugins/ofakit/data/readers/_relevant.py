@@ -80,7 +80,7 @@ def _report_empty(queries: Sequence[Query], split: str, logger: Logger) -> None:
     if empty:
         logger.warning(
             f"{len(empty)} of {len(queries)} questions of split {split!r} have neither text nor image, such as "
-            f"{', '.join(map(repr, empty[:3]))}; they find nothing, and score 0"
+            f"{', '.join(map(repr, empty[:3]))}; they find nothing and score 0"
         )
 
 
@@ -97,5 +97,5 @@ def report_unanswerable(queries: Sequence[Query], split: str, logger: Logger) ->
     if lacking and any(query.relevant for query in queries):
         logger.warning(
             f"{len(lacking)} of {len(queries)} questions of split {split!r} have no relevant passage, such as "
-            f"{', '.join(map(repr, lacking[:3]))}; they are kept, and score 0"
+            f"{', '.join(map(repr, lacking[:3]))}; they are kept and score 0"
         )

@@ -48,7 +48,7 @@ class Csv(JsonLines):
         for number, row in rows:
             if None in row:
                 raise UsageError(
-                    f"expected {len(table.fieldnames or ())} cells in {path}, line {number}, found {row[None]} behind "
-                    "them; put quotes round a cell that holds commas"
+                    f"expected {len(table.fieldnames or ())} cells in {path}, line {number}, found {row[None]} after "
+                    "them; put quotes around cells that contain commas"
                 )
         return [{column: cell for column, cell in row.items() if cell} for _, row in rows]

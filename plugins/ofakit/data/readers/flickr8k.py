@@ -69,7 +69,7 @@ class Flickr8k(FileReader):
         without = [name for name in names if name not in said]
         if without:
             raise UsageError(
-                f"{self.files[split]} lists {len(without)} images that {self.captions} has no captions of, such as "
+                f"{self.files[split]} lists {len(without)} images without captions in {self.captions}, such as "
                 f"{without[0]!r}"
             )
         return [{"image": name, "captions": said[name]} for name in names]
@@ -93,7 +93,7 @@ class Flickr8k(FileReader):
                 if not (tab and sign):
                     raise UsageError(
                         f"expected IMAGE#NUMBER, a tab and a caption in {self.captions}, line {number}, found "
-                        f"{line[:60]!r}; a file with commas is read by the reader 'csv'"
+                        f"{line[:60]!r}; for a file with commas, use the reader 'csv'"
                     )
                 said.setdefault(image, []).append(caption.strip())
             self._said = said

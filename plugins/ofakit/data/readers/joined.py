@@ -63,7 +63,7 @@ class Joined:
                     if own in examples:
                         raise UsageError(
                             f"two examples have the id {example.id!r} in split {split!r} of joined readers; give the "
-                            "examples of one reader a style or an id column of their own"
+                            "examples of one reader their own style or id column"
                         )
                     examples[own] = example
         return with_own_ids(list(examples.values()))

@@ -144,7 +144,7 @@ class JsonLines(FileReader):
         name = text_in(row.get(self.image_column), "a file name", place)
         if name is not None and len(name) > LONGEST_NAME:
             raise UsageError(
-                f"expected a file name in {place}, found {len(name)} characters: {name[:20]!r} …; if that is an image "
-                'in base64, give the reader "encoding": "base64"'
+                f"expected a file name in {place}, found {len(name)} characters: {name[:20]!r} …; "
+                'if that is an image in base64, set "encoding": "base64" in the reader'
             )
         return name

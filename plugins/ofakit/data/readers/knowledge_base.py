@@ -247,7 +247,7 @@ class KnowledgeBaseReader(SplitFiles):
         for number, (place, row) in enumerate(iter_rows(self.articles_file, "articles"), start=1):
             own = _required_id(row, columns, place)
             if seen.setdefault(own, number) != number:
-                raise UsageError(f"two articles have the id {own!r}: the {seen[own]}. and the {number}., in {place}")
+                raise UsageError(f"two articles have the id {own!r}: numbers {seen[own]} and {number} in {place}")
             found[own] = Article(text_in(columns.get(row, "title"), "a title", place), self._image(row, columns, place))
         columns.refuse_missing(str(self.articles_file))
         return found
@@ -294,9 +294,9 @@ class KnowledgeBaseReader(SplitFiles):
 def _files_of_all(queries: str, files: Mapping[str, str | None], splits: Sequence[str]) -> dict[str, str | None]:
     """One file for every split."""
     if any(files.values()):
-        raise UsageError("'queries' is the file of all splits: leave out train, val, test and splits", "queries")
+        raise UsageError("'queries' is one file for all splits: leave out train, val, test and splits", "queries")
     if not splits:
-        raise UsageError("'queries' needs 'qrels' or 'fold', which tell the questions of the splits apart", "queries")
+        raise UsageError("'queries' needs 'qrels' or 'fold' to tell the questions of the splits apart", "queries")
     return dict.fromkeys(splits, queries)
 
 

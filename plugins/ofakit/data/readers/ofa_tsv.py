@@ -99,8 +99,8 @@ class OfaTsv(FileReader):
                     continue
                 if len(cells) < needed:
                     raise UsageError(
-                        f"expected {needed} cells parted by tabs in {path}, line {number}, found {len(cells)}; say "
-                        "where they stand with columns, such as {'id': 0, 'image_id': null, 'caption': 1, 'image': 2}"
+                        f"expected {needed} cells separated by tabs in {path}, line {number}, found {len(cells)}; give "
+                        f"their positions in columns, as in {'id': 0, 'image_id': null, 'caption': 1, 'image': 2}"
                     )
                 yield self._row(cells, f"{path}, line {number}")
 

@@ -62,7 +62,7 @@ class SceneKnowledgeBase(KnowledgeBaseReader):
     ) -> None:
         if min(train, val, test, variants) < 1 or size < 16 or train + val + test > MOST_ENTITIES:
             raise UsageError(
-                f"expected train, val, test and variants >= 1, at most {MOST_ENTITIES} emblems in all, and size >= 16"
+                f"expected train, val, test and variants >= 1, at most {MOST_ENTITIES} emblems in total, and size >= 16"
             )
         self.counts = {"train": train, "val": val, "test": test}
         self.settings: dict[str, Any] = {"version": VERSION, "entities": self.counts, "size": size, "seed": seed}

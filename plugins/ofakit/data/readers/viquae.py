@@ -100,7 +100,7 @@ class Viquae(SplitFiles):
         files = {"train": train, "val": val, "test": test}
         super().__init__(root, {split: file and f"{questions}/{file}" for split, file in files.items()})
         if (title2index is None) != (article2passage is None):
-            raise UsageError("'title2index' and 'article2passage' go together: give both or none")
+            raise UsageError("'title2index' and 'article2passage' belong together: give both or neither")
         self.passages_path = self.root / passages
         self.articles_folder = None if articles is None else self.root / articles
         self.bases = tuple(bases)

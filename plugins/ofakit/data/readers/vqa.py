@@ -76,7 +76,7 @@ class VqaReader(FileReader):
             files = {split: f"v2_OpenEnded_mscoco_{own}_questions.json" for split, own in OF_SPLIT.items()}
         super().__init__(root, files, images)
         if image_name is not None and image_name.count("{}") != 1:
-            raise UsageError(f"image_name: expected one {{}}, where the image's name stands, found {image_name!r}")
+            raise UsageError(f"image_name: expected one {{}}in place of the image's name, found {image_name!r}")
         self.annotations = dict(annotations or {})
         self.image_name = image_name
         self.columns = Columns(USUAL, columns, "columns")

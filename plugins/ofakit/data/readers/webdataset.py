@@ -59,7 +59,7 @@ class WebDataset(PackedReader):
                 row = from_json(parts[".json"])
             text = next((parts[suffix].decode("utf-8").strip() for suffix in TEXTS if suffix in parts), None)
         except ValueError as error:
-            raise UsageError(f"expected UTF-8 beside the image {key!r} in {file}, found: {error}") from error
+            raise UsageError(f"expected UTF-8 text for the image {key!r} in {file}, found: {error}") from error
         if not isinstance(row, dict):
             raise UsageError(f"expected a JSON object in {file}, {key}.json, found {str(row)[:60]!r}")
         wanted = self.columns()

@@ -40,11 +40,11 @@ def insert_by_peft(model: nn.Module, sites: Sequence[Site], adapters: AdapterSet
     except ImportError:
         raise UsageError("adapters by peft need peft: pip install 'ofakit[adapters]', or leave out library") from None
     if adapters.choice.names is not None:
-        raise UsageError("peft tells no tasks apart; leave out tasks, or library", "library")
+        raise UsageError("peft does not support separate adapters per task; leave out tasks, or library", "library")
     outside = next((site.path for site in sites if not _is_hugging_face(model, site.path)), None)
     if outside is not None:
         raise UsageError(
-            f"peft is for networks of Hugging Face, and {outside} is in none; leave out library", "library"
+            f"peft supports Hugging Face networks only, and {outside} is not in one; leave out library", "library"
         )
     wanted = getattr(peft, config)(target_modules=[site.path for site in sites], **keys)
     with warnings.catch_warnings():

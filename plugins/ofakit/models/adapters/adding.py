@@ -44,7 +44,7 @@ def add_adapters(model: Network, spec: Mapping[str, Any], tasks: Sequence[str] |
     settings = adapter_settings(spec if tasks is None else {**spec, "tasks": list(tasks)})
     if adapter_set_of(model) is not None or adapted_layers(model):
         found = (adapter_of(model) or {}).get("type", "others")
-        raise UsageError(f"the model has adapters already, of the type {found!r}; merge them first, or take its base")
+        raise UsageError(f"the model already has adapters of type {found!r}; merge them first, or use its base")
     sites = sites_of(model)
     _refuse_unknown_parts(model, settings.also)
     old = {id(parameter) for parameter in model.parameters()}

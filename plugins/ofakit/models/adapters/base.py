@@ -31,13 +31,13 @@ class AdapterSettings(Section, ABC):
     """Whether it can become part of the weights."""
 
     tasks: list[TaskName] | None = Field(
-        None, min_length=1, max_length=1000, description="each of these has its own; null: one for every task"
+        None, min_length=1, max_length=1000, description="tasks that each get their own; null: one shared by all tasks"
     )
-    layer_norms: bool = Field(False, description="the layer norms of the network learn")
-    visual: bool = Field(True, description="what brings the features of images to the network's width learns")
-    biases: bool = Field(False, description="every bias of the network learns")
+    layer_norms: bool = Field(False, description="train the layer norms of the network")
+    visual: bool = Field(True, description="train the projection of image features to the network's width")
+    biases: bool = Field(False, description="train every bias of the network")
     also: list[str] = Field(
-        default_factory=list, description="parts of the model that learn, by the names that `train.freeze` knows"
+        default_factory=list, description="further parts of the model to train, by the names used in `train.freeze`"
     )
 
     @field_validator("tasks")
@@ -47,7 +47,7 @@ class AdapterSettings(Section, ABC):
             if hasattr(nn.Module, name):
                 raise ValueError(f"no task can be called {name!r}")
         if tasks is not None and len({*tasks}) < len(tasks):
-            raise ValueError("a task is named twice")
+            raise ValueError("a task is listed twice")
         return tasks
 
     @abstractmethod

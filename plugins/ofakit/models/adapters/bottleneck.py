@@ -40,12 +40,14 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 class BottleneckSettings(AdapterSettings):
     """What all adapters with a bottleneck have."""
 
-    layer_norms: bool = Field(True, description="the layer norms of the network learn")
-    reduction: int = Field(8, ge=1, le=100_000, description="the bottleneck is this many times narrower")
-    places: list[Place] = Field(
-        ["self_attention", "cross_attention", "feed_forward"], min_length=1, description="sublayers that get one"
+    layer_norms: bool = Field(True, description="train the layer norms of the network")
+    reduction: int = Field(
+        8, ge=1, le=100_000, description="the bottleneck is this many times narrower than the network"
     )
-    activation: Activation = Field("gelu_new", description="gelu_new: GELU by tanh")
+    places: list[Place] = Field(
+        ["self_attention", "cross_attention", "feed_forward"], min_length=1, description="sublayers that get an adapter"
+    )
+    activation: Activation = Field("gelu_new", description="gelu_new: GELU with its tanh approximation")
     norm_before: bool = Field(False, description="a layer norm before it, inside the residual")
     norm_after: bool = Field(False, description="a layer norm after it, inside the residual")
 
@@ -135,9 +137,11 @@ class BottleneckAdapter(Adapter):
 class Bottleneck(BottleneckSettings):
     """Two linear layers with an activation between them."""
 
-    share_down: bool = Field(False, description="all tasks share the projection into the bottleneck")
-    share_up: bool = Field(False, description="all tasks share the projection out of it")
-    init_std: InitStd = Field(0.02, description="of new weights; null: as PyTorch draws those of linear layers")
+    share_down: bool = Field(False, description="all tasks share the down-projection")
+    share_up: bool = Field(False, description="all tasks share the up-projection")
+    init_std: InitStd = Field(
+        0.02, description="standard deviation of new weights; null: PyTorch's default for linear layers"
+    )
 
     def adapter(self, site: Site, adapters: AdapterSet) -> BottleneckAdapter:
         """The adapter of a sublayer.
@@ -177,5 +181,5 @@ def narrow_width(width: int, reduction: int) -> int:
     96
     """
     if width < reduction:
-        raise UsageError(f"reduction {reduction} leaves nothing of a width of {width}; make it smaller", "reduction")
+        raise UsageError(f"reduction {reduction} is too large for a width of {width}; lower it", "reduction")
     return width // reduction

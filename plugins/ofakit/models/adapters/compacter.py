@@ -28,10 +28,10 @@ __all__ = ["Compacter", "KroneckerLinear"]
 class Compacter(BottleneckSettings):
     """Bottleneck adapters of Kronecker products."""
 
-    division: int = Field(2, ge=1, le=1000, description="n, how many products a weight is the sum of")
+    division: int = Field(2, ge=1, le=1000, description="n, the number of Kronecker products that add up to a weight")
     shared_rule: bool = Field(False, description="one A for the whole model; otherwise every weight has its own")
     rank: int | None = Field(None, ge=1, le=10_000, description="W is a product of two matrices of this rank; null: W")
-    rule_std: float = Field(0.01, gt=0, le=10, description="of the numbers in A")
+    rule_std: float = Field(0.01, gt=0, le=10, description="standard deviation of the numbers in A")
 
     def prepare(self, model: nn.Module, sites: Sequence[Site], adapters: AdapterSet) -> None:
         """Make the shared A, where there is one.

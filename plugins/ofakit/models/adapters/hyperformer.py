@@ -37,11 +37,15 @@ Vector = tuple[Tensor, Tensor]
 class Hyperformer(BottleneckSettings):
     """Generated bottleneck adapters."""
 
-    one_net: bool = Field(False, description="one net for all sublayers; otherwise one for each kind of sublayer")
+    one_net: bool = Field(
+        False, description="one hypernetwork for all sublayers; otherwise one for each kind of sublayer"
+    )
     task_width: int = Field(512, ge=1, le=100_000, description="width of the vectors of tasks, layers and sublayers")
     hidden: int = Field(128, ge=1, le=100_000, description="width of the layer between these and e")
     projected: int = Field(8, ge=1, le=100_000, description="width of e")
-    init_std: InitStd = Field(0.01, description="of new weights; null: as PyTorch draws those of linear layers")
+    init_std: InitStd = Field(
+        0.01, description="standard deviation of new weights; null: PyTorch's default for linear layers"
+    )
 
     def prepare(self, model: nn.Module, sites: Sequence[Site], adapters: AdapterSet) -> None:
         """Make the vectors of tasks, and a net for each encoder and decoder.

@@ -30,14 +30,14 @@ class IA3(AdapterSettings):
 
     merges: ClassVar[bool] = True
 
-    targets: list[Role] = Field(["key", "value"], description="linear layers of attention whose output gets factors")
-    feed_forward: bool = Field(True, description="factors on what the last layer of feed-forward nets is given")
+    targets: list[Role] = Field(["key", "value"], description="linear layers of attention whose outputs are rescaled")
+    feed_forward: bool = Field(True, description="rescale the input of the last layer of feed-forward networks")
     places: list[Place] = Field(
         ["self_attention", "cross_attention", "feed_forward"], min_length=1, description="sublayers"
     )
 
     library: Literal["ofakit", "peft"] = Field(
-        "ofakit", description="peft: by that library, on networks of Hugging Face; the numbers are the same"
+        "ofakit", description="peft: use that library, for Hugging Face networks; the results are the same"
     )
 
     def insert(self, model: nn.Module, sites: Sequence[Site], adapters: AdapterSet) -> None:

@@ -30,16 +30,16 @@ class Lora(AdapterSettings):
 
     merges: ClassVar[bool] = True
 
-    rank: int = Field(8, ge=1, le=10_000, description="of the change")
-    alpha: float = Field(32, gt=0, le=1e6, description="the change is scaled by alpha / rank")
-    dropout: float = Field(0.1, ge=0, lt=1, description="on what the change is computed from, in training")
-    targets: list[Role] = Field(["query", "value"], min_length=1, description="linear layers of a sublayer")
+    rank: int = Field(8, ge=1, le=10_000, description="rank of the update")
+    alpha: float = Field(32, gt=0, le=1e6, description="the update is scaled by alpha / rank")
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout on the input of the update, in training")
+    targets: list[Role] = Field(["query", "value"], min_length=1, description="linear layers of a sublayer to adapt")
     places: list[Place] = Field(
         ["self_attention", "cross_attention", "feed_forward"], min_length=1, description="sublayers"
     )
 
     library: Literal["ofakit", "peft"] = Field(
-        "ofakit", description="peft: by that library, on networks of Hugging Face; the numbers are the same"
+        "ofakit", description="peft: use that library, for Hugging Face networks; the results are the same"
     )
 
     def insert(self, model: nn.Module, sites: Sequence[Site], adapters: AdapterSet) -> None:

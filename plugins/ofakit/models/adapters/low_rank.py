@@ -23,7 +23,7 @@ __all__ = ["LowRank", "LowRankLinear"]
 class LowRank(BottleneckSettings):
     """Bottleneck adapters of a low rank."""
 
-    rank: int = Field(1, ge=1, le=10_000, description="of the two weights")
+    rank: int = Field(1, ge=1, le=10_000, description="rank of the two weights")
 
     def adapter(self, site: Site, adapters: AdapterSet) -> BottleneckAdapter:
         """The adapter of a sublayer.

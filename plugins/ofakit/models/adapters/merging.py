@@ -40,8 +40,8 @@ def merge_adapters(model: Network, task: str | None = None) -> Network:
     if not ADAPTERS.get(kind).merges:
         able = [name for name in ADAPTERS.names() if ADAPTERS.get(name).merges]
         raise UsageError(
-            f"adapters of the type {kind!r} are no change of weights and cannot be merged; {' and '.join(able)} can. "
-            "Keep the model as it is, or save its adapter alone"
+            f"adapters of type {kind!r} do not amount to a change of weights and cannot be merged; "
+            f"{' and '.join(able)} can. Keep the model as it is, or save only its adapter"
         )
     adapters.choice.key(task)
     merge_peft(model)

@@ -30,10 +30,10 @@ __all__ = ["Prompt", "PromptStates"]
 class Prompt(AdapterSettings):
     """Learned states in front of the text."""
 
-    encoder_length: int = Field(40, ge=0, le=10_000, description="states in the encoder; 0: none")
-    decoder_length: int = Field(0, ge=0, le=10_000, description="states in the decoder; 0: none")
+    encoder_length: int = Field(40, ge=0, le=10_000, description="length of the prompt in the encoder; 0: none")
+    decoder_length: int = Field(0, ge=0, le=10_000, description="length of the prompt in the decoder; 0: none")
     middle: int = Field(800, ge=1, le=1_000_000, description="width between the two linear layers")
-    init_std: InitStd = Field(0.02, description="of new weights; null: as PyTorch draws them")
+    init_std: InitStd = Field(0.02, description="standard deviation of new weights; null: PyTorch's default")
 
     @model_validator(mode="after")
     def _there_is_one(self) -> Prompt:
@@ -65,7 +65,7 @@ class Prompt(AdapterSettings):
             owner.prompt = states.to(like.dtype)
             found += 1
         if not found:
-            raise UsageError(f"a {type(model).__name__} has nothing that takes such a prompt", "decoder_length")
+            raise UsageError(f"a {type(model).__name__} has no place for such a prompt", "decoder_length")
 
 
 def _owner(model: nn.Module, stack: str) -> Any:
@@ -75,7 +75,7 @@ def _owner(model: nn.Module, stack: str) -> Any:
         owner = model.get_submodule(".".join(names[:length]))
         if hasattr(owner, "prompt"):
             return owner
-    raise UsageError(f"the {stack} of a {type(model).__name__} takes no prompt; choose another adapter")
+    raise UsageError(f"the {stack} of a {type(model).__name__} does not support prompts; choose another adapter")
 
 
 class PromptStates(nn.Module):

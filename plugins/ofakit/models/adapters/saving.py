@@ -52,7 +52,7 @@ def save_adapter(model: nn.Module, folder: str | Path, base: str | None = None) 
     """
     spec = adapter_of(model)
     if spec is None:
-        raise UsageError("the model has no adapters to save; model.adapter in the configuration adds some")
+        raise UsageError("the model has no adapters to save; set model.adapter in the configuration to add some")
     folder, settings = Path(folder), adapter_settings(spec)
     weights = _weights(model, settings)
     about = {"format": FORMAT, "adapter": spec, "base": {"name": base, "fingerprint": fingerprint(model, settings)}}
@@ -75,7 +75,7 @@ def read_adapter(folder: str | Path) -> dict[str, Any]:
     Raises:
         UsageError: It is no such folder.
     """
-    found = read_json_file(Path(folder) / ADAPTER, "what an adapter is")
+    found = read_json_file(Path(folder) / ADAPTER, "the description of an adapter")
     base = found.get("base") if isinstance(found, dict) else None
     if not isinstance(base, dict) or found.get("format") != FORMAT or not isinstance(found.get("adapter"), dict):
         raise UsageError(f"{Path(folder) / ADAPTER}: expected an adapter that ofakit wrote, found {str(found)[:80]}")
@@ -100,8 +100,9 @@ def load_adapter(model: nn.Module, folder: str | Path) -> nn.Module:
     wanted, found = about["base"].get("fingerprint"), fingerprint(model, settings)
     if wanted != found:
         raise UsageError(
-            f"the adapter in {folder} belongs to another model: it learnt beside {about['base'].get('name') or 'one'} "
-            f"with the fingerprint {wanted}, and this model's is {found}. Load it into its own base"
+            f"the adapter in {folder} belongs to another model: it was trained with "
+            f"{about['base'].get('name') or 'one'} of fingerprint {wanted}, but this model's is {found}. Load it into "
+            "its own base"
         )
     add_adapters(model, about["adapter"])
     own = _weights(model, settings)

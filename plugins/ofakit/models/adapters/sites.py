@@ -117,7 +117,7 @@ def sites_of(model: nn.Module) -> list[Site]:
     ]
     if not found:
         raise UsageError(
-            f"adapters cannot sit in a {type(model).__name__}: its layers are named as in none of the families "
+            f"adapters cannot sit in a {type(model).__name__}: its layer names match none of the families "
             f"{', '.join(FAMILIES)}"
         )
     return found

@@ -87,7 +87,7 @@ def read_modules(path: str | Path) -> Modules:
         elif kind == "Normalize":
             settings["normalize"] = True
         else:
-            raise UsageError(f"{folder / 'modules.json'} has a module that is not known here: {module['type']}")
+            raise UsageError(f"{folder / 'modules.json'} has a module that ofakit does not support: {module['type']}")
     about = folder / "config_sentence_transformers.json"
     prompts = read_json(about, "settings").get("prompts") or {} if about.exists() else {}
     if layers:

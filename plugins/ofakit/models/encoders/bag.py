@@ -26,11 +26,11 @@ __all__ = ["Bag", "BagSettings"]
 class BagSettings(EncoderSettings):
     """The keys of `bag`."""
 
-    width: int = Field(256, ge=1, le=WIDEST, description="of the embeddings")
-    vocabulary_size: int = Field(8000, ge=10, le=10_000_000, description="entries of a vocabulary trained on the texts")
+    width: int = Field(256, ge=1, le=WIDEST, description="width of the embeddings")
+    vocabulary_size: int = Field(8000, ge=10, le=10_000_000, description="size of a vocabulary trained on the texts")
     vocabulary: PathText | None = Field(None, description="directory or hub id of a Hugging Face tokenizer instead")
-    max_length: int = Field(256, ge=3, le=100_000, description="tokens of a text, special ones included")
-    dropout: float = Field(0.0, ge=0, lt=1, description="share of the tokens that are left out in training")
+    max_length: int = Field(256, ge=3, le=100_000, description="most tokens per text, including special ones")
+    dropout: float = Field(0.0, ge=0, lt=1, description="share of tokens dropped in training")
 
 
 class Bag(Encoder):

@@ -30,9 +30,9 @@ class EncoderSettings(Section):
     """What the settings of every encoder have."""
 
     projection: Annotated[int, Field(ge=1, le=WIDEST)] | list[DenseSection] | None = Field(
-        None, description="width of a linear layer without bias, or several layers"
+        None, description="width of a linear projection without bias, or a list of layers"
     )
-    normalize: bool = Field(False, description="vectors get length 1")
+    normalize: bool = Field(False, description="scale vectors to length 1")
 
 
 class Encoder(nn.Module, ABC):

@@ -38,15 +38,19 @@ class ClipSettings(EncoderSettings):
 
     path: PathText | None = Field(None, description="start from this directory or hub id")
     config: dict[str, Any] = Field(
-        default_factory=dict, description="configuration of the network, with its model_type, where there is no path"
+        default_factory=dict, description="configuration of the network, with its model_type, if there is no path"
     )
-    tokenizer: PathText | None = Field(None, description="directory or hub id of the tokenizer, where there is no path")
+    tokenizer: PathText | None = Field(None, description="directory or hub id of the tokenizer, if there is no path")
     max_length: int | None = Field(
-        None, ge=3, le=100_000, description="tokens of a text; null: as many as the network takes"
+        None, ge=3, le=100_000, description="most tokens per text; null: as many as the network supports"
     )
-    allow_partial: bool = Field(False, description="take a directory that lacks weights; these start at random")
-    mean: tuple[Share, Share, Share] | None = Field(None, description="of images; null: as the directory says")
-    std: tuple[Spread, Spread, Spread] | None = Field(None, description="of images; null: as the directory says")
+    allow_partial: bool = Field(False, description="accept a directory with missing weights, which start at random")
+    mean: tuple[Share, Share, Share] | None = Field(
+        None, description="normalisation of images; null: as the directory says"
+    )
+    std: tuple[Spread, Spread, Spread] | None = Field(
+        None, description="normalisation of images; null: as the directory says"
+    )
 
 
 class ClipEncoder(Encoder):
@@ -69,7 +73,7 @@ class ClipEncoder(Encoder):
         self.network: Any = network_of(path, settings.config, allow_partial=settings.allow_partial)
         if not hasattr(self.network, "get_image_features"):
             raise UsageError(
-                f"{settings.path or settings.config} is no model of images and texts, such as CLIP", "path"
+                f"{settings.path or settings.config} is not a model of images and texts, such as CLIP", "path"
             )
         mean, std = (given or own for given, own in zip((settings.mean, settings.std), image_norm(path), strict=True))
         self.pixels = PixelNorm(mean, std)
@@ -91,7 +95,7 @@ class ClipEncoder(Encoder):
             UsageError: No tokenizer is named.
         """
         if settings.path is None and settings.tokenizer is None:
-            raise UsageError("an encoder of the type clip needs a path, or a tokenizer beside its config", "tokenizer")
+            raise UsageError("an encoder of type clip needs a path, or a tokenizer with its config", "tokenizer")
         return cls.load_reading(settings, local_directory(settings.path or settings.tokenizer or ""))
 
     @classmethod
@@ -167,7 +171,7 @@ def _config(settings: ClipSettings) -> Any:
     except (OSError, ValueError) as error:
         raise UsageError(f"no network in {settings.path}: {str(error).partition(chr(10))[0]}", "path") from None
     if not hasattr(found, "text_config") or not hasattr(found, "vision_config"):
-        raise UsageError(f"{settings.path} is no model of images and texts, such as CLIP", "path")
+        raise UsageError(f"{settings.path} is not a model of images and texts, such as CLIP", "path")
     return found
 
 

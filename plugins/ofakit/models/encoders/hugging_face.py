@@ -46,15 +46,15 @@ class HuggingFaceSettings(EncoderSettings):
 
     path: PathText | None = Field(None, description="start from this directory or hub id")
     config: dict[str, Any] = Field(
-        default_factory=dict, description="configuration of the network, with its model_type, where there is no path"
+        default_factory=dict, description="configuration of the network, with its model_type, if there is no path"
     )
     vocabulary_size: int = Field(
-        8000, ge=10, le=10_000_000, description="entries of a vocabulary trained on the texts, if no path"
+        8000, ge=10, le=10_000_000, description="size of a vocabulary trained on the texts, if no path"
     )
     pooling: Pooling | Literal["decoder_start"] = "mean"
-    layers: int = Field(1, ge=1, le=1000, description="how many of the last layers `sum` and `concat` take")
-    max_length: int = Field(256, ge=3, le=100_000, description="tokens of a text, special ones included")
-    allow_partial: bool = Field(False, description="take a directory that lacks weights; these start at random")
+    layers: int = Field(1, ge=1, le=1000, description="number of last layers that `sum` and `concat` combine")
+    max_length: int = Field(256, ge=3, le=100_000, description="most tokens per text, including special ones")
+    allow_partial: bool = Field(False, description="accept a directory with missing weights, which start at random")
 
 
 class HuggingFaceEncoder(Encoder):
@@ -199,7 +199,9 @@ def local_directory(path_or_id: str) -> Path:
         return Path(snapshot_download(found))
     except Exception as error:
         reason = str(error).partition("\n")[0]
-        raise UsageError(f"no model directory {found}, and the hub gave none: {reason}", "path") from None
+        raise UsageError(
+            f"no model directory {found}, and none could be fetched from the hub: {reason}", "path"
+        ) from None
 
 
 def network_of(
@@ -255,6 +257,8 @@ def _class_of(config: Any, decoder: bool) -> Any:
 
     encoders = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel", "umt5": "UMT5EncoderModel"}
     if decoder and not config.is_encoder_decoder:
-        raise UsageError(f"the pooling decoder_start needs a decoder; {config.model_type} has none", "pooling")
+        raise UsageError(
+            f"the pooling decoder_start needs a decoder, which {config.model_type} does not have", "pooling"
+        )
     name = "AutoModel" if decoder else encoders.get(config.model_type, "AutoModel")
     return getattr(transformers, name)

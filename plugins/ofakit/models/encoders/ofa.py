@@ -39,10 +39,10 @@ class OFASettings(EncoderSettings):
     language: Literal["en", "zh"] = "en"
     tokenizer: TokenizerSection = Field(default_factory=TokenizerSection)
     pooling: Pooling | Literal["decoder_start"] = "mean"
-    layers: int = Field(1, ge=1, le=1000, description="how many of the last layers `sum` and `concat` take")
-    max_length: int = Field(128, ge=3, le=10_000, description="tokens of a text, bos and eos included")
+    layers: int = Field(1, ge=1, le=1000, description="number of last layers that `sum` and `concat` combine")
+    max_length: int = Field(128, ge=3, le=10_000, description="most tokens per text, including bos and eos")
     lowercase: bool = True
-    image_size: int = Field(224, ge=16, le=4096, multiple_of=16, description="pixels a side")
+    image_size: int = Field(224, ge=16, le=4096, multiple_of=16, description="side of images in pixels")
     mean_std: Literal["half", "imagenet"] = "half"
 
     def section(self) -> ModelSection:

@@ -45,11 +45,11 @@ Cells = Annotated[int, Field(ge=1, le=64)]
 class TimmSettings(TimmSection, EncoderSettings):
     """The keys of `timm`: those of a network of timm, and how its features are pooled."""
 
-    name: str = Field("resnet18", description="a model of timm")
-    image_size: int = Field(224, ge=16, le=4096, description="pixels a side")
+    name: str = Field("resnet18", description="a timm model")
+    image_size: int = Field(224, ge=16, le=4096, description="side of images in pixels")
     pooling: Literal["average", "grid", "attended_grid", "classes"] = "average"
     grid: tuple[Cells, Cells] = Field((2, 2), description="rows and columns of the grid")
-    channels: int = Field(64, ge=1, le=65_536, description="of each point of an attended grid")
+    channels: int = Field(64, ge=1, le=65_536, description="width of each point of an attended grid")
 
 
 class TimmEncoder(Encoder):
@@ -134,7 +134,9 @@ class TimmEncoder(Encoder):
         """Stop the backbone from learning, and keep its features."""
         settings = self.settings
         if self.pool is not None:
-            raise UsageError("the pooling 'attended_grid' learns, so that its features cannot be kept", "feature_store")
+            raise UsageError(
+                "the pooling 'attended_grid' is trained, so its features cannot be cached", "feature_store"
+            )
         self.backbone.requires_grad_(False)
         self.backbone.eval()
         about = f"{settings.pooling} {settings.grid} {settings.mean_std} {settings.image_size} {settings.options}"

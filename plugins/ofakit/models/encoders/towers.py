@@ -32,7 +32,7 @@ class TowersSettings(EncoderSettings):
 
     text: Component
     image: Component
-    both: Literal["concat", "sum"] = Field("concat", description="how the vectors of text and image become one")
+    both: Literal["concat", "sum"] = Field("concat", description="how the vectors of text and image are combined")
 
 
 class Towers(Encoder):
@@ -57,9 +57,9 @@ class Towers(Encoder):
             tower.refuse_other_than_read((name,))
         widths = [tower.dimension((name,)) for name, tower in towers.items()]
         if settings.both == "sum" and widths[0] != widths[1]:
-            raise UsageError(f"expected towers of one width to add, found {widths[0]} and {widths[1]}", "both")
+            raise UsageError(f"expected towers of equal width to add, found {widths[0]} and {widths[1]}", "both")
         if settings.projection is not None:
-            raise UsageError("expected projections in the towers, found one beside them", "projection")
+            raise UsageError("expected projections inside the towers, found one next to them", "projection")
         resolved = {
             name: Component(type=getattr(settings, name).type, **tower.settings.model_dump())
             for name, tower in towers.items()

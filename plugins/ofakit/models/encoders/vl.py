@@ -39,10 +39,10 @@ class VLSettings(EncoderSettings):
     config: dict[str, Any] = Field(default_factory=dict, description="keys of the configuration to override")
     tokenizer: TokenizerSection = Field(default_factory=TokenizerSection)
     pooling: Pooling | Literal["decoder_start"] = "mean"
-    layers: int = Field(1, ge=1, le=1000, description="how many of the last layers `sum` and `concat` take")
-    max_length: int = Field(128, ge=3, le=10_000, description="tokens of a text, bos and eos included")
+    layers: int = Field(1, ge=1, le=1000, description="number of last layers that `sum` and `concat` combine")
+    max_length: int = Field(128, ge=3, le=10_000, description="most tokens per text, including bos and eos")
     lowercase: bool = True
-    task: str | None = Field(None, description="whose adapters to use, where tasks have their own")
+    task: str | None = Field(None, description="task whose adapters are used, if tasks have their own")
 
     def section(self) -> ModelSection:
         """The same as the section `model` of a captioner."""

@@ -140,8 +140,8 @@ def _warn_of_silence(silent: int, examples: int, dtype: torch.dtype) -> None:
     _warned.add(dtype)
     cure = "look for NaN in the weights, or lower min_length and no_repeat_ngram_size"
     if dtype == torch.float16:
-        cure = "fp16 ends at 65,504: choose precision bf16 or fp32"
-    why = "the model gave NaN, or the settings leave no sequence"
+        cure = "fp16 overflows beyond 65,504: choose precision bf16 or fp32"
+    why = "the model gave NaN, or the settings allow no sequence"
     logger.warning("nothing was generated for %d of %d examples: %s; %s (reported once)", silent, examples, why, cure)
 
 

@@ -43,7 +43,7 @@ class SearchSettings(GenerationSettings):
         if not settings.do_sample and settings.num_return_sequences > settings.num_beams:
             raise UsageError(
                 f"num_return_sequences: expected at most num_beams, {settings.num_beams}, found "
-                f"{settings.num_return_sequences}; raise num_beams, or set do_sample to draw instead of searching"
+                f"{settings.num_return_sequences}; raise num_beams, or set do_sample to sample instead"
             )
         # powers of an integer by an integer are integers, which overflow where floats do not
         return settings.model_copy(update={"length_penalty": float(settings.length_penalty)})
@@ -89,4 +89,4 @@ def _range(declared: dict[str, Any], too_large: bool) -> str:
         return f"a number from {declared['minimum']:g} to {declared['maximum']:g}"
     if "maximum" in declared:
         return f"a number in ({declared['exclusiveMinimum']:g}, {declared['maximum']:g}]"
-    return f"a number over {declared['exclusiveMinimum']:g} and finite"
+    return f"a finite number above {declared['exclusiveMinimum']:g}"

@@ -83,13 +83,14 @@ def refuse_additions(config: OFAConfig, target: str) -> None:
     """
     if config.adapter is not None:
         raise UsageError(
-            f"a model with adapters of the type {config.adapter['type']!r} cannot be written {target}, whose code has "
-            "none; merge them first (tools/checkpoint.py merge), which LoRA and (IA)³ allow, or use --to ofakit"
+            f"a model with adapters of type {config.adapter['type']!r} cannot be written {target}, whose code has no "
+            "adapters; merge them first (tools/checkpoint.py merge), which is possible for LoRA and (IA)³, or use "
+            "--to ofakit"
         )
     if config.backbone is not None:
         raise UsageError(
-            f"a model that sees through timm's {config.backbone['name']} cannot be written {target}, whose code knows "
-            "OFA's own ResNet alone; use --to ofakit"
+            f"a model with the timm backbone {config.backbone['name']} cannot be written {target}, whose code supports "
+            "OFA's own ResNet only; use --to ofakit"
         )
 
 
@@ -230,7 +231,10 @@ def average(
         found = {name: tuple(value.shape) for name, value in weights.items()}
         if count and found != {name: tuple(value.shape) for name, value in mean.items()}:
             differing = sorted({*found.items()} ^ {(n, tuple(v.shape)) for n, v in mean.items()})
-            raise UsageError(f"{path} is of another model than those before it: {some_of([d[0] for d in differing])}")
+            raise UsageError(
+                f"{path} belongs to a different model than the checkpoints before it: "
+                f"{some_of([d[0] for d in differing])}"
+            )
         count += 1
         for name, value in weights.items():
             dtypes[name] = value.dtype

@@ -327,7 +327,7 @@ class Decoder(nn.Module):
             UsageError: The state has taken `max_length` tokens already.
         """
         if state.length >= state.max_length:
-            raise UsageError(f"the decoder state was made for {state.max_length} tokens and has taken them all")
+            raise UsageError(f"the decoder state was made for {state.max_length} tokens and is full")
         at = state.length
         rows = 1 if at == 0 and len(tokens) == state.batch_size else state.num_beams
         x = self._embed(tokens.view(state.batch_size, rows), state.positions[at])

@@ -234,7 +234,7 @@ class Encoder(nn.Module):
             UsageError: The model takes no images.
         """
         if self.embed_images is None:
-            raise UsageError("this model takes no images (use_image_feature=false); leave patch_images out")
+            raise UsageError("this model does not read images (use_image_feature=false); leave patch_images out")
         if isinstance(self.embed_images, TimmBackbone):
             features = self.embed_images(images, self.visual_frozen)
             return features.to(self.embed_image_positions.weight.dtype)

@@ -161,7 +161,7 @@ def config_from_weights(weights: Mapping[str, Tensor], **settings: Any) -> OFACo
     """
     shapes = {name: tuple(value.shape) for name, value in weights.items()}
     if any(name.startswith("encoder.embed_images.network.") for name in shapes):
-        raise UsageError("these weights are of an OFA with a network of timm, which only a model directory names")
+        raise UsageError("these weights belong to an OFA with a timm backbone, which only a model directory records")
     try:
         keys = _sizes(shapes)
     except KeyError as error:
@@ -205,7 +205,7 @@ def _sizes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
     if blocks != (0, 0, 0):
         names = {counts: name for name, counts in reversed(RESNET_BLOCKS.items()) if name != "resnet34"}
         if blocks not in names:
-            raise UsageError(f"a visual backbone of {blocks} blocks is none of OFA's: {RESNET_BLOCKS}")
+            raise UsageError(f"a visual backbone of {blocks} blocks is not one of OFA's: {RESNET_BLOCKS}")
         keys["resnet_type"] = names[blocks]
     return keys
 

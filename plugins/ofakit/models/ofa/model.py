@@ -220,7 +220,9 @@ class OFAModel(Seq2SeqModel):
         """
         wanted = list(parts)
         if "visual" in wanted and self.encoder.embed_images is None:
-            raise UsageError("cannot freeze 'visual': this model takes no images (use_image_feature=false)", "freeze")
+            raise UsageError(
+                "cannot freeze 'visual': this model does not read images (use_image_feature=false)", "freeze"
+            )
         frozen = super().freeze(wanted)
         if self.encoder.embed_images is not None and {"visual", "encoder"} & {*wanted}:
             self.encoder.visual_frozen = True

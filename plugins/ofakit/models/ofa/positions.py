@@ -52,7 +52,7 @@ def text_positions(embedding: nn.Embedding, length: int) -> Tensor:
     """
     most = min(MAX_POSITIONS, embedding.num_embeddings)
     if length > most:
-        raise UsageError(f"a text of {length} tokens is too long; the model has positions for {most}")
+        raise UsageError(f"a text of {length} tokens is too long; the model has {most} positions")
     return embedding.weight[:length]
 
 

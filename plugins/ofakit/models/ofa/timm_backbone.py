@@ -103,7 +103,9 @@ class TimmBackbone(nn.Module):
                 return [_as_map(self.network.forward_features(floats), self.network)]
             return self.network.forward_intermediates(floats, indices=self.stages, intermediates_only=True)
         except AssertionError as error:
-            message = f"{self.section.name} cannot read images of {images.shape[-1]} pixels a side: {error}"
+            message = (
+                f"{self.section.name} cannot read images of {images.shape[-1]} x {images.shape[-1]} pixels: {error}"
+            )
             raise UsageError(message, "patch_image_size") from error
 
     def _rows(self, images: Tensor) -> Tensor:
@@ -125,7 +127,10 @@ def _cut(network: Any, section: BackboneSection) -> list[int] | None:
     if section.out_indices is None:
         return None
     if not hasattr(network, "forward_intermediates") or not hasattr(network, "prune_intermediate_layers"):
-        raise UsageError(f"timm's {section.name} gives no maps of its stages; leave out out_indices", "out_indices")
+        raise UsageError(
+            f"timm's {section.name} does not expose the feature maps of its stages; leave out out_indices",
+            "out_indices",
+        )
     count = len(network.feature_info)
     if any(not -count <= index < count for index in section.out_indices):
         raise UsageError(
@@ -151,5 +156,5 @@ def _as_map(features: Tensor, network: Any) -> Tensor:
     patches = features[:, getattr(network, "num_prefix_tokens", 0) :]
     side = math.isqrt(patches.shape[1])
     if features.dim() != 3 or side * side != patches.shape[1]:
-        raise UsageError(f"the last features of timm's network are no square map: {tuple(features.shape)}", "name")
+        raise UsageError(f"the last features of the timm network are not a square map: {tuple(features.shape)}", "name")
     return patches.transpose(1, 2).unflatten(2, (side, side))

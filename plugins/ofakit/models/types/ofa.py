@@ -54,7 +54,7 @@ class OFA(ModelType):
             return tokenizer
         if wanted.train_vocab_size is None or section.language == "zh":
             raise UsageError(
-                "a model that starts from scratch needs a vocabulary: give model.tokenizer.path (a directory with "
+                "a model trained from scratch needs a vocabulary: set model.tokenizer.path (a directory with "
                 "vocab.json and merges.txt, or vocab.txt for Chinese) or, in English, model.tokenizer.train_vocab_size"
             )
         return train_tokenizer(texts, wanted.train_vocab_size, num_codes=wanted.num_codes, num_bins=wanted.num_bins)
@@ -138,8 +138,8 @@ def _eye(model: Any, section: BackboneSection) -> TimmBackbone:
     found = eye.section.network() if isinstance(eye, TimmBackbone) else "OFA's own ResNet" if eye else "none"
     if not isinstance(eye, TimmBackbone) or found != section.network():
         raise UsageError(
-            f"model.backbone: expected the eye that the model has, {found}, found {section.network()}; a model that is "
-            "read keeps its own, so name the same keys, or leave model.backbone out"
+            f"model.backbone: expected the model's own backbone, {found}, found {section.network()}; a loaded model "
+            "keeps its own, so give the same keys, or leave model.backbone out"
         )
     return eye
 

@@ -171,7 +171,7 @@ def with_prompts(settings: RetrieverSettings) -> RetrieverSettings:
 def _settings(section: ModelSection) -> RetrieverSettings:
     for key in ("backbone", "word_embeddings"):
         if getattr(section, key) is not None:
-            raise UsageError(f"model.{key} is of captioners; a retriever has its encoders, in model.config", key)
+            raise UsageError(f"model.{key} is for captioners; the encoders of a retriever are set in model.config", key)
     return checked(RetrieverSettings, section.config)
 
 

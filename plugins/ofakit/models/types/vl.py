@@ -104,7 +104,7 @@ class VL(ModelType):
         """
         super().train_as(model, section)
         if isinstance(model, VLModel) and model.output_bias is not None:
-            raise UsageError("the model has a final_logits_bias other than zero, which objectives do not know")
+            raise UsageError("the model has a nonzero final_logits_bias, which the objectives do not support")
 
     def read_tokenizer(self, folder: str | Path) -> OFATokenizer:
         """The tokenizer of a directory.

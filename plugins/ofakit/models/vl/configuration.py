@@ -146,13 +146,15 @@ class VLConfig(_Fields):
                         f"d_model must be a multiple of {heads}, found {self.d_model} and {getattr(self, heads)}", heads
                     )
             if not self.tie_word_embeddings:
-                raise UsageError("tie_word_embeddings=false is not supported for BART, whose table is its projection")
+                raise UsageError(
+                    "tie_word_embeddings=false is not supported for BART, whose embeddings are its output projection"
+                )
         elif self.share_vis_lang_layer_norm:
             raise UsageError(
-                "share_vis_lang_layer_norm is BART's: T5 has no layer norm on its embeddings; leave it out"
+                "share_vis_lang_layer_norm is for BART: T5 has no layer norm on its embeddings; leave it out"
             )
         elif self.encoder_attention_heads != self.decoder_attention_heads:
-            raise UsageError("T5's encoder and decoder have the same number of heads; give num_heads")
+            raise UsageError("T5's encoder and decoder have the same number of heads; set num_heads")
 
     @property
     def is_t5(self) -> bool:

@@ -68,7 +68,7 @@ class Stack(nn.Module):
         """
         known = len(self.embed_positions.weight) - OFFSET
         if start + length > known:
-            raise UsageError(f"a text of {start + length} tokens is too long: the model knows {known} positions")
+            raise UsageError(f"a text of {start + length} tokens is too long: the model has {known} positions")
         return self.embed_positions.weight[OFFSET + start : OFFSET + start + length]
 
     def distances(self, length: int, both_ways: bool, device: torch.device) -> Tensor:

@@ -110,7 +110,7 @@ class VisualEmbedding(nn.Module):
         """
         if feats.shape[-1] != self.config.feat_dim:
             raise UsageError(
-                f"expected features of {self.config.feat_dim} numbers a region (feat_dim), found {feats.shape[-1]}"
+                f"expected features of {self.config.feat_dim} numbers per region (feat_dim), found {feats.shape[-1]}"
             )
         weights = self.tokens[0].weight.dtype
         boxes = feats.new_zeros((*feats.shape[:2], 4)) if boxes is None else boxes

@@ -95,7 +95,7 @@ class MilvusIndex(IndexEngine):
             UsageError: More hits are asked for than Milvus gives.
         """
         if k > MOST:
-            raise UsageError(f"Milvus gives at most {MOST} hits for a query, found k = {k}")
+            raise UsageError(f"Milvus returns at most {MOST} hits per query, found k = {k}")
         scores = np.full((len(queries), k), -np.inf, np.float32)
         positions = np.full((len(queries), k), -1, np.int64)
         looking = {"nprobe": self.settings.nprobe, "ef": max(self.settings.ef_search, k)}
@@ -190,10 +190,10 @@ def _connected(folder: Path, address: str | None) -> Any:
     except MilvusException as error:
         if address is None:
             raise UsageError(
-                f"cannot open {folder / DATABASE}: {error.message}. Milvus Lite is for one process at a time: end the "
-                'other one, or use a server (address). It needs pip install "ofakit[milvus]"'
+                f"cannot open {folder / DATABASE}: {error.message}. Milvus Lite serves one process at "
+                'a time: end the other one, or use a server (address). It needs pip install "ofakit[milvus]"'
             ) from error
-        raise UsageError(f"no Milvus server answers at {address}: {error.message}") from error
+        raise UsageError(f"no Milvus server responds at {address}: {error.message}") from error
 
 
 def _disconnect(client: Any, folder: Path, address: str | None) -> None:

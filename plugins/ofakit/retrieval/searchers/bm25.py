@@ -127,7 +127,7 @@ class BM25(Searcher):
     def _given(self) -> tuple[Sequence[str], Sequence[str]]:
         """The ids and texts of the passages, made when they are asked for."""
         if self._base is None:
-            raise UsageError("the searcher bm25 has no base yet; call prepare(base, context) first")
+            raise UsageError("the searcher bm25 has no knowledge base yet; call prepare(base, context) first")
         return self._base.ids, self._base.titled(self.context.section.title_separator)
 
     def _folder(self) -> Path | None:

@@ -89,14 +89,15 @@ class Dense(Searcher):
         if self.bundle is not None:
             self.bundle.retrieval = self.bundle.retrieval.over(context.section)
         if bundle is None:
-            raise UsageError("a dense searcher needs a retriever: give it an encoder, or train one", "encoder")
+            raise UsageError("a dense searcher needs a retriever: set its encoder, or train one", "encoder")
         device = None if context.processes is None else str(context.processes.device)
         self.queries, passages = (
             Embedder(bundle, side, self.asked[side], device, context.precision) for side in ("query", "passage")
         )
         if self.queries.dimension != passages.dimension:
             raise UsageError(
-                f"expected vectors of one width for queries of {' and '.join(self.queries.modalities)} and passages of "
+                f"expected vectors of the same width for queries of {' and '.join(self.queries.modalities)} and "
+                "passages of "
                 f"{' and '.join(passages.modalities)}, found {self.queries.dimension} and {passages.dimension}"
             )
         self.context = context
@@ -163,5 +164,5 @@ def _searchable(base: PassageBase, modalities: Sequence[str], unit: str) -> np.n
                 len(base) - len(places), len(base), read, base[int(np.argmin(usable))].id,
             )  # fmt: skip
     if not len(places):
-        raise UsageError(f"no passage of the base has {read} to search by", "passage")
+        raise UsageError(f"no passage of the knowledge base has {read} to search by", "passage")
     return places

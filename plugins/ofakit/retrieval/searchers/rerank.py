@@ -39,7 +39,7 @@ class Rerank(Searcher):
         self, model: str, of: str = "fused", depth: int = 50, max_length: int | None = None, label: str | None = None
     ) -> None:
         if depth < 1:
-            raise UsageError(f"rerank: expected to score 1 passage of a ranking or more, found {depth}", "depth")
+            raise UsageError(f"rerank: expected a depth of at least 1 passage, found {depth}", "depth")
         self.model, self.of, self.depth = model, of, depth
         given = {"max_length": max_length, "label": label}
         self.options = {key: value for key, value in given.items() if value is not None}
@@ -73,7 +73,7 @@ class Rerank(Searcher):
         Raises:
             UsageError: Always.
         """
-        raise UsageError(f"rerank puts the passages of another run, {self.of!r}, in order; it finds none by itself")
+        raise UsageError(f"rerank reorders the passages of another run, {self.of!r}; it does not find any by itself")
 
     def rerank(self, queries: Sequence[Query], run: Run) -> Run:
         """Another run in the model's order.
@@ -83,5 +83,5 @@ class Rerank(Searcher):
             run: That of the searcher `of`.
         """
         if self.scorer is None:
-            raise UsageError("rerank: prepare it with a base first")
+            raise UsageError("rerank: call prepare with a knowledge base first")
         return rerank(run, queries, self.base, self.scorer, self.depth, self.context.processes)

@@ -77,8 +77,8 @@ def english() -> English:
         table = load_paraphrases(folder / _PARAPHRASES)
     except (OSError, KeyError, BadZipFile, UnicodeDecodeError, UsageError) as error:
         raise MissingScoreError(
-            f"METEOR needs its data, and what pycocoevalcap has in {folder} cannot be read: {error}; reinstall it "
-            "with: pip install --force-reinstall --no-deps pycocoevalcap"
+            f"METEOR's data, which pycocoevalcap installs in {folder}, cannot be read: {error}; reinstall it with: pip "
+            "install --force-reinstall --no-deps pycocoevalcap"
         ) from error
     always, before_numbers = _read_prefixes(prefixes)
     function_words = frozenset(function.split("\n")[:-1])
@@ -96,8 +96,8 @@ def meteor_folder() -> Path:
     spec = importlib.util.find_spec("pycocoevalcap")
     if spec is None or not spec.submodule_search_locations:
         raise MissingScoreError(
-            "METEOR needs WordNet's synonyms and the table of paraphrases, which come with pycocoevalcap; "
-            'pip install "ofakit[scores]", or where scores stand alone: pip install --no-deps pycocoevalcap'
+            "METEOR needs WordNet's synonyms and a paraphrase table, which come with pycocoevalcap; "
+            'pip install "ofakit[scores]", or for this data alone: pip install --no-deps pycocoevalcap'
         )
     return Path(spec.submodule_search_locations[0], "meteor")
 

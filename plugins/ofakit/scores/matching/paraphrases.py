@@ -90,13 +90,13 @@ def load_paraphrases(path: Path) -> ParaphraseTable:
     try:
         return ParaphraseTable(**load_arrays(cache, _KIND, ParaphraseTable._fields, "delete it"))
     except UsageError as error:
-        logger.info("reading %s, which takes some seconds once: %s", path, error)
+        logger.info("reading %s, which takes a few seconds, once: %s", path, error)
     table = read_paraphrases(path)
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
         save_arrays(cache, _KIND, compressed=False, **table._asdict())
     except (SaveError, OSError) as error:
-        logger.warning("METEOR's paraphrases are read anew each time, since they cannot be kept: %s", error)
+        logger.warning("METEOR's paraphrases are read again each time, since the cache cannot be written: %s", error)
     return table
 
 
@@ -116,8 +116,8 @@ def read_paraphrases(path: Path) -> ParaphraseTable:
     spelling, phrases, paraphrases, lengths, words = _parse(text)
     if len(spelling) > _MAX_WORDS or (lengths > MAX_PHRASE).any() or not len(phrases):
         raise UsageError(
-            f"{path}: expected METEOR's paraphrases, with at most {_MAX_WORDS} words and {MAX_PHRASE} words a phrase, "
-            "found another file; reinstall pycocoevalcap"
+            f"{path}: expected METEOR's paraphrases, with at most {_MAX_WORDS} words and {MAX_PHRASE} words per "
+            "phrase, found another file; reinstall pycocoevalcap"
         )
     order = np.lexsort(phrases.T[::-1])
     phrases = phrases[order]

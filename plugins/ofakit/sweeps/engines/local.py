@@ -84,7 +84,7 @@ def _watch(sweep: Sweep, active: Active) -> None:
 def _finish(sweep: Sweep, active: Active) -> None:
     """Record a run that has ended; the search knows before the next run is chosen."""
     if active.process.was_asked_to_end() and not active.pruned:
-        raise OfakitError(f"run {active.number} was ended from outside; start the sweep again to let it go on")
+        raise OfakitError(f"run {active.number} was ended from outside; start the sweep again to continue it")
     record = sweep.launcher.conclude(
         active.number, active.parameters, active.process, active.evaluations, active.pruned
     )

@@ -64,7 +64,7 @@ def run_on_ray(sweep: Sweep) -> None:
         with contextlib.redirect_stdout(sys.stderr):
             results = _tuner(tune, sweep, _runs(sweep, interrupted, new), scratch).fit()
         if results.errors:
-            raise OfakitError(f"Ray could not do {len(results.errors)} runs; the first: {results.errors[0]}")
+            raise OfakitError(f"Ray could not complete {len(results.errors)} runs; the first: {results.errors[0]}")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         if started_here:

@@ -24,10 +24,10 @@ class ASHASearch(Search):
 
     engines: ClassVar[tuple[str, ...]] = ("ray",)
     type: Literal["asha"] = "asha"
-    runs: int = Field(ge=1, le=1_000_000, description="how many are started")
-    max_steps: int = Field(ge=1, le=1_000_000_000, description="updates of a run that is never ended early")
+    runs: int = Field(ge=1, le=1_000_000, description="number of runs to start")
+    max_steps: int = Field(ge=1, le=1_000_000_000, description="updates of a run that is not ended early")
     grace_steps: int = Field(ge=1, le=1_000_000_000, description="updates before any run is ended")
-    reduction_factor: float = Field(4, gt=1, le=1000, description="one in this many runs continues at every rung")
+    reduction_factor: float = Field(4, gt=1, le=1000, description="one run in this many continues at every rung")
 
     @model_validator(mode="after")
     def _grace_is_shorter(self) -> ASHASearch:

@@ -28,14 +28,16 @@ class PBTSearch(Search):
     runs: int = Field(
         ge=2,
         le=1_000_000_000,
-        description="size of the population; all train at once, or take turns if parallel is lower",
+        description="size of the population; all members train at once, or take turns if parallel is lower",
     )
-    max_steps: int = Field(ge=2, le=1_000_000_000, description="updates of each run in all; sets train.max_steps")
-    interval_steps: int = Field(ge=1, le=1_000_000_000, description="updates between two looks at the population")
+    max_steps: int = Field(ge=2, le=1_000_000_000, description="total updates per run; sets train.max_steps")
+    interval_steps: int = Field(ge=1, le=1_000_000_000, description="updates between two comparisons of the population")
     quantile: float = Field(
         0.25, gt=0, le=0.5, description="share of the population that is replaced by the best share"
     )
-    resample: float = Field(0.25, ge=0, le=1, description="how likely a parameter is drawn anew instead of changed")
+    resample: float = Field(
+        0.25, ge=0, le=1, description="probability that a parameter is drawn again instead of perturbed"
+    )
 
     @model_validator(mode="after")
     def _interval_is_shorter(self) -> PBTSearch:

@@ -22,7 +22,7 @@ class RandomSearch(Search):
     """Random combinations, no two alike."""
 
     type: Literal["random"] = "random"
-    runs: int = Field(ge=1, le=1_000_000_000, description="how many; raising it later adds runs and repeats none")
+    runs: int = Field(ge=1, le=1_000_000_000, description="number of runs; raising it later adds runs and repeats none")
 
     def plan(self, space: Mapping[str, Parameter], seed: int) -> list[dict[str, Any]]:
         """As many random combinations as there are runs.

@@ -33,17 +33,19 @@ class Pruning(Section):
     """When a run is ended early, judged by the evaluations it writes while it trains."""
 
     type: Literal["median", "halving", "hyperband"] = Field(
-        "median", description="worse than the median of the others, successive halving, or Hyperband"
+        "median",
+        description="end runs early: if worse than the median of the others, by successive halving, or by Hyperband; "
+        "null: never",
     )
     startup_runs: int = Field(
-        4, ge=0, le=1_000_000_000, description="of median: how many runs finish before any is ended"
+        4, ge=0, le=1_000_000_000, description="median: runs that finish before any is ended early"
     )
-    warmup_steps: int = Field(0, ge=0, le=1_000_000_000, description="updates of a run before it may be ended")
+    warmup_steps: int = Field(0, ge=0, le=1_000_000_000, description="updates of a run before it may be ended early")
     reduction_factor: int = Field(
-        3, ge=2, le=1_000_000_000, description="of halving and hyperband: one in this many runs continues"
+        3, ge=2, le=1_000_000_000, description="halving and hyperband: one run in this many continues"
     )
     max_steps: int | None = Field(
-        None, ge=1, le=1_000_000_000, description="of hyperband: updates of a whole run; null: Optuna's guess"
+        None, ge=1, le=1_000_000_000, description="hyperband: updates of a full run; null: estimated by Optuna"
     )
 
 
@@ -52,9 +54,9 @@ class TPESearch(Search):
 
     engines: ClassVar[tuple[str, ...]] = ("local",)
     type: Literal["tpe"] = "tpe"
-    runs: int = Field(ge=1, le=1_000_000_000, description="how many; raising it later adds runs and repeats none")
+    runs: int = Field(ge=1, le=1_000_000_000, description="number of runs; raising it later adds runs and repeats none")
     startup_runs: int = Field(10, ge=0, le=1_000_000_000, description="random runs before the results count")
-    pruning: Pruning | None = Field(None, description="null: every run goes to its end")
+    pruning: Pruning | None = Field(None, description="null: every run is completed")
 
     _optuna: Any = PrivateAttr(None)
     _study: Any = PrivateAttr(None)
