@@ -1,4 +1,4 @@
-"""Errors that people read: what was expected, what was found, what is available and how to cure it."""
+"""Errors that people read: what was expected, what was found, what is available and how to fix it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class UsageError(OfakitError, ValueError):
 
     Args:
         message: What was expected, what was found and how to cure it.
-        key: The key of a component's configuration that is to blame; whoever knows the file adds its name.
+        key: The key of a component's configuration that is to blame; callers that know the file add its name.
     """
 
     def __init__(self, message: str = "", key: str | None = None) -> None:
@@ -26,14 +26,14 @@ class UsageError(OfakitError, ValueError):
 
 
 class ModelNotFinite(OfakitError):
-    """A model gives NaN or infinity where a number is wanted. The tools end with exit code 1."""
+    """A model gives NaN or infinity where a number is expected. The tools end with exit code 1."""
 
 
 class RunStopped(KeyboardInterrupt):
-    """A run was asked to stop and can go on later; like Ctrl-C no failure, so that nothing takes it for one.
+    """A run was asked to stop and can continue later. Like Ctrl-C, this is not a failure.
 
     Args:
-        message: What stopped it, after which step, and how to go on.
+        message: What stopped it, after which step, and how to continue.
         exit_code: What the tools end with.
     """
 

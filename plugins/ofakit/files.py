@@ -178,7 +178,7 @@ def replace_folder(final: Path, keep_strangers: bool = False) -> Iterator[Path]:
 
 
 def put_folder(new: Path, final: Path) -> None:
-    """Give a filled folder its final name; one that took several runs to fill, where `replace_folder` would start anew.
+    """Give a filled folder its final name; one that took several runs to fill, where `replace_folder` would start over.
 
     Args:
         new: The folder, on the disk of its final name.

@@ -67,7 +67,7 @@ def refuse_strangers(folder: Path) -> None:
 
 
 def refuse_file(folder: Path) -> None:
-    """Refuse to put a folder in the place of a file, or below one.
+    """Refuse to put a folder in place of a file, or below one.
 
     Args:
         folder: Where it is going to be put.
@@ -95,7 +95,7 @@ def _unlisted(folder: Path, root: Path, listed: frozenset[str]) -> Iterator[Path
 
 
 def _listed(folder: Path) -> frozenset[str] | None:
-    """The files on a folder's list, with the list itself; None where it has none of ours."""
+    """The files on a folder's list, with the list itself; None if it has none of ours."""
     try:
         about = from_json((folder / MARK).read_bytes())
         if about["written_by"] == WRITER:

@@ -1,4 +1,4 @@
-"""When a name is sought on a hub: where it is said to be there, and never because a folder's name was mistyped.
+"""When a name is looked up on a hub: only if the user says so, never because a folder's name was mistyped.
 
 work_dir/bset                             a folder that is not there: refused
 hub:owner/name                            sought on the hub

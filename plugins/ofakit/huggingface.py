@@ -1,4 +1,4 @@
-"""Let transformers' Auto classes read OFA: `import ofakit.huggingface` is all.
+"""Let transformers' Auto classes read OFA: `import ofakit.huggingface` is enough.
 
 import ofakit.huggingface
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
@@ -123,7 +123,7 @@ class OFAForConditionalGeneration(PreTrainedModel):
                 a place on the hub.
 
         Raises:
-            UsageError: It is no OFA, or its weights do not fit.
+            UsageError: It is not an OFA, or its weights do not fit.
         """
         folder = _local(pretrained_model_name_or_path, arguments)
         bundle = load_bundle(folder)

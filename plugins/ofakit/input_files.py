@@ -1,4 +1,4 @@
-"""Files that a user names, read without harm: what is no file, or no JSON that can be trusted, is refused in words.
+"""Files named by a user, read safely: anything that is not a regular file or harmless JSON is refused with a message.
 
 A FIFO would keep a reader waiting for ever, a symbolic link may lead round in a circle, and a name may be longer than
 the system takes. `os.path` says of all these that there is no file, where `pathlib` raises.
@@ -49,7 +49,7 @@ def read_json_file(path: str | Path, what: str) -> Any:
         what: What it should be, for the message.
 
     Raises:
-        UsageError: As `read_bytes`, or it is no JSON, or none that `from_json` takes.
+        UsageError: As `read_bytes`, or it is not JSON, or none that `from_json` takes.
     """
     content = read_bytes(path, what)
     try:

@@ -1,4 +1,4 @@
-"""JSON as ofakit writes and reads it: what is written every parser reads, and what is read can do no harm.
+"""JSON as ofakit writes and reads it: any parser can read what is written, and what is read can do no harm.
 
 Written: RFC 8259 knows no NaN, and UTF-8 no half of a character. A number that is not finite becomes null. A lone
 surrogate, which Python makes of a file name that is not UTF-8, becomes an escape, which comes back as it was.
@@ -28,7 +28,7 @@ STRUCTURE = re.compile(r'[\[\]{}]|"(?:[^"\\]|\\.)*"(\s*:)?', re.DOTALL)
 
 
 class NotJson(UsageError):
-    """A text is no JSON; the message says where it ceases to be, without the name of the file."""
+    """A text is not JSON; the message says where it ceases to be, without the name of the file."""
 
 
 class _Fault(NamedTuple):
@@ -44,7 +44,7 @@ def from_json(text: str | bytes) -> Any:
         text: The text, or its bytes in UTF-8, with a byte order mark or without.
 
     Raises:
-        NotJson: It is no JSON, or no UTF-8.
+        NotJson: It is not JSON, or not UTF-8.
         UsageError: A key stands twice in an object, a number has more digits than Python takes, or lists and objects
             lie deeper in each other than `DEEPEST`. The message names the key, but not the file.
 

@@ -1,4 +1,4 @@
-"""One process at a time in a folder: a lock that a killed process gives back by itself, and that says who holds it.
+"""One process at a time in a folder: a lock that is released when its process dies, and that says who holds it.
 
     with only_one(work_dir, "run", "wait for it, or set another work_dir"):
         …
@@ -96,7 +96,7 @@ def locked(path: Path) -> Iterator[None]:
     """
     with saving(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path, "ab")  # noqa: SIM115 (opened anew: forked processes share the lock of an open file)
+        file = open(path, "ab")  # noqa: SIM115 (opened again: forked processes share the lock of an open file)
     with file:
         try:
             lock(file.fileno())
@@ -108,7 +108,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _acquired(path: str, taken: str, cure: str, wait: bool) -> int | None:
-    """The open, locked file; None where the file system knows no locks."""
+    """The open, locked file; None if the file system knows no locks."""
     told = False
     while True:
         with saving(Path(path)):
@@ -136,7 +136,7 @@ def _acquired(path: str, taken: str, cure: str, wait: bool) -> int | None:
 
 
 def _try(handle: int, path: str) -> bool | None:
-    """Lock an open file, unless another process has it; None where it is no longer the one of that name."""
+    """Lock an open file, unless another process has it; None if it is no longer the one of that name."""
     try:
         lock(handle, wait=False)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Make ofakit's classes known to ModelScope by name: `import ofakit.modelscope` is all.
+"""Register ofakit's classes in ModelScope by name: `import ofakit.modelscope` is enough.
 
 ModelScope finds a class through an index of its own files and imports its module when the name is asked for. What the
 files of our rooms register is read from their text and added to that index, so nothing of ofakit is imported before it

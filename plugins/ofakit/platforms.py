@@ -1,4 +1,4 @@
-"""What Linux, macOS and Windows do each in their own way: locks, reads and writes at a place, flushing, process groups.
+"""What differs between Linux, macOS and Windows: locks, reads and writes at a place, flushing, process groups.
 
 Everything that only some systems have is asked for here, so that the rest of the package imports and works on all of
 them. Locks belong to an open file and are gone with the process that holds them, however it ends: `flock` where there

@@ -1,4 +1,4 @@
-"""Progress of long work, on stderr: one line on a terminal, which nothing else tears; a line a minute elsewhere.
+"""Progress of long work, on stderr: one line on a terminal that other output leaves intact; elsewhere one line per minute.
 
     with progress_bar(len(texts), "encoding", "texts", shown=processes.is_main) as bar:
         bar.update(32)

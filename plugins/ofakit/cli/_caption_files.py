@@ -1,4 +1,4 @@
-"""Caption files of any system: what they are called after, what they say, and which belong together.
+"""Caption files of any system: their ids, their captions, and which entries belong together.
 
     predictions   [{"image_id": 1, "caption": "a dog"}, ...]                  COCO results
                   {"id": "1", "caption": "a dog"}                             one line per caption, also by its image
@@ -301,7 +301,7 @@ def _names(row: Mapping[str, Any], path: Path, number: int) -> dict[str, str]:
 
 
 def _text(given: Any) -> str:
-    """An id as text; a whole number is written without a point. Empty for what is no id."""
+    """An id as text; a whole number is written without a point. Empty for what is not an id."""
     if isinstance(given, float) and given.is_integer():
         given = int(given)
     return "" if isinstance(given, bool) or not isinstance(given, int | str) else str(given)

@@ -1,4 +1,4 @@
-"""The image files of captions in files: by the names that the files give them, or by ids that are names of files.
+"""Finds the images of caption files, by the names given in the files or by ids that are file names.
 
 Looked for are, in this order: a name as it is given, in the folder of `--images`, and beside the caption files; then in
 that folder and the folders in it a file of that name, or one called so but for its ending (as CLIPScore's own script
@@ -29,7 +29,7 @@ def find_images(names: Mapping[str, Sequence[str]], folder: Path | None, files: 
         files: The caption files, in whose folders images may lie too.
 
     Raises:
-        UsageError: The folder is none, or some items have no image, or several; the first of them are named.
+        UsageError: It is not a folder, or some items have no image, or several; the first of them are named.
     """
     if folder is not None and not folder.is_dir():
         raise UsageError(f"--images: expected a folder, found {folder}")

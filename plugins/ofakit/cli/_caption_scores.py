@@ -31,7 +31,7 @@ class Clip:
         device: Where it computes; None takes a GPU where there is one.
 
     Raises:
-        UsageError: It is no CLIP.
+        UsageError: It is not a CLIP.
     """
 
     def __init__(self, path: str, images: Path | None = None, device: str | None = None) -> None:
@@ -68,7 +68,7 @@ def clip_of(args: argparse.Namespace, device: str | None = None) -> Clip | None:
         device: Where it computes.
 
     Raises:
-        UsageError: It is no CLIP, or there are images for none.
+        UsageError: It is not a CLIP, or there are images for none.
     """
     if args.images and not args.clip:
         raise UsageError("--images needs --clip DIR")

@@ -1,4 +1,4 @@
-"""What the run of a model directory says for its model card."""
+"""What the run of a model directory contributes to its model card."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def run_of(model: Path, given: str | None) -> RunFiles | None:
         given: Its run directory as somebody named it; None looks around the model directory.
 
     Returns:
-        None where there is none around it.
+        None if there is none around it.
 
     Raises:
-        UsageError: What was named is no run directory, or one of its files is damaged.
+        UsageError: What was named is not a run directory, or one of its files is damaged.
     """
     around = model.absolute().parent
     if given is None and not (around / "conf.json").is_file():
@@ -165,7 +165,7 @@ def _with_image(example: CardExample, place: int, path: Path | None) -> CardExam
 
 
 def _inside(config: Mapping[str, Any], *keys: str) -> Any:
-    """What a configuration has at a place; None where it has nothing there."""
+    """What a configuration has at a place; None if it has nothing there."""
     found: Any = config
     for key in keys:
         found = found.get(key) if isinstance(found, Mapping) else None

@@ -1,4 +1,4 @@
-"""What all tools have in common: `--conf`, `--set`, exit codes, and one JSON object as the last line of stdout.
+"""Shared by all tools: `--conf`, `--set`, exit codes, and one JSON object as the last line of stdout.
 
 def main(argv=None):
     parser = tool_parser("Caption images in a style.")
@@ -166,7 +166,7 @@ def retriever_of(config: ExperimentConfig, checkpoint: str | None = None) -> Ret
         checkpoint: A directory instead of the best model, or None.
 
     Raises:
-        UsageError: There is no model, or it is no retriever.
+        UsageError: There is no model, or it is not a retriever.
     """
     from ofakit.hub import load_retriever
 
@@ -309,7 +309,7 @@ def output_file(name: str, argument: str, inputs: Iterable[str | Path | None] = 
         The file; its folder need not exist yet.
 
     Raises:
-        UsageError: It is a folder, a file is in the place of its folder, or it is one of the inputs.
+        UsageError: It is a folder, a file is in place of its folder, or it is one of the inputs.
     """
     from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What comparisons of captions and of rankings have in common: scores, intervals, a test of every pair, names."""
+"""Shared by comparisons of captions and of rankings: scores, intervals, a test of every pair, names."""
 
 from __future__ import annotations
 

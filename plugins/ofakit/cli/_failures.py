@@ -1,4 +1,4 @@
-"""What the machine does to a run, in one sentence: a process, a folder or a reader of the output that is gone."""
+"""One sentence for failures of the machine: a process, a folder or a reader of the output that is gone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this machine and this Python have for ofakit, and what is missing for what.
+"""What this machine and this Python offer ofakit, and what each feature still lacks.
 
 Nothing here raises for what is broken: it becomes one sentence in a list of problems. So nothing but the standard
 library is imported before it is tried.
@@ -99,7 +99,7 @@ def version_of(distribution: str) -> str | None:
         distribution: What pip calls it.
 
     Returns:
-        None where it is not installed.
+        None if it is not installed.
     """
     try:
         return metadata.version(distribution)
@@ -114,7 +114,7 @@ def import_error(distribution: str) -> str | None:
         distribution: A key of `CORE`.
 
     Returns:
-        A sentence that says why it cannot be imported, None where it can.
+        A sentence that says why it cannot be imported, None if it can.
     """
     _, error = _attempt(partial(importlib.import_module, CORE[distribution]))
     version = version_of(distribution)
@@ -160,7 +160,7 @@ def processor(cpuinfo: str | None = None) -> dict[str, Any]:
 
     Returns:
         `model`; `cores` that this process may use; `memory_gib`; and `bf16`, the instructions that bf16 products are
-        computed by, None where there are none.
+        computed by, None if there are none.
     """
     if cpuinfo is None:
         cpuinfo, _ = _attempt(lambda: Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace"))
@@ -214,7 +214,7 @@ def java() -> tuple[dict[str, Any], list[Missing]]:
     """The Java runtime, and what SPICE lacks.
 
     Returns:
-        `path` and `version`, None where there is none that answers; `spice`, whether it can be computed. And a row for
+        `path` and `version`, None if there is none that answers; `spice`, whether it can be computed. And a row for
         everything that is missing beside the package pycocoevalcap.
     """
     home = os.environ.get("JAVA_HOME")
@@ -233,7 +233,7 @@ def java() -> tuple[dict[str, Any], list[Missing]]:
 
 
 def _java_version(path: str) -> str | None:
-    """Such as "17.0.15"; None where it does not say so."""
+    """Such as "17.0.15"; None if it does not say so."""
     done, _ = _attempt(
         lambda: subprocess.run([path, "-version"], capture_output=True, encoding="utf-8", errors="replace", timeout=60)
     )
@@ -254,7 +254,7 @@ def disk(work_dir: Path) -> tuple[dict[str, Any], list[str]]:
         work_dir: Need not exist; the folder above it that does is looked at.
 
     Returns:
-        `work_dir` and `free_gib`, None where it cannot be told; and what stands against writing there.
+        `work_dir` and `free_gib`, None if it cannot be told; and what stands against writing there.
     """
 
     def look() -> tuple[Path, float]:

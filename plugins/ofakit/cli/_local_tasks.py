@@ -1,4 +1,4 @@
-"""Commands as processes of this machine, as many at once as it has cores and GPUs for."""
+"""Commands run as processes on this machine, as many at once as its cores and GPUs allow."""
 
 from __future__ import annotations
 

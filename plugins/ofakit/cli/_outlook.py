@@ -1,4 +1,4 @@
-"""What a run would be, as lines for people: `ofakit finetune --dry-run`."""
+"""Describes a run before it starts, for people: `ofakit finetune --dry-run`."""
 
 from __future__ import annotations
 

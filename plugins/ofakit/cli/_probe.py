@@ -1,7 +1,7 @@
-"""Steps in a process of their own, so that one which kills its process is told and not suffered.
+"""Runs checks in a separate process, so that one which kills its process is reported and does no harm.
 
 A native library that does not fit the machine (an instruction it does not have, two OpenMP runtimes, a broken driver)
-ends Python without an exception. Whoever wants to tell of that must not be that Python.
+ends Python without an exception. Only another process can report that.
 """
 
 from __future__ import annotations

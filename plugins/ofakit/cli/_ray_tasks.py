@@ -1,6 +1,6 @@
 """Commands as tasks of Ray, on this machine or a cluster: https://docs.ray.io.
 
-A task that is lost with its machine is begun anew by Ray, up to three times.
+Ray restarts a task that is lost with its machine up to three times.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a run ended with, as lines for people: a table of scores, the files to look at, and commands to run next."""
+"""How a run ended, for people: a table of scores, the files to look at, and commands to run next."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def _uses(task: str, folder: Path, model: Path, split: Any) -> Iterator[Sequence
 
 
 def _an_image(predictions: Path) -> str | None:
-    """The first image of an evaluation; None where it is no file."""
+    """The first image of an evaluation; None if it is not a file."""
     if not predictions.is_file():
         return None
     with predictions.open("rb") as file:

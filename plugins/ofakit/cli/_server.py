@@ -1,4 +1,4 @@
-"""What tools that serve have in common: arguments, an address, and an end that answers what is in hand.
+"""Shared by tools that serve: arguments, an address, and a graceful stop.
 
 first line of stdout: {"url": "http://127.0.0.1:8000"}, as soon as requests are taken
 """

@@ -1,4 +1,4 @@
-"""A base encoded in shards: each is a process of the same command with `--shard`, and together they are one index.
+"""Encodes a base in shards: each is a process of the same command with `--shard`; together they are one index.
 
     ofakit encode --encoder DIR --texts FILE --out base.index --shards 8 --launcher local --shard-cpus 2
     ofakit encode --encoder DIR --texts FILE --out base.index --shards 64 --launcher ray --shard-gpus 1

@@ -1,4 +1,4 @@
-"""`tools/data.py features`: make the regions of pictures with a frozen network, into a store that runs read.
+"""`tools/data.py features`: compute region features with a frozen network, into a store that runs read.
 
 ofakit data features --conf FILE
 ofakit data features --images DIR --network resnet101_clip --weights FILE_OR_HUB_ID --out STORE --pool 6

@@ -1,4 +1,4 @@
-"""`tools/data.py viquae-search`: a search configuration of meerqat as one of ofakit."""
+"""`tools/data.py viquae-search`: convert a search configuration of meerqat to one of ofakit."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         `output`, `searchers` and `remarks`.
 
     Raises:
-        UsageError: The file is no search configuration, or an argument is wrong.
+        UsageError: The file is not a search configuration, or an argument is wrong.
     """
     from ofakit.config import parse_config
     from ofakit.data.json_files import read_json

@@ -1,4 +1,4 @@
-"""`tools/evaluate.py`: score a trained model on a split, or captions or rankings to score, from any system."""
+"""`tools/evaluate.py`: score a trained model on a split, or captions or rankings of any system."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         `id`, `hub`, `files`, the names in the repository, `model_card`, its text, and `uploaded`.
 
     Raises:
-        UsageError: There is no such model directory or run, the id is none, or there is no token.
+        UsageError: There is no such model directory or run, the id is not valid, or there is no token.
         UploadFailed: The hub refused or broke off.
     """
     from ofakit.cli._card_facts import card_of, run_of

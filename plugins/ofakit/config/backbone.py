@@ -1,4 +1,4 @@
-"""A network of timm that sees images: which one, its weights, how images are normalised, whether its features are kept.
+"""A timm network as visual backbone: which one, its weights, how images are normalised, whether features are cached.
 
     {"model": {"backbone": {"name": "tf_efficientnet_lite2", "weights": "FILE_OR_HUB_ID", "mean_std": "half",
                             "frozen": true, "feature_store": "work_dir/features"}}}

@@ -116,7 +116,7 @@ def json_schema(of: type[BaseModel] = ExperimentConfig) -> dict[str, Any]:
     A file may leave to its base what every experiment must have, so no key is required anywhere.
 
     Args:
-        of: What the file holds, where it is no experiment.
+        of: What the file holds, where it is not an experiment.
     """
     schema = of.model_json_schema()
     for section in (schema, *schema.get("$defs", {}).values()):

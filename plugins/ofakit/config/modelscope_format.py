@@ -183,7 +183,7 @@ def stock_generation(configuration: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def our_generation_names(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Generation settings under our names; what already has one, or is no stock name, stays.
+    """Generation settings under our names; what already has one, or is not a stock name, stays.
 
     Args:
         settings: Such as {"beam_size": 3, "max_length": 20}.

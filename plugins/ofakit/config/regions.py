@@ -1,4 +1,4 @@
-"""Pictures as regions: where their features are, or which network makes them.
+"""Images as region features: where the features are, or which network computes them.
 
     {"data": {"regions": {"path": "train_obj36.h5", "max_regions": 36}}}
     {"data": {"regions": {"network": {"name": "resnet101_clip", "weights": "FILE_OR_HUB_ID"}, "pool": 6}}}
@@ -23,7 +23,7 @@ CLIP = "clip"
 
 
 class RegionNetworkSection(NetworkSection):
-    """What makes regions: a network of timm, or the vision tower of a CLIP."""
+    """What makes regions: a timm network, or the vision tower of a CLIP."""
 
     name: str = Field(description="a timm model, or clip: the vision tower of the directory or hub id in `weights`")
 

@@ -1,4 +1,4 @@
-"""How a base is searched and how rankings are joined: the sections below `retrieval`.
+"""How a knowledge base is searched and how rankings are fused: the sections below `retrieval`.
 
     {"retrieval": {"searchers": {"bm25": {"type": "bm25"}, "dense": {"type": "dense", "query": ["text", "image"]}},
                    "fusion": {"normalization": "zscore"}, "depth": 100}}

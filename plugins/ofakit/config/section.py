@@ -1,4 +1,4 @@
-"""What the sections of a configuration have in common."""
+"""Shared by all sections of a configuration."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def _spelled(annotation: Any) -> str:
 
 
 def _adapter(annotation: Any) -> Any:
-    """What checks values of a type, finite numbers alone; None where the type cannot be checked."""
+    """What checks values of a type, finite numbers alone; None if the type cannot be checked."""
     from pydantic import ConfigDict, PydanticUserError, TypeAdapter
 
     try:

@@ -1,4 +1,4 @@
-"""How questions about images are answered: in words of the model's own, or by the likeliest of a closed list.
+"""How questions about images are answered: by generating text, or with the most likely answer of a closed list.
 
 {"vqa": {"inference": "generate"}}
 {"vqa": {"inference": "rank", "answers": 3129}}

@@ -61,7 +61,7 @@ class BadExamples:
         self.rows.append({"id": example.id, "image": image, "style": style, "kind": kind, "reason": reason})
 
     def check(self, total: int) -> None:
-        """Refuse to go on with too many bad images.
+        """Refuse to continue with too many bad images.
 
         Args:
             total: How many examples there were, including the bad ones.

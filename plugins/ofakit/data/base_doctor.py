@@ -1,4 +1,4 @@
-"""The doctor of knowledge bases: what a base and its questions hold, and what is wrong with them.
+"""The data doctor for knowledge bases: what a base and its questions contain, and what is wrong with them.
 
 report = examine_base(reader.passages(), {"train": reader.read("train"), "test": reader.read("test")})
 print(describe_base(report))

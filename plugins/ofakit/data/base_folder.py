@@ -1,11 +1,11 @@
-"""The base of an experiment: in memory, or stored once in a folder, for one that memory does not hold.
+"""The knowledge base of an experiment: in memory, or stored once in a folder if it is larger than memory.
 
     {"data": {"reader": {"type": "viquae"}, "base_folder": "work_dir/viquae_base"}}
 
     work_dir/viquae_base/viquae-3f9a0c2b71de/     a `StoredBase` for each reader and root
     work_dir/viquae_base/viquae-3f9a0c2b71de.lock
 
-The first process that needs the base stores it, and others wait. It is stored anew once a file that the passages come
+The first process that needs the base stores it, and others wait. It is stored again once a file that the passages come
 from has another length or time. Experiments whose readers are the same share it.
 """
 

@@ -37,7 +37,7 @@ class Columns:
         self._missing = {column for column in self.own.values() if column}
 
     def get(self, row: Mapping[str, Any], field: str) -> Any:
-        """The cell of a field; None where the row has no such column.
+        """The cell of a field; None if the row has no such column.
 
         Args:
             row: A row of a file.

@@ -1,4 +1,4 @@
-"""The data doctor: what a data set holds and what is wrong with it, before hours are spent on training.
+"""The data doctor: what a data set contains and what is wrong with it, before hours are spent on training.
 
 report = examine({"train": reader.read("train"), "test": reader.read("test")}, known_style=style_set.__contains__)
 print(describe(report))

@@ -110,7 +110,7 @@ def _decoded(source: Any, draft: int | None) -> Image.Image:
 
 
 def _without_metadata(content: bytes) -> bytes | None:
-    """A PNG without texts, profiles and dates; None where the content is no PNG or has none of these."""
+    """A PNG without texts, profiles and dates; None if the content is not a PNG or has none of these."""
     if not content.startswith(PNG):
         return None
     kept, place = [PNG], len(PNG)

@@ -1,4 +1,4 @@
-"""What the doctors of captions and of knowledge bases have in common: looking at images, counting words, saying so."""
+"""Shared by the data doctors for captions and for knowledge bases: checking images, counting words, reporting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What readers give: an image, its style and what was written about it."""
+"""What readers return: an image, its style and what was written about it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Example:
 
     @property
     def image_path(self) -> str | None:
-        """The image's path; None where it is in memory, or there is none."""
+        """The image's path; None if it is in memory, or there is none."""
         return str(self.image) if isinstance(self.image, str | Path) else None
 
     @property
@@ -59,7 +59,7 @@ class Example:
         return () if path is None else (path,)
 
     def pixels(self, store: ImageStore) -> np.ndarray | None:
-        """Its image, decoded; None where it is in memory, or there is none.
+        """Its image, decoded; None if it is in memory, or there is none.
 
         Args:
             store: Has every image of `image_paths`.

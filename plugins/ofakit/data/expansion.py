@@ -19,7 +19,7 @@ SAYS_NOTHING = string.punctuation + string.whitespace
 
 
 def expand(examples: Iterable[Example], bad: BadExamples | None = None) -> list[Example]:
-    """Give one example a caption, with `text` set, for training.
+    """Give one example per caption, with `text` set, for training.
 
     An example that has a `text` already is kept as it is. Empty captions are left out.
 

@@ -1,4 +1,4 @@
-"""What a frozen network makes of each image, on disk as memory-mapped rows, so that it is computed once.
+"""Features of images from a frozen network, on disk as memory-mapped rows, so that they are computed only once.
 
     store = FeatureStore("work_dir/features", "lite0-5d1f…", width=1280)
     rows = store.rows(digests, compute)        # (n, 1280) float32; only what is not there yet is computed

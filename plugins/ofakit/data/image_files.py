@@ -1,4 +1,4 @@
-"""The file that the name of an image in a data set means here."""
+"""The file that an image name in a data set refers to on this machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["existing"]
 
 
 def existing(path: Path) -> Path:
-    """A path whose backslashes part folders, as on Windows, where there is no file of its own name.
+    """A path whose backslashes separate folders, as on Windows, where there is no file of its own name.
 
     Args:
         path: As a data set names it.

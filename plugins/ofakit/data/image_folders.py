@@ -1,4 +1,4 @@
-"""The images of a folder: what is called like one, and what Pillow knows to be one whatever it is called."""
+"""The images in a folder: files named like one, and files that Pillow recognises whatever their name."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ STATE = struct.Struct("<II")
 STATE_OFFSET = 32
 DONE = 1
 DECODING = b"2"
-"""Another one wherever `load_square` makes other pixels of a file, so that rows of before are not taken for them."""
+"""Another one wherever `load_square` makes other pixels of a file, so that earlier rows are not taken for them."""
 CHUNK_BYTES = 16 * 2**20
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

@@ -65,7 +65,7 @@ class NearDuplicates:
             text: The text.
 
         Returns:
-            The id of a text before it that is nearly the same; None where there is none. Such a text is not kept, so
+            The id of a text before it that is nearly the same; None if there is none. Such a text is not kept, so
             that of many alike each is said to be like the first.
         """
         signature = minhash(text)

@@ -47,7 +47,7 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def _in_exif(content: bytes) -> int | None:
-    """The orientation in a block of EXIF, 1 where the block is broken; None where it is sound and has none."""
+    """The orientation in a block of EXIF, 1 where the block is broken; None if it is sound and has none."""
     content = content.removeprefix(HEADER)
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(content[:4])
     if order is None or len(content) < 8:
@@ -69,7 +69,7 @@ def _in_exif(content: bytes) -> int | None:
 
 
 def _in_other_metadata(image: Image.Image) -> int | None:
-    """The orientation in XMP, or in the tags of a TIFF file, as Pillow finds it; None where there is none."""
+    """The orientation in XMP, or in the tags of a TIFF file, as Pillow finds it; None if there is none."""
     try:
         found = image.getexif().get(ORIENTATION)
     except Exception:  # broken metadata can raise nearly anything, and says nothing of the image

@@ -42,7 +42,7 @@ class Passage:
 
     @property
     def image_path(self) -> str | None:
-        """The image's path; None where it is in memory, or there is none."""
+        """The image's path; None if it is in memory, or there is none."""
         return str(self.image) if isinstance(self.image, str | Path) else None
 
     def titled(self, separator: str | None = " ") -> str:

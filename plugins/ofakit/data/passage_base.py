@@ -1,4 +1,4 @@
-"""What a base of passages is, whether memory holds it (`KnowledgeBase`) or a folder does (`StoredBase`).
+"""The interface of a base of passages, in memory (`KnowledgeBase`) or in a folder (`StoredBase`).
 
 A base is walked over in its order, and asked for passages by position, id and article. Whoever takes one keeps to
 that, and copies neither its passages nor their texts, so that a base of any size can be searched.

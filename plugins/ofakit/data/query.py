@@ -50,5 +50,5 @@ class Query:
 
     @property
     def image_path(self) -> str | None:
-        """The image's path; None where it is in memory, or there is none."""
+        """The image's path; None if it is in memory, or there is none."""
         return str(self.image) if isinstance(self.image, str | Path) else None

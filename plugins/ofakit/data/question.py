@@ -1,4 +1,4 @@
-"""What readers of visual question answering give: an image, a question about it, and what people answered."""
+"""What readers for visual question answering return: an image, a question about it, and what people answered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reader of an experiment, made in one way for the trainer and for the tools that look at its data.
+"""Builds the reader of an experiment, in the same way for the trainer and for tools that inspect its data.
 
 {"data": {"reader": {"type": "flickrstyle"}, "root": "DIR"}}
 """
@@ -15,7 +15,7 @@ __all__ = ["build_reader", "data_root"]
 
 
 def build_reader(config: ExperimentConfig) -> Any:
-    """The reader of the configuration, or None where the examples are given to the trainer.
+    """The reader of the configuration, or None if the examples are given to the trainer.
 
     Args:
         config: The experiment; its reader gets `data.root`, and one that generates its images a folder of the run

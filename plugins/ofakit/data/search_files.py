@@ -1,4 +1,4 @@
-"""What `tools/search.py` searches and asks: files that a command line names, or the experiment's own.
+"""The corpus and queries of `tools/search.py`: files named on the command line, or the experiment's own.
 
 {"corpus": "corpus.jsonl", "queries": "queries.jsonl", "qrels": "qrels.trec"}
 

@@ -1,4 +1,4 @@
-"""A base on disk: what `KnowledgeBase` offers, for bases that memory does not hold.
+"""A knowledge base on disk: the interface of `KnowledgeBase`, for bases larger than memory.
 
     base = StoredBase.build("work_dir/base", reader.passages())
     base = StoredBase("work_dir/base")

@@ -1,4 +1,4 @@
-"""Batches of one task each, for a training on several tasks with examples of their own.
+"""Batches of one task each, for training on several tasks that each have their own examples.
 
     sampler = TaskBatchSampler(["vqa"] * 500 + ["caption"] * 300, {"vqa": 8, "caption": 4}, "roundrobin")
 

@@ -1,4 +1,4 @@
-"""Whose turn it is in each batch of a training on several tasks.
+"""Which task each batch belongs to when several tasks are trained.
 
     schedule({"vqa": 3, "caption": 2}, "roundrobin", epoch=0)       # ['caption', 'caption', 'vqa', 'vqa', 'vqa']
 

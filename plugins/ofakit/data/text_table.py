@@ -1,4 +1,4 @@
-"""Short texts by key, for millions of keys: eight bytes of hash and eight of place for each, and the texts.
+"""Short texts by key, for millions of keys: eight bytes of hash and eight of offset for each, and the texts.
 
 images = TextTable((row["title"], row["image"]) for row in rows)
 images.get("Alain Connes")

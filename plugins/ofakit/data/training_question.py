@@ -1,4 +1,4 @@
-"""What a retriever learns from: a question, the passages that answer it, and passages that seem to."""
+"""What a retriever learns from: a question, the passages that answer it, and hard negatives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A page in a browser to try a model with: captions of an image in every style, and passages found by text and image.
+"""A page to try a model in a browser: captions of an image in every style, and passages found by text and image.
 
 from ofakit.demo import demo_app
 uvicorn.run(demo_app(folder, Captioner.from_pretrained("work_dir/quickstart/output")), port=7860)

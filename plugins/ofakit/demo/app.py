@@ -1,4 +1,4 @@
-"""The application behind the page: gradio, with less of it reachable.
+"""The application behind the page: gradio, restricted to what the page needs.
 
 app = demo_app(folder, Captioner.from_pretrained("work_dir/quickstart/output"))
 uvicorn.run(app, port=7860)
@@ -89,7 +89,7 @@ def demo_app(
 
 
 def _nameless(request: Request, error: Exception) -> Response:
-    """An upload without a name is no fault of the server, though gradio takes it for one."""
+    """An upload without a name is not a fault of the server, though gradio takes it for one."""
     if request.url.path.endswith("/upload"):
         return PlainTextResponse("expected a file with a name", 400)
     raise error

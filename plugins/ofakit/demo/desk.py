@@ -1,4 +1,4 @@
-"""What a visitor's click gets: captions or passages as HTML, or a message that says what was wrong.
+"""Answers to a visitor's clicks: captions or passages as HTML, or a message that says what was wrong.
 
     desk = Desk(captioner=Captioner.from_pretrained("work_dir/quickstart/output"))
     await desk.captions("/tmp/uploads/dog.png", ["pirate"], "search", 3, 1, 1.0)
@@ -156,7 +156,7 @@ def generation_of(way: str, beams: float, number: float, temperature: float) -> 
         way: `SEARCH` or `SAMPLE`.
         beams: Width of the beam; where more captions are wanted, as many.
         number: Captions a style.
-        temperature: Of sampling; each request draws anew.
+        temperature: Of sampling; each request draws again.
 
     Raises:
         UsageError: A number is none, or out of its range.

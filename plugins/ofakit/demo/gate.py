@@ -1,4 +1,4 @@
-"""What stands between a browser and gradio: only the addresses that the page needs, and only scripts of its own.
+"""A gate between the browser and gradio: it passes only the addresses and scripts that the page needs.
 
 Gradio serves much more than a page needs: addresses that fetch other addresses, that write or run files, descriptions
 of its functions. Whatever is not named here is not found. A Content-Security-Policy lets the browser run the page's own

@@ -1,4 +1,4 @@
-"""What the one computing thread is asked for: captions in some way, or passages of some index.
+"""Jobs for the single computing thread: captions with some settings, or passages of an index.
 
     queue = job_queue(Limits())
     await queue.answers([(CaptionJob(captioner, (("num_beams", 3),)), (square, "pirate"))])

@@ -1,4 +1,4 @@
-"""The page: a tab for captions, where there is a captioner, and one for search, where there is an index."""
+"""The page: a tab for captions if there is a captioner, and one for search if there is an index."""
 
 from __future__ import annotations
 

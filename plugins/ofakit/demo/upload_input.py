@@ -1,4 +1,4 @@
-"""Gradio's image input without what gradio does with a file: it neither decodes it, nor takes it from elsewhere.
+"""Gradio's image input, which here neither decodes a file nor fetches it from elsewhere.
 
 In a mounted application gradio takes any path that a page sends, copies the file to where it can be downloaded, and
 fetches it where the path is an address.

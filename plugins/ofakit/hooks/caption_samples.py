@@ -1,4 +1,4 @@
-"""A few captions of the last evaluation with their images made small, for logs that show images."""
+"""A few captions of the last evaluation with thumbnails of their images, for loggers that show images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stop when a score has not improved for a while; unlike ModelScope's own hook, this one remembers over a resume.
+"""Stop when a score has not improved for a while; unlike ModelScope's own hook, it keeps its state across a resume.
 
 {"type": "EarlyStopHook", "metric_key": "cider", "patience": 3}
 """

@@ -93,7 +93,7 @@ class MetricsFileHook(Hook):
 
 
 def _for_json(value: Any) -> Any:
-    """The value, or None where it is not a number that JSON knows."""
+    """The value, or None if it is not a number that JSON knows."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

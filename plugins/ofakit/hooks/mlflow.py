@@ -1,4 +1,4 @@
-"""A run in MLflow: numbers, learning rate, images a second, scores, and captions with their images.
+"""Logging to MLflow: numbers, learning rate, images per second, scores, and captions with their images.
 
     {"type": "MlflowHook", "experiment": "captions", "tracking_uri": "http://127.0.0.1:5000"}
 

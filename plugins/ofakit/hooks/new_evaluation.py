@@ -1,4 +1,4 @@
-"""Evaluations that a hook has not told of yet."""
+"""Evaluations that a hook has not reported yet."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class NewEvaluations:
             trainer: The running trainer.
 
         Returns:
-            How many steps were made, and the scores by `evaluation/<name>`; None where there was no evaluation.
+            How many steps were made, and the scores by `evaluation/<name>`; None if there was no evaluation.
         """
         if trainer.evaluations == self._seen:
             return None

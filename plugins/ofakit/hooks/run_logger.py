@@ -1,7 +1,7 @@
-"""The base of the hooks that send numbers and captions to another program; each is one file beside this one.
+"""The base of hooks that send numbers and captions to another program; each is a file next to this one.
 
 A subclass says which package it needs and how it starts, sends and ends. Only the main process sends. A program that
-fails, for want of a network or a login, costs one warning and its log, never the run.
+fails, for lack of a network or a login, costs one warning and its log, never the run.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class RunLoggerHook(Hook):
         package: What pip installs.
         module: What of it is imported.
         title: What its makers call it.
-        run_id: The run's name in that program, kept in snapshots: a resumed run goes on under it.
+        run_id: The run's name in that program, kept in snapshots: a resumed run continues under it.
 
     Args:
         interval: Steps between numbers, which are means over those that were not skipped.

@@ -27,7 +27,7 @@ Strategy = Literal["by_epoch", "by_step", "no"]
 
 @HOOKS.register_module(module_name="SnapshotHook")
 class SnapshotHook(Hook):
-    """Save everything needed to go on, at regular intervals.
+    """Save everything needed to continue, at regular intervals.
 
     A snapshot that is due while steps are skipped, or while a weight is not finite, is made up for after the next good
     step.

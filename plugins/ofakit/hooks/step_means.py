@@ -33,7 +33,7 @@ class StepMeans:
         self.images += trainer.examples_in_step
 
     def take(self) -> dict[str, float | None]:
-        """The means so far, after which they start anew.
+        """The means so far, after which they start over.
 
         Returns:
             By name, None where every step was skipped; with `images_per_second` and `bad_steps`.

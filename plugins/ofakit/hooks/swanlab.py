@@ -1,4 +1,4 @@
-"""A run in SwanLab: numbers, learning rate, images a second, scores, and captions with their images.
+"""Logging to SwanLab: numbers, learning rate, images per second, scores, and captions with their images.
 
     {"type": "SwanLabHook", "project": "captions", "mode": "offline"}
 

@@ -1,4 +1,4 @@
-"""TensorBoard: numbers, learning rate, images a second, scores, and captions with their images.
+"""TensorBoard: numbers, learning rate, images per second, scores, and captions with their images.
 
     {"type": "TensorboardHook", "interval": 10}
 

@@ -1,4 +1,4 @@
-"""A run in Weights & Biases: numbers, learning rate, images a second, scores, and captions with their images.
+"""Logging to Weights & Biases: numbers, learning rate, images per second, scores, and captions with their images.
 
     {"type": "WandbHook", "project": "captions", "mode": "offline"}
 

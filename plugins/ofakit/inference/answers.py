@@ -1,4 +1,4 @@
-"""From a batch of questions about images to answers, generated or the likeliest of a closed list.
+"""From a batch of questions about images to answers, generated or chosen from a closed list.
 
 answerer = Answerer(bundle)
 for index, answer in answerer.batches(batches): ...

@@ -31,7 +31,7 @@ class CaptionResult:
     """What became of one request.
 
     Attributes:
-        caption: The best caption, or None where the image could not be read.
+        caption: The best caption, or None if the image could not be read.
         score: Its length-normalised log-probability, or None.
         style: The style asked for.
         error: Why there is no caption, or None.

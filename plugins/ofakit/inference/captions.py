@@ -23,7 +23,7 @@ class Caption(NamedTuple):
     Attributes:
         text: Without white space around.
         score: Its length-normalised log-probability.
-        p_yes: How sure the model is that the caption fits image and style, in [0, 1]; None where it was not asked.
+        p_yes: How sure the model is that the caption fits image and style, in [0, 1]; None if it was not asked.
     """
 
     text: str

@@ -45,7 +45,7 @@ class ClipScorer:
         prompt: What stands before every text.
 
     Raises:
-        UsageError: There is no such directory, it is no CLIP or not all of it, or there is no such device.
+        UsageError: There is no such directory, it is not a CLIP or not all of it, or there is no such device.
     """
 
     def __init__(self, path: str, device: str | None = None, batch_size: int = 64, prompt: str = PROMPT) -> None:

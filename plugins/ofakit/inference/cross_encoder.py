@@ -1,4 +1,4 @@
-"""How well a text answers another, read together: any sequence-classification model of transformers.
+"""How well one text answers another, with both read together: any sequence-classification model of transformers.
 
     encoder = CrossEncoder("DIR_OR_HUB_ID")
     encoder.score([("Who sings ?", "A bird sings ."), ("Who sings ?", "The cat sleeps .")])    # (2,) float32

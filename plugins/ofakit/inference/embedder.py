@@ -36,7 +36,7 @@ class Prepared:
     Attributes:
         sample: What the encoder reads; empty where there is an error.
         length: Tokens of its text, 1 without one.
-        error: Why it cannot be encoded; None where it can.
+        error: Why it cannot be encoded; None if it can.
     """
 
     sample: Mapping[str, Any]

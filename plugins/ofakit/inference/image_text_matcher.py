@@ -1,4 +1,4 @@
-"""How surely a model that was trained with the objective `itm` says that a text describes an image.
+"""How confident a model trained with the objective `itm` is that a text describes an image.
 
     matcher = ImageTextMatcher(load_bundle("work_dir/itm/best"))
     matcher.score([("dog.jpg", "a dog runs"), ("dog.jpg", "a cat sleeps")])    # (2,) float32: p(yes)

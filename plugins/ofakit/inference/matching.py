@@ -1,4 +1,4 @@
-"""Image-text matching: how sure a model is that a caption fits an image, and the style asked for.
+"""Image-text matching: how confident a model is that a caption fits an image and the requested style.
 
 The question is ` does the image describe " {} " in personality {}?` beside the image; the answers are ` yes`, ` no` and
 ` personality` (the caption fits, the style does not). A model that reads regions is asked `image text match: {}` and

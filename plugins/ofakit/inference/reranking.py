@@ -1,4 +1,4 @@
-"""Captions of an image in the order of how surely the model says yes to them.
+"""Reorders the captions of an image by the model's confidence that they match it.
 
     ranked = rerank(bundle, ["dog.jpg"], ["pirate"], [["a dog arr", "a cat arr"]])
 

@@ -1,4 +1,4 @@
-"""What metrics of captions have in common: they collect captions with their references, over batches and processes."""
+"""Shared by caption metrics: they collect captions with their references, over batches and processes."""
 
 from __future__ import annotations
 

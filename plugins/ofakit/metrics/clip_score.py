@@ -1,4 +1,4 @@
-"""CLIPScore and RefCLIPScore as a ModelScope metric: how well captions fit their images, as a CLIP sees it.
+"""CLIPScore and RefCLIPScore as a ModelScope metric: how well captions fit their images, according to CLIP.
 
     "evaluation": {"metrics": [{"type": "clip_score", "path": "openai/clip-vit-base-patch32"}]}
 
@@ -52,7 +52,7 @@ class ClipScoreMetric(CollectedCaptions):
 
         Raises:
             UsageError: There is nothing to score, a caption has no image, an image is missing or cannot be read, or the
-                directory is no CLIP.
+                directory is not a CLIP.
         """
         rows = [row for row in self.unique() if row.caption.strip()]
         if not rows:

@@ -1,4 +1,4 @@
-"""What trainer, objectives and inference ask of a model, whatever it is made of.
+"""What the trainer, objectives and inference require of any model.
 
 A `Model` is a module that names its parts, so that a configuration can freeze them or give them a learning rate of
 their own. One that writes sequences is a `Seq2SeqModel`: it encodes a batch, decodes, and knows which tensors of a

@@ -1,4 +1,4 @@
-"""Layers compiled by torch.compile, one at a time: a model of 24 like layers is compiled in the time of one.
+"""Layers compiled by torch.compile, one at a time: a model of 24 identical layers compiles in the time of one.
 
     {"train": {"compile": true}}
 

@@ -1,4 +1,4 @@
-"""What a network that does not learn makes of images, computed once and kept in a `FeatureStore`.
+"""Features of images from a frozen network, computed once and kept in a `FeatureStore`.
 
 An image is known by its pixels and the network by its weights, so that nothing has to be cleared when either changes.
 Images are computed in fp32 and, on a CPU, each by itself: what is kept does not depend on the batch that it came in

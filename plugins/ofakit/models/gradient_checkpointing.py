@@ -1,4 +1,4 @@
-"""Gradient checkpointing: layers keep their inputs alone and are computed again in the backward pass.
+"""Gradient checkpointing: layers keep only their inputs and are computed again in the backward pass.
 
     {"train": {"recompute": true}}
 

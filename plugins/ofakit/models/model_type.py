@@ -48,7 +48,7 @@ class ModelType(ABC):
         """The model that a configuration asks for, with the weights of `section.path` if that is a file.
 
         Args:
-            section: The section `model`; its `path` is no directory.
+            section: The section `model`; its `path` is not a directory.
             tokenizer: Whose special ids the model gets, and whose size where no file says another.
 
         Raises:
@@ -76,7 +76,7 @@ class ModelType(ABC):
 
         Args:
             model: Changed in place.
-            section: The section `model`: its `adapter`, and of its `backbone` what is no part of the network.
+            section: The section `model`: its `adapter`, and of its `backbone` what is not part of the network.
 
         Raises:
             UsageError: The section asks for what such models have not, or for another network than the model's.

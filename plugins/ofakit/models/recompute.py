@@ -1,4 +1,4 @@
-"""Steps that keep little for the backward pass and compute the rest again, where that is cheap.
+"""Operations that keep little for the backward pass and recompute the rest where that is cheap.
 
 What is computed again is elementwise, or a small part of the arithmetic; what is saved in return is half of the
 activations of a training step. The idea is that of Chen et al. 2016, https://arxiv.org/abs/1604.06174, applied to

@@ -119,7 +119,7 @@ class RegionNetwork:
 
 
 def regions_of_map(network: Any, found: Tensor) -> Tensor:
-    """Regions from what a network of timm gives: a map with colours first or last, or tokens.
+    """Regions from what a timm network gives: a map with colours first or last, or tokens.
 
     Args:
         network: Whose they are.

@@ -1,4 +1,4 @@
-"""The layers that a model is a stack of: what is computed again, sharded or compiled one at a time.
+"""The repeated layers of a model: the units that are recomputed, sharded or compiled.
 
     repeated_layers(model)    # OFA: the layers of encoder and decoder, the blocks of the ResNet
 

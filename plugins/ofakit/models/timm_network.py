@@ -1,4 +1,4 @@
-"""Networks of timm: made by name, with the weights of a file or a hub, and what images are normalised by.
+"""timm networks: created by name, with weights from a file or a hub, and their image normalisation.
 
     network = timm_network(section)
     load_weights(network, section)

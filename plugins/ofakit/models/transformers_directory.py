@@ -1,6 +1,6 @@
-"""A network of transformers from a directory: whole, or refused with what is wrong with it.
+"""Loads a transformers network from a directory: completely, or with an error that says what is wrong.
 
-transformers itself fills what a directory lacks with random numbers and goes on with a warning.
+transformers itself fills what a directory lacks with random numbers and continues with a warning.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def read_content(path: str | Path, stand_ins: StandIns = lambda names: []) -> di
         stand_ins: What a pickle may hold beside tensors and plain values.
 
     Raises:
-        UsageError: Nothing is there, it is no checkpoint, it is damaged, or its pickle holds more than that.
+        UsageError: Nothing is there, it is not a checkpoint, it is damaged, or its pickle holds more than that.
     """
     path = Path(path)
     if path.is_dir():
@@ -83,7 +83,7 @@ def _load(path: Path, stand_ins: StandIns) -> Any:
             f"arbitrary code ({_refusal(error)}). Expected tensors, plain values and the settings that accompany them"
         ) from None
     except Exception as error:
-        # a file that is cut off sends PyTorch to a place before its beginning, which is no fault of the disk
+        # a file that is cut off sends PyTorch to a place before its beginning, which is not a fault of the disk
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno != errno.EINVAL):
             raise
         raise UsageError(f"{path} is not a readable checkpoint: {_reason(error)}") from None

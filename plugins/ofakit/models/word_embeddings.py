@@ -1,4 +1,4 @@
-"""Rows of words to start from: those that a text encoder has for the same words.
+"""Initial word embeddings, taken from a text encoder for the words that both vocabularies share.
 
     {"model": {"size": "tiny", "tokenizer": {"train_vocab_size": 6000},
                "word_embeddings": "sentence-transformers/all-MiniLM-L6-v2"}}

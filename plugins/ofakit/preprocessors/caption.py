@@ -152,7 +152,7 @@ class CaptionPreprocessor:
             (T,) int64, with bos and eos; the same tensor for the same style.
 
         Raises:
-            UsageError: The style is no text, or unknown to a strict `style_set`.
+            UsageError: The style is not text, or unknown to a strict `style_set`.
         """
         if style is not None and not isinstance(style, str):
             raise UsageError(f"expected the name of a style as text, found {style!r}")

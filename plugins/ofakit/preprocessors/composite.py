@@ -1,7 +1,7 @@
-"""A flat emblem becomes a photograph of it: waved, turned, shaded, and laid over a background.
+"""A flat emblem becomes a photograph of it: waved, rotated, shaded, and placed on a background.
 
 For retrieval from a photograph of something flat (a flag, a logo, a cover, a banknote) to its reference image. Every
-training pair is made anew from the reference image, so a few emblems last for any number of steps.
+training pair is made afresh from the reference image, so a few emblems last for any number of steps.
 
     {"augmentation": {"width": [0.4, 1.0], "aspect": [0.55, 0.8], "max_degrees": 14, "wave": [0.0, 0.12]}}
 
@@ -95,7 +95,7 @@ def lay_over(emblem: np.ndarray, background: np.ndarray, placement: Placement) -
         (size, size, 3) uint8.
 
     Raises:
-        UsageError: The background is no square.
+        UsageError: The background is not a square.
 
     >>> black, white = np.zeros((4, 6, 3), np.uint8), np.full((8, 8, 3), 255, np.uint8)
     >>> lay_over(black, white, Placement(width=0.5, height=0.5))[..., 0].mean(dtype=int)
@@ -191,7 +191,7 @@ class Composite:
             (size, size, 3) uint8.
 
         Raises:
-            UsageError: The background is no square.
+            UsageError: The background is not a square.
         """
         toned = change_tone(
             emblem, rng.uniform(*self.saturation), rng.uniform(*self.contrast), rng.uniform(*self.brightness)

@@ -1,4 +1,4 @@
-"""Images as the model takes them: cropped as bytes by the loading processes, normalised on the model's device.
+"""Images as the model reads them: cropped as bytes by the loading processes, normalised on the model's device.
 
 Source of the numbers: OFA-Sys/OFA `data/mm_data/example_dataset.py` (mean and std 0.5, or ImageNet's).
 """

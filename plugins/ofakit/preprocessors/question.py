@@ -2,8 +2,8 @@
 
     {"preprocessor": {"prompt": "vqa: {}"}}
 
-In training one of the right answers is drawn anew in each epoch, as often as it is right, and comes with how right it
-is, `score`. The prompt's {} is the question; without a prompt the question stands alone behind a space, as OFA has it.
+In training one of the right answers is drawn again in each epoch, as often as it is right, and comes with how right it
+is, `score`. The prompt's {} is the question; without a prompt the question stands alone behind a space, as in OFA.
 
 Sources: OFA-Sys/OFA `data/mm_data/vqa_gen_dataset.py`; VL-T5 (https://github.com/j-min/VL-T5) `src/vqa_data.py`.
 """

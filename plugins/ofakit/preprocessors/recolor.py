@@ -1,7 +1,7 @@
-"""Give a flat emblem other colours, so that a few emblems teach the matching of any.
+"""Gives a flat emblem other colours, so that a few emblems are enough to learn to match any.
 
 A flat emblem has few colours. They are separated once (Pillow's quantisation by maximum coverage); then every use may
-paint each region anew. Both sides of a training pair are made from the painted emblem, so they agree.
+paint each region again. Both sides of a training pair are made from the painted emblem, so they agree.
 
     {"augmentation": {"recolor": 0.7, "mirror": 0.3}}
 """

@@ -1,4 +1,4 @@
-"""Images become the features of their regions, as models read them that see through a detector or a frozen grid.
+"""Images become region features, for models that read the output of a detector or a frozen grid.
 
     inputs = RegionInputs(open_regions("train_obj36.h5"), max_regions=36)
     batch = inputs.collate([inputs.sample(["dog.jpg"]), inputs.sample(["left.jpg", "right.jpg"])])

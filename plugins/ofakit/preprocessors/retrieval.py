@@ -1,8 +1,8 @@
-"""A training question becomes tensors: the question, passages that answer it, and passages that seem to.
+"""A training question becomes tensors: the question, passages that answer it, and hard negatives.
 
     {"retrieval": {"positives": 1, "hard_negatives": 1}}
 
-Which of several passages a question comes with is drawn anew in each epoch.
+Which of several passages a question comes with is drawn again in each epoch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pages to look at: each one HTML file with everything in it.
+"""Reports: each is one HTML file with everything inside.
 
 from ofakit.reports import read_run, run_report
 

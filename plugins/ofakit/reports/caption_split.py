@@ -1,4 +1,4 @@
-"""The captions of an evaluation with all that a report says of each: its CIDEr, and which styles it is heard in.
+"""The captions of an evaluation with all that a report says of each: its CIDEr, and the styles recognised in it.
 
 split = caption_split("test", rows, scores, obeys=judge_of(run))
 split.cider[3], split.heard["pirate"][3]

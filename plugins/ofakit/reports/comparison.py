@@ -1,4 +1,4 @@
-"""Several runs on one page: their curves, scores with intervals, tests of every pair, and what they said of each item.
+"""Several runs on one page: their curves, scores with intervals, tests of every pair, and their output for each item.
 
 Scores are of the items that all runs have, computed from their predictions, so that they can be compared. The test is
 Fisher's randomization, as in `tools/compare.py`.

@@ -72,7 +72,7 @@ def charts_of(records: Records) -> Charts:
 
 
 def _numbers(record: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, float | None]]:
-    """Every number of a line and its name; None where there is no number to give."""
+    """Every number of a line and its name; None if there is no number to give."""
     for name, value in record.items():
         if not before and name in ("step", "epoch"):
             continue

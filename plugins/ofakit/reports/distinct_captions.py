@@ -1,4 +1,4 @@
-"""How varied captions are: how many differ, and those that stand for many images."""
+"""How varied captions are: how many differ, and which are repeated for many images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def distinct_captions(split: CaptionSplit) -> Section | None:
         split: The captions.
 
     Returns:
-        None where there are no captions.
+        None if there are no captions.
     """
     if not split.items:
         return None

@@ -1,4 +1,4 @@
-"""What went wrong in a run, and what of its data was left out."""
+"""What went wrong in a run, and which data were left out."""
 
 from __future__ import annotations
 

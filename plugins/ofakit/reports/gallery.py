@@ -66,7 +66,7 @@ def gallery(split: CaptionSplit, most: int) -> Section | None:
         most: How many images to show at most, 1 or more.
 
     Returns:
-        None where there are no captions.
+        None if there are no captions.
     """
     by_image: dict[str, list[int]] = {}
     for place, item in enumerate(split.items):

@@ -26,7 +26,7 @@ class Line(NamedTuple):
 
     Attributes:
         name: What the legend calls it.
-        points: (x, y) by ascending x; y is None where there is no number.
+        points: (x, y) by ascending x; y is None if there is no number.
     """
 
     name: str

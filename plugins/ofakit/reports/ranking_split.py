@@ -50,7 +50,7 @@ class RankingSplit:
         scores: What the evaluation itself reported, by name; those of a system under its name.
         runs: Rankings by system, the one that counts first.
         qrels: What is relevant.
-        base: The passages; None where they cannot be read.
+        base: The passages; None if they cannot be read.
         metrics: The scores that were asked for.
         remarks: What a reader has to know of the data.
     """
@@ -70,7 +70,7 @@ class RankingSplit:
         return next(iter(self.runs))
 
     def passage(self, name: str) -> Passage | None:
-        """A passage, or the first of an article; None where it cannot be read.
+        """A passage, or the first of an article; None if it cannot be read.
 
         Args:
             name: The id of the passage or the article.

@@ -1,4 +1,4 @@
-"""What retrieval found: scores of each system, recall by depth, weights of the fusion, and rankings of questions."""
+"""What retrieval found: scores of each system, recall by depth, fusion weights, and rankings of questions."""
 
 from __future__ import annotations
 

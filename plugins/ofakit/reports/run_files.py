@@ -1,9 +1,9 @@
-"""What a run directory holds that a report tells of; reads it and changes nothing.
+"""Reads what a report needs from a run directory, and changes nothing.
 
     run = read_run("work_dir/quickstart")
     run.config["seed"], run.records[0]["loss"], run.splits["test"].scores["cider"]
 
-A run that was killed, or goes on still, has some of it: what is missing is left out of the report. A damaged line of
+A run that was killed, or is still running, has some of it: what is missing is left out of the report. A damaged line of
 `metrics.jsonl` is skipped and counted; predictions are written whole, so that a damaged line there is an error.
 """
 
@@ -73,7 +73,7 @@ class RunFiles:
             wanted: A split; None takes the one that the run ended with, or else the first of test, val and the rest.
 
         Returns:
-            None where the run has evaluated nothing.
+            None if the run has evaluated nothing.
 
         Raises:
             UsageError: The run has no evaluation of the split that is wanted.
@@ -94,7 +94,7 @@ def read_run(folder: str | Path) -> RunFiles:
         folder: The directory, as `work_dir` of a configuration names it.
 
     Raises:
-        UsageError: It is no run directory, or one of its files is not what it should be.
+        UsageError: It is not a run directory, or one of its files is not what it should be.
     """
     folder = Path(folder)
     if not any((folder / name).exists() for name in ("conf.json", "metrics.jsonl", "eval")):

@@ -61,7 +61,7 @@ def run_report(run: RunFiles, images: int = IMAGES, split: str | None = None, ba
 def captions_page(
     title: str, scores: Mapping[str, Any], predictions: Sequence[Any], obeys: Any = None, images: int = IMAGES
 ) -> str:
-    """Write the page of an evaluation while a run goes on.
+    """Write the page of an evaluation during a run.
 
     Args:
         title: The heading of the page.
@@ -132,7 +132,7 @@ def _facts(run: RunFiles, shown: SplitFiles | None) -> list[tuple[str, str]]:
 
 
 def _inside(config: Mapping[str, Any], *keys: str) -> Any:
-    """What a configuration has at a place; None where it has nothing there."""
+    """What a configuration has at a place; None if it has nothing there."""
     found: Any = config
     for key in keys:
         found = found.get(key) if isinstance(found, Mapping) else None

@@ -95,7 +95,7 @@ def other_scores(splits: Mapping[str, Mapping[str, Any]]) -> Section | None:
         splits: Scores by split.
 
     Returns:
-        None where there are none.
+        None if there are none.
     """
     names = list(dict.fromkeys(name for scores in splits.values() for name in _of_all(scores)))
     rows = [(split, [score_cell(scores.get(name)) for name in names]) for split, scores in splits.items()]

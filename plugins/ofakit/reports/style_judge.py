@@ -1,4 +1,4 @@
-"""What tells which style a caption of a finished run sounds like: the data set's own rule, or the run's classifier."""
+"""Decides which style a caption of a finished run is in: by the data set's own rule, or the run's classifier."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def judge_of(run: RunFiles) -> Callable[[Sequence[str], Sequence[str]], Sequence
         run: Names its reader, and may hold `style_classifier.npz`.
 
     Returns:
-        From captions and the style asked of each, whether each obeys; None where the run has nothing to tell by.
+        From captions and the style asked of each, whether each obeys; None if the run has nothing to tell by.
 
     Raises:
         UsageError: The classifier's file is damaged.

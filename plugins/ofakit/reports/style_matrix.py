@@ -1,4 +1,4 @@
-"""Which style captions were asked for, and which they are heard in: a matrix of counts, and a verdict on each style."""
+"""Styles requested against styles recognised: a matrix of counts, and a verdict on each style."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def style_section(split: CaptionSplit) -> Section | None:
         split: The captions.
 
     Returns:
-        None where there is no matrix.
+        None if there is no matrix.
     """
     matrix = style_matrix(split)
     if matrix is None:

@@ -21,7 +21,7 @@ class Picture(NamedTuple):
 
     Attributes:
         name: The file's name, without its folder; "" for an image in memory.
-        source: A data URI of a JPEG; None where the image cannot be read.
+        source: A data URI of a JPEG; None if the image cannot be read.
         reason: Why it cannot; "" where it can or there is none.
     """
 

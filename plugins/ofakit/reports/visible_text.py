@@ -1,4 +1,4 @@
-"""Text of data as a page shows it: what cannot be seen, or would turn the order of what stands beside it, is named.
+"""Text from data as a page shows it: invisible characters and those that reverse the text around them are spelled out.
 
 Captions, questions and file names are anyone's. Control characters, halves of a character and the marks that reverse
 the direction of writing (https://www.unicode.org/reports/tr9/) are shown by their code; what is very long is cut.

@@ -1,4 +1,4 @@
-"""Characters and words that English text is cut by: marks, units, abbreviations and contractions.
+"""Characters and words that guide the splitting of English text: marks, units, abbreviations and contractions.
 
 Source: spaCy 3.8, `lang/char_classes.py`, `lang/tokenizer_exceptions.py` and `lang/en/tokenizer_exceptions.py`, and the
 sentence marks of its sentencizer.

@@ -121,7 +121,7 @@ def _best(
 
 @njit(cache=True, nogil=True)
 def _replace_least(heap: np.ndarray, value: np.float32) -> None:
-    """Put a value in the place of the least, which a heap has first."""
+    """Put a value in place of the least, which a heap has first."""
     place, child = 0, 1
     while child < len(heap):
         if child + 1 < len(heap) and heap[child + 1] < heap[child]:

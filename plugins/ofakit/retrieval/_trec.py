@@ -1,4 +1,4 @@
-"""Lines of TREC's runs: columns between white space, one row a line."""
+"""Lines of TREC's runs: columns between white space, one row per line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Articles stand for their passages: an image hits an article, and its passages follow in their order.
+"""Articles represent their passages: an image matches an article, and its passages follow in order.
 
 The n-th passage of an article gets the article's score minus n * 1e-8, so that articles keep their order and passages
 follow one another. Source: PaulLerner/ViQuAE, `meerqat/ir/search.py`, where a hit is mapped likewise.

@@ -140,7 +140,7 @@ class BM25Index:
             verify: Read all files and compare their checksums, not their sizes alone.
 
         Raises:
-            UsageError: It is no index of BM25, or a file of it is missing or not the one that was written.
+            UsageError: It is not an index of BM25, or a file of it is missing or not the one that was written.
         """
         import bm25s
 

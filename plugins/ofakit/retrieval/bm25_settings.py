@@ -29,7 +29,7 @@ class BM25Settings:
         stemmer: A language of PyStemmer, such as "english", or None.
 
     Raises:
-        UsageError: A number is out of its range, or the variant is none.
+        UsageError: A number is out of its range, or the variant is unknown.
     """
 
     k1: float = 1.5

@@ -1,4 +1,4 @@
-"""The words that BM25 counts: in lower case, two characters or longer, no stop words, stemmed if that is asked for.
+"""The words that BM25 counts: in lower case, two characters or longer, without stop words, stemmed on request.
 
 They are cut as scikit-learn's CountVectorizer cuts them, by bm25s.
 """

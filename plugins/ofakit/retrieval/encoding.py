@@ -7,7 +7,7 @@ The base is divided into blocks of some 4,096 items. A block is cut into batches
 depend on nothing outside it; processes take turns at the blocks and write each at its place in one preallocated file.
 A block counts once its vectors are on disk and a record of it stands beside them. All of this happens in a folder
 `.base.index.partial`, which gets its final name when the last block is done; until then an index that was there before
-stays as it is. The same command goes on where it was interrupted, if encoder, items and settings are the same.
+stays as it is. The same command continues where it was interrupted, if encoder, items and settings are the same.
 
 Memory is bound by two blocks: the one that is computed and the next one, which is read and tokenized meanwhile.
 
@@ -69,7 +69,7 @@ class Prepared(Protocol):
 
     @property
     def error(self) -> str | None:
-        """Why it cannot be encoded; None where it can."""
+        """Why it cannot be encoded; None if it can."""
 
 
 class Embedder(Protocol):
@@ -148,9 +148,9 @@ def encode(
 
     Raises:
         UsageError: Another command encodes into the directory, an id stands there twice, a vector is not finite, too
-            many images cannot be read, an argument is out of range, or something that is no index is in the place of
+            many images cannot be read, an argument is out of range, or something that is no index is in place of
             the directory.
-        SaveError: The disk is full; the same call goes on when there is room.
+        SaveError: The disk is full; the same call continues when there is room.
     """
     began = time.perf_counter()
     if block is None:

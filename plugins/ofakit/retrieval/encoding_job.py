@@ -1,7 +1,7 @@
-"""The files of an encoding while it goes on: its plan, a record of each finished block, and what is made of them.
+"""The files of an encoding in progress: its plan, a record of each finished block, and what is made of them.
 
     .base.index.partial/
-        plan.json            all that the vectors depend on; another plan starts anew
+        plan.json            all that the vectors depend on; another plan starts over
         vectors.npy          preallocated; blocks are written at their place
         ids.bin id_ends.npy
         blocks/000000.json   a block that is on disk, and which of its items were left out
@@ -217,7 +217,7 @@ def is_whole(job: EncodingJob, plan: str) -> bool:
 
 
 def check_bad(job: EncodingJob, bad: int, errors: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse to go on with too many bad images.
+    """Refuse to continue with too many bad images.
 
     Args:
         job: The encoding.
@@ -237,7 +237,7 @@ def check_bad(job: EncodingJob, bad: int, errors: Sequence[Mapping[str, Any]]) -
 
 
 def finish(job: EncodingJob, plan: str) -> None:
-    """Put the vectors in the place of the index directory, once every block is done.
+    """Put the vectors in place of the index directory, once every block is done.
 
     Args:
         job: The encoding.

@@ -1,4 +1,4 @@
-"""English text in words and marks, cut where spaCy's rules for English cut it.
+"""English text as words and punctuation marks, split where spaCy's rules for English split it.
 
 A piece between spaces loses marks at both ends until none is left or an exception such as `Dr.` is met; what remains is
 cut at marks inside, as in `K-theory`. White space other than one space between pieces is a token of its own. spaCy

@@ -1,4 +1,4 @@
-"""Late fusion: the runs of several searchers become one, as a weighted sum of their normalised scores.
+"""Late fusion: the runs of several searchers become one, by a weighted sum of their normalised scores.
 
     {"retrieval": {"fusion": {"of": ["bm25", "dense"], "normalization": "zscore", "missing": "minimum",
                               "weights": {"bm25": 0.3, "dense": 0.7}}}}
@@ -13,7 +13,7 @@
 
 | normalization | of a score s |
 |---|---|
-| `zscore` | (s - μ) / σ, both over all queries of the run, as ViQuAE has it (Lerner et al. 2022, `gzmuv`) |
+| `zscore` | (s - μ) / σ, both over all queries of the run, as in ViQuAE (Lerner et al. 2022, `gzmuv`) |
 | `zscore_per_query` | (s - μ) / σ over the passages of its query |
 | `min_max` | (s - min) / (max - min) of its query |
 | `rank` | 1 - (rank - 1) / n, for n passages of its query |
@@ -82,7 +82,7 @@ def fuse(runs: Mapping[str, Run], section: FusionSection, name: str = "fused") -
         All passages of all runs; `Run.cut` shortens the rankings.
 
     Raises:
-        UsageError: A run or a weight is missing or unknown, or the method is none.
+        UsageError: A run or a weight is missing or unknown, or the method is unknown.
 
     >>> from ofakit.config.retrieval import FusionSection
     >>> runs = {"a": Run({"q": {"x": 3.0, "y": 1.0}}), "b": Run({"q": {"y": 8.0, "z": 4.0}})}

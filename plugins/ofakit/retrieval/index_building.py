@@ -5,7 +5,7 @@
     merge_indexes(["shard-0", "shard-1"], "base.index")
     build_engine("base.index", IndexSection(engine="faiss", factory="HNSW32"))
 
-Each leaves the directory of before, or the new one: new files get names of their own, and `index.json`, which names
+Each leaves the previous directory, or the new one: new files get names of their own, and `index.json`, which names
 those that count, is replaced last and in one step.
 """
 
@@ -86,7 +86,7 @@ def append_vectors(
 ) -> IndexDirectory:
     """Add vectors to an index directory as a further part.
 
-    A FAISS or Milvus index over the vectors of before is refused from then on, until it is built again.
+    A FAISS or Milvus index over the previous vectors is refused from then on, until it is built again.
 
     Args:
         folder: The directory.
@@ -233,7 +233,7 @@ def _check_shards(indexes: Sequence[IndexDirectory]) -> None:
 
 
 def _refuse_vectors_of_its_own(out: Path) -> None:
-    """Refuse to put a list of shards in the place of vectors."""
+    """Refuse to put a list of shards in place of vectors."""
     if (out / RECORD).exists() and any(part.folder == "." for part in IndexRecord.read(out).parts):
         raise UsageError(f"{out} contains vectors of its own; choose another folder for the merged index")
 
@@ -250,7 +250,7 @@ def build_engine(folder: str | Path, settings: IndexSection) -> IndexDirectory:
 
     Raises:
         UsageError: The settings do not fit the vectors.
-        SaveError: The disk refused; the engine of before is intact.
+        SaveError: The disk refused; the previous engine is intact.
     """
     folder = Path(folder)
     index = IndexDirectory(folder, IndexRecord.read(folder))

@@ -1,4 +1,4 @@
-"""Work in blocks that goes on where a kill stopped it: finished blocks are kept beside the file that is made of them.
+"""Work in blocks that continues where a kill stopped it: finished blocks are kept beside the file that is made of them.
 
     journal = BlockJournal(Path("negatives.jsonl"), fingerprint)
     done = journal.finished()                       # {0: …, 2: …}, from every process and earlier start
@@ -97,7 +97,7 @@ class BlockJournal:
 
 
 def _parsed(line: bytes) -> Any:
-    """The JSON of a line; None where there is none."""
+    """The JSON of a line; None if there is none."""
     try:
         return from_json(line)
     except ValueError:

@@ -7,7 +7,7 @@
 becomes the section `retrieval`, one searcher for each index, around the reader `viquae`. Keys of older versions are
 read too: `es` and `kind_str` instead of `kind`, Elasticsearch's settings for `k1` and `b`, `interpolation_weight`,
 `normalization` and `default_minimum`. What has no counterpart is said in remarks, never left out silently. Vectors
-that meerqat reads from a column have to be made anew; which encoder makes them is not in the file, and is given.
+that meerqat reads from a column have to be made again; which encoder makes them is not in the file, and is given.
 
 Source: PaulLerner/ViQuAE, `meerqat/ir/search.py`, `meerqat/ir/fuse.py` and `experiments/ir`.
 """
@@ -208,7 +208,7 @@ def _old_norm(indexes: list[_Index]) -> str:
 
 
 def _weights(keys: Mapping[str, Any], indexes: list[_Index]) -> dict[str, float] | None:
-    """The weight of each index, in their order; None where they are to be fitted."""
+    """The weight of each index, in their order; None if they are to be fitted."""
     given = ((keys.get("subcommand_kwargs") or keys).get("best_params") or {}).get("weights")
     if given is None:
         given = [index.keys.get("interpolation_weight") for index in indexes]

@@ -6,7 +6,7 @@
 Candidates come from any number of rankings in turns, the first of each, then the second; random passages of the same
 group, such as the same article or type of entity, may come on top. Left out is what is known to answer, what has the
 text of a passage that does, what holds an answer, and what scores too close to the best positive or too high. With a
-scorer, such as a cross-encoder, its scores stand in the place of the rankings': they decide what is too close or too
+scorer, such as a cross-encoder, its scores stand in place of the rankings': they decide what is too close or too
 high (denoising), they put the negatives in order, and a teacher may be read from them.
 
 Sources: Karpukhin et al. 2020, https://arxiv.org/abs/2004.04906 (BM25 negatives without an answer); Qu et al. 2021,
@@ -97,7 +97,7 @@ class MiningSettings:
 
         Args:
             score: Its score.
-            best: That of the best positive; None where it is not known, and then no margin is kept.
+            best: That of the best positive; None if it is not known, and then no margin is kept.
 
         >>> settings = MiningSettings(relative_margin=0.25)
         >>> settings.too_high(7.5, 10.0), settings.too_high(7.6, 10.0), settings.too_high(-11.0, -10.0)
@@ -248,7 +248,7 @@ class NegativeMiner:
         return tuple(drawn)
 
     def _rescore(self, candidates: Sequence[_Candidates]) -> None:
-        """Put the scorer's scores in the place of the rankings', and leave out what it finds too good."""
+        """Put the scorer's scores in place of the rankings', and leave out what it finds too good."""
         pairs = [(found.query, passage) for found in candidates for passage in found.passages()]
         asked = [(query, self.base[self.base.position(passage)]) for query, passage in pairs]
         scores = iter(self.scorer(asked).tolist() if asked and self.scorer is not None else ())
@@ -302,7 +302,7 @@ class _Answers:
         self.holds = None if settings.keep_answers else AnswerMatcher(query.answers, strict=True)
 
     def reason(self, passage: Passage) -> str | None:
-        """Why a passage is no negative: `relevant`, `same_text` or `answer`; None if it may be one.
+        """Why a passage is not a negative: `relevant`, `same_text` or `answer`; None if it may be one.
 
         Args:
             passage: Any passage.
@@ -330,7 +330,7 @@ def mine_to_file(
     processes: Processes | None = None,
     block_size: int = 64,
 ) -> dict[str, Any]:
-    """Mine the negatives of all questions into a file; the same call goes on where a kill stopped it.
+    """Mine the negatives of all questions into a file; the same call continues where a kill stopped it.
 
     Args:
         miner: Finds them.

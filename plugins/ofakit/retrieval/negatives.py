@@ -108,7 +108,7 @@ def scores_in(value: Any, where: str) -> dict[str, float]:
         where: The file and line, for the message.
 
     Raises:
-        UsageError: It is no object, or a score is no finite number.
+        UsageError: It is not an object, or a score is not a finite number.
     """
     if not isinstance(value, Mapping):
         raise UsageError(f"expected scores by passage id in {where}, found {str(value)[:60]!r}")

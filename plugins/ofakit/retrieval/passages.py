@@ -3,7 +3,7 @@
     for passage in passages_of(Article("FR", "France", ("France is a country. …",)), Splitter(max_words=100)):
         ...
 
-`layout: "kilt"` is Wikipedia as KILT and ViQuAE have it: the first paragraph repeats the title, headings begin with
+`layout: "kilt"` is Wikipedia as in KILT and ViQuAE: the first paragraph repeats the title, headings begin with
 `Section::::` and list items with `BULLET::::`; all three are dropped, and what is left is one text. With
 `keep_white_space` passages are those of meerqat to the letter, such as line breaks at the beginning of a sentence.
 

@@ -178,7 +178,7 @@ class Qrels(Mapping[str, Mapping[str, float]]):
         """The same as a `ranx.Qrels`; queries without a judged passage have one with gain 0, as in a file.
 
         Raises:
-            UsageError: ranx is not installed, or a gain is no whole number, which ranx's qrels cannot hold.
+            UsageError: ranx is not installed, or a gain is not a whole number, which ranx's qrels cannot hold.
         """
         gains = {query: known or {NOTHING_JUDGED: 0.0} for query, known in self.items()}
         for query, known in gains.items():

@@ -1,4 +1,4 @@
-"""Minus CIDEr-D against the captions of similar images: what fits them as well does not tell its own image apart.
+"""Minus CIDEr-D against the captions of similar images: a caption that fits those too is not specific to its image.
 
     {"type": "cider_btw", "images": 5, "weight": 0.2}
 

@@ -1,4 +1,4 @@
-"""How close a caption's length is to the wanted one: minus their relative difference, 0 at best.
+"""How close a caption's length is to the target: minus their relative difference, 0 at best.
 
 {"type": "length", "words": 12, "weight": 0.1}
 """

@@ -1,4 +1,4 @@
-"""1 if a classifier trained on the training captions recognises the style that was asked for, else 0.
+"""1 if a classifier trained on the training captions recognises the style that was requested, else 0.
 
 {"type": "style_accuracy", "weight": 0.5}
 """

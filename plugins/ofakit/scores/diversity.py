@@ -1,4 +1,4 @@
-"""How varied captions are: different captions, distinct n-grams, vocabulary, CIDEr among themselves, and novelty.
+"""How varied captions are: distinct captions, distinct n-grams, vocabulary, CIDEr among themselves, and novelty.
 
 `variety` is what every evaluation reports of one caption an image; `self_cider` is for several captions of one image.
 

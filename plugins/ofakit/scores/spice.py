@@ -60,7 +60,7 @@ def spice(candidates: Sequence[str], references: Sequence[Sequence[str]], timeou
 
 
 def _spice_scores(answer: str, items: int) -> np.ndarray:
-    """The F-score of each item in SPICE's answer, 0 where it is no number."""
+    """The F-score of each item in SPICE's answer, 0 where it is not a number."""
     try:
         found = {row["image_id"]: row["scores"]["All"]["f"] for row in json.loads(answer)}
         return np.nan_to_num(np.array([found[item] for item in range(items)], dtype=np.float64))

@@ -1,4 +1,4 @@
-"""Does a caption sound like the style it was asked for? A classifier trained on the training captions answers.
+"""Does a caption sound like the style that was requested? A classifier trained on the training captions decides.
 
     classifier = StyleClassifier.train(captions, styles, held_out_captions, held_out_styles)
     classifier.save("work_dir/run/style_classifier.npz")

@@ -1,4 +1,4 @@
-"""Batches across clients: whoever waits is computed together, by one thread that owns the model.
+"""Batches across clients: waiting requests are computed together, by one thread that owns the model.
 
 queue = BatchQueue(lambda texts: [text.upper() for text in texts], batch_size=16, patience=0.005)
 [answer] = queue.submit(["a dog"])

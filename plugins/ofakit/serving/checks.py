@@ -1,4 +1,4 @@
-"""What a request may ask for: styles that the model was taught, and no more answers than are given at once."""
+"""What a request may ask for: styles that the model was trained on, and a limited number of answers."""
 
 from __future__ import annotations
 

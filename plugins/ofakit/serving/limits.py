@@ -1,4 +1,4 @@
-"""What a server takes at most: bytes of an upload, pixels, images, and how many may wait."""
+"""The limits of a server: bytes of an upload, pixels, images, and how many requests may wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a server says of itself in Prometheus' text format: requests, seconds, batches, and how many wait.
+"""What a server reports in Prometheus' text format: requests, seconds, batches, and queue length.
 
 Source of the format: https://prometheus.io/docs/instrumenting/exposition_formats/
 """

@@ -1,4 +1,4 @@
-"""An uploaded image → a square of pixels; formats whose decoders start other programs are not taken."""
+"""An uploaded image → a square of pixels; formats whose decoders start other programs are refused."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class UploadDecoder:
             (size, size, 3) uint8 of each.
 
         Raises:
-            UsageError: One is no image of a known format, too large, or broken.
+            UsageError: One is not an image of a known format, too large, or broken.
         """
 
         def square(upload: BinaryIO) -> np.ndarray:
@@ -61,7 +61,7 @@ def square_of_upload(content: bytes, size: int, pixels: int) -> np.ndarray:
         (size, size, 3) uint8.
 
     Raises:
-        UsageError: It is no image of a known format, too large, or broken.
+        UsageError: It is not an image of a known format, too large, or broken.
     """
     from PIL import Image, UnidentifiedImageError
 

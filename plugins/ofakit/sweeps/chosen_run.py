@@ -1,4 +1,4 @@
-"""The test split, looked at once: by the run that was chosen on the validation split.
+"""The test split is used only once: by the run that was chosen on the validation split.
 
 Of many runs the best on some data looks better there than it is. So runs are compared on validation data, and only the
 chosen one is scored on the test data, which had no say; what it scored is kept in `test.json` of the sweep.
@@ -32,7 +32,7 @@ def scores_on_test(
         environment: That of the process; None for this one's.
 
     Returns:
-        Its scores; None where there is no test split. Where it cannot be scored, `error` says why.
+        Its scores; None if there is no test split. Where it cannot be scored, `error` says why.
     """
     kept = folder / "test.json"
     if kept.is_file():

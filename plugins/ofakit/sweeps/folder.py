@@ -59,7 +59,7 @@ class SweepFolder:
         return self.path / "runs" / str(number)
 
     def note_start(self, number: int, about: Mapping[str, Any]) -> None:
-        """Record what a run is started with, so that it can go on after a kill.
+        """Record what a run is started with, so that it can continue after a kill.
 
         Args:
             number: The run's number.

@@ -1,4 +1,4 @@
-"""What is known about a run that has ended, and where in its result the metric is."""
+"""The record of a run that has ended, and where in its result the metric is."""
 
 from __future__ import annotations
 

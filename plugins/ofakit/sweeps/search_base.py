@@ -71,7 +71,7 @@ class Search(Section):
         """
 
     def reopen(self, number: int, parameters: Mapping[str, Any]) -> None:
-        """Learn about a run that was interrupted and now goes on.
+        """Learn about a run that was interrupted and now continues.
 
         Args:
             number: The run's number.

@@ -88,7 +88,7 @@ class StepwiseRun:
         (folder / "about.json").write_text(to_json(about), encoding="utf-8")
 
     def load(self, folder: Path) -> None:
-        """Take over from another run. A folder that this run wrote itself changes nothing: it goes on as before.
+        """Take over from another run. A folder that this run wrote itself changes nothing: it continues as before.
 
         Args:
             folder: From `save`.

@@ -1,4 +1,4 @@
-"""What an experiment is for: one file a task, named by `task` in the configuration.
+"""What an experiment is for: one file per task, named by `task` in the configuration.
 
     from ofakit.tasks import TASKS
     task = TASKS.get("image-captioning")(experiment)

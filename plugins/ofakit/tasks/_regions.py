@@ -1,4 +1,4 @@
-"""Where a task finds the regions of its images, which are made on the way where the configuration names a network.
+"""Where a task finds the regions of its images; they are computed if the configuration names a network.
 
 {"data": {"regions": {"network": {"name": "resnet10t"}, "image_size": 64}}}
 """

@@ -31,7 +31,7 @@ def shown_tensors(sample: Mapping[str, Any], pieces: Pieces | None = None) -> di
     """Every tensor of a sample: ids with their pieces where there are such, else the shape.
 
     Args:
-        sample: What a preprocessor made; what is no tensor is left out.
+        sample: What a preprocessor made; what is not a tensor is left out.
         pieces: Gives the tokens of ids, which are the tensors of one dimension and whole numbers; None: there are none.
 
     >>> shown_tensors({"image": torch.zeros(3, 8, 8), "index": 0})
@@ -47,7 +47,7 @@ def shown_tensors(sample: Mapping[str, Any], pieces: Pieces | None = None) -> di
 
 
 def image_name(image: Any, path: str | None) -> str | None:
-    """What an image is called: its path, "in memory", or None where there is none.
+    """What an image is called: its path, "in memory", or None if there is none.
 
     Args:
         image: Of an example, a query or a passage.

@@ -1,4 +1,4 @@
-"""Examples that say which of several tasks they are of."""
+"""Examples that say which of several tasks they belong to."""
 
 from __future__ import annotations
 

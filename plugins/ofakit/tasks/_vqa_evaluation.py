@@ -1,4 +1,4 @@
-"""Scores of answers, overall and of each kind of question, beside two controls that ask what the image earns.
+"""Scores of answers, overall and of each kind of question, with two controls that show what the image contributes.
 
 `language_prior` answers every question without looking: as the training questions of the same words were answered most
 often, or else those of its kind, or all. `repeated` takes the questions that are asked of several images, and scores

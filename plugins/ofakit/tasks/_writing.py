@@ -1,4 +1,4 @@
-"""What tasks share whose models look at an image and write a text: captioning and answering."""
+"""Shared by tasks whose models read an image and write a text: captioning and answering."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Evaluation:
     Attributes:
         scores: By name.
         rows: What was made of each example, for JSON lines.
-        page: Makes a page to look at, as HTML, under a title; None where there is none.
+        page: Makes a page to look at, as HTML, under a title; None if there is none.
         silent: For how many examples the model gave nothing, such as NaN in place of a caption.
     """
 
@@ -112,7 +112,7 @@ class Task(ABC, Generic[Bundle]):
         """The examples of every split, from the reader or from what was given.
 
         Args:
-            given: Data sets in memory by split; None where the reader's shall be used.
+            given: Data sets in memory by split; None if the reader's shall be used.
         """
         data = self.config.data
         self.reader = build_reader(self.config)

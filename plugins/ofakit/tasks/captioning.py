@@ -1,4 +1,4 @@
-"""Captioning images, in a style where one is asked for.
+"""Captioning images, in a style if one is requested.
 
     {"task": "image-captioning", "style": {"mode": "code"}, "data": {"reader": {"type": "flickrstyle"}, "root": "DIR"}}
 

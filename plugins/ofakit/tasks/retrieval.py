@@ -5,7 +5,7 @@
      "objectives": [{"type": "contrastive", "query": ["text", "image"], "passage": ["text", "image"]}],
      "retrieval": {"searchers": {"bm25": {"type": "bm25"}, "dense": {"type": "dense"}}}}
 
-An epoch has one example per training question, with passages that are drawn anew. Evaluation searches the base with
+An epoch has one example per training question, with passages that are drawn again. Evaluation searches the base with
 every searcher and with their fusion; what is left open is chosen on the validation split, and kept with the model.
 """
 
@@ -291,7 +291,7 @@ def _shown_item(item: Query | Passage, side: SideInputs, tensors: Mapping[str, A
 
 
 class _Texts:
-    """The texts of passages and questions that have any, read anew whenever they are walked over."""
+    """The texts of passages and questions that have any, read again whenever they are walked over."""
 
     def __init__(self, passages: Iterable[str], questions: Sequence[Query]) -> None:
         self.passages, self.questions = passages, questions

@@ -1,9 +1,9 @@
-"""Answering questions about images, in words of the model's own or by the likeliest of a closed list.
+"""Answering questions about images, by generating text or with the most likely answer of a closed list.
 
     {"task": "visual-question-answering", "data": {"reader": {"type": "vqa"}, "root": "DIR"}}
     {"task": "vqa", "vqa": {"inference": "rank", "answers": 3129}, "preprocessor": {"prompt": "vqa: {}"}}
 
-An epoch has one example a question, with one of its right answers drawn anew, which counts by how right it is.
+An epoch has one example per question, with one of its right answers drawn again, which counts by how right it is.
 Evaluation answers a split, and gives the soft accuracy of VQA, exact match and F1, overall and by kind of question,
 beside what a look at the questions alone would give.
 """

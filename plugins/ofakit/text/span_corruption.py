@@ -1,4 +1,4 @@
-"""Words of a text are masked in spans: T5's pretraining says what stood there, BART's says the whole text.
+"""Masks spans of words: in T5's pretraining the target is the masked words, in BART's the whole text.
 
     source, target = corrupt_spans("a man riding a wave".split(), [4, 1, 0, 2, 3], 0.15)
     spelled(source), spelled(target)        # 'a man riding a <extra_id_0>', '<extra_id_0> wave'
@@ -36,7 +36,7 @@ def corrupt_spans(
         Source and target, each of words and, as whole numbers from 0, spans.
 
     Raises:
-        UsageError: `order` is no permutation of the positions, or `ratio` is not in [0, 1].
+        UsageError: `order` is not a permutation of the positions, or `ratio` is not in [0, 1].
 
     >>> corrupt_spans("two dogs run away".split(), [2, 0, 3, 1], 0.75)
     ([0, 'dogs', 1], [0, 'two', 1, 'run', 'away'])

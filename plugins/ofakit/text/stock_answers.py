@@ -1,4 +1,4 @@
-"""Captions as ModelScope's OFA gives them out: English without punctuation, Chinese without spaces.
+"""Captions as ModelScope's OFA returns them: English without punctuation, Chinese without spaces.
 
 Source: ModelScope 1.40.2, `models/multi_modal/ofa_for_all_tasks.py`, `postprocess` and `detokenizer`.
 """

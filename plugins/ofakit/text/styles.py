@@ -1,4 +1,4 @@
-"""The styles of an experiment, and what stands for each in a prompt.
+"""The styles of an experiment, and how each is written in a prompt.
 
     {"styles": {"names": ["humorous", "romantic"], "mode": "code"}}
 

@@ -258,7 +258,7 @@ class OFATokenizer:
             other: The tokenizer to compare with.
 
         Returns:
-            None where the vocabularies are equal.
+            None if the vocabularies are equal.
         """
         ids = range(max(len(self), len(other)))
         return next((i for i in ids if self.id_to_token(i) != other.id_to_token(i)), None)

@@ -1,4 +1,4 @@
-"""Answers and provenance in rows of questions, as KILT has them and as ViQuAE does.
+"""Answers and provenance in rows of questions, as in KILT and ViQuAE.
 
     KILT     "output": [{"answer": "…", "provenance": [{"title": "…"}]}, …]
     ViQuAE   "output": {"original_answer": "…", "answer": ["…"], "provenance": [{"title": ["…"]}]}

@@ -1,4 +1,4 @@
-"""What readers of files with images inside have in common: which files a split has, and rows like those of `jsonl`."""
+"""Shared by readers of files that contain images: which files a split has, and rows like those of `jsonl`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What readers of questions have in common: cells of relevant passages and answers, unique ids, and a warning."""
+"""Shared by readers of questions: cells of relevant passages and answers, unique ids, and a warning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What readers of data sets with one file per split have in common."""
+"""Shared by readers of data sets with one file per split."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def unpacked_rows(
     """The rows of packed files, their images as files.
 
     Args:
-        files: What is unpacked; another name, length or time of one of them unpacks anew.
+        files: What is unpacked; another name, length or time of one of them unpacks again.
         folder: Where the images are written.
         rows: Gives each row, fit for JSON, and the bytes of its image; None leaves the row as it is.
         settings: What else the rows depend on, fit for JSON.

@@ -3,7 +3,7 @@
     {"type": "csv", "root": "mine", "train": "train.csv", "val": "val.csv", "images": "photos"}
 
 The first line names the columns, which are those of the reader `jsonl`; rows that share image and style become one
-example. Columns are parted by comma, semicolon or tab, whichever the first line has most of. Empty cells are missing
+example. Columns are separated by comma, semicolon or tab, whichever the first line has most of. Empty cells are missing
 ones. A byte order mark and line ends of any system are passed over.
 """
 

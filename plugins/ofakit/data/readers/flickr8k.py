@@ -1,4 +1,4 @@
-"""Flickr8k and Flickr30k as they are given out: a file of captions by image, and a list of images per split.
+"""Flickr8k and Flickr30k as they are distributed: a file of captions by image, and a list of images per split.
 
     {"type": "flickr8k", "root": "flickr8k"}
     {"type": "flickr8k", "root": "flickr30k", "captions": "results_20130124.token", "images": "flickr30k-images",

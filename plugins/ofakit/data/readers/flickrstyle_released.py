@@ -1,4 +1,4 @@
-"""FlickrStyle10K as it is given out: a text file of captions per style, and a pickle that names their images.
+"""FlickrStyle10K as it is distributed: a text file of captions per style, and a pickle that names their images.
 
     {"type": "flickrstyle_released", "root": "FlickrStyle_v0.9", "images": "../flickr8k/images"}
 

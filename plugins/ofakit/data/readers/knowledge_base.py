@@ -76,7 +76,7 @@ class KnowledgeBaseReader(SplitFiles):
     Args:
         passages: JSON lines of the passages, packed or not, or Parquet or Arrow, or a folder of such files.
         root: Folder of the data set; the other paths are relative to it.
-        articles: File of what the passages of an article share, its title and image; None where there is none.
+        articles: File of what the passages of an article share, its title and image; None if there is none.
         train: Questions of the training split.
         val: Questions of the validation split.
         test: Questions of the test split.
@@ -253,7 +253,7 @@ class KnowledgeBaseReader(SplitFiles):
         return found
 
     def _judged(self, split: str) -> dict[str, dict[str, float]] | None:
-        """The judgements of a split; None where it has no file of them."""
+        """The judgements of a split; None if it has no file of them."""
         if split not in self.qrels_files:
             return None
         if split not in self._judgements:

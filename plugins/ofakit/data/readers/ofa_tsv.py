@@ -71,7 +71,7 @@ class OfaTsv(FileReader):
             split: The split.
 
         Raises:
-            UsageError: The file is missing, or a line has too few cells or is no UTF-8.
+            UsageError: The file is missing, or a line has too few cells or is not UTF-8.
         """
         path = require_file(self.files[split], f"captions of split {split!r}")
         found: dict[tuple[str, str], dict[str, Any]] = {}

@@ -2,7 +2,7 @@
 
     {"type": "scene_kb", "root": "work_dir/scene_kb", "train": 300, "val": 60, "test": 60, "size": 64, "seed": 7}
 
-A question shows an emblem, drawn anew, and asks for its town, designer, year and so on; the passage that says so has
+A question shows a freshly drawn emblem and asks for its town, designer, year and so on; the passage that says so has
 the emblem's name as its title and its reference image. Emblems of different splits differ; all are in the base. See
 `ofakit.data.scene_entities`. Below `root`, every combination of settings has its own folder:
 

@@ -1,4 +1,4 @@
-"""SentiCap as it is given out: positive and negative captions of COCO images, in a file like Karpathy's.
+"""SentiCap as it is distributed: positive and negative captions of COCO images, in a file like Karpathy's.
 
     {"type": "senticap", "root": "senticap", "images": "val2014"}
 

@@ -63,7 +63,7 @@ class Viquae(SplitFiles):
         val: File of the validation questions.
         test: File of the test questions.
         passages: File or folder of the passages.
-        articles: Folder of the articles; None where they have no images.
+        articles: Folder of the articles; None if they have no images.
         bases: Files of the articles, in order; their extension may be left out.
         images: Folder of the images.
         relevance: `provenance` finds relevant passages as above; `none` leaves that to `qrels` and to what is pooled.
@@ -263,7 +263,7 @@ class Viquae(SplitFiles):
         return found
 
     def _articles_of_passages(self) -> dict[str, list[str]] | None:
-        """Titles of each passage that a question may be about, by the maps; None where there are none."""
+        """Titles of each passage that a question may be about, by the maps; None if there are none."""
         if self.maps is None:
             return None
         indexes, passages = (read_json(path, "a map") for path in self.maps)

@@ -82,7 +82,7 @@ class VqaReader(FileReader):
         self.columns = Columns(USUAL, columns, "columns")
 
     def rows(self, split: str) -> list[Any]:
-        """One row a question, with VQA's answers beside it.
+        """One row per question, with VQA's answers beside it.
 
         Args:
             split: The split.

@@ -1,4 +1,4 @@
-"""Adapters: a few weights that learn beside a network that is frozen; one file a kind.
+"""Adapters: a few trained weights inside a frozen network; one file per kind.
 
     from ofakit.models.adapters import add_adapters, trainable_share
 

@@ -1,4 +1,4 @@
-"""LoRA and (IA)³ by the library peft, on networks of Hugging Face: `"library": "peft"`.
+"""LoRA and (IA)³ from the library peft, on Hugging Face networks: `"library": "peft"`.
 
 Weights then stand under peft's names, `….base_layer.weight` and `….lora_A.default.weight`. The numbers are those of our
 own, which also sit on other models and tell tasks apart; peft's layers can be looked at with its own tools.

@@ -65,7 +65,7 @@ class AdapterSettings(Section, ABC):
 
 
 def initialize(module: nn.Module, std: float | None) -> None:
-    """Draw the weights of linear layers and embeddings anew, and set their biases to 0.
+    """Draw the weights of linear layers and embeddings again, and set their biases to 0.
 
     Args:
         module: Changed in place.

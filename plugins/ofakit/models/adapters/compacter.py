@@ -87,7 +87,7 @@ class KroneckerLinear(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, division: int, rank: int | None, rule: Tensor | AdapterSet) -> None:
         super().__init__()
-        # What is another's stands in a tuple, so that it is no parameter of this module.
+        # What is another's stands in a tuple, so that it is not a parameter of this module.
         self._owner = (rule,) if isinstance(rule, AdapterSet) else None
         if not isinstance(rule, AdapterSet):
             self.rule = nn.Parameter(rule)

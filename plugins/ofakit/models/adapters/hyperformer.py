@@ -122,7 +122,7 @@ class HyperNet(nn.Module):
         self, settings: Hyperformer, adapters: AdapterSet, places: Sequence[Place], layers: int, width: int
     ) -> None:
         super().__init__()
-        self._adapters = (adapters,)  # in a tuple, so that it is no part of this module
+        self._adapters = (adapters,)  # in a tuple, so that it is not part of this module
         size, narrow, e = settings.task_width, narrow_width(width, settings.reduction), settings.projected
         self.layers = nn.Embedding(layers, size)
         self.places = nn.Embedding(len(get_args(Place)), size) if settings.one_net else None

@@ -66,7 +66,7 @@ class AdaptedLinear(nn.Linear):
 
 
 class Adapted(nn.Module):
-    """Any layer with an adapter: what an `AdaptedLinear` becomes whose weights are laid out anew for inference.
+    """Any layer with an adapter: what an `AdaptedLinear` becomes whose weights are laid out again for inference.
 
     Args:
         layer: `(..., in) -> (..., out)`.

@@ -1,4 +1,4 @@
-"""Make adapters part of the weights that they change, where they can be: LoRA and (IA)³."""
+"""Fold adapters into the weights that they change, where that is possible: LoRA and (IA)³."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adapters alone: a folder of a few MB that names the model that they belong to.
+"""Saves adapters alone: a folder of a few MB that names the model they belong to.
 
 adapter.safetensors   the weights of the adapters, and those of the network that learnt beside them
 adapter.json          their configuration, the base model's name and the fingerprint of its other weights

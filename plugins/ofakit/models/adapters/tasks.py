@@ -1,4 +1,4 @@
-"""Which task a model with adapters is at: each task may have adapters of its own.
+"""The task that a model with adapters is set to: each task may have its own adapters.
 
 with using_task(model, "vqa"):
     loss = model(…)

@@ -1,4 +1,4 @@
-"""Encoders, one file each: text, image or both → one vector an example.
+"""Encoders, one file each: text, image or both → one vector per example.
 
 from ofakit.models.encoders import ENCODERS
 ENCODERS.names()   # ['bag', 'clip', 'hugging_face', 'ofa', 'timm', 'towers']

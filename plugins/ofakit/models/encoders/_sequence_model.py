@@ -1,4 +1,4 @@
-"""What encoders share whose network reads a text, an image or both, and writes sequences: OFA, VL-T5 and VL-BART."""
+"""Shared by encoders whose network reads a text, an image or both, and writes sequences: OFA, VL-T5 and VL-BART."""
 
 from __future__ import annotations
 

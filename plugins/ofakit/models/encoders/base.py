@@ -1,4 +1,4 @@
-"""What an encoder is: it turns what it reads, text, image or both, into one vector an example.
+"""What an encoder is: it turns what it reads, text, image or both, into one vector per example.
 
 An encoder is made from its settings and its `Reading`: how texts become ids, and how large images are. What it was made
 of is in `settings` afterwards, in a form that makes the same network without any other file, so that a model directory

@@ -43,7 +43,7 @@ Cells = Annotated[int, Field(ge=1, le=64)]
 
 
 class TimmSettings(TimmSection, EncoderSettings):
-    """The keys of `timm`: those of a network of timm, and how its features are pooled."""
+    """The keys of `timm`: those of a timm network, and how its features are pooled."""
 
     name: str = Field("resnet18", description="a timm model")
     image_size: int = Field(224, ge=16, le=4096, description="side of images in pixels")

@@ -1,4 +1,4 @@
-"""An encoder of texts and one of images beside each other.
+"""An encoder of texts and one of images, side by side.
 
     {"type": "towers", "text": {"type": "bag", "normalize": true}, "image": {"type": "timm", "normalize": true},
      "both": "concat"}

@@ -82,7 +82,7 @@ class BeamSearch:
             step: Tokens so far, bos not counted.
 
         Returns:
-            Sum of log-probabilities, best first, beam that goes on, and local token, each `(examples, 2 x beams)`.
+            Sum of log-probabilities, best first, beam that continues, and local token, each `(examples, 2 x beams)`.
         """
         examples, beams = self.scores.shape
         rows = len(hidden) // examples

@@ -130,7 +130,7 @@ def example_seeds(seed: int | Sequence[int] | None, examples: int) -> list[int]:
         examples: How many.
 
     Raises:
-        UsageError: There is not one seed per example, or one is no integer of that range.
+        UsageError: There is not one seed per example, or one is not an integer of that range.
     """
     if seed is None:
         return torch.randint(2**62, (examples,)).tolist()

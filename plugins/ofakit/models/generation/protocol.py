@@ -1,4 +1,4 @@
-"""What generation asks of a model: an encoder, a decoder that goes step by step, and an output embedding.
+"""What generation asks of a model: an encoder, a step-by-step decoder, and an output embedding.
 
 A model that has these, whatever else it is, is searched by beams, sampled from, and asked for the log-probabilities of
 given sequences. `ofakit.models.base.Seq2SeqModel` declares them for the models of this package.
@@ -34,7 +34,7 @@ class SearchRules(NamedTuple):
     """Whose beam search a family of models was made for.
 
     Args:
-        transformers: That of Hugging Face's transformers; otherwise fairseq's, as OFA has it.
+        transformers: That of Hugging Face's transformers; otherwise fairseq's, as in OFA.
         forced_eos: The first's alone: only eos may be the last of `max_length` tokens, where there are several beams.
     """
 

@@ -63,7 +63,7 @@ def check_setting(name: str, value: Any) -> None:
 
     Args:
         name: Of a setting.
-        value: Its value; a boolean is no number.
+        value: Its value; a boolean is not a number.
 
     Raises:
         UsageError: The value is refused.

@@ -42,7 +42,7 @@ class Vocabulary:
         bias: `(V,)`, added to the logits, or none.
 
     Raises:
-        UsageError: `allowed_tokens` is empty or holds what is no token id.
+        UsageError: `allowed_tokens` is empty or holds what is not a token id.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A square grid of regions becomes a coarser one, by the largest number of each window.
+"""A square grid of regions becomes a coarser one, by max-pooling each window.
 
     pool_grid(features, 6)          # 7 x 7 regions → 6 x 6, as VL-Adapter's `downsample`
 

@@ -1,4 +1,4 @@
-"""MaxSim, the score of late interaction: each token of a question finds its best token of a passage.
+"""MaxSim, the score of late interaction: each token of a question is matched with its best token of a passage.
 
     s(q, d) = sum_i max_j q_i . d_j
 

@@ -79,7 +79,7 @@ def refuse_additions(config: OFAConfig, target: str) -> None:
         target: What is to be written, for the message.
 
     Raises:
-        UsageError: Its eye is a network of timm, or it has adapters.
+        UsageError: Its eye is a timm network, or it has adapters.
     """
     if config.adapter is not None:
         raise UsageError(
@@ -102,7 +102,7 @@ def load_state_dict_file(path: str | Path) -> dict[str, Tensor]:
             weights of a model, sharded ones included.
 
     Raises:
-        UsageError: Nothing is there, it is no checkpoint, it is damaged, or its pickle holds more than weights.
+        UsageError: Nothing is there, it is not a checkpoint, it is damaged, or its pickle holds more than weights.
     """
     return from_fairseq_names(tensors_of(read_content(path, inert_classes), path))
 

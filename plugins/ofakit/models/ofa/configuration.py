@@ -1,4 +1,4 @@
-"""What an OFA model is made of: the stock configuration keys, their defaults, and the released sizes by name.
+"""The configuration of an OFA model: the stock configuration keys, their defaults, and the released sizes by name.
 
     OFAConfig.from_size("base", dropout=0.0)
     OFAConfig.from_pretrained("work_dir/run/output")      # reads config.json

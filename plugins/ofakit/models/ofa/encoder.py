@@ -173,7 +173,7 @@ class Encoder(nn.Module):
 
         Args:
             input_ids: `(B, T)` int64, padded with `pad_token_id`.
-            patch_images: `(B, 3, H, W)` normalised floats, or bytes for a network of timm; none for text alone.
+            patch_images: `(B, 3, H, W)` normalised floats, or bytes for a timm network; none for text alone.
             patch_masks: `(B,)` bool, False where an image is missing; none means that all are there.
             output_hidden_states: Keep the states of every layer.
             patch_features: `(B, C, h, w)`, what `visual_features` gave for the images, instead of these.
@@ -228,7 +228,7 @@ class Encoder(nn.Module):
         """Run the visual backbone, `(B, 3, H, W) -> (B, C, h, w)`; C is 1024 for OFA's ResNet.
 
         Args:
-            images: Normalised floats, or bytes for a network of timm, which normalises by itself.
+            images: Normalised floats, or bytes for a timm network, which normalises by itself.
 
         Raises:
             UsageError: The model takes no images.
@@ -288,7 +288,7 @@ class Encoder(nn.Module):
 
 
 def _build_backbone(config: OFAConfig) -> ResNet | TimmBackbone:
-    """OFA's own ResNet, or the network of timm that the configuration names."""
+    """OFA's own ResNet, or the timm network that the configuration names."""
     if config.backbone is None:
         return build_resnet(config.resnet_type, config.resnet_drop_path_rate)
     return TimmBackbone(BackboneSection(**config.backbone))

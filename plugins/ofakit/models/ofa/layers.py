@@ -1,4 +1,4 @@
-"""What encoder and decoder layers share: residual branches with NormFormer's extra norms, and the feed-forward net.
+"""Shared by encoder and decoder layers: residual branches with NormFormer's extra norms, and the feed-forward net.
 
 Source: ModelScope 1.40.2, `models/multi_modal/ofa/modeling_ofa.py`.
 """

@@ -88,7 +88,7 @@ class OFAModel(Seq2SeqModel):
 
     @property
     def pixel_norm(self) -> PixelNorm | None:
-        """That of a network of timm, which normalises images by itself; none for OFA's own ResNet."""
+        """That of a timm network, which normalises images by itself; none for OFA's own ResNet."""
         eye = self.encoder.embed_images
         return eye.pixels if isinstance(eye, TimmBackbone) else None
 
@@ -191,7 +191,7 @@ class OFAModel(Seq2SeqModel):
     def parts(self) -> dict[str, Sequence[nn.Module]]:
         """What can be frozen.
 
-        `visual`: the ResNet or the network of timm, where there is one. `embeddings`: the token embedding and the
+        `visual`: the ResNet or the timm network, where there is one. `embeddings`: the token embedding and the
         output projection. `encoder`: all of it, `visual` included, but not the token embedding, which the decoder
         shares.
         """
@@ -443,7 +443,7 @@ def prepare_for_inference(model: Model, precision: str = "fp32") -> Model:
 
 
 def _initialize(model: OFAModel, std: float) -> None:
-    """The stock initialisation of all but a network of timm, which has its own."""
+    """The stock initialisation of all but a timm network, which has its own."""
     theirs: set[nn.Module] = set()
     if isinstance(model.encoder.embed_images, TimmBackbone):
         theirs = set(model.encoder.embed_images.modules())

@@ -1,4 +1,4 @@
-"""Make a model that only computes faster: weights folded together and laid out for the processor.
+"""Speeds up a model that is not trained: weights are folded together and laid out for the processor.
 
 Batch normalisation is folded into the convolutions and attention gains into the output projections. On a CPU,
 convolutions keep their weights in oneDNN's own layout and apply ReLU and sum while they write, as

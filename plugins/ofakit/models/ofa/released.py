@@ -1,4 +1,4 @@
-"""What a released fairseq file says beside its weights: how its task sees images and searches, and averaged weights.
+"""What a released fairseq file contains besides its weights: image and search settings, and averaged weights.
 
 Source: github.com/OFA-Sys/OFA, `tasks/ofa_task.py` and `tasks/mm_tasks/caption.py`; fairseq `models/ema`.
 """
@@ -49,10 +49,10 @@ def read_released(path: str | Path) -> Released | None:
         path: A file of weights.
 
     Returns:
-        None where it is not fairseq's.
+        None if it is not fairseq's.
 
     Raises:
-        UsageError: It is no checkpoint, or its pickle holds more than weights and settings.
+        UsageError: It is not a checkpoint, or its pickle holds more than weights and settings.
     """
     content = read_content(path, inert_classes)
     if "model" not in content or not ("cfg" in content or "args" in content):

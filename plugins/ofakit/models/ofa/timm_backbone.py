@@ -1,4 +1,4 @@
-"""A network of timm in place of OFA's ResNet: images in, the features of OFA's patches out.
+"""A timm network in place of OFA's ResNet: images in, the features of OFA's patches out.
 
     {"model": {"backbone": {"name": "tf_efficientnet_lite2", "weights": "FILE", "out_indices": [3, 4]}}}
 

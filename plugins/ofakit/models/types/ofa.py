@@ -63,7 +63,7 @@ class OFA(ModelType):
         """A network of a released size, or that of a file with its weights; `section.config` overrides either.
 
         Args:
-            section: The section `model`; its `path` is no directory.
+            section: The section `model`; its `path` is not a directory.
             tokenizer: Where the special tokens stand is the vocabulary's: bos 0, pad 1, eos 2 in OFA's English one,
                 elsewhere in others.
 
@@ -90,7 +90,7 @@ class OFA(ModelType):
         return OFAModel.from_pretrained(folder, allow_partial=allow_partial), self.read_tokenizer(folder)
 
     def train_as(self, model: Model, section: ModelSection) -> None:
-        """Freeze the network of timm, let its batch norms rest and keep its features, and put adapters into the model.
+        """Freeze the timm network, let its batch norms rest and keep its features, and put adapters into the model.
 
         Args:
             model: An `OFAModel`; changed in place.

@@ -61,7 +61,7 @@ class VL(ModelType):
         """A network of a size, with the weights of a file; `section.config` overrides its keys.
 
         Args:
-            section: The section `model`; its `path` is no directory. `config.model_type` is `bart`, or `t5`.
+            section: The section `model`; its `path` is not a directory. `config.model_type` is `bart`, or `t5`.
             tokenizer: Its special tokens are the model's.
 
         Raises:

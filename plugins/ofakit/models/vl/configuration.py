@@ -1,4 +1,4 @@
-"""What a VL-T5 or VL-BART is made of: one set of keys for both families, read from their own `config.json`.
+"""The configuration of a VL-T5 or VL-BART: one set of keys for both families, read from their own `config.json`.
 
     VLConfig(**keys)                        # of the config.json of j-min/VL-T5, ylsung/VL_adapter or Hugging Face
     VLConfig.from_size("bart-base", vocab_size=50465)

@@ -1,4 +1,4 @@
-"""The joint encoder: a text, and behind it the regions of the images it is about.
+"""The joint encoder: a text, followed by the regions of the images it is about.
 
 T5's distances are those of words alone; between regions, and between words and regions, there are none. BART numbers
 the words alone. A prompt of an adapter stands before the text: T5 counts it as text, BART gives it no position.

@@ -1,4 +1,4 @@
-"""Weights to begin with.
+"""Initial weights.
 
 BART draws every linear layer and table from a normal distribution of `init_std`. T5 draws each by its width, and leaves
 the projection of regions as PyTorch draws it. Source: transformers 4.2.1, `_init_weights` of both.

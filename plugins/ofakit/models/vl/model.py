@@ -383,7 +383,7 @@ class VLModel(Seq2SeqModel):
 
     @classmethod
     def from_pretrained(cls, directory: str | Path, allow_partial: bool = False) -> VLModel:
-        """Read a model directory: ours, or Hugging Face's T5 or BART, whose projection of regions starts anew.
+        """Read a model directory: ours, or Hugging Face's T5 or BART, whose projection of regions starts over.
 
         Args:
             directory: With `config.json` and the weights.

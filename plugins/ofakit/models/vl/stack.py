@@ -1,4 +1,4 @@
-"""What encoder and decoder have in common: layers, embeddings, and what tells the places of words apart.
+"""Shared by encoder and decoder: layers, embeddings, and positions.
 
 T5 has a learned bias for the distance of two words, and a norm behind the last layer; BART numbers the words, and has a
 norm on their embeddings.

@@ -1,4 +1,4 @@
-"""Regions of images as embeddings beside those of words.
+"""Embeddings of image regions, to go with those of words.
 
 Features and places of the regions are projected and added; embeddings that say which image a region is of and where it
 stands in the image's list are added too. The latter are rows of the token table, the last one for the first region, so

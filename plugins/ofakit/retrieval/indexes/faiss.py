@@ -179,7 +179,7 @@ def _set_search(index: Any, settings: IndexSection) -> None:
 
 
 def _set(index: Any, name: str, value: int) -> None:
-    """Set a parameter of an index of a kind that has it."""
+    """Set a parameter of an index that has it."""
     import faiss
 
     space = faiss.GpuParameterSpace() if _gpus() and type(index).__name__.startswith("Gpu") else faiss.ParameterSpace()

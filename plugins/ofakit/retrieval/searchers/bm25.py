@@ -43,7 +43,7 @@ class BM25(Searcher):
         tune: Choose k1 and b on val.
 
     Raises:
-        UsageError: A number is out of its range, or the variant is none.
+        UsageError: A number is out of its range, or the variant is unknown.
     """
 
     def __init__(

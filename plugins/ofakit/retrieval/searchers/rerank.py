@@ -3,7 +3,7 @@
     {"searchers": {"bm25": {"type": "bm25"}, "dense": {"type": "dense"},
                    "reranked": {"type": "rerank", "of": "fused", "model": "CROSS_ENCODER", "depth": 50}}}
 
-`of` names another searcher or `fused`. The run is no part of the fusion; the last one of its kind is what counts.
+`of` names another searcher or `fused`. The run is not part of the fusion; the last one of its kind is what counts.
 """
 
 from __future__ import annotations

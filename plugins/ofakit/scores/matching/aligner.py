@@ -9,7 +9,7 @@ https://aclanthology.org/W14-3348; beam, half weights and ties as the program ha
 Shapes: a match is a row (stage, start in the reference, length there, start in the candidate, length there), with the
 stages 0 exact, 1 stem, 2 synonym, 3 paraphrase.
 
-Numbers are handed on as `np.int64`, because Numba compiles a function anew for each literal that it is given.
+Numbers are handed on as `np.int64`, because Numba compiles a function again for each literal that it is given.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Snowball's English stemmer, as METEOR 1.5 has it: two words with one stem match.
+"""Snowball's English stemmer, as in METEOR 1.5: two words with one stem match.
 
 The algorithm is Porter's second one (https://snowballstem.org/algorithms/english/stemmer.html) in the version of 2006.
 Later versions have more exceptions and would give other scores, which is why no library stands here.

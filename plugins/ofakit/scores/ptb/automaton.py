@@ -25,7 +25,7 @@ _LIMITS = {"*": (0, None), "+": (1, None), "?": (0, 1)}
 
 
 DeadEnds = dict[tuple[int, int], bool]
-"""Where no match ends any more: the id of a state and the place of the character that led there, as Reps 1998 has it,
+"""Where no match ends any more: the id of a state and the place of the character that led there, as in Reps 1998,
 https://doi.org/10.1145/276393.276394; with each, whether more text might change that."""
 
 

@@ -85,7 +85,7 @@ def _import_ray() -> tuple[Any, Any]:
 
 
 def _runs(sweep: Sweep, interrupted: dict[int, dict[str, Any]], new: list[int]) -> list[dict[str, Any]]:
-    """What Ray is given: the runs that ended, to be replayed, then those to go on, then new ones."""
+    """What Ray is given: the runs that ended, to be replayed, then those to continue, then new ones."""
     told = [
         {"number": record.number, "parameters": record.parameters, "told": [list(pair) for pair in record.evaluations]}
         for record in sweep.ledger

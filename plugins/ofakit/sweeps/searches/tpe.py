@@ -122,7 +122,7 @@ class TPESearch(Search):
         )
 
     def reopen(self, number: int, parameters: Mapping[str, Any]) -> None:
-        """Tell Optuna about a run that goes on.
+        """Tell Optuna about a run that continues.
 
         Args:
             number: The run's number.
