@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--operations", action="store_true")
-    parser.add_argument("--recompute", action="store_true", help="layers keep their inputs alone")
+    parser.add_argument("--recompute", action="store_true", help="layers keep only their inputs")
     parser.add_argument("--measure", type=int, metavar="N", help="make a step of N images on the CPU instead")
     args = parser.parse_args()
     rows = []

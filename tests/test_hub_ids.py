@@ -46,7 +46,7 @@ def test_full_ids_are_sought(name, asked):
 def test_with_hub_any_id_is_sought(monkeypatch):
     monkeypatch.setenv(ALLOWED, "1")
     assert sought_on_hub("a/b") == "a/b"
-    with pytest.raises(UsageError, match="no hub id"):
+    with pytest.raises(UsageError, match="not a hub id"):
         sought_on_hub("./a")
 
 

@@ -136,7 +136,7 @@ def test_what_is_saved_there_is_the_same_model_with_its_styles(bundle, folder, t
 def test_a_model_without_styles_is_asked_for_none(released):
     model = AutoModel.from_pretrained(released)
     assert model.prompt() == " what does the image describe?"
-    with pytest.raises(UsageError, match="taught no styles, found 'pirate'"):
+    with pytest.raises(UsageError, match="trained without styles, found 'pirate'"):
         model.prompt("pirate")
 
 

@@ -94,7 +94,7 @@ def test_one_process_may_hold_it_several_times_over(tmp_path):
     with take(tmp_path):
         with take(tmp_path / ".", nested=True):
             pass
-        with pytest.raises(UsageError, match="another run is working .* of this very process"), take(tmp_path):
+        with pytest.raises(UsageError, match="another run is using .*, in this same process"), take(tmp_path):
             raise AssertionError
         assert (tmp_path / ".run.lock").exists()
     with pytest.raises(RuntimeError, match="broke"), take(tmp_path):

@@ -67,7 +67,9 @@ def sought_on_hub(path_or_id: str) -> str | None:
     known = name in ALONE if not slash else owner in PUBLISHERS and not os.path.lexists(owner)
     if marked or known or os.environ.get(ALLOWED) == "1":
         return hub + name
-    raise UsageError(f"{shown}{_near(path_or_id)}. To take it from a hub, write {MARK}{name[:200]}, or --hub", "path")
+    raise UsageError(
+        f"{shown}{_near(path_or_id)}. To take it from a hub, write {MARK}{name[:200]}, or pass --hub", "path"
+    )
 
 
 def _near(path: str) -> str:

@@ -1,4 +1,4 @@
-"""Progress of long work, on stderr: one line on a terminal that other output leaves intact; elsewhere one line per minute.
+"""Progress of long work, on stderr: one line on a terminal that other output leaves intact; a line a minute elsewhere.
 
     with progress_bar(len(texts), "encoding", "texts", shown=processes.is_main) as bar:
         bar.update(32)

@@ -68,7 +68,9 @@ def test_captions_meet_the_references_of_their_style(tmp_path, ids):
 
 
 def test_styles_are_never_mixed_without_a_word(tmp_path):
-    with pytest.raises(UsageError, match="the references of id '7' are in the styles 'dry' and 'sweet'; give the pred"):
+    with pytest.raises(
+        UsageError, match="the references of id '7' are in the styles 'dry' and 'sweet'; give each pred"
+    ):
         matched(tmp_path, ({"id": "7", "caption": "x"},), STYLED)
     rows = tuple({"id": "7", "style": style, "caption": style} for style in ("dry", "odd"))
     found = matched(tmp_path, rows, ({"id": "7", "captions": ["a"]}, {"id": "8", "captions": ["b"]}))

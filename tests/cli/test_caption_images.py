@@ -52,7 +52,9 @@ def test_without_a_folder_it_is_found_beside_the_files_or_as_it_is_given(folder,
 
 @pytest.mark.parametrize("name", ["gone.jpg", "c.jpg", "c", "7", "", "x" * 5000, "a\0b"])
 def test_what_is_not_there_or_there_twice_is_named(folder, name):
-    with pytest.raises(UsageError, match="images of 1 of 2 items are not found, or not just one of each: '") as caught:
+    with pytest.raises(
+        UsageError, match="images of 1 of 2 items were not found, or more than one file matches: '"
+    ) as caught:
         find_images({"1": [name], "2": ["a.jpg"]}, folder, [])
     assert name[:80] in str(caught.value).replace("\\x00", "\0") and len(str(caught.value)) < 300
 

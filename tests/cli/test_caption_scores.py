@@ -79,7 +79,9 @@ def test_compare_tests_clip_score_and_every_part(clip, files, capsys):
     for part in ("in", "out", "happy", "sad"):
         assert f"| | **{part}** (" in found["markdown"] and rf"{{l}}{{{part} (" in found["latex"]
     assert found["markdown"].count("| a | first |") == 5
-    assert found["notes"][:1] == ["CIDEr of 1 of 2 groups is 0 whatever the captions say, as of one item: 'out'"]
+    assert found["notes"][:1] == [
+        "CIDEr of 1 of 2 groups is always 0, whatever the captions say, because there is only one item: 'out'"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +91,7 @@ def test_compare_tests_clip_score_and_every_part(clip, files, capsys):
         (["--clip", "gone/of/clip"], "no model directory gone/of/clip"),
         (
             ["--clip", "CLIP"],
-            "3 of 3 items are not found, or not just one of each: 'a.png', 'b.png', 'c.png'",
+            "3 of 3 items were not found, or more than one file matches: 'a.png', 'b.png', 'c.png'",
         ),
     ],
 )
@@ -138,5 +140,5 @@ def test_cider_that_is_0_by_nature_is_told(capsys):
         and "all 2 items contain the same ones" in note
     )
     (note,) = cider_notes([["a dog"], ["a cat"], ["a dog"]], {"styles": {"x": [0], "y": [1, 2]}})
-    assert note == "CIDEr of 1 of 2 styles is 0 whatever the captions say, as of one item: 'x'"
+    assert note == "CIDEr of 1 of 2 styles is always 0, whatever the captions say, because there is only one item: 'x'"
     assert note in capsys.readouterr().err

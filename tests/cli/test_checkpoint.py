@@ -96,7 +96,7 @@ def test_a_directory_keeps_its_own_vocabulary_and_styles(run, tmp_path, capsys):
 
 def test_plain_directory_asks_for_its_style_in_the_prompt(full_run, tmp_path, capsys):
     assert checkpoint.main(["convert", str(full_run / "best"), str(tmp_path / "a"), "--to", "plain"]) == 2
-    assert "choose a style" in capsys.readouterr().err
+    assert "choose one of the styles" in capsys.readouterr().err
     assert (
         checkpoint.main(["convert", str(full_run / "best"), str(tmp_path / "a"), "--to", "plain", "--style", "robot"])
         == 0
@@ -216,12 +216,12 @@ def test_a_fairseq_file_and_an_extracted_one_replace_no_other(run, tmp_path, cap
     out = tmp_path / "thesis.pt"
     out.write_text("years of work")
     assert checkpoint.main(["convert", str(run / "best"), str(out), "--to", "fairseq"]) == 2
-    assert f"{out} is there already" in capsys.readouterr().err
+    assert f"{out} already exists" in capsys.readouterr().err
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         tar.addfile(tarfile.TarInfo("best/thesis.pt"), io.BytesIO())
     for target in (out, tmp_path):
         assert checkpoint.main(["extract", str(tmp_path / "a.tar"), "best/thesis.pt", "--out", str(target)]) == 2
-        assert f"{out} is there already" in capsys.readouterr().err
+        assert f"{out} already exists" in capsys.readouterr().err
     assert out.read_text() == "years of work"
 
 

@@ -115,7 +115,7 @@ def test_what_is_read_is_not_written_over(tmp_path, monkeypatch):
     Path("in.jsonl").write_text("mine")
     Path("link.jsonl").symlink_to("in.jsonl")
     for name in ("in.jsonl", f"{tmp_path}/in.jsonl", "link.jsonl"):
-        with pytest.raises(UsageError, match=f"^--out: {name} is read, too, and would be lost"):
+        with pytest.raises(UsageError, match=f"^--out: {name} is also an input and would be overwritten"):
             output_file(name, "--out", ["other.jsonl", "in.jsonl", None])
     assert output_file("new.jsonl", "--out", ["new.jsonl", "in.jsonl", "."]) == Path("new.jsonl")
     args = argparse.Namespace(out="in.jsonl", files=["a", ["b"]], number=3, none=None, deep={"c": "d"})
@@ -124,13 +124,13 @@ def test_what_is_read_is_not_written_over(tmp_path, monkeypatch):
 
 def test_the_best_model_is_scored_or_the_last_or_the_one_to_start_from(tmp_path, capsys):
     config = parse_config({"data": {"reader": {"type": "scenes"}}, "work_dir": str(tmp_path)})
-    with pytest.raises(UsageError, match="neither best/ nor output/; give --checkpoint"):
+    with pytest.raises(UsageError, match="neither best/ nor output/; pass --checkpoint"):
         model_to_score(config, None)
     started = config.model_copy(update={"model": config.model.model_copy(update={"path": "somewhere"})})
     assert model_to_score(started, None) is None and model_to_score(config, "named") == "named"
     (tmp_path / "output").mkdir()
     assert model_to_score(config, None) == model_to_score(started, None) == str(tmp_path / "output")
-    assert "scoring the last one" in capsys.readouterr().err
+    assert "scoring the last model" in capsys.readouterr().err
     (tmp_path / "best").mkdir()
     assert model_to_score(config, None) == str(tmp_path / "best")
     assert not capsys.readouterr().err

@@ -10,9 +10,9 @@ from ofakit.cli.compare import main
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give two prediction files or more, or --qrels FILE --run FILE --run FILE"),
+        ([], "pass two prediction files or more, or --qrels FILE --run FILE --run FILE"),
         (["a.json", "b.json", "--run", "a.trec"], "pass either prediction files or --run FILE --run FILE, not both"),
-        (["--qrels", "q.trec"], "give two prediction files or more, or --qrels FILE"),
+        (["--qrels", "q.trec"], "pass two prediction files or more, or --qrels FILE"),
         (["a.json", "b.json", "--metric", "mrr"], "--metric goes with --run"),
         (["a.json", "b.json", "--pooled"], "--pooled goes with --run"),
         (["--run", "a", "b", "--qrels", "q", "--references", "r"], "--references goes with prediction files"),
@@ -38,11 +38,11 @@ def test_only_a_table_of_a_comparison_is_replaced(tmp_path, capsys, kind):
     table.write_text({"markdown": latex_table, "latex": markdown_table}[kind](RESULT))
     for path in (thesis, table):
         assert main(["a.json", "b.json", f"--{kind}", str(path)]) == 2
-        assert f"{path} is there already and is no table" in capsys.readouterr().err
+        assert f"{path} already exists and is not a comparison table" in capsys.readouterr().err
     assert thesis.read_text() == "years of work"
     table.write_text({"markdown": markdown_table, "latex": latex_table}[kind](RESULT))
     assert main(["a.json", "b.json", f"--{kind}", str(table)]) == 2
-    assert "is there already" not in capsys.readouterr().err
+    assert "already exists" not in capsys.readouterr().err
 
 
 RESULT = {

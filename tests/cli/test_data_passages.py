@@ -66,5 +66,5 @@ def test_articles_are_not_written_over(tmp_path, articles, capsys):
     before = articles.read_bytes()
     for named in (articles, tmp_path):
         assert main(["passages", "--articles", str(named), "--out", str(articles)]) == 2
-        assert "--out: " in (said := capsys.readouterr().err) and "is read, too, and would be lost" in said
+        assert "--out: " in (said := capsys.readouterr().err) and "is also an input and would be overwritten" in said
     assert articles.read_bytes() == before

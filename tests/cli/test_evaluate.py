@@ -81,7 +81,7 @@ def test_two_files_are_scored_with_or_without_intervals(files, tmp_path, capsys)
         (["--predictions", "p.jsonl"], "in UTF-8 in p.jsonl"),
         (["--references", "r.jsonl"], "--references needs --predictions"),
         (["--predictions", "p", "--references", "r", "--conf", "c.json"], "pass either --conf FILE"),
-        (["--conf", "c.json", "--document-frequency", "x.npz"], "--document-frequency goes with --predictions"),
+        (["--conf", "c.json", "--document-frequency", "x.npz"], "--document-frequency needs --predictions"),
         (["--conf", "nowhere.json"], "no configuration file"),
         (
             ["--predictions", "nowhere", "--references", "r.jsonl"],

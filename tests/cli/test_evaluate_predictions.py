@@ -131,9 +131,9 @@ PREDICTION = {"id": "7", "caption": "a dog"}
         (lines([PREDICTION]) + "{broken", "line 2: expected predictions as COCO JSON or JSON lines"),
         ("[1, 2]", "entry 1: expected an object"),
         ('"text"', "expected predictions as COCO JSON"),
-        ("", "nothing is left to score"),
-        ("[]", "nothing is left to score"),
-        (lines([{"id": "7", "caption": "..."}]), "nothing is left to score"),
+        ("", "nothing left to score"),
+        ("[]", "nothing left to score"),
+        (lines([{"id": "7", "caption": "..."}]), "nothing left to score"),
         (
             lines([{"id": "99", "caption": "a"}, PREDICTION]),
             r"1 of 2 ids are not in .*: '99'; ids there look like '3'",

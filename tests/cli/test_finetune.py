@@ -160,7 +160,7 @@ def test_adapters_are_trained_saved_read_and_scored(tmp_path, capsys):
     result = last_line(printed.out)
     bundle = load_bundle(tmp_path / "run" / "best")
     assert 0 < result["trainable_share"] < 1 and result["trainable_share"] == trainable_share(bundle.model)
-    assert f"{100 * result['trainable_share']:.2f} % of the parameters learn" in printed.err
+    assert f"{100 * result['trainable_share']:.2f} % of the parameters are trained" in printed.err
     assert bundle.model.config.adapter["also"] == ["embeddings"]
     conf = ["--conf", str(tmp_path / "run" / "conf.json")]
     assert finetune.main(["eval", *conf]) == 0

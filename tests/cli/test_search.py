@@ -172,7 +172,7 @@ def test_titles_reach_words_and_vectors_alike(files, capsys, shared, separator, 
 def test_a_run_does_not_replace_what_is_searched_or_asked(files, capsys, name):
     named = of_files(files, qrels=files / "qrels.trec")
     before = named[name].read_bytes()
-    assert "run: " in (said := searched(capsys, BM25, **named, run=named[name])) and "is read, too" in said
+    assert "run: " in (said := searched(capsys, BM25, **named, run=named[name])) and "is also an input" in said
     named[name].rename(files / "bm25.trec")
     named[name] = files / "bm25.trec"
     assert "--runs: " in searched(capsys, BM25, "--runs", files, **named)
@@ -180,4 +180,6 @@ def test_a_run_does_not_replace_what_is_searched_or_asked(files, capsys, name):
     asked = {"data.reader.type": "knowledge_base", "data.reader.passages": "corpus.jsonl", "data.root": files}
     if name == "corpus":
         named[name].rename(files / "corpus.jsonl")
-        assert "is read, too" in searched(capsys, BM25, **asked, queries=named["queries"], run=files / "corpus.jsonl")
+        assert "is also an input" in searched(
+            capsys, BM25, **asked, queries=named["queries"], run=files / "corpus.jsonl"
+        )

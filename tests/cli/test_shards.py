@@ -150,7 +150,7 @@ def test_a_folder_of_other_things_is_not_replaced(base, tmp_path, capsys):
 def test_gpus_are_whole_or_a_part_of_one(base, tmp_path, capsys, text):
     with pytest.raises(SystemExit):
         main([*base[0], "--out", str(tmp_path / "out"), "--shards", "2", "--launcher", "ray", f"--shard-gpus={text}"])
-    assert "expected a whole number, or a part of 1" in capsys.readouterr().err
+    assert "expected a whole number, or a fraction" in capsys.readouterr().err
 
 
 def test_without_ray_the_cure_is_named(base, tmp_path, capsys, monkeypatch):

@@ -34,7 +34,7 @@ def test_one_or_two_maps_become_patches(out_indices):
 
 def test_features_of_cuts_that_never_come_again_are_not_kept():
     anywhere = {"patch_image_size": 224, "max_image_size": 256}
-    with pytest.raises(UsageError, match="any cut of 224 out of 256 pixels would fill it.*set preprocessor.crops"):
+    with pytest.raises(UsageError, match="random crops of 224 out of 256 pixels would fill it.*set preprocessor.crops"):
         parse_config({**SCENES, "model": {"backbone": KEPT}, "preprocessor": anywhere})
     for images in ({**anywhere, "crops": 5}, {"patch_image_size": 224}):
         parse_config({**SCENES, "model": {"backbone": KEPT}, "preprocessor": images})

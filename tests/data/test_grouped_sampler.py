@@ -139,7 +139,7 @@ def test_a_snapshot_of_another_mixture_is_refused(change, name):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"groups": ["x", None, "y", None]}, "2 of 4 without.*mixing to null"),
+        ({"groups": ["x", None, "y", None]}, "2 of 4 without one; set it to null"),
         ({"groups": ["x"] * 9 + ["y"], "batches_per_step": 2}, "at least 2 .* found 1 of 'y'.*gradient_accumulation"),
         ({"groups": ["x"] * 9 + ["y"], "world_size": 2}, "at least 2 .* found 1 of 'y'"),
         ({"groups": []}, "at least 1 training examples"),

@@ -30,7 +30,7 @@ def test_images_of_one_id_stay_apart_and_are_warned_of(caplog):
     with caplog.at_level(logging.WARNING):
         found = merge(Example("7", image, None, (image,)) for image in ("red.jpg", "blue.jpg", "red.jpg"))
     assert [(e.id, e.references) for e in found] == [("7", ("red.jpg", "red.jpg")), ("7#2", ("blue.jpg",))]
-    assert "1 ids name several images" in caplog.text and "'7' (red.jpg, blue.jpg)" in caplog.text
+    assert "1 ids each name several images" in caplog.text and "'7' (red.jpg, blue.jpg)" in caplog.text
 
 
 def test_an_id_of_its_own_is_left_alone(caplog):

@@ -257,7 +257,7 @@ def test_no_room_for_the_index_gives_a_clear_error(store, images):
 
 def test_a_folder_of_another_version_is_refused(store):
     (store.folder / "store.json").write_text('{"version": 0}')
-    with pytest.raises(UsageError, match="decode the images anew"):
+    with pytest.raises(UsageError, match="decode the images again"):
         ImageStore(store.directory, SIZE)
     (store.folder / "store.json").unlink()
     with pytest.raises(UsageError, match="no store.json"):

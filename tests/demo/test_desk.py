@@ -63,7 +63,7 @@ def test_sampling_draws_anew(desk, tmp_path):
     ("asked", "words"),
     [
         ({"image": None}, "Choose an image first"),
-        ({"styles": ["angry\n<b>"]}, "not taught 'angry\\n<b>'; it knows: happy, gloomy"),
+        ({"styles": ["angry\n<b>"]}, "not trained on the style 'angry\\n<b>'; it knows: happy, gloomy"),
         ({"styles": ["happy"] * 5}, "at most 4 answers"),
         ({"beams": "2"}, "beams: expected a whole number from 1 to 20, found 2"),
         ({"number": 11}, "captions: expected a whole number from 1 to 10, found 11"),
@@ -154,7 +154,7 @@ def test_a_full_queue_is_told_and_a_fault_is_none_of_the_visitors(tmp_path, monk
     writer = captioner()
     desk = Desk(writer, limits=Limits(queue=1))
     path = write_png(tmp_path / "a.png")
-    assert "room for 2 more in the queue" in told(captions(desk, path))
+    assert "no room for 2 more" in told(captions(desk, path))
 
     def broken(*arguments, **settings):
         raise RuntimeError("secret")

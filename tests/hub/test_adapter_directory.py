@@ -39,7 +39,7 @@ def test_they_come_back_with_their_base(spec, tmp_path):
                 embedded(again.model, again.tokenizer, side), embedded(bundle.model, bundle.tokenizer, side)
             )
     (tmp_path / "base").rename(tmp_path / "moved")
-    with pytest.raises(UsageError, match="the base of the adapter in .* is not there.*--base"):
+    with pytest.raises(UsageError, match="the base of the adapter in .* was not found.*--base"):
         load_bundle(tmp_path / "adapter")
     assert load_bundle(tmp_path / "adapter", base=str(tmp_path / "moved")).model.adapter_set is not None
     with pytest.raises(UsageError, match="is a complete model and has no base"):
@@ -66,7 +66,7 @@ def test_another_base_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(UsageError, match="belongs to another model"):
         write_adapter(bundle, whole_configuration(bundle), tmp_path / "adapter", str(tmp_path / "third"))
     assert not (tmp_path / "adapter").exists()
-    with pytest.raises(UsageError, match="is not there"):
+    with pytest.raises(UsageError, match="was not found"):
         write_adapter(bundle, whole_configuration(bundle), tmp_path / "adapter", str(tmp_path / "nowhere"))
     with pytest.raises(UsageError, match="does not name its base"):
         load_adapted(bad_adapter(tmp_path), "retriever")

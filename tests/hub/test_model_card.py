@@ -32,7 +32,7 @@ def test_a_whole_card():
 
 def test_a_card_of_which_nothing_is_known():
     text = model_card(CardFacts("me/mine"))
-    assert front_matter(text)["license"] == "unknown" and "ask the owner" in text
+    assert front_matter(text)["license"] == "unknown" and "contact the owner" in text
     assert not any(part in text for part in ("## Scores", "## Examples", "## Data", "## Training", "None"))
 
 

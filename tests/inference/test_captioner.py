@@ -55,7 +55,7 @@ def test_no_request_is_no_answer(captioner):
 def test_an_unknown_style_is_an_error_where_that_is_asked_for(captioner):
     image = Image.new("RGB", (32, 32))
     assert captioner.caption([image], ["angry"])[0].error is None
-    with pytest.raises(UsageError, match="not taught the style 'angry'; it knows: happy, gloomy"):
+    with pytest.raises(UsageError, match="not trained on the style 'angry'; it knows: happy, gloomy"):
         captioner.caption([image], ["angry"], strict=True)
     assert captioner.caption([image] * 2, ["HAPPY", None], strict=True)[1].error is None
 

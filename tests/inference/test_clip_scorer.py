@@ -108,7 +108,7 @@ def test_missing_and_broken_images_are_refused_by_name(directory, images, tmp_pa
     scorer = ClipScorer(str(directory), device="cpu", batch_size=1)
     bad = [tmp_path / "gone.jpg", images[0], tmp_path / "broken.jpg"]
     with pytest.raises(
-        UsageError, match=r"needs every image, and 2 of 3 cannot be read: .*gone\.jpg: no such file; .*broken"
+        UsageError, match=r"needs every image, but 2 of 3 cannot be read: .*gone\.jpg: no such file; .*broken"
     ):
         scorer.scores(bad, ["a"] * 3)
     with pytest.raises(UsageError, match="; …$"):

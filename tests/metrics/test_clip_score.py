@@ -73,7 +73,7 @@ def test_a_run_is_scored_by_it(clip, images, expected):
 def test_what_is_wrong_is_said_before_the_run(clip):
     with pytest.raises(UsageError, match="no model directory ./gone"):
         METRICS.build({"type": "clip_score", "path": "./gone"})
-    with pytest.raises(UsageError, match="device 'cuda:99' is not on this machine"):
+    with pytest.raises(UsageError, match="device 'cuda:99' is not available on this machine"):
         METRICS.build({"type": "clip_score", "path": clip, "device": "cuda:99"})
     with pytest.raises(UsageError, match="needs the key 'path'"):
         METRICS.build({"type": "clip_score"})

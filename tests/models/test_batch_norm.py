@@ -74,7 +74,7 @@ def test_what_keeps_a_plain_mean_and_what_is_no_image_norm_stay():
 )
 def test_one_value_has_no_statistics_in_training(kind):
     norm = kind(3)
-    with pytest.raises(UsageError, match="one value.*batch_size_per_gpu.*patch_image_size"):
+    with pytest.raises(UsageError, match="a single value.*batch_size_per_gpu.*patch_image_size"):
         norm.train()(torch.zeros(1, 3, 1, 1))
     assert norm.train()(torch.zeros(1, 3, 1, 2)).shape == (1, 3, 1, 2)
     assert norm.eval()(torch.zeros(1, 3, 1, 1)).shape == (1, 3, 1, 1)

@@ -79,7 +79,7 @@ def test_images_are_normalised_as_timm_says_unless_told_otherwise():
 def test_what_does_not_fit_is_refused(tmp_path):
     with pytest.raises(UsageError, match="timm has no model 'resnet_18': did you mean 'resnet"):
         timm_network(section(name="resnet_18"))
-    with pytest.raises(UsageError, match="does not take {'depthh': 3}"):
+    with pytest.raises(UsageError, match="does not accept {'depthh': 3}"):
         timm_network(section(options={"depthh": 3}))
     with pytest.raises(UsageError, match="there is no checkpoint .*eye.safetensors"):
         load_weights(timm_network(section()), section(weights="folder/eye.safetensors"))

@@ -116,8 +116,8 @@ def test_large_similarities_do_not_overflow():
     ("arguments", "message"),
     [
         ({"directions": ("query_to_pasage",)}, "unknown directions 'query_to_pasage': did you mean 'query_to_passage'"),
-        ({"directions": ()}, "expected directions, each once"),
-        ({"directions": DIRECTIONS[:1] * 2}, "expected directions, each once"),
+        ({"directions": ()}, "expected directions without repetition"),
+        ({"directions": DIRECTIONS[:1] * 2}, "expected directions without repetition"),
         ({"partition": "apart"}, "unknown partition 'apart'"),
         ({"hardness_of": "hard"}, "unknown hardness_of 'hard'"),
         ({"hardness": -1.0}, "hardness of at least 0, found -1.0"),

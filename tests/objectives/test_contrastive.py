@@ -175,7 +175,7 @@ class TestInfoNCE:
     def test_what_does_not_fit_is_refused(self):
         with pytest.raises(UsageError, match=r"found \[3, 4\], \[3, 4\] and \[3, 4\]"):
             info_nce_loss(torch.zeros(3, 4), torch.zeros(3, 4), torch.zeros(3, 4))
-        with pytest.raises(UsageError, match="temperature over 0, found 0"):
+        with pytest.raises(UsageError, match="temperature above 0, found 0"):
             info_nce_loss(torch.zeros(3, 4), torch.zeros(3, 4), temperature=0)
 
 
@@ -203,7 +203,7 @@ class TestTemperature:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"temperature": 0.0}, "temperature over 0, found 0.0"),
+            ({"temperature": 0.0}, "temperature above 0, found 0.0"),
             ({"temperature": float("nan")}, "temperature.*found nan"),
             ({"loss": "clip", "learn_temperature": False}, "clip needs a temperature unless it is learnt"),
             ({"loss": "triplet"}, "expected .*'dpr'.*found 'triplet'"),

@@ -79,5 +79,5 @@ def test_a_temperature_that_nothing_can_be_divided_by_is_refused(temperature):
 
 
 def test_other_shapes_are_refused():
-    with pytest.raises(UsageError, match=r"in one shape, found \[\[2, 3\], \[2, 2\], \[2, 3\]\]"):
+    with pytest.raises(UsageError, match=r"in the same shape, found \[\[2, 3\], \[2, 2\], \[2, 3\]\]"):
         kl_loss(torch.zeros(2, 3), torch.zeros(2, 2))

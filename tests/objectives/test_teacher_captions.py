@@ -95,5 +95,5 @@ def test_silence_is_warned_of_and_refused_where_there_is_nothing_else(examples, 
 
 
 def test_a_style_that_it_was_not_taught_is_refused(examples, teacher, tmp_path):
-    with pytest.raises(UsageError, match="not taught 'angry'; it knows happy, gloomy"):
+    with pytest.raises(UsageError, match="not trained on 'angry'; it knows happy, gloomy"):
         captions_of(teacher, [*examples, replace(examples[0], style="angry")], tmp_path)

@@ -209,7 +209,7 @@ def test_a_student_learns_what_its_teacher_prefers(bundle, examples, batch, tmp_
     [
         ({}, "token_distillation: expected a model directory or hub id as 'teacher', found None"),
         ({"teacher": "./no/such/teacher"}, "the teacher could not be loaded: no model directory ./no/such/teacher"),
-        ({"teacher": ".", "temperature": 0}, "temperature over 0, found 0"),
+        ({"teacher": ".", "temperature": 0}, "temperature above 0, found 0"),
         ({"teacher": ".", "temperatur": 2}, "did you mean 'temperature'"),
     ],
 )

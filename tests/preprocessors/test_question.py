@@ -71,5 +71,5 @@ def test_a_batch_has_the_scores(answering):
 
 @pytest.mark.parametrize("prompt", ["what?", "{} and {}"])
 def test_a_prompt_without_a_place_for_the_question_is_refused(answering, prompt):
-    with pytest.raises(UsageError, match="preprocessor.prompt: expected {} once, where the question stands"):
+    with pytest.raises(UsageError, match="preprocessor.prompt: expected {} once, in place of the question"):
         QuestionPreprocessor(answering(prompt=prompt))

@@ -58,5 +58,5 @@ def test_palettes_follow_from_their_seed_and_can_be_told_apart():
 def test_wrong_numbers_are_refused():
     with pytest.raises(UsageError, match="256"):
         separate(striped(), colors=0)
-    with pytest.raises(UsageError, match="one a region"):
+    with pytest.raises(UsageError, match="one per region"):
         paint(separate(striped()), np.zeros((2, 3), np.uint8))

@@ -123,5 +123,5 @@ def test_a_side_that_reads_regions_reads_those_of_all_images(store):
 
 def test_a_side_of_pixels_or_texts_reads_none(store):
     assert "vis_feats" not in SideInputs(Reading(TEXTS), regions=RegionInputs(store)).sample(Query("1", "a", "a.jpg"))
-    with pytest.raises(UsageError, match="reads images as regions, .* set data.regions"):
+    with pytest.raises(UsageError, match="reads images as region features, .* set it to"):
         SideInputs(Reading(TEXTS, None, True))

@@ -160,7 +160,7 @@ def test_indexes_that_differ_are_not_merged(shards, change, message):
 
 
 def test_vectors_are_not_replaced_by_a_list(shards):
-    with pytest.raises(UsageError, match="has vectors of its own"):
+    with pytest.raises(UsageError, match="contains vectors of its own"):
         merge_indexes([shards / "one"], shards / "two")
     with pytest.raises(UsageError, match="found none"):
         merge_indexes([], shards / "both")
@@ -203,5 +203,5 @@ def test_a_failed_engine_leaves_the_one_of_before(tmp_path):
 
 def test_there_is_nothing_to_build_from_no_vectors(tmp_path):
     write_index(tmp_path / "base", ROWS[:0], [])
-    with pytest.raises(UsageError, match="has no vectors"):
+    with pytest.raises(UsageError, match="contains no vectors"):
         build_engine(tmp_path / "base", FAISS)

@@ -59,7 +59,7 @@ def test_the_published_fusion_of_dpr_and_three_image_searchers():
     assert (retrieval["depth"], retrieval["title_separator"]) == (100, " [SEP] ")
     assert values["data"] == {"reader": {"type": "viquae", "passages": "viquae_passages"}, "root": "DIR"}
     assert any("DPR_few_shot: searched with the experiment's model" in remark for remark in remarks)
-    assert sum("not those of" in remark for remark in remarks) == 3
+    assert sum("not only those of" in remark for remark in remarks) == 3
     assert parse_config(values).retrieval.fusion.weights["arcface"] == 0.2
 
 

@@ -67,7 +67,7 @@ def test_a_retriever_gives_inner_products(tmp_path):
         Embedder(loaded, side, device="cpu").embed(some) for side, some in (("query", queries), ("passage", passages))
     ]
     np.testing.assert_allclose(scores, (vectors[0] @ vectors[1].T).ravel(), atol=1e-5)
-    with pytest.raises(UsageError, match="is a retriever, whose inner products are no probabilities"):
+    with pytest.raises(UsageError, match="is a retriever, whose inner products are not probabilities"):
         load_pair_scorer(folder, probabilities=True)
     with pytest.raises(UsageError, match="is not a cross-encoder; expected no max_length"):
         load_pair_scorer(folder, max_length=3)

@@ -39,7 +39,7 @@ def test_mined_negatives_are_a_teachers_scores_too(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.tsv", "q1 p1 1.0\n", "with tabs between in .*line 1, found 'q1 p1 1.0"),
+        ("a.tsv", "q1 p1 1.0\n", "separated by tabs in .*line 1, found 'q1 p1 1.0"),
         ("a.tsv", "q1\tp1\thigh\n", "a finite score of 'p1' in .*line 1, found 'high'"),
         ("a.tsv", "q1\tp1\tnan\n", "a finite score of 'p1' in .*line 1, found nan"),
         ("a.tsv", "q1\tp1\t1\nq1\tp1\t1\n", "lines 1 and 2 score passage 'p1' for 'q1'"),

@@ -95,7 +95,7 @@ def test_clients_share_a_batch(captioner):
         ([b"no image"], [], 422, "image: expected one of JPEG"),
         ([png()[:60]], [], 422, "image: cannot be read"),
         ([png(size=(101, 100))], [], 422, "at most 10000 pixels, found 101 x 100"),
-        ([png()], ["angry\n<b>"], 422, "not taught 'angry\\n<b>'; it knows: happy, gloomy"),
+        ([png()], ["angry\n<b>"], 422, "not trained on the style 'angry\\n<b>'; it knows: happy, gloomy"),
         ([png()] * 5, ["happy", "gloomy"], 422, "at most 8 answers per request, found 10"),
         ([b"x" * 100_001], [], 413, "at most 100000 bytes"),
         ([], ["happy"], 422, "image: Field required"),
@@ -142,7 +142,7 @@ def test_a_full_queue_and_a_fault_are_told_without_a_traceback(captioner, monkey
             pass
         refused = post(client, [png()] * 5)
         assert refused.status_code == 503 and refused.headers["retry-after"] == "1"
-        assert "found 4 of 8 places taken" in error_of(refused)
+        assert "4 of 8 places are taken" in error_of(refused)
         go_on.set()
         first.join(30)
         waiting.join(30)

@@ -15,11 +15,11 @@ def test_only_styles_that_were_taught():
     bundle = make_bundle()
     captioner = Captioner(bundle, "cpu")
     check_styles(captioner, ["happy", "gloomy"])
-    with pytest.raises(UsageError, match="not taught 'angry'; it knows: happy, gloomy"):
+    with pytest.raises(UsageError, match="not trained on the style 'angry'; it knows: happy, gloomy"):
         check_styles(captioner, ["happy", "angry", "sad"])
     bundle.styles = None
     check_styles(captioner, [])
-    with pytest.raises(UsageError, match="not taught 'happy'; it knows: none"):
+    with pytest.raises(UsageError, match="not trained on the style 'happy'; it knows: none"):
         check_styles(captioner, ["happy"])
 
 

@@ -194,7 +194,10 @@ def test_a_dry_run_shows_what_it_would_be(several):
         (({**CAPTION, "task": "retrieval"},), "cannot share its model with another"),
         (({**CAPTION, "task": "multitask"},), "a multitask inside a multitask"),
         (({**CAPTION, "style": {"mod": "none"}},), "task 'caption': unknown key 'style.mod'"),
-        (({**CAPTION, "preprocessor": {"patch_image_size": 48, "max_image_size": None}}, VQA), "have one size"),
+        (
+            ({**CAPTION, "preprocessor": {"patch_image_size": 48, "max_image_size": None}}, VQA),
+            "expected the same image size",
+        ),
     ],
 )
 def test_tasks_that_cannot_be_learnt_together_are_refused(several, tasks, message):

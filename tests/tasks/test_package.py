@@ -43,7 +43,7 @@ def test_a_task_from_outside_is_found_by_both_names_too():
         name = "text-ranking"
 
     assert tasks.get("ranking") is tasks.get("text-ranking") is Ranking
-    with pytest.raises(UsageError, match="task 'ranking' exists already"):
+    with pytest.raises(UsageError, match="task 'ranking' already exists"):
         tasks.register("ranking")
 
 

@@ -185,13 +185,13 @@ def test_files(tmp_path):
     path.write_text("Calm\nNaïve", encoding="utf-8-sig")
     assert StyleSet.from_file(path).names == ["Calm", "Naïve"], "a byte order mark is no part of the first style"
     path.write_bytes(b"Calm\n\xff")
-    with pytest.raises(UsageError, match="one style a line"):
+    with pytest.raises(UsageError, match="one style per line"):
         StyleSet.from_file(path)
     for text in ("", "Calm\n\nGrim\n", "\nCalm"):
         path.write_text(text)
         with pytest.raises(UsageError):
             StyleSet.from_file(path)
-    with pytest.raises(UsageError, match="one style a line"):
+    with pytest.raises(UsageError, match="one style per line"):
         StyleSet.from_file(tmp_path)
 
 

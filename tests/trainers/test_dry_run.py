@@ -108,7 +108,7 @@ def test_images_that_are_bad_are_passed_over_and_nothing_stays_behind(experiment
     config = experiment(data=data)
     for key in ("images", "val", "test", "size"):
         config.data.reader.model_extra.pop(key, None)
-    with pytest.raises(UsageError, match="none of the first 4 training examples has a sound image"):
+    with pytest.raises(UsageError, match="none of the first 4 training examples has a readable image"):
         dry_run(config, "cpu")
     Image.new("RGB", (20, 20), "red").save(tmp_path / "c.png")
     assert dry_run(config, "cpu")["example"]["image"] == str(tmp_path / "c.png")

@@ -107,7 +107,7 @@ def test_cfg_modify_fn_is_given_the_configuration_once(written, values, epochs):
         (lambda cfg: None, "must return the configuration"),
         (
             lambda cfg: cfg.train.__setitem__("max_epoch", 1) or cfg,
-            "cfg_modify_fn made.*'train.max_epoch': did you mean",
+            "cfg_modify_fn returned.*'train.max_epoch': did you mean",
         ),
     ],
 )

@@ -98,7 +98,7 @@ class TestMixing:
         assert all(torch.equal(weights(parts)[name], value) for name, value in weights(whole).items())
 
     def test_examples_without_groups_are_refused(self, experiment):
-        with pytest.raises(UsageError, match="a group for every example.*without; set train.dataloader.mixing to null"):
+        with pytest.raises(UsageError, match="a group for every example.*without one; set it to null"):
             trained(experiment(train={"dataloader": self.DATALOADER}))
 
     @pytest.mark.parametrize(

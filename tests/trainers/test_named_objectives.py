@@ -24,10 +24,10 @@ def test_each_has_its_name_and_its_weight_and_the_bundle_notes_the_types(experim
 @pytest.mark.parametrize(
     ("objectives", "message"),
     [
-        ([{"type": "cross_entropy"}] * 2, "two objectives are called 'cross_entropy'.*a name of its own"),
+        ([{"type": "cross_entropy"}] * 2, "two objectives are called 'cross_entropy'.*its own name"),
         ([{"type": "cross_entropy", "name": "smooth"}] * 2, "two objectives are called 'smooth'"),
         ([{"type": "cross_entropy"}, {"type": "mlm", "name": "cross_entropy"}], "two objectives are called"),
-        ([{"type": "mlm", "name": "masked"}], "'mlm' adds to each example.*leave out its name, 'masked'"),
+        ([{"type": "mlm", "name": "masked"}], "'mlm' adds data to each example.*leave out its name, 'masked'"),
         ([{"type": "cross_entropy", "name": "a/b"}], "a name without '/'"),
         ([{"type": "cross_entropy", "name": ""}], "a name without '/'"),
         ([{"type": "cross_entropy", "name": 3}], "'name' of objective 'cross_entropy': expected str, found 3"),

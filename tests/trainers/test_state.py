@@ -124,7 +124,7 @@ def test_the_newest_that_is_whole_and_finite_is_taken_and_the_others_are_named(t
     spoiled(folder / "step_10")
     heard = []
     assert latest_snapshot(tmp_path, heard.append) == folder / "step_9"
-    assert len(heard) == 1 and re.search(f"passed over: .*step_10.*{said}", heard[0])
+    assert len(heard) == 1 and re.search(f"skipped: .*step_10.*{said}", heard[0])
     for name in ("step_2", "step_9"):
         spoiled(folder / name)
     with pytest.raises(UsageError, match=r"no snapshot in .* can be resumed from: .*step_10.*step_9.*step_2"):

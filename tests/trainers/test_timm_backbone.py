@@ -123,7 +123,7 @@ def test_it_is_converted_to_ours_and_refused_by_name_to_others(experiment, tmp_p
     for form, out in (("plain", "plain"), ("huggingface", "hf"), ("fairseq", "ofa.pt")):
         arguments = ["--style", "pirate"] if form == "plain" else []
         assert checkpoint_tool.main(["convert", output, str(tmp_path / out), "--to", form, *arguments]) == 2
-        assert "sees through timm's test_efficientnet cannot be written" in capsys.readouterr().err
+        assert "with the timm backbone test_efficientnet cannot be written" in capsys.readouterr().err
         assert not (tmp_path / out).exists()
 
 

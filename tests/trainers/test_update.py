@@ -191,7 +191,7 @@ def test_too_many_bad_steps_in_a_row_stop_the_run(shared):
     batch = golden_batch(shared, "image_text")
     updater([batch], 0)
     updater([batch], 1)
-    with pytest.raises(LossNotFinite, match="2 steps in a row.*snapshot is intact"):
+    with pytest.raises(LossNotFinite, match="2 consecutive steps.*snapshot is intact"):
         updater([batch], 2)
 
 
@@ -261,7 +261,7 @@ def test_a_gradient_that_is_never_finite_stops_the_run(shared, precision):
     limit = 18 if precision == "fp16" else 2  # 65,536 is halved sixteen times before it is 1
     for step in range(limit - 1):
         updater([batch], step)
-    with pytest.raises(LossNotFinite, match="the gradient was not finite for 2 steps in a row"):
+    with pytest.raises(LossNotFinite, match="the gradient was not finite for 2 consecutive steps"):
         updater([batch], limit - 1)
 
 

@@ -107,7 +107,7 @@ def test_maps_say_which_passages_are_of_an_article(root):
     reader = build(root, **maps)
     assert reader.read("train")[0].relevant == {}
     assert [query.relevant for query in reader.read("test")] == [{"3": 1.0}, {}]
-    with pytest.raises(UsageError, match="go together"):
+    with pytest.raises(UsageError, match="belong together"):
         build(root, title2index="title2index.json")
 
 

@@ -41,7 +41,7 @@ def test_files_of_one_name_are_a_row(tmp_path):
 
 
 def test_faults_are_named(tmp_path):
-    with pytest.raises(UsageError, match="beside the image '0' in .*0.tar"):
+    with pytest.raises(UsageError, match="for the image '0' in .*0.tar"):
         read(tmp_path, [("0.jpg", jpeg("red")), ("0.json", b"{")])
     (tmp_path / "0.tar").write_bytes(b"no archive" * 100)
     with pytest.raises(UsageError, match="expected a tar archive in .*0.tar"):

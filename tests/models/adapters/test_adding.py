@@ -142,11 +142,11 @@ def test_layers_that_share_their_weight_share_the_adapter():
         ({"type": "bottleneck", "places": ["cross_attention"]}, "no cross_attention"),
         ({"type": "compacter", "division": 3}, "multiples of division 3"),
         ({"type": "lora", "targets": ["keys"]}, "targets"),
-        ({"type": "lora", "tasks": ["vqa", "vqa"]}, "named twice"),
+        ({"type": "lora", "tasks": ["vqa", "vqa"]}, "listed twice"),
         ({"type": "lora", "tasks": ["forward"]}, "no task can be called 'forward'"),
         ({"type": "lora", "tasks": ["a.b"]}, "tasks"),
         ({"type": "lora", "also": ["visual"]}, "has no named parts"),
-        ({"type": "prompt"}, "takes no prompt"),
+        ({"type": "prompt"}, "does not support prompts"),
         ({"type": "prompt", "encoder_length": 0}, "there would be no prompt"),
     ],
 )
@@ -160,9 +160,9 @@ def test_what_cannot_be_is_refused(spec, message):
 
 def test_a_second_adapter_and_a_model_without_layers_are_refused():
     model = made("bert", "lora")
-    with pytest.raises(UsageError, match="has adapters already"):
+    with pytest.raises(UsageError, match="already has adapters"):
         add_adapters(model, {"type": "bottleneck"})
-    with pytest.raises(UsageError, match="has adapters already"):
+    with pytest.raises(UsageError, match="already has adapters"):
         add_adapters(nn.ModuleDict({"inner": model}), {"type": "bottleneck"})
     with pytest.raises(UsageError, match="cannot sit in a Linear"):
         add_adapters(nn.Linear(2, 2), {"type": "lora"})

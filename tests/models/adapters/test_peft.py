@@ -68,7 +68,7 @@ def test_they_are_saved_alone_and_come_back(kind, tmp_path):
 
 def test_what_peft_cannot_is_refused(monkeypatch):
     spec = {"type": "lora", "library": "peft"}
-    with pytest.raises(UsageError, match="tells no tasks apart"):
+    with pytest.raises(UsageError, match="does not support separate adapters per task"):
         add_adapters(FAMILIES["bert"](), spec, ["a", "b"])
     with pytest.raises(UsageError, match="is not in one; leave out library"):
         add_adapters(FAMILIES["ofa"](), spec)

@@ -130,7 +130,7 @@ def test_encoders_of_hugging_face_read_it(kind, tmp_path):
 
 
 def test_what_takes_none_is_refused():
-    with pytest.raises(UsageError, match="the encoder of a BertModel takes no prompt"):
+    with pytest.raises(UsageError, match="the encoder of a BertModel does not support prompts"):
         add_adapters(bert(), SPEC)
     with pytest.raises(UsageError, match="has no place for such a prompt"):
         add_adapters(bert(), {"type": "prompt", "encoder_length": 0, "decoder_length": 2})

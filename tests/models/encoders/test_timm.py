@@ -94,7 +94,7 @@ def test_kept_features_are_those_of_the_backbone_which_does_not_learn(tmp_path):
 def test_what_does_not_fit_is_refused(tmp_path):
     with pytest.raises(UsageError, match="timm has no model 'resnet_18': did you mean 'resnet"):
         encoder_of(name="resnet_18")
-    with pytest.raises(UsageError, match="does not take {'depthh': 3}"):
+    with pytest.raises(UsageError, match="does not accept {'depthh': 3}"):
         encoder_of(options={"depthh": 3})
     save_file({"conv1.weight": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(UsageError, match="does not belong to this backbone: it lacks "):

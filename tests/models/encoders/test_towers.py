@@ -33,7 +33,7 @@ def test_sums_have_the_width_of_either(tmp_path):
     ("changes", "message"),
     [
         ({"both": "sum"}, "expected towers of equal width to add, found 8 and "),
-        ({"projection": 4}, "expected projections in the towers"),
+        ({"projection": 4}, "expected projections inside the towers"),
         ({"text": KINDS["timm"]}, r"expected some of image to encode, found \['text'\]"),
     ],
 )

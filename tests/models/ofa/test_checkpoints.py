@@ -175,5 +175,5 @@ def test_weights_of_another_model_are_refused(tmp_path):
 
 def test_pickles_are_read_weights_only(tmp_path):
     torch.save({"model": {"a": torch.zeros(1)}, "cfg": print}, tmp_path / "a.pt")
-    with pytest.raises(UsageError, match="it asks for print"):
+    with pytest.raises(UsageError, match="it refers to print"):
         load_state_dict_file(tmp_path / "a.pt")

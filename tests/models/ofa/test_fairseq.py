@@ -169,5 +169,5 @@ def test_variants_are_read_off_the_weights(keys):
 
 def test_a_backbone_that_is_none_of_ours_is_refused(model):
     weights = {k: v for k, v in model.state_dict().items() if not k.startswith("encoder.embed_images.layer3")}
-    with pytest.raises(UsageError, match=r"of \(2, 2, 0\) blocks is none of OFA's"):
+    with pytest.raises(UsageError, match=r"of \(2, 2, 0\) blocks is not one of OFA's"):
         config_from_weights(weights)

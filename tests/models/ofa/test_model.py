@@ -96,7 +96,7 @@ def test_layer_drop_is_that_of_its_side(rate, layers):
 def test_text_only_model():
     model, batch = build(use_image_feature=False), inputs()
     del batch["patch_masks"]
-    with pytest.raises(UsageError, match="takes no images"):
+    with pytest.raises(UsageError, match="does not read images"):
         model(**batch)
     del batch["patch_images"]
     assert model(**batch).logits.shape == (2, 4, 60)

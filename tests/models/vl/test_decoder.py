@@ -46,7 +46,7 @@ def test_too_many_steps_are_refused():
         encoded = model.encode(**inputs())
         steps = model.start(encoded, 1, 1)
         steps.step(torch.tensor([2, 2, 2]))
-        with pytest.raises(UsageError, match="taken them all"):
+        with pytest.raises(UsageError, match="is full"):
             steps.step(torch.tensor([2, 2, 2]))
         with pytest.raises(UsageError, match="positions"):
             model.start(encoded, 1, 5000)

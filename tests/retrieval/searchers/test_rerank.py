@@ -60,7 +60,7 @@ def test_the_joined_run_is_ordered_too_and_takes_no_part_in_itself(model):
         "best": {"type": "rerank", "of": "better", "model": model, "max_length": 5},
     }
     system = system_of(**searchers)
-    with pytest.raises(UsageError, match="'better' orders the run 'fused', which there is not"):
+    with pytest.raises(UsageError, match="'better' reorders the run 'fused', which does not exist"):
         system.rank(QUERIES)
     runs = system.fit(QUERIES, Qrels.of(QUERIES))
     assert list(runs) == ["one", "two", "fused", "better", "best"] and system.main == "best"

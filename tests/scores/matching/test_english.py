@@ -57,7 +57,7 @@ def test_without_pycocoevalcap_it_says_how_to_get_it(monkeypatch):
 def test_a_broken_package_is_named(elsewhere, content):
     if content is not None:
         (elsewhere / "meteor-1.5.jar").write_bytes(content)
-    with pytest.raises(MissingScoreError, match="METEOR needs its data.*cannot be read.*reinstall it with"):
+    with pytest.raises(MissingScoreError, match="METEOR's data, .*cannot be read.*reinstall it with"):
         meteor(["a dog"], [["a dog"]])
 
 

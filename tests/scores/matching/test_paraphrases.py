@@ -89,7 +89,7 @@ def test_without_room_for_a_cache_it_works_and_says_so(file, tmp_path, monkeypat
     (tmp_path / "taken").touch()
     monkeypatch.setenv("OFAKIT_CACHE", str(tmp_path / "taken"))
     assert sorted(pairs_of(load_paraphrases(file))) == sorted(PAIRS)
-    assert "are read anew each time" in caplog.text
+    assert "are read again each time" in caplog.text
 
 
 @pytest.mark.parametrize(
