@@ -13,7 +13,7 @@ without dropout, as OFA's second stage can be told to.
 
 Checks first that hypotheses, rewards and loss are the same on both sides, then times steps on images that are new
 to both, each side in a process of its own, one after the other. The shares are of the median step;
-our rewards are reckoned while the second pass runs, so theirs is not a part of the rest. Last, one JSON line.
+our rewards are computed while the second pass runs, so theirs is not a part of the rest. Last, one JSON line.
 """
 
 from __future__ import annotations

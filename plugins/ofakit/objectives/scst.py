@@ -8,7 +8,7 @@ second pass, which encodes each image once, gives the gradient of
 
     L = - sum_it A_i log p(y_it) / (number of tokens of all captions of the joined batch)
 
-Rewards are reckoned by a thread of their own while the next captions are written and while the second pass runs, up to
+Rewards are computed in a separate thread while the next captions are written and while the second pass runs, up to
 where it needs them. They are those of this step's captions, so the numbers are the same as one after the other.
 
 Sources: OFA-Sys/OFA `criterions/scst_loss.py`; Rennie et al. 2017, https://arxiv.org/abs/1612.00563 (greedy baseline);

@@ -70,7 +70,7 @@ def one_for_many(caption: str, count: int, items: int) -> str | None:
         items: How many captions there are.
 
     >>> one_for_many("a dog", 12, 100)
-    "one caption stands for 12 of 100 items: 'a dog'"
+    "12 of 100 items have the same caption: 'a dog'"
     """
     if count < max(_MANY, _MUCH * items):
         return None
