@@ -104,7 +104,7 @@ def test_what_cannot_be_read_is_refused(tmp_path, vlt5):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="expected a store of regions, or .npz files, in .*found none"):
         open_regions(tmp_path / "empty")
-    with pytest.raises(UsageError, match="no regions of 'cat.jpg' .*1 pictures, such as 'COCO_val2014_000000000042'"):
+    with pytest.raises(UsageError, match="no regions of 'cat.jpg' .*1 images, such as 'COCO_val2014_000000000042'"):
         open_regions(vlt5).regions("cat.jpg")
 
 

@@ -96,7 +96,7 @@ def test_features_of_something_else_are_refused(tmp_path):
 def test_a_picture_that_is_not_there_is_named(tmp_path):
     store = RegionStore.make(tmp_path, 3, BY)
     store.add({"dog.jpg": grid(1)})
-    with pytest.raises(UsageError, match="no regions of 'cat.jpg' .* those of 1 pictures, such as 'dog.jpg'"):
+    with pytest.raises(UsageError, match="no regions of 'cat.jpg' .* those of 1 images, such as 'dog.jpg'"):
         store.regions("cat.jpg")
 
 

@@ -28,11 +28,13 @@ class GenerationSettings(Section):
         False, description="T5 and BART: done once num_beams sequences are finished, as OFA always is"
     )
     do_sample: bool = Field(False, description="sample instead of searching")
-    top_k: int = Field(0, ge=0, le=10_000_000, description="sampling: draw from the k likeliest tokens; 0: all tokens")
+    top_k: int = Field(
+        0, ge=0, le=10_000_000, description="sampling: draw from the k most likely tokens; 0: all tokens"
+    )
     top_p: float = Field(
         1.0,
         gt=0,
         le=1,
-        description="sampling: draw from the fewest likeliest tokens that hold this share",
+        description="sampling: draw from the smallest set of most likely tokens with this total probability",
     )
     temperature: float = Field(1.0, gt=0, description="divides the logits, in beam search too")

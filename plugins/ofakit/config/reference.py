@@ -71,9 +71,9 @@ def _about(field: Any) -> str:
         for rule in field.metadata
         for name, words in (
             ("ge", "at least"),
-            ("gt", "over"),
+            ("gt", "above"),
             ("le", "at most"),
-            ("lt", "under"),
+            ("lt", "below"),
             ("multiple_of", "a multiple of"),
         )
         if getattr(rule, name, None) is not None

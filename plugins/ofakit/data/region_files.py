@@ -99,7 +99,7 @@ class _ByName:
         name = next((name for name in key_spellings(key) if name in names), None)
         if name is None:
             such = f", such as {next(iter(names))!r}" if len(names) else ""
-            raise UsageError(f"no regions of {key!r} in {self.path}, which has those of {len(names)} pictures{such}")
+            raise UsageError(f"no regions of {key!r} in {self.path}, which has those of {len(names)} images{such}")
         return self.read(name)
 
     @property

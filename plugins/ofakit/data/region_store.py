@@ -145,7 +145,7 @@ class RegionStore:
         name = self._found(key)
         if name is None:
             raise UsageError(
-                f"no regions of {key!r} in {self.folder}, which has those of {len(self)} pictures"
+                f"no regions of {key!r} in {self.folder}, which has those of {len(self)} images"
                 f"{_such_as(self._entries)}; add it with `ofakit data features`"
             )
         if name not in self._checked and not self._intact(name):

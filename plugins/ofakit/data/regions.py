@@ -48,7 +48,7 @@ class Regions:
         boxes: np.ndarray | None = None,
         width: float | None = None,
         height: float | None = None,
-        where: str = "the regions of a picture",
+        where: str = "the regions of an image",
     ) -> Regions:
         """Regions from arrays as others write them.
 
@@ -120,7 +120,7 @@ class RegionSource(Protocol):
 
 
 def key_spellings(key: str) -> list[str]:
-    """The names under which the regions of a picture may be kept: its path, tails of it, the same without its suffix,
+    """The names under which the regions of an image may be kept: its path, tails of it, the same without its suffix,
     and its number.
 
     Args:

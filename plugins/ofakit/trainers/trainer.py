@@ -251,8 +251,8 @@ class Trainer(StoppableTrainer):
             largest, accumulation = batches_of_step(train.examples_per_step, batch, self.processes.world_size)
             if train.batch_size is None and largest != batch:
                 raise UsageError(
-                    f"examples_per_step {train.examples_per_step} is no multiple of {self.processes.world_size} x "
-                    f"dataloader.batch_size_per_gpu {batch}; {largest} would do, or batch_size auto",
+                    f"examples_per_step {train.examples_per_step} is not a multiple of {self.processes.world_size} x "
+                    f"dataloader.batch_size_per_gpu {batch}; use {largest}, or set batch_size to auto",
                     "examples_per_step",
                 )
         self._set_batches(largest, accumulation)

@@ -156,7 +156,7 @@ def test_judgements_of_other_questions_are_counted_and_refused_where_none_fits(t
     assert [q.relevant for q in reader.read("test")] == [{"a-0": 1.0}] == [q.relevant for q in reader.read("test")]
     assert [r.getMessage().count("judges 1 queries that are not in") for r in caplog.records] == [1]
     write("qrels", "9 0 a-0 1\n")
-    with pytest.raises(UsageError, match="judges 1 queries that are not in .*such as '9', and none of its 1 questions"):
+    with pytest.raises(UsageError, match="judges 1 queries that are not in .*such as '9', but none of its 1 questions"):
         build(tmp_path, qrels={"test": "qrels"}).read("test")
 
 

@@ -269,7 +269,7 @@ class KnowledgeBaseReader(SplitFiles):
         found = f"{self.root / self.qrels_files[split]} judges {len(unknown)} queries that are not in"
         message = f"{found} {self.files[split]}, such as {', '.join(map(repr, unknown[:3]))}"
         if len(unknown) == len(judged):
-            raise UsageError(f"{message}, and none of its {len(ids)} questions, such as {min(ids, default=None)!r}")
+            raise UsageError(f"{message}, but none of its {len(ids)} questions, such as {min(ids, default=None)!r}")
         if (split, "unknown") not in self._reported:
             self._reported.add((split, "unknown"))
             logger.warning(f"{message}; they are left out")
