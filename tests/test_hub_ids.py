@@ -25,7 +25,7 @@ def test_a_mistyped_name_is_not_sought(name):
 
 
 def test_the_folder_that_was_meant_is_named_and_so_is_the_way_to_the_hub():
-    with pytest.raises(UsageError, match=r"did you mean 'best'.*hub:work_dir/bset, or --hub"):
+    with pytest.raises(UsageError, match=r"did you mean 'best'.*hub:work_dir/bset, or pass --hub"):
         sought_on_hub("work_dir/bset")
 
 

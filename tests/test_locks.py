@@ -76,7 +76,7 @@ def test_waiting_ends_with_the_other_process(tmp_path, holder, monkeypatch, capl
 
     monkeypatch.setattr(locks.time, "sleep", end_it)
     with take(tmp_path, wait=True):
-        assert slept and re.search(r"another run is working .*; waiting for it", caplog.text)
+        assert slept and re.search(r"another run is using .*; waiting for it", caplog.text)
 
 
 def test_a_forked_process_does_not_keep_the_lock_of_a_killed_one(tmp_path, holder):

@@ -105,7 +105,7 @@ def test_a_clip_does_not_go_with_a_configuration_or_runs(capsys):
     assert evaluate.main(["--conf", "configs/quickstart.json", "--clip", "x"]) == 2
     assert '"metrics": [{"type": "clip_score", "path": DIR}]' in capsys.readouterr().err
     assert compare.main(["--run", "a", "--run", "b", "--qrels", "q", "--clip", "x"]) == 2
-    assert "--clip goes with prediction files" in capsys.readouterr().err
+    assert "--clip only works with prediction files" in capsys.readouterr().err
 
 
 def test_parts_are_those_of_the_scored_items():

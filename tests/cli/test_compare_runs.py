@@ -74,7 +74,7 @@ def test_more_than_two_runs(shared, tmp_path, capsys):
     assert len(result["p"]) == len(result["tests"]) == 3
     assert result["remarks"]["c"][0].startswith("queries without a passage in the run, which score 0: 30 (")
     assert result["markdown"].splitlines()[4].startswith("| c | c |")
-    assert "which count 0: 30" in printed.err
+    assert "which score 0: 30" in printed.err
 
 
 def test_the_same_run_twice_under_two_names_does_not_differ(shared, tmp_path, capsys):

@@ -44,7 +44,7 @@ def test_without_a_root_paths_start_at_the_working_directory(tmp_path, monkeypat
     (tmp_path / "train.jsonl").write_text('{"image": "1.jpg", "text": "a dog"}\n')
     monkeypatch.chdir(tmp_path)
     assert len(build_reader(experiment({"type": "jsonl", "train": "train.jsonl"})).read("train")) == 1
-    with pytest.raises(UsageError, match=r"no such file\. \. holds train\.jsonl\. Set data\.root"):
+    with pytest.raises(UsageError, match=r"no such file\. \. contains train\.jsonl\. Set data\.root"):
         build_reader(experiment({"type": "jsonl", "train": "deep/train.jsonl"})).read("train")
 
 

@@ -60,7 +60,7 @@ def test_what_cannot_be_read_is_named(tmp_path):
     (tmp_path / "a.csv").write_text("x")
     with pytest.raises(UsageError, match="expected rows as one of .jsonl.*found .*a.csv"):
         list(iter_rows(tmp_path / "a.csv", "rows"))
-    with pytest.raises(UsageError, match="expected rows in the folder .* it holds a.csv"):
+    with pytest.raises(UsageError, match="expected rows in the folder .* it contains a.csv"):
         list(iter_rows(tmp_path, "rows"))
     (tmp_path / "a.parquet").write_text("x")
     pytest.importorskip("pyarrow")

@@ -133,8 +133,8 @@ def test_what_cannot_be_searched_is_told(desk, asked, words):
 
 def test_an_image_for_an_index_of_texts_is_told(tmp_path):
     desk = Desk(search=passage_search(tmp_path, "towers", modalities=["text"]))
-    assert "searched by text; found text and image" in told(passages(desk, "a", write_png(tmp_path / "a.png")))
-    assert "gives no captions" in told(captions(desk, None))
+    assert "searched by text, not by text and image" in told(passages(desk, "a", write_png(tmp_path / "a.png")))
+    assert "does not offer captions" in told(captions(desk, None))
     desk.close()
 
 

@@ -74,7 +74,7 @@ def test_lists_of_one_or_none_do_not_count():
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
 def test_a_temperature_that_nothing_can_be_divided_by_is_refused(temperature):
-    with pytest.raises(UsageError, match="temperature.*(over 0|finite number)"):
+    with pytest.raises(UsageError, match="temperature.*(above 0|finite number)"):
         OBJECTIVES.build({"type": "kl_distillation", "temperature": temperature})
 
 

@@ -162,7 +162,7 @@ def test_other_spellings_mean_the_same(long, short):
     ("name", "message"),
     [
         ("mmr@100", "unknown score of rankings 'mmr@100': did you mean 'mrr'"),
-        ("bpref@10", "'bpref@10': bpref takes no depth"),
+        ("bpref@10", "'bpref@10': bpref has no depth"),
         ("mrr@0", "'mrr@0': expected a depth of at least 1"),
         ("mrr@", "such as mrr@10"),
         ("p@ten", "such as p@10"),

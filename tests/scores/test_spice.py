@@ -73,7 +73,7 @@ def spice_folder(tmp_path, monkeypatch):
 def test_spice_without_models_says_how_to_get_them(spice_folder, tmp_path, monkeypatch):
     pretend_java(tmp_path, monkeypatch, "exit 0")
     (spice_folder / "spice" / "lib" / module._SPICE_MODELS[1]).unlink()
-    with pytest.raises(MissingScoreError, match=r"lacks stanford-corenlp-3\.6\.0-models\.jar; fetch them"):
+    with pytest.raises(MissingScoreError, match=r"lacks stanford-corenlp-3\.6\.0-models\.jar; download them"):
         spice(["a dog"], [["a dog"]])
 
 

@@ -74,9 +74,9 @@ def test_every_process_hears_of_another_run(tmp_path):
         is_main = False
 
         def gather(self, value):
-            return [UsageError("another run is working there"), value]
+            return [UsageError("another run is using"), value]
 
-    with pytest.raises(UsageError, match="another run is working there"), all_alone_in(tmp_path / "run", Second()):
+    with pytest.raises(UsageError, match="another run is using"), all_alone_in(tmp_path / "run", Second()):
         raise AssertionError("it works there all the same")
     with all_alone_in(tmp_path / "run", ONE), pytest.raises(subprocess.CalledProcessError):
         code = "import sys; from ofakit.trainers.run_directory import alone_in\nwith alone_in(sys.argv[1]): pass"

@@ -147,7 +147,7 @@ class ResumableBatchSampler:
         for name, value in self._identity().items():
             if state.get(name) != value:
                 raise UsageError(
-                    f"cannot resume: the snapshot was taken with {name} = {state.get(name)}, but it is {value} now. "
+                    f"cannot resume: the snapshot was taken with {name} = {state.get(name)}, found {value} now. "
                     "Resume with the configuration and data of the snapshot, or start a new run from its weights"
                 )
         self.set_epoch(int(state["epoch"]), int(state["start_batch"]))

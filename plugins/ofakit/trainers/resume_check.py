@@ -51,6 +51,6 @@ def refuse_changes(snapshot: Path, then: Mapping[str, Any] | None, now: Mapping[
     for key, value in now.items():
         if then.get(key) != value:
             raise UsageError(
-                f"cannot resume: the snapshot {snapshot} was written with {key} = {then.get(key)}, but it is {value} "
-                f"now; resume with the former, or {cure}"
+                f"cannot resume: the snapshot {snapshot} was written with {key} = {then.get(key)}, found {value} now; "
+                f"resume with the former, or {cure}"
             )
