@@ -24,11 +24,11 @@ def test_a_file_that_is_there_is_given_back(tmp_path):
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        ([], "holds nothing"),
-        (["b.json", "a.json"], "holds a.json, b.json. "),
+        ([], "contains nothing"),
+        (["b.json", "a.json"], "contains a.json, b.json. "),
         (
             [f"{k}.json" for k in range(10)],
-            "holds 0.json, 1.json, 2.json, 3.json, 4.json, 5.json, 6.json, 7.json and 2 more. ",
+            "contains 0.json, 1.json, 2.json, 3.json, 4.json, 5.json, 6.json, 7.json and 2 more. ",
         ),
     ],
 )
