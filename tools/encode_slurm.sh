@@ -5,7 +5,7 @@
 #       tools/encode_slurm.sh SHARDS OUT_DIR --encoder DIR --texts FILE [more arguments of ofakit encode]
 #
 # Shards become OUT_DIR/shard-0000 and so on, and OUT_DIR is an index directory once the last job has listed them; nothing
-# is copied. A job that was killed or preempted goes on where it was when Slurm starts it again; after a failure give the
+# is copied. A job that was killed or preempted continues when Slurm starts it again; after a failure give the
 # same command again, and shards that are there compute nothing. The last line of stdout is one JSON object with the
 # numbers of both jobs. The parts can also be given by hand:
 #
@@ -31,7 +31,7 @@ if [ "${1:-}" = join ]; then join=1; shift; fi
 [ -n "$join" ] && [ $# -ne 2 ] && usage
 shards=$1 out=$2
 shift 2
-case $shards in '' | *[!0-9]* | 0*) fail "expected a number of shards from 1 up, found '$shards'" ;; esac
+case $shards in '' | *[!0-9]* | 0*) fail "expected at least 1 shard, found '$shards'" ;; esac
 ofakit=${OFAKIT:-ofakit}
 
 if [ -n "$join" ]; then
@@ -44,19 +44,19 @@ fi
 for argument in "$@"; do
     case $argument in
         --out | --out=* | --shard | --shard=* | --shards | --shards=* | --launcher | --launcher=*)
-            fail "$argument is not for the command line here: SHARDS and OUT_DIR say it" ;;
+            fail "$argument cannot be used here: SHARDS and OUT_DIR set it" ;;
     esac
 done
-[ ! -e "$out/index.json" ] || fail "$out is an index already; give another folder, or remove that one to encode anew"
+[ ! -e "$out/index.json" ] || fail "$out is an index already; choose another folder, or remove it to encode again"
 
 if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then
-    [ "$SLURM_ARRAY_TASK_ID" -lt "$shards" ] || fail "job $SLURM_ARRAY_TASK_ID of the array has none of $shards shards"
+    [ "$SLURM_ARRAY_TASK_ID" -lt "$shards" ] || fail "there is no shard for job $SLURM_ARRAY_TASK_ID of the array, only $shards shards"
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-1}}
     # shellcheck disable=SC2086
     exec $ofakit encode "$@" --out "$(shard_folder "$SLURM_ARRAY_TASK_ID")" --shard "$SLURM_ARRAY_TASK_ID/$shards"
 fi
 
-command -v sbatch >/dev/null || fail "there is no sbatch here: run this where jobs of Slurm are submitted"
+command -v sbatch >/dev/null || fail "sbatch was not found: run this where Slurm jobs are submitted"
 # Slurm gives a job a copy of the script, and its output goes beside the index.
 mkdir -p "$out"
 # shellcheck disable=SC2086

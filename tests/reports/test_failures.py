@@ -20,7 +20,7 @@ def test_all_that_went_wrong(tmp_path):
     body = failures(read_run(folder), ["5 captions are empty."]).body
     for text in (
         "3 steps were skipped", "1 lines of metrics.jsonl are damaged", "has not finished", "5 captions are empty.",
-        f"{MOST + 3} bad image", "3 more stand in bad_examples.jsonl", "odd &lt;b&gt;", "broken",
+        f"{MOST + 3} bad image", "3 more are listed in bad_examples.jsonl", "odd &lt;b&gt;", "broken",
     ):  # fmt: skip
         assert text in body
     assert "INFO fine" not in body

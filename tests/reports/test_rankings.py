@@ -20,7 +20,7 @@ def test_sections_tell_found_missed_recall_and_weights(tmp_path):
     assert "Fusion weights" in fusion.body and "0.75" in fusion.body
     first, second, third = rankings.body.split("<article")[1:]
     assert 'data-tags="first top"' in first and 'data-tags="top"' in second and 'data-tags="missed"' in third
-    assert "p9" in second and "relevant, and not among these" in second and "not among these" not in first
+    assert "p9" in second and "relevant, but not among these" in second and "not among these" not in first
     assert "<bdi>dense</bdi> 2, <bdi>bm25</bdi> 1" in second
 
 
