@@ -18,7 +18,7 @@ __all__ = ["BackboneSection", "NetworkSection", "TimmSection"]
 
 
 class NetworkSection(Section):
-    """A network of timm, and its weights."""
+    """A timm network and its weights."""
 
     name: str = Field(description="a timm model")
     pretrained: bool = Field(False, description="start from timm's weights of that name on the hub")
@@ -32,7 +32,7 @@ class NetworkSection(Section):
 
 
 class TimmSection(NetworkSection):
-    """A network of timm whose features may be kept."""
+    """A timm network whose features may be cached."""
 
     feature_store: PathText | None = Field(
         None,
@@ -45,7 +45,7 @@ class TimmSection(NetworkSection):
 
 
 class BackboneSection(TimmSection):
-    """A network of timm in place of OFA's ResNet."""
+    """A timm network in place of OFA's ResNet."""
 
     out_indices: tuple[Annotated[int, Field(ge=-100, le=100)], ...] | None = Field(
         None,

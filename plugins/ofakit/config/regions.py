@@ -23,13 +23,13 @@ CLIP = "clip"
 
 
 class RegionNetworkSection(NetworkSection):
-    """What makes regions: a timm network, or the vision tower of a CLIP."""
+    """The network that computes region features: a timm network, or the vision tower of a CLIP model."""
 
     name: str = Field(description="a timm model, or clip: the vision tower of the directory or hub id in `weights`")
 
 
 class RegionsSection(Section):
-    """Pictures as regions."""
+    """Images as region features."""
 
     path: PathText | None = Field(
         None,

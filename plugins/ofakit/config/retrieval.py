@@ -46,7 +46,7 @@ class IndexSection(Section):
 
 
 class FusionSection(Section):
-    """How the runs of several searchers become one, called `fused`."""
+    """How the runs of several searchers are fused into one, called `fused`."""
 
     of: list[str] | None = Field(None, min_length=2, description="searchers to fuse; null: all of them")
     method: Literal["weighted_sum", "mnz", "rrf", "none"] = Field(
@@ -69,7 +69,7 @@ class FusionSection(Section):
 
 
 class RetrievalSection(Section):
-    """What searches the base, and what is measured."""
+    """How the knowledge base is searched, and how rankings are scored."""
 
     searchers: dict[str, Component] = Field(
         default_factory=lambda: {"bm25": Component(type="bm25"), "dense": Component(type="dense")},

@@ -71,7 +71,7 @@ class ModelSection(Section):
 
 
 class StyleSection(Section):
-    """How the model is told the style."""
+    """How the style is given to the model."""
 
     mode: Literal["code", "new", "plain", "none"] = Field(
         "code", description="an existing <code_i>, a new token per style, the style's name, or no styles at all"
@@ -83,7 +83,7 @@ class StyleSection(Section):
 
 
 class DataSection(Section):
-    """Examples and images."""
+    """The examples and their images."""
 
     root: PathText | None = Field(None, description="folder that the reader's paths are relative to")
     reader: Component
@@ -114,7 +114,7 @@ class DataSection(Section):
 
 
 class PreprocessorSection(Section):
-    """From an example to tensors."""
+    """How examples become tensors."""
 
     prompt: str | None = Field(
         None,
@@ -228,7 +228,7 @@ class EmaSection(Section):
 
 
 class TrainSection(Section):
-    """The loop. A step is one update of the weights."""
+    """The training loop. A step is one update of the weights."""
 
     max_epochs: int = Field(3, ge=1, le=1_000_000)
     max_steps: int | None = Field(None, ge=1, le=1_000_000_000, description="stop after this many steps")
@@ -330,7 +330,7 @@ class GenerationSection(GenerationSettings):
 
 
 class EvaluationSection(Section):
-    """What is measured, and on how much."""
+    """What is evaluated, and on how many examples."""
 
     dataloader: EvaluationDataloaderSection = Field(default_factory=EvaluationDataloaderSection)
     metrics: list[Component] = Field(

@@ -21,7 +21,7 @@ __all__ = ["Example"]
 
 @dataclass(frozen=True)
 class Example:
-    """An image in a style, with its captions.
+    """An image, a style, and the captions in that style.
 
     Readers give one per (image, style), with every reference and no text; `expand` makes one per reference, with
     `text` set, for training.

@@ -86,7 +86,7 @@ def read_jsonl(path: Path, what: str) -> list[dict[str, Any]]:
 
 
 def read_rows(path: Path, what: str) -> list[dict[str, Any]]:
-    """Read a UTF-8 file of JSON objects: one a line, or all in one list.
+    """Read a UTF-8 file of JSON objects: one per line, or all in one list.
 
     Args:
         path: The file.

@@ -18,7 +18,7 @@ CHOSEN = 4
 
 
 def page_of(desk: Desk) -> gradio.Blocks:
-    """The page of a desk.
+    """The page for a desk.
 
     Args:
         desk: Answers what is asked.

@@ -23,7 +23,7 @@ _Stored = tuple[str, str | None, int, str, list[Row]]
 
 @METRICS.register_module(module_name="ofakit-clip-score")
 class ClipScoreMetric(CollectedCaptions):
-    """Collects captions with their images and has a CLIP judge them all at the end.
+    """Collects captions with their images and scores them all with CLIP at the end.
 
     Args:
         path: The CLIP: a directory of transformers or a hub id.

@@ -88,7 +88,7 @@ def cider_d(
 
 
 def zero_by_nature(references: Sequence[Sequence[str]]) -> str | None:
-    """Why CIDEr, with these references as its corpus, is 0 whatever the captions say.
+    """Why CIDEr is always 0 with these references as its corpus, whatever the captions say.
 
     Args:
         references: Tokenized strings, at least one per item.

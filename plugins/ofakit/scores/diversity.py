@@ -62,7 +62,7 @@ def variety(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> d
 
 
 def one_for_many(caption: str, count: int, items: int) -> str | None:
-    """A warning where one caption stands for ten items and a tenth of all, or more; else None.
+    """A warning if one caption is used for at least ten items and a tenth of all; else None.
 
     Args:
         caption: The one that occurs most often.
@@ -170,7 +170,7 @@ def novel_share(candidates: Sequence[str], training_captions: Iterable[str]) -> 
 
 
 def self_cider(caption_sets: Sequence[Sequence[str]], frequency: DocumentFrequency | None = None) -> Score:
-    """Diversity of several captions of one image: 0 if all say the same, 1 if no two share an n-gram.
+    """Diversity of several captions of one image: 0 if all are the same, 1 if no two share an n-gram.
 
     With the eigenvalues l of the m x m matrix of CIDEr similarities (mean cosine over the orders 1 to 4) it is
     -log_m(max sqrt(l) / sum sqrt(l)).

@@ -172,7 +172,7 @@ def ranking_scores(judged: Judged, names: Sequence[str]) -> dict[str, np.ndarray
 
 
 def reciprocal_rank(judged: Judged, k: int | None = None) -> np.ndarray:
-    """One over the rank of the first relevant passage; 0 where there is none.
+    """One over the rank of the first relevant passage; 0 if there is none.
 
     Args:
         judged: The rankings.
@@ -199,7 +199,7 @@ def precision(judged: Judged, k: int | None = None) -> np.ndarray:
 
 
 def hit_rate(judged: Judged, k: int | None = None) -> np.ndarray:
-    """1 where a relevant passage is among the first k, else 0.
+    """1 if a relevant passage is among the first k, else 0.
 
     Args:
         judged: The rankings.

@@ -19,7 +19,7 @@ __all__ = ["Measure", "MissingScoreError", "Score", "check_pairs", "mean_of"]
 
 
 class MissingScoreError(OfakitError):
-    """A score that cannot be computed here; the message says what is missing, or went wrong, and how to mend it."""
+    """A score that cannot be computed here; the message says what is missing or went wrong, and how to fix it."""
 
 
 class Score(NamedTuple):

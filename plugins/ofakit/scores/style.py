@@ -32,7 +32,7 @@ _FOLDS = 5
 
 
 class StyleAccuracy(NamedTuple):
-    """How often the classifier recognises the wanted style.
+    """How often the classifier recognises the requested style.
 
     Attributes:
         corpus: Share of the candidates, from 0 to 1.
@@ -170,7 +170,7 @@ class StyleClassifier:
 
 
 def style_accuracy(candidates: Sequence[str], styles: Sequence[str], classifier: StyleClassifier) -> StyleAccuracy:
-    """The share of candidates in which the classifier recognises the wanted style.
+    """The share of candidates in which the classifier recognises the requested style.
 
     Args:
         candidates: Tokenized captions.

@@ -24,11 +24,11 @@ Answer = TypeVar("Answer")
 
 
 class QueueFull(OfakitError):
-    """More waits than the queue holds; what was submitted is not taken, not even in part."""
+    """The queue is full; nothing of what was submitted is accepted, not even a part."""
 
 
 class QueueClosed(OfakitError):
-    """The queue takes nothing more."""
+    """The queue accepts nothing more."""
 
 
 class BatchQueue(Generic[Item, Answer]):

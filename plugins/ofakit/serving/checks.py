@@ -12,7 +12,7 @@ __all__ = ["check_number", "check_styles"]
 
 
 def check_styles(captioner: Captioner, styles: Sequence[str]) -> None:
-    """Refuse a style that the model was not taught.
+    """Refuse a style that the model was not trained on.
 
     Args:
         captioner: The model.

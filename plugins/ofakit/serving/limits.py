@@ -16,7 +16,7 @@ THROWN_AWAY = 20
 
 @dataclass(frozen=True)
 class Limits:
-    """How much is taken.
+    """How much a server accepts.
 
     Attributes:
         upload_bytes: Bytes of a request's body.

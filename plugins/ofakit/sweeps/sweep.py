@@ -22,7 +22,7 @@ __all__ = ["Sweep", "run_sweep"]
 def run_sweep(
     config: SweepConfig, finetune: Sequence[str], engine: str = "local", retry_failed: bool = False
 ) -> dict[str, Any]:
-    """Do every run that has not ended yet.
+    """Carry out every run that has not ended yet.
 
     Args:
         config: The sweep.

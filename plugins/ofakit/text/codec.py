@@ -28,7 +28,7 @@ __all__ = ["TextCodec"]
 
 
 class TextCodec:
-    """Texts and ids as a model was taught them; picklable.
+    """Converts texts to ids and back as a model was trained; picklable.
 
     Args:
         tokenizer: Of the model.

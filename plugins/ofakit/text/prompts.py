@@ -22,7 +22,7 @@ WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def usual_prompt(styled: bool) -> str:
-    """OFA's prompt, for a model that was taught styles or for one that was not.
+    """OFA's prompt, with or without a style.
 
     Args:
         styled: Whether there are styles.

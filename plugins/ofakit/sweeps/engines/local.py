@@ -31,7 +31,7 @@ class Active:
 
 
 def run_locally(sweep: Sweep) -> None:
-    """Do every run that is left.
+    """Run everything that is left.
 
     Args:
         sweep: What to do, and where to record it.

@@ -39,7 +39,7 @@ QUIET = {
 
 
 def run_on_ray(sweep: Sweep) -> None:
-    """Do every run that is left.
+    """Run everything that is left.
 
     Args:
         sweep: What to do, and where to record it.
