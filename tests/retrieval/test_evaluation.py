@@ -44,7 +44,9 @@ def test_a_run_that_found_nothing_scores_nothing():
 
 def test_other_queries_are_refused_unless_they_are_to_be_left_out():
     run, qrels = Run({"q1": {"a": 1.0}, "z": {"a": 1.0}}, name="bm25"), Qrels({"q1": {"a": 1}})
-    with pytest.raises(UsageError, match="run 'bm25': 1 of its 2 queries are not among the 1 of the qrels: 'z'; queries there"):
+    with pytest.raises(
+        UsageError, match="run 'bm25': 1 of its 2 queries are not among the 1 of the qrels: 'z'; queries"
+    ):
         evaluate(run, qrels, METRICS)
     scores = score_run(run, qrels, METRICS, unjudged="leave_out")
     assert scores.means["mrr@100"] == 1.0 and scores.left_out == ("z",)

@@ -128,8 +128,6 @@ def test_on_a_cpu_what_is_available_decides(experiment, monkeypatch):
 @pytest.mark.parametrize(
     ("examples", "message"), [(20, "not a multiple of 1 x dataloader.batch_size_per_gpu 8; use 5")]
 )
-    ("examples", "message"), [(20, "not a multiple of 1 x dataloader.batch_size_per_gpu 8; use 5")]
-)
 def test_examples_of_a_step_that_do_not_fit_the_batch_are_refused(experiment, examples, message):
     with pytest.raises(UsageError, match=message):
         Trainer(experiment=experiment(train={"examples_per_step": examples}), device="cpu")
