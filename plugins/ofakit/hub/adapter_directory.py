@@ -92,7 +92,7 @@ def load_adapted(folder: str | Path, model_type: str, base: str | None = None) -
         path = resolve_model(name)
     except UsageError as error:
         raise UsageError(
-            f"the base of the adapter in {folder} was not found; pass its place with --base: {error}"
+            f"the base of the adapter in {folder} was not found; say where it is with --base: {error}"
         ) from None
     if not path.is_dir():
         raise UsageError(f"the base of the adapter in {folder} must be a model directory, found {name}")

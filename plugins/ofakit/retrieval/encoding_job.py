@@ -231,7 +231,7 @@ def check_bad(job: EncodingJob, bad: int, errors: Sequence[Mapping[str, Any]]) -
         last = next(error for error in reversed(errors) if error["kind"] == BAD_IMAGE)
         raise UsageError(
             f"{bad} of {job.count} items have a missing or unreadable image, expected at most max_bad_fraction = "
-            f"{job.max_bad_fraction:g}. One is {last['id']!r}, {last['reason']}. Check the place of the images, or "
+            f"{job.max_bad_fraction:g}. One is {last['id']!r}, {last['reason']}. Check where the images are, or "
             "raise the limit; finished work is kept"
         )
 
@@ -265,8 +265,8 @@ def _refuse_bad_alone(job: EncodingJob, errors: Sequence[Mapping[str, Any]]) -> 
     bad = [error for error in errors if error["kind"] == BAD_IMAGE]
     if bad and len(errors) == job.count and job.shard is None:
         raise UsageError(
-            f"none of the {job.count} items could be encoded. One is {bad[0]['id']!r}, {bad[0]['reason']}. Check the "
-            "place of the images"
+            f"none of the {job.count} items could be encoded. One is {bad[0]['id']!r}, {bad[0]['reason']}. Check "
+            "where the images are"
         )
 
 

@@ -112,7 +112,7 @@ def trainable_share(model: nn.Module) -> float:
 def _freeze(model: nn.Module, old: set[int], settings: AdapterSettings) -> None:
     """Stop what was there before from learning."""
     if isinstance(model, Model) and "visual" in model.parts() and "visual" not in settings.also:
-        model.freeze(["visual"])  # an eye that does not learn rests in other ways, too
+        model.freeze(["visual"])  # a frozen backbone rests in other ways, too
     for parameter in model.parameters():
         if id(parameter) in old:
             parameter.requires_grad_(False)

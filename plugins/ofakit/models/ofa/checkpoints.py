@@ -79,7 +79,7 @@ def refuse_additions(config: OFAConfig, target: str) -> None:
         target: What is to be written, for the message.
 
     Raises:
-        UsageError: Its eye is a timm network, or it has adapters.
+        UsageError: Its backbone is a timm network, or it has adapters.
     """
     if config.adapter is not None:
         raise UsageError(
