@@ -14,7 +14,10 @@ import time
 import pytest
 from ofakit import locks, platforms
 from ofakit.errors import UsageError
+from ofakit.files import SaveError
 from ofakit.locks import locked, only_one
+
+from tests.file_limit import file_limit
 
 CURE = "wait for it, or set another work_dir"
 HOLDER = """
@@ -154,3 +157,8 @@ def test_a_lock_keeps_others_out_until_the_block_ends(tmp_path):
         time.sleep(0.1)
         assert other.poll() is None
     assert other.communicate(timeout=60)[0] == "in\n" and path.exists()
+
+
+def test_a_full_disk_is_said(tmp_path):
+    with file_limit(0), pytest.raises(SaveError, match="File too large"), only_one(tmp_path, "run", "wait for it"):
+        pass

@@ -22,9 +22,11 @@ from ofakit.platforms import sync
 __all__ = [
     "SaveError",
     "encoded",
+    "finish_removals",
     "link_or_copy",
     "numbered_folders",
     "put_folder",
+    "refusal",
     "remove_folder",
     "replace_file",
     "replace_folder",
@@ -33,7 +35,7 @@ __all__ = [
     "write_text",
 ]
 
-NEW, OLD = ".new", ".old"
+NEW, OLD, GONE = ".new", ".old", ".gone"
 REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS)
 NUMBER = re.compile(r"(?:\[Errno |\(os error |Os \{ code: )(\d+)")
 """How Python, and libraries in Rust such as safetensors, write the number of a system error."""
@@ -56,7 +58,7 @@ def saving(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        number = _refusal(error)
+        number = refusal(error)
         if number is None:
             raise
         free = shutil.disk_usage(_existing_parent(path)).free
@@ -66,8 +68,11 @@ def saving(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _refusal(error: BaseException | None) -> int | None:
+def refusal(error: BaseException | None) -> int | None:
     """The number of the system error by which the disk refused, or None.
+
+    Args:
+        error: What ended the writing.
 
     safetensors and `shutil.copytree` have the number in their message only, and `torch.save` raises an error of its own
     after the system's.
@@ -200,12 +205,19 @@ def put_folder(new: Path, final: Path) -> None:
 def remove_folder(folder: Path) -> None:
     """Remove a folder that ofakit wrote; what others have put into it stays.
 
+    It loses its name first, so that a process that is killed meanwhile leaves no half of it under that name; the next
+    removal beside it removes the rest.
+
     Args:
         folder: The folder; nothing happens where it is not there.
     """
+    finish_removals(folder.parent)
     kept = {folder / path for path in strangers(folder)}
     if not kept:
-        shutil.rmtree(folder, ignore_errors=True)
+        gone = folder if folder.is_symlink() else folder.with_name(f".{folder.name}{GONE}")
+        with suppress(OSError):
+            os.rename(folder, gone)
+            shutil.rmtree(gone, ignore_errors=True)
         return
     for path in sorted(folder.rglob("*"), reverse=True):
         if path.is_dir() and not path.is_symlink():
@@ -213,6 +225,16 @@ def remove_folder(folder: Path) -> None:
                 path.rmdir()
         elif path not in kept:
             path.unlink(missing_ok=True)
+
+
+def finish_removals(parent: Path) -> None:
+    """Remove what killed removals have left.
+
+    Args:
+        parent: The folder around those that were removed.
+    """
+    for left in parent.glob(f".*{GONE}"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def link_or_copy(source: str | Path, target: str | Path) -> None:

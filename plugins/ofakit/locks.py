@@ -114,7 +114,8 @@ def _acquired(path: str, taken: str, cure: str, wait: bool) -> int | None:
         with saving(Path(path)):
             handle = os.open(path, os.O_RDWR | os.O_CREAT | BINARY, 0o666)
         try:
-            got = _try(handle, path)
+            with saving(Path(path)):
+                got = _try(handle, path)
         except OSError as error:
             os.close(handle)
             if error.errno not in UNKNOWN:

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from ofakit.cli._outlook import outlook_lines
 from ofakit.config import load_config
 from ofakit.config.schema import TrainSection
 from ofakit.errors import UsageError
 from ofakit.trainers import Trainer, host_memory
 from ofakit.trainers import batch_size as module
 from ofakit.trainers.batch_size import batches_of_step, largest_batch
+from ofakit.trainers.dry_run import dry_run
 from ofakit.trainers.state import latest_snapshot
 from ofakit.trainers.update import Updater
 from pydantic import ValidationError
@@ -91,6 +93,30 @@ def test_a_run_finds_its_batch_writes_it_down_and_a_resumed_one_repeats_it(exper
     snapshot = latest_snapshot(Path(first.work_dir))
     resumed = trained(experiment("auto", train={**auto, "max_steps": 7}), checkpoint=str(snapshot))
     assert resumed.experiment.train.dataloader.batch_size_per_gpu == 4 and resumed.iter == 7
+
+
+def test_a_step_of_so_many_examples_goes_on_in_batches_of_another_size(experiment):
+    train = {"examples_per_step": 12, "optimizer": {"lr": 1e-3, "eps": 1e-3}, "max_steps": 4, "freeze": ["visual"]}
+    still = {"model": {"config": {"dropout": 0.0}}}
+    whole = trained(experiment("whole", train={**train, "dataloader": {"batch_size_per_gpu": 4}}, **still))
+    snapshot = Path(whole.work_dir) / "checkpoints" / "step_3"
+    other = experiment("other", train={**train, "dataloader": {"batch_size_per_gpu": 6}}, **still)
+    resumed = trained(other, checkpoint=str(snapshot))
+    assert (resumed.iter, resumed.experiment.train.gradient_accumulation) == (4, 2)
+    for name, value in weights(whole).items():
+        torch.testing.assert_close(weights(resumed)[name], value, atol=1e-5, rtol=1e-5, msg=name)
+
+
+def test_a_dry_run_says_what_would_be_tried(experiment, monkeypatch):
+    monkeypatch.setattr(module, "available_memory", lambda: 90 * 2**20)
+    config = experiment("auto", train={"batch_size": "auto", "gradient_accumulation": 2, "max_steps": 1})
+    outlook = dry_run(config, "cpu")
+    found, tried = outlook["batch_size"], outlook["would_try"]
+    assert tried[:2] == [1, 2] and found in tried and max(tried) > found
+    assert outlook["examples_per_step"] == 2 * found and outlook["memory"]["activations_bytes"] > 0
+    assert f"would try batches of 1, 2, {tried[2]}, " in "\n".join(outlook_lines(outlook))
+    taken = trained(config).experiment.train.dataloader.batch_size_per_gpu
+    assert abs(taken - found) <= max(1, taken // 4)
 
 
 def test_trying_leaves_model_and_random_numbers_as_they_were(experiment, monkeypatch):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from ofakit.errors import OfakitError
 from ofakit.processes import Processes
-from ofakit.trainers.out_of_memory import halves, is_out_of_memory
+from ofakit.trainers import Trainer
+from ofakit.trainers.out_of_memory import halves, is_out_of_memory, note_halvings, noted_halvings
 from ofakit.trainers.state import latest_snapshot, read_plain
 from ofakit.trainers.update import Updater
 
 from tests.trainers.conftest import trained
 from tests.trainers.test_update import CrossEntropy, golden_batch, golden_model, update_gradients, updater_of
+from tests.two_processes import run_two
 
 
 class Cramped(CrossEntropy):
@@ -78,7 +81,8 @@ def test_what_cannot_be_halved_ends_with_what_to_do(shared, several):
     if several:
         updater.processes = Processes(0, 2, torch.device("cpu"))
         updater._normalizers = lambda batches: [1.0]
-    with pytest.raises(OfakitError, match="out of memory in step 4; lower train.dataloader.batch_size_per_gpu, or"):
+    words = " of process 0; start .* --resume auto to continue with halved batches.* or lower" if several else "; lower"
+    with pytest.raises(OfakitError, match=f"out of memory in step 4{words} train.dataloader.batch_size_per_gpu, or"):
         updater([with_index(golden_batch(shared, "image_text"))], 3)
     assert objective.sizes[-1] == (4 if several else 1)
 
@@ -122,3 +126,57 @@ def test_a_run_says_so_and_its_snapshots_remember(experiment, monkeypatch):
     sizes.clear()
     trained(experiment(train={"max_steps": 5}), checkpoint=str(snapshot))
     assert sizes[0] == 4
+
+
+CRAMPED_FROM_STEP_3 = """
+import os, sys
+from ofakit.cli._failures import said_of
+from ofakit.config import parse_config
+from ofakit.trainers.out_of_memory import StepOutOfMemory
+from tests.trainers.test_out_of_memory import *
+
+values, begins = json.loads(sys.argv[2]), sys.argv[3] == "begins"
+gradients = Updater.gradients
+
+def cramped(self, batches, step):
+    if os.environ["RANK"] == "1" and step >= 2 and max(len(batch["index"]) for batch in batches) > 4:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    return gradients(self, batches, step)
+
+Updater.gradients = cramped
+trainer = Trainer(experiment=parse_config(values), device="cpu")
+snapshot = None if begins else str(latest_snapshot(Path(trainer.work_dir)))
+try:
+    trainer.train(snapshot)
+except StepOutOfMemory as error:
+    assert begins and "out of memory in step 3 of process 1" in str(error)
+    os._exit(0)
+except RuntimeError as error:
+    assert begins and "another process of the run has exited" in said_of(error)
+    os._exit(0)
+assert not begins
+"""
+
+
+def test_of_several_processes_one_ends_all_and_all_go_on_with_the_smaller_batch(experiment, tmp_path):
+    hooks = [{"type": "SnapshotHook", "save_strategy": "by_step", "interval": 1}]
+    train = {"batch_size": "auto", "examples_per_step": 16, "gradient_accumulation": 1, "max_steps": 4, "hooks": hooks}
+    config = experiment(train=train)
+    for when in ("begins", "goes on"):
+        (tmp_path / when).mkdir()
+        run_two(CRAMPED_FROM_STEP_3, tmp_path / when, json.dumps(config.model_dump(mode="json")), when)
+        assert noted_halvings(Path(config.work_dir)) == 1
+    log = (Path(config.work_dir) / "train.log").read_text()
+    assert "the run ran out of memory earlier: from now on each batch is split into 2 parts" in log
+    state = read_plain(latest_snapshot(Path(config.work_dir)))
+    assert (state["iter"], state["batches"]) == (4, {"batch_size": 8, "accumulation": 1, "halvings": 1})
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_run_without_a_snapshot_takes_up_a_note_only_where_it_goes_on(experiment, goes_on):
+    trainer = Trainer(experiment=experiment(train={"max_steps": 1}), device="cpu")
+    note_halvings(Path(trainer.work_dir), 3, 2)
+    trainer.train(goes_on=goes_on)
+    assert trainer.updater.halvings == (2 if goes_on else 0)
+    assert noted_halvings(Path(trainer.work_dir)) == (2 if goes_on else 0)
+    assert noted_halvings(Path(trainer.work_dir) / "earlier" / "1") == 2

@@ -30,6 +30,15 @@ def test_what_may_change_between_runs_is_not_among_them():
     refuse_changes(SNAPSHOT, USUAL, fixed_values(longer))
 
 
+def test_where_a_step_has_its_number_of_examples_batches_may_change():
+    then = fixed_values(TrainSection(examples_per_step=12, gradient_accumulation=3))
+    refuse_changes(SNAPSHOT, then, fixed_values(TrainSection(examples_per_step=12, gradient_accumulation=1)))
+    with pytest.raises(UsageError, match="train.examples_per_step = 12, found 24 now"):
+        refuse_changes(SNAPSHOT, then, fixed_values(TrainSection(examples_per_step=24)))
+    with pytest.raises(UsageError, match="train.examples_per_step = None, found 12 now"):
+        refuse_changes(SNAPSHOT, USUAL, then)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

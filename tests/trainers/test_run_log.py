@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from ofakit.files import SaveError
 from ofakit.trainers.run_log import log_to_file, run_logger
+
+from tests.file_limit import file_limit
 
 
 def messages(text):
@@ -53,3 +56,14 @@ def test_runs_do_not_hear_each_other(tmp_path, capsys, caplog):
 def test_a_directory_in_any_spelling_has_one_logger(tmp_path, monkeypatch, spelling):
     monkeypatch.chdir(tmp_path)
     assert run_logger(spelling, True) is run_logger(str(tmp_path / "run"), True)
+
+
+def test_a_full_disk_is_said_once_and_in_one_line(tmp_path, capsys):
+    logger = run_logger(str(tmp_path), is_main=True)
+    log_to_file(logger, tmp_path / "train.log")
+    with file_limit(100):
+        with pytest.raises(SaveError, match="train.log: File too large"):
+            for _ in range(9):
+                logger.info("a line of some length")
+        logger.info("later")
+    assert messages(capsys.readouterr().err)[-1] == "INFO later"

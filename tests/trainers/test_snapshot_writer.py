@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import threading
 
@@ -10,8 +11,10 @@ import pytest
 import torch
 from ofakit.files import SaveError
 from ofakit.trainers import snapshot_writer
+from ofakit.trainers import state as state_module
 from ofakit.trainers.snapshot_writer import SnapshotWriter
 from ofakit.trainers.state import latest_snapshot, take_state
+from safetensors.torch import load_file
 
 
 def taken(writer, value):
@@ -36,9 +39,36 @@ def test_the_writer_returns_before_the_snapshot_is_there_and_changes_do_not_reac
     assert snapshot_weight(folder) == 1.0
 
 
-def snapshot_weight(folder):
-    from safetensors.torch import load_file
+def test_weights_may_change_once_they_are_copied_and_statistics_at_once(tmp_path, monkeypatch):
+    go, real = threading.Event(), state_module._copied
+    writer = SnapshotWriter(in_background=True)
+    model = torch.nn.BatchNorm1d(3)
+    state = take_state(model, torch.optim.AdamW(model.parameters()), {"iter": 1}, writer.copies, later=True)
+    monkeypatch.setattr(state_module, "_copied", lambda *a: (go.wait(60), real(*a))[1])
+    folder = tmp_path / "checkpoints" / "step_1"
+    writer.write(folder, state)
+    model.running_mean.fill_(7.0)
+    waiting = threading.Thread(target=lambda: (writer.let_change(), model.weight.data.zero_()))
+    waiting.start()
+    waiting.join(0.2)
+    assert waiting.is_alive() and bool(model.weight.all())
+    go.set()
+    waiting.join(60)
+    writer.wait()
+    assert writer.waited > 0.1 and not model.weight.any()
+    kept = load_file(folder / "model.safetensors")
+    assert kept["weight"].tolist() == [1.0] * 3 and kept["running_mean"].tolist() == [0.0] * 3
 
+
+def test_values_that_are_not_finite_are_not_written(tmp_path):
+    said = []
+    writer = SnapshotWriter(True, said.append)
+    writer.write(tmp_path / "checkpoints" / "step_1", taken(writer, math.nan)[1])
+    writer.wait()
+    assert said == ["a weight or an optimizer moment is not finite"] and latest_snapshot(tmp_path) is None
+
+
+def snapshot_weight(folder):
     return float(load_file(folder / "model.safetensors")["weight"][0, 0])
 
 

@@ -148,6 +148,8 @@ def test_finite_tensors_of_any_type():
     )
     assert not all_finite([torch.ones(2), torch.tensor([1.0, math.nan]).half()])
     assert not all_finite([torch.tensor(-math.inf)])
+    huge = [torch.full((9,), 3e38), torch.full((9,), 6e4).half(), torch.full((9,), -1e300, dtype=torch.double)]
+    assert all_finite(huge) and not all_finite([*huge, torch.tensor([3e38, math.nan])])
 
 
 def test_weights_of_another_model_are_refused(snapshot):

@@ -13,7 +13,7 @@ from ofakit.cli import checkpoint as checkpoint_tool
 from ofakit.errors import UsageError
 from ofakit.hub import load_bundle
 from ofakit.inference import Captioner
-from ofakit.models.ofa.timm_backbone import TimmBackbone
+from ofakit.models.timm_backbone import TimmBackbone
 from ofakit.trainers import Trainer
 from ofakit.trainers.state import latest_snapshot
 from safetensors.torch import save_file

@@ -27,7 +27,7 @@ from ofakit.trainers.out_of_memory import forget, is_out_of_memory
 from ofakit.trainers.state import random_state, restore_random_state
 from ofakit.trainers.update import Updater, WeightedObjectives
 
-__all__ = ["batches_of_step", "find_batch_size", "largest_batch"]
+__all__ = ["batches_of_step", "find_batch_size", "largest_batch", "reckoned_batch_size"]
 
 SHARE_OF_CPU, SHARE_OF_GPU = 0.75, 0.92
 """Of the memory that is there; the rest is for single operations and for batches of longer texts."""
@@ -113,14 +113,41 @@ def find_batch_size(loading: Loading, objectives: Mapping[str, Objective], weigh
     Raises:
         UsageError: Not even one example fits, or how much memory there is cannot be told.
     """
-    processes = loading.processes
-    most = len(loading.training_examples) // processes.world_size
     chance = random_state()
     with alone(), _memory_of_run(loading) as limit:
-        found = largest_batch(_trial(loading, objectives, weights, limit), max(most, 1))
+        found = largest_batch(_trial(loading, objectives, weights, limit), _most(loading))
     restore_random_state(chance)
     forget()
-    return min(processes.gather(found))
+    return min(loading.processes.gather(found))
+
+
+def reckoned_batch_size(loading: Loading, an_example: float) -> tuple[list[int], int]:
+    """What `find_batch_size` would try and find if steps kept what was counted before.
+
+    Args:
+        loading: Knows the training examples.
+        an_example: Bytes that an example keeps for the backward pass.
+
+    Returns:
+        The sizes in the order in which they would be tried, and the largest that should fit.
+
+    Raises:
+        UsageError: As `find_batch_size`.
+    """
+    tried: list[int] = []
+    room = _room(loading)
+
+    def trial(size: int) -> None:
+        tried.append(size)
+        if size * an_example > room:
+            raise MemoryError
+
+    return tried, largest_batch(trial, _most(loading))
+
+
+def _most(loading: Loading) -> int:
+    """No batch of a process may have more examples."""
+    return max(len(loading.training_examples) // loading.processes.world_size, 1)
 
 
 def _trial(
@@ -159,16 +186,36 @@ def _memory_of_run(loading: Loading) -> Iterator[int | None]:
     Yields:
         The bytes that are left for what a step keeps; None where the device tells by itself.
     """
-    processes, train = loading.processes, loading.experiment.train
-    learning = sum(p.nbytes for p in loading.bundle.model.parameters() if p.requires_grad)
-    held = learning * (MOMENTS + (train.ema is not None) + (processes.world_size > 1))
-    if processes.device.type == "cuda":
-        held += round((1 - SHARE_OF_GPU) * torch.cuda.get_device_properties(processes.device).total_memory)
-        reserve = torch.empty(held, dtype=torch.uint8, device=processes.device)
+    device = loading.processes.device
+    if device.type == "cuda":
+        held = _held(loading) + round((1 - SHARE_OF_GPU) * torch.cuda.get_device_properties(device).total_memory)
+        reserve = torch.empty(held, dtype=torch.uint8, device=device)
         yield None
         del reserve
         return
-    there = available_memory()
-    if there is None:
+    yield _room(loading)
+
+
+def _room(loading: Loading) -> int:
+    """The bytes that are left for what a step keeps, as far as that can be told without a step."""
+    processes = loading.processes
+    gradients = _learning(loading)
+    if processes.device.type == "cuda":
+        total = torch.cuda.get_device_properties(processes.device).total_memory
+        there = SHARE_OF_GPU * total - torch.cuda.memory_allocated(processes.device)
+        return round(there) - _held(loading) - gradients
+    available = available_memory()
+    if available is None:
         raise UsageError("the available memory cannot be determined here; set a number of examples", "batch_size")
-    yield round(SHARE_OF_CPU * there / processes.world_size) - held - learning
+    return round(SHARE_OF_CPU * available / processes.world_size) - _held(loading) - gradients
+
+
+def _held(loading: Loading) -> int:
+    """The bytes of what a run needs beside weights and a step."""
+    more = MOMENTS + (loading.experiment.train.ema is not None) + (loading.processes.world_size > 1)
+    return more * _learning(loading)
+
+
+def _learning(loading: Loading) -> int:
+    """The bytes of the weights that learn."""
+    return sum(weight.nbytes for weight in loading.bundle.model.parameters() if weight.requires_grad)

@@ -24,7 +24,7 @@ from ofakit.hub import ModelBundle
 from ofakit.objectives.base import Objective
 from ofakit.preprocessors.views import with_views
 from ofakit.trainers.memory_estimate import MemoryEstimate, estimate_memory
-from ofakit.trainers.named_objectives import objectives_of_parts
+from ofakit.trainers.named_objectives import objectives_of_parts, parameters_of_losses
 from ofakit.trainers.optimization import build_optimizer, build_scheduler
 from ofakit.trainers.run_plan import run_plan
 from ofakit.trainers.trainer import Trainer
@@ -48,7 +48,8 @@ def dry_run(config: ExperimentConfig, device: str | None = None, checkpoint: str
 
     Returns:
         `device`, `precision`, `parameters`, `examples` by split, `steps`, `memory` and `example`; with stages those of
-        the first, the steps of all, and a list `stages` of each with its `name`.
+        the first, the steps of all, and a list `stages` of each with its `name`. With `train.batch_size` auto also
+        `would_try`, the sizes that the run would try; `batch_size` is what should be found.
 
     Raises:
         UsageError: As a run would.
@@ -107,8 +108,14 @@ def _outlook(
     dataset = ExampleDataset(examples, preprocessor, None, config.seed)
     samples = [dataset[place] for place in range(len(examples))]
     memory = _memory(trainer, objectives, weights, samples)
+    found: dict[str, Any] = {}
+    if trainer.experiment.train.batch_size == "auto":
+        before = trainer.experiment.train.dataloader.batch_size_per_gpu
+        found["would_try"] = trainer.reckon_batch_size(memory.an_example, objectives)
+        memory = memory.with_more(trainer.experiment.train.dataloader.batch_size_per_gpu - before)
     outlook = {
         **run_plan(trainer),
+        **found,
         "left_out": left_out,
         "objectives": list(objectives),
         "memory": _sizes(memory),
@@ -155,7 +162,7 @@ def _memory(
     """What a step takes, from the gradients of a few examples."""
     train = trainer.experiment.train
     module = WeightedObjectives(trainer.model, objectives, weights, train.precision)
-    of_losses = [name for objective in objectives.values() for name in objective.parameters]
+    of_losses = parameters_of_losses(trainer.model, objectives)
     optimizer = build_optimizer(trainer.model, train.optimizer, of_losses)
     scheduler = build_scheduler(optimizer, train.lr_scheduler, trainer.max_iters)
     updater = Updater(module, optimizer, scheduler, trainer.processes, train.clip_norm, train.max_bad_steps)

@@ -115,7 +115,7 @@ class Loading:
         Raises:
             UsageError: There are too few examples.
         """
-        self._settle_order(objectives)
+        self.settle_order(objectives)
         workers = self.experiment.train.dataloader.workers_per_gpu
         self.loader = self._loader(self.dataset, "train", workers, batch_sampler=self.sampler)
 
@@ -136,11 +136,18 @@ class Loading:
         self.training_examples = self.task.training_examples(examples, objectives, bad)
         if not self.training_examples:
             raise UsageError(f"none of the {len(examples)} training examples can be learned from: {bad.counts}")
-        self._settle_order(objectives)
+        self.settle_order(objectives)
         return bad.counts
 
-    def _settle_order(self, objectives: Mapping[str, Objective]) -> None:
-        """The order of the training examples, which a fault of the configuration may rule out."""
+    def settle_order(self, objectives: Mapping[str, Objective]) -> None:
+        """Settle the order of the training examples, which a fault of the configuration may rule out.
+
+        Args:
+            objectives: What is trained, by name.
+
+        Raises:
+            UsageError: There are too few examples.
+        """
         with self.experiment.naming_the_file("train", "dataloader"):
             self.sampler = self._sampler(objectives)
 

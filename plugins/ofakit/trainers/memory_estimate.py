@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -30,6 +30,7 @@ class MemoryEstimate:
         gradients: Of the parameters that learn.
         optimizer: The optimizer's moments.
         activations: What one batch keeps for the backward pass, at most at one time.
+        an_example: What each further example of a batch keeps.
         counted_with: How many examples the activations were counted with.
     """
 
@@ -37,12 +38,21 @@ class MemoryEstimate:
     gradients: int
     optimizer: int
     activations: int
+    an_example: float
     counted_with: int
 
     @property
     def total(self) -> int:
         """All of them: the backward pass has all gradients before it has let go of the last activations."""
         return self.weights + self.gradients + self.optimizer + self.activations
+
+    def with_more(self, examples: int) -> MemoryEstimate:
+        """The same for another batch.
+
+        Args:
+            examples: How many more it has; fewer where this is negative.
+        """
+        return replace(self, activations=max(self.activations + round(self.an_example * examples), 0))
 
 
 class KeptForBackward:
@@ -145,6 +155,7 @@ def estimate_memory(
         gradients=learning,
         optimizer=MOMENTS * learning,
         activations=activations,
+        an_example=slope,
         counted_with=many,
     )
 

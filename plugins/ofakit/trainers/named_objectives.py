@@ -12,10 +12,11 @@ from ofakit.config import ExperimentConfig
 from ofakit.config.values import checked_value
 from ofakit.errors import UsageError
 from ofakit.hub import ModelBundle
+from ofakit.models.base import Model
 from ofakit.objectives import OBJECTIVES
 from ofakit.objectives.base import Objective
 
-__all__ = ["build_objectives", "objectives_of_parts"]
+__all__ = ["build_objectives", "objectives_of_parts", "parameters_of_losses"]
 
 
 def objectives_of_parts(
@@ -41,6 +42,21 @@ def objectives_of_parts(
             objective.part = part
             objectives[name if part is None else f"{part}.{name}"] = objective
     return objectives, weights
+
+
+def parameters_of_losses(model: Model, objectives: Mapping[str, Objective]) -> list[str]:
+    """The names of the parameters of a model that belong to losses.
+
+    Args:
+        model: The whole model, which several tasks may share.
+        objectives: What is trained, by name.
+    """
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    found = []
+    for objective in objectives.values():
+        own = dict(model.for_task(objective.part).named_parameters()) if objective.parameters else {}
+        found += [names[id(own[name])] for name in objective.parameters if name in own]
+    return found
 
 
 def build_objectives(experiment: ExperimentConfig, bundle: ModelBundle) -> tuple[dict[str, Objective], list[float]]:

@@ -52,6 +52,7 @@ class ResumableTrainer(HookedTrainer):
     writer: SnapshotWriter
     average: WeightAverage | None = None
     sharding: Sharding | None = None
+    _fixed: dict[str, Any] | None = None
     _sound: tuple[dict[str, Any], dict[str, Any], int] | None = None
 
     def save_snapshot(self, epoch_is_over: bool, then: Callable[[Path], None] | None = None) -> Path | None:
@@ -63,7 +64,8 @@ class ResumableTrainer(HookedTrainer):
 
         Returns:
             The snapshot's folder, which is there once `finish_snapshots` has returned; None where none is written,
-            since the last step was skipped or the model or the optimizer has a value that is not finite.
+            since the last step was skipped or the model or the optimizer has a value that is not finite. In the
+            background that is found later: the log says so, and the snapshot before is the last.
         """
         return self._save(self.counters(epoch_is_over), random_state(), then)
 
@@ -92,7 +94,7 @@ class ResumableTrainer(HookedTrainer):
         }
         if self.processes.is_main:
             self.writer.wait()
-            state = take_state(self.model, self.optimizer, rest, self.writer.copies)
+            state = take_state(self.model, self.optimizer, rest, self.writer.copies, later=self.sharding is None)
             self.writer.write(folder, state, then)
         elif self.sharding is not None:
             hand_in(self.model, self.optimizer, rest)
@@ -167,21 +169,28 @@ class ResumableTrainer(HookedTrainer):
             self.logger.warning(str(error))
 
     def _fixed_values(self) -> dict[str, Any]:
-        """What a resumed run must have in common with this one."""
-        others = {**self.bundle.fixed(), "the training examples": self.loading.fingerprint}
-        return fixed_values(self.experiment.train, others)
+        """What a resumed run must have in common with this one; a large vocabulary takes a while to go through."""
+        if self._fixed is None:
+            others = {**self.bundle.fixed(), "the training examples": self.loading.fingerprint}
+            self._fixed = fixed_values(self.experiment.train, others)
+        return self._fixed
 
     def _is_fit(self) -> bool:
         """Whether every process may go on from what it has now; says why where not."""
         reason = None
         if self.updater.bad_steps_in_a_row:
             reason = "the last step was skipped"
+        elif self.writer.copies is not None and self.sharding is None:
+            pass  # the writer looks at its copy
         elif not all_finite([*self.model.state_dict().values(), *_tensors_of(self.optimizer)]):
             reason = "a weight or an optimizer moment is not finite"
         reason = next((found for found in self.processes.gather(reason) if found is not None), None)
         if reason is not None:
-            self.logger.warning(f"no snapshot is written: {reason}; the previous one is intact")
+            self._say_unfit(reason)
         return reason is None
+
+    def _say_unfit(self, reason: str) -> None:
+        self.logger.warning(f"no snapshot is written: {reason}; the previous one is intact")
 
     def _resume(self, path: Path) -> None:
         """Go on from a snapshot in every respect."""
@@ -191,7 +200,8 @@ class ResumableTrainer(HookedTrainer):
         restore_optimizer(self.optimizer, state["optimizer"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        self.loading.sampler.load_state_dict(state["sampler"])
+        divided_anew = self.experiment.train.examples_per_step is not None
+        self.loading.sampler.load_state_dict(state["sampler"], divided_anew)
         self.set_counters(state)
         self.saved_step = self._iter
         self.lr_scheduler.load_state_dict(state["scheduler"])

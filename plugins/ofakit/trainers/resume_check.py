@@ -23,10 +23,11 @@ def fixed_values(train: TrainSection, others: Mapping[str, Any] | None = None) -
         others: Further ones, such as a fingerprint of the data.
     """
     optimizer = train.optimizer.model_dump(mode="json")
+    step = "gradient_accumulation" if train.examples_per_step is None else "examples_per_step"
     return {
         "train.precision": train.precision,
         "train.freeze": sorted(set(train.freeze)),
-        "train.gradient_accumulation": train.gradient_accumulation,
+        f"train.{step}": getattr(train, step),
         "train.dataloader.mixing": train.dataloader.mixing,
         "train.ema": train.ema and train.ema.model_dump(mode="json"),
         **{f"train.optimizer.{key}": value for key, value in optimizer.items()},

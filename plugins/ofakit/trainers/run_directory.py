@@ -20,7 +20,7 @@ __all__ = ["all_alone_in", "alone_in", "best_model", "make_run_directory", "move
 
 OUTPUTS = (
     "stages", "checkpoints", "starting_model", "best", "best_of", "output", "eval", "tensorboard", "wandb", "swanlab",
-    "metrics.jsonl", "train.log", "conf.json",
+    "out_of_memory", "metrics.jsonl", "train.log", "conf.json",
 )  # fmt: skip
 
 CURE = "wait for it (--wait), end it, or choose another directory: --set work_dir=DIR"

@@ -9,8 +9,10 @@ import logging
 import logging.handlers
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from ofakit.files import refusal, saving
 from ofakit.progress import TOLD_BY_THE_BAR, bar_is_shown
 
 __all__ = ["log_to_file", "run_logger"]
@@ -39,11 +41,47 @@ def log_to_file(logger: logging.Logger, path: Path) -> None:
         logger: From `run_logger`.
         path: The file; lines are added to it.
     """
-    file = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    file = _RunFile(path, encoding="utf-8", errors="backslashreplace")
     said = [record for handler in logger.handlers for record in getattr(handler, "buffer", [])]
     _replace_handlers(logger, [_to_stderr(), file])
     for record in said:
         file.handle(record)
+
+
+class _RunFile(logging.FileHandler):
+    """A file that says so where the disk refuses, and is written no further; logging prints a traceback and goes on."""
+
+    is_refused = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record, unless the disk has refused one.
+
+        Args:
+            record: What was said.
+        """
+        if not self.is_refused:
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        """Tell what went wrong.
+
+        Args:
+            record: What could not be written.
+
+        Raises:
+            SaveError: The disk is full or permission is missing.
+        """
+        error = sys.exc_info()[1]
+        if refusal(error) is None or error is None:
+            super().handleError(record)
+            return
+        self.is_refused = True
+        stream, self.stream = self.stream, None
+        if stream is not None:
+            with suppress(OSError):
+                stream.close()
+        with saving(Path(self.baseFilename)):
+            raise error
 
 
 def _to_stderr() -> logging.Handler:

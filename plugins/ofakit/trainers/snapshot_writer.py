@@ -1,13 +1,15 @@
-"""Snapshots are written while the run goes on: the loop only copies, a thread serialises, syncs and renames.
+"""Snapshots are written while the run goes on: a thread copies, serialises, syncs and renames.
 
     {"train": {"async_snapshots": true}}
 
-One snapshot is on its way at a time. A process that is killed meanwhile leaves the one before whole, and whoever ends a
-run waits for the last one.
+Weights and moments are copied while the next step runs forward and backward, which changes neither; the update waits
+for the copy (`let_change`). One snapshot is on its way at a time. A process that is killed meanwhile leaves the one
+before whole, and whoever ends a run waits for the last one.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +18,7 @@ from pathlib import Path
 import torch
 
 from ofakit.files import replace_folder
-from ofakit.trainers.state import TakenState, write_state
+from ofakit.trainers.state import TakenState, all_finite, write_state
 
 __all__ = ["SnapshotWriter"]
 
@@ -26,16 +28,21 @@ class SnapshotWriter:
 
     Args:
         in_background: Whether to return before a snapshot is on disk.
+        say: Is told where a snapshot in the background is not written, since a value of it is not finite.
 
     Attributes:
         copies: Memory that the tensors of a snapshot are copied into, by name, and that is used again for the next
             one; None where they are written before anything changes them.
         longest: Seconds that the slowest one took to write.
+        waited: Seconds that updates have waited for copies.
     """
 
-    def __init__(self, in_background: bool) -> None:
+    def __init__(self, in_background: bool, say: Callable[[str], None] = lambda _: None) -> None:
         self.copies: dict[str, torch.Tensor] | None = {} if in_background else None
-        self.longest = 0.0
+        self.longest = self.waited = 0.0
+        self._say = say
+        self._may_change = threading.Event()
+        self._may_change.set()
         self._thread = ThreadPoolExecutor(1, "snapshot") if in_background else None
         self._on_its_way: Future[None] | None = None
 
@@ -44,7 +51,7 @@ class SnapshotWriter:
 
         Args:
             folder: Its final name.
-            state: What it holds.
+            state: What it holds; what it has not copied is copied in the background.
             then: Is called with the folder when it is on disk as a whole.
 
         Raises:
@@ -53,7 +60,15 @@ class SnapshotWriter:
         if self._thread is None:
             self._write(folder, state, then)
         else:
-            self._on_its_way = self._thread.submit(self._write, folder, state, then)
+            self._may_change.clear()
+            self._on_its_way = self._thread.submit(self._copy_and_write, folder, state, then)
+
+    def let_change(self) -> None:
+        """Return when weights and moments may change, as far as a snapshot on its way is concerned."""
+        if not self._may_change.is_set():
+            began = time.perf_counter()
+            self._may_change.wait()
+            self.waited += time.perf_counter() - began
 
     def look(self) -> None:
         """Raise what went wrong with a snapshot that has ended.
@@ -73,6 +88,16 @@ class SnapshotWriter:
         future, self._on_its_way = self._on_its_way, None
         if future is not None:
             future.result()
+
+    def _copy_and_write(self, folder: Path, state: TakenState, then: Callable[[Path], None] | None) -> None:
+        try:
+            state = state.copied(self.copies if self.copies is not None else {})
+        finally:
+            self._may_change.set()
+        if all_finite([*state.weights.values(), *state.tensors.values()]):
+            self._write(folder, state, then)
+        else:
+            self._say("a weight or an optimizer moment is not finite")
 
     def _write(self, folder: Path, state: TakenState, then: Callable[[Path], None] | None) -> None:
         began = time.perf_counter()

@@ -7,7 +7,6 @@ step_<n>/state.json             schedule, counters, sampler position, hooks
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from ofakit.errors import UsageError
-from ofakit.files import numbered_folders, settle
+from ofakit.files import finish_removals, numbered_folders, settle
 from ofakit.json_text import from_json, to_json
 from ofakit.models.weights import some_of
 from ofakit.trainers.parts_of_tensors import like, own_part, whole
@@ -75,6 +74,7 @@ def latest_snapshot(work_dir: Path, say: Callable[[str], None] | None = None) ->
     folder = work_dir / "checkpoints"
     if not folder.is_dir():
         return None
+    finish_removals(folder)
     for aside in folder.glob(".step_*.old"):
         settle(folder / aside.name.removeprefix(".").removesuffix(".old"))
     passed_over: list[str] = []
@@ -124,6 +124,9 @@ def _names_in(path: Path) -> list[str]:
 def all_finite(tensors: Iterable[torch.Tensor]) -> bool:
     """Whether no tensor has a NaN or an infinity.
 
+    Their Euclidean norms tell, which on a CPU are a twentieth of the work of the largest values; only where a norm is
+    not finite, of huge values perhaps, each value is looked at.
+
     Args:
         tensors: Of any type, on any devices.
     """
@@ -131,8 +134,12 @@ def all_finite(tensors: Iterable[torch.Tensor]) -> bool:
     for value in map(own_part, tensors):
         if value.is_floating_point() and value.numel():
             groups.setdefault((value.device, value.dtype), []).append(value.detach())
-    largest = [torch.stack(torch._foreach_norm(group, math.inf)) for group in groups.values()]
-    return all(bool(torch.isfinite(values).all()) for values in largest)
+    norms = [torch.stack(torch._foreach_norm(group)) for group in groups.values()]
+    for group, found in zip(groups.values(), norms, strict=True):
+        doubtful = (~torch.isfinite(found)).nonzero().flatten().tolist()
+        if not all(bool(torch.isfinite(group[place]).all()) for place in doubtful):
+            return False
+    return True
 
 
 def save_state(folder: Path, model: torch.nn.Module, optimizer: Optimizer, rest: Mapping[str, Any]) -> None:
@@ -154,12 +161,31 @@ class TakenState:
     Attributes:
         weights: Weights and buffers by name, contiguous.
         tensors: Those of the optimizer and of the rest.
-        plain: Everything else, as JSON.
+        plain: Everything else, of JSON values; the places of tensors have their names.
+        is_copied: Whether the tensors are in memory of their own; else those that an update changes are the run's.
     """
 
     weights: dict[str, torch.Tensor]
     tensors: dict[str, torch.Tensor]
-    plain: str
+    plain: Any
+    is_copied: bool = True
+
+    def copied(self, copies: dict[str, torch.Tensor]) -> TakenState:
+        """The same with all tensors in memory of their own.
+
+        Args:
+            copies: As for `take_state`.
+        """
+        if self.is_copied:
+            return self
+        weights = _copied({f"{WEIGHT}{name}": value for name, value in self.weights.items()}, copies)
+        plainly_named = {name.removeprefix(WEIGHT): value for name, value in weights.items()}
+        return TakenState(plainly_named, _copied(self.tensors, copies), self.plain)
+
+
+WEIGHT = "weight "
+"""What the names of weights begin with among the copies."""
+ONLY_UPDATES_CHANGE = ("/optimizer/", "/average/")
 
 
 def take_state(
@@ -167,6 +193,7 @@ def take_state(
     optimizer: Optimizer,
     rest: Mapping[str, Any],
     copies: dict[str, torch.Tensor] | None = None,
+    later: bool = False,
 ) -> TakenState:
     """What a snapshot of now holds.
 
@@ -176,19 +203,24 @@ def take_state(
         rest: Whatever else is needed, of JSON values and tensors.
         copies: Tensors of an earlier snapshot that is written, by name; the new ones are copied into their memory, and
             the training may go on. None: they are to be written before anything changes them.
+        later: Leave what only an update changes, which is nearly all, to be copied before the next one.
     """
     tensors: dict[str, torch.Tensor] = {}
-    plain = to_json(_take_tensors_out({"optimizer": optimizer.state_dict(), **rest}, tensors, ""))
+    plain = _take_tensors_out({"optimizer": optimizer.state_dict(), **rest}, tensors, "")
     weights = _each_once(model)
     if copies is None:
         weights = {name: whole(value).contiguous() for name, value in weights.items()}
         tensors = {name: whole(value).to("cpu", copy=True).contiguous() for name, value in tensors.items()}
         return TakenState(weights, tensors, plain)
-    weights = {name: _copied(value, f"weight {name}", copies) for name, value in weights.items()}
-    tensors = {name: _copied(value, name, copies) for name, value in tensors.items()}
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        torch.cuda.synchronize()
-    return TakenState(weights, tensors, plain)
+    taken = TakenState(weights, tensors, plain, is_copied=False)
+    if not later:
+        return taken.copied(copies)
+    learnt = {name for name, _ in model.named_parameters()}
+    now = {f"{WEIGHT}{name}": value for name, value in weights.items() if name not in learnt}
+    now |= {name: value for name, value in tensors.items() if not name.startswith(ONLY_UPDATES_CHANGE)}
+    for name, value in _copied(now, copies).items():
+        (weights if name.startswith(WEIGHT) else tensors)[name.removeprefix(WEIGHT)] = value
+    return taken
 
 
 def hand_in(model: torch.nn.Module, optimizer: Optimizer, rest: Mapping[str, Any]) -> None:
@@ -205,13 +237,23 @@ def hand_in(model: torch.nn.Module, optimizer: Optimizer, rest: Mapping[str, Any
         whole(value)
 
 
-def _copied(value: torch.Tensor, name: str, copies: dict[str, torch.Tensor]) -> torch.Tensor:
-    """A tensor's values in memory of the CPU that was used before, where there is some of its size."""
-    value = whole(value)
-    copy = copies.get(name)
-    if copy is None or copy.shape != value.shape or copy.dtype != value.dtype:
-        copy = copies[name] = torch.empty(value.shape, dtype=value.dtype, pin_memory=value.is_cuda)
-    return copy.copy_(value, non_blocking=True)
+def _copied(values: Mapping[str, torch.Tensor], copies: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Tensors' values in memory of the CPU that was used before, where there is some of their size.
+
+    One call copies all, without Python's lock, so that the training goes on beside it.
+    """
+    there = {name: whole(value) for name, value in values.items()}
+    for name, value in there.items():
+        copy = copies.get(name)
+        if copy is None or copy.shape != value.shape or copy.dtype != value.dtype:
+            copies[name] = torch.empty(value.shape, dtype=value.dtype, pin_memory=value.is_cuda)
+    found = {name: copies[name] for name in there}
+    moved = [name for name, value in there.items() if value is not found[name]]
+    if moved:
+        torch._foreach_copy_([found[name] for name in moved], [there[name] for name in moved], non_blocking=True)
+    for device in {value.device for value in there.values() if value.is_cuda}:
+        torch.cuda.synchronize(device)
+    return found
 
 
 def write_state(folder: Path, state: TakenState) -> None:
@@ -223,7 +265,7 @@ def write_state(folder: Path, state: TakenState) -> None:
     """
     save_file(state.weights, folder / WEIGHTS)
     save_file(state.tensors, folder / TENSORS)
-    (folder / PLAIN).write_text(state.plain, encoding="utf-8")
+    (folder / PLAIN).write_text(to_json(state.plain), encoding="utf-8")
 
 
 def read_state(folder: Path) -> dict[str, Any]:
@@ -327,7 +369,7 @@ def _each_once(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """The model's tensors, those it shares under their first name only: safetensors shares none."""
     state = model.state_dict()
     names = [name for name, _ in (*model.named_parameters(), *model.named_buffers()) if name in state]
-    return {name: state[name].detach() for name in names}
+    return {name: state[name] for name in names}
 
 
 def random_state() -> dict[str, Any]:

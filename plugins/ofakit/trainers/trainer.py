@@ -41,12 +41,13 @@ from ofakit.objectives.base import Objective
 from ofakit.processes import join_processes
 from ofakit.tasks import TASKS
 from ofakit.tasks.base import Task
-from ofakit.trainers.batch_size import batches_of_step, find_batch_size
+from ofakit.trainers.batch_size import batches_of_step, find_batch_size, reckoned_batch_size
 from ofakit.trainers.experiment import read_experiment, with_arguments
 from ofakit.trainers.host_memory import keep_freed_memory
 from ofakit.trainers.loading import Loading
-from ofakit.trainers.named_objectives import objectives_of_parts
+from ofakit.trainers.named_objectives import objectives_of_parts, parameters_of_losses
 from ofakit.trainers.optimization import build_optimizer, build_scheduler
+from ofakit.trainers.out_of_memory import StepOutOfMemory, note_halvings, noted_halvings
 from ofakit.trainers.run_directory import all_alone_in, make_run_directory, move_earlier_run
 from ofakit.trainers.run_log import log_to_file, run_logger
 from ofakit.trainers.run_plan import plan_lines, run_plan
@@ -192,12 +193,16 @@ class Trainer(StoppableTrainer):
 
     # Training
 
-    def train(self, checkpoint_path: str | None = None, load_all_state: bool = True, **_: Any) -> None:
+    def train(
+        self, checkpoint_path: str | None = None, load_all_state: bool = True, goes_on: bool = False, **_: Any
+    ) -> None:
         """Train to the end. A run that does not go on from a snapshot moves an earlier one in its directory aside.
 
         Args:
             checkpoint_path: A snapshot to go on from, or a model directory whose weights to start with.
             load_all_state: Whether to go on from a snapshot in every respect, or to take only its weights.
+            goes_on: Whether a run that wrote no snapshot is to be continued: one that ran out of memory among several
+                processes begins anew with halved batches then.
             **_: Ignored arguments of ModelScope's trainer.
 
         Raises:
@@ -209,15 +214,17 @@ class Trainer(StoppableTrainer):
         if self.experiment.stages:
             raise UsageError("an experiment with stages is trained by ofakit.trainers.stages or tools/finetune.py")
         with all_alone_in(self.work_dir, self.processes):
-            self._train(checkpoint_path, load_all_state)
+            self._train(checkpoint_path, load_all_state, goes_on)
 
-    def _train(self, checkpoint_path: str | None, load_all_state: bool) -> None:
+    def _train(self, checkpoint_path: str | None, load_all_state: bool, goes_on: bool) -> None:
         """Train to the end, in a run directory where no other run works."""
         if self.device.type == "cpu":
             keep_freed_memory()
+        self._fixed = None
         objectives, weights = objectives_of_parts(self.task.parts(self.bundle))
         self.loading.prepare_training(self.examples["train"], objectives)
         snapshot = Path(checkpoint_path) if checkpoint_path is not None and load_all_state else None
+        halvings = noted_halvings(Path(self.work_dir)) if snapshot is not None or goes_on else 0
         if snapshot is None:
             if checkpoint_path is not None:
                 self._take_weights(checkpoint_path)
@@ -231,15 +238,28 @@ class Trainer(StoppableTrainer):
         self.train_dataloader = self.data_loader = self.loading
         if snapshot is not None:
             self._resume(snapshot)
+        self._halve_batches(halvings)
         self.save_configuration()
         self.model.train()
-        self.writer = SnapshotWriter(self.experiment.train.async_snapshots)
+        self.writer = SnapshotWriter(self.experiment.train.async_snapshots, self._say_unfit)
+        self.updater.before_change = self.writer.let_change
         self._say_what_runs(list(objectives))
         self.progress = TrainingProgress(self)
         with StopRequest(self._seconds_allowed(), self.started) as self.stop_request, self.progress:
             self.train_loop(self.loading)
             if self.agree(self.stop_request.reason is not None) and self.saved_step == self._iter:
                 raise self.stop_request.stopped("after the last step")
+
+    def _halve_batches(self, halvings: int) -> None:
+        """Halve every batch so often, or as often as any process has noted, unless the snapshot does so already."""
+        agreed = max(self.processes.gather(halvings))
+        if agreed > self.updater.halvings:
+            self.updater.halvings = agreed
+            if self.processes.is_main:
+                note_halvings(Path(self.work_dir), self.processes.rank, agreed)
+            self.logger.warning(
+                f"the run ran out of memory earlier: from now on each batch is split into {2**agreed} parts"
+            )
 
     def _divide_step(self) -> None:
         """The batches of a step, where the configuration says how many examples it has."""
@@ -271,16 +291,39 @@ class Trainer(StoppableTrainer):
         if snapshot is None:
             with self.experiment.naming_the_file("train"):
                 batch, accumulation = find_batch_size(self.loading, objectives, weights), train.gradient_accumulation
-            if train.examples_per_step is not None:
-                batch, accumulation = batches_of_step(train.examples_per_step, batch, self.processes.world_size)
         else:
             before = read_plain(snapshot)["batches"]
             batch, accumulation = before["batch_size"], before["accumulation"]
+        if train.examples_per_step is not None:
+            batch, accumulation = batches_of_step(train.examples_per_step, batch, self.processes.world_size)
         self._set_batches(batch, accumulation)
         self.experiment.train.batch_size = None
         self.loading.settle_batches(objectives)
         origin = "found by trial" if snapshot is None else f"that of {snapshot}"
         self.logger.info(f"batches of {batch} examples ({origin}), {accumulation} a step")
+
+    def reckon_batch_size(self, an_example: float, objectives: Mapping[str, Objective]) -> list[int]:
+        """Have the batches that a run should find by trying, without a try.
+
+        Args:
+            an_example: Bytes that an example keeps for the backward pass.
+            objectives: What is trained, by name.
+
+        Returns:
+            The sizes that would be tried, in order.
+
+        Raises:
+            UsageError: Not even one example fits, or how much memory there is cannot be told.
+        """
+        train = self.experiment.train
+        with self.experiment.naming_the_file("train"):
+            tried, batch = reckoned_batch_size(self.loading, an_example)
+        accumulation = train.gradient_accumulation
+        if train.examples_per_step is not None:
+            batch, accumulation = batches_of_step(train.examples_per_step, batch, self.processes.world_size)
+        self._set_batches(batch, accumulation)
+        self.loading.settle_order(objectives)
+        return tried
 
     def _prepare_objectives(self, objectives: Mapping[str, Objective], resumed: bool) -> None:
         """Let objectives get ready, once the weights to start with are there."""
@@ -295,7 +338,7 @@ class Trainer(StoppableTrainer):
         train = self.experiment.train
         module = WeightedObjectives(self.model, objectives, weights, train.precision)
         given_optimizer, given_scheduler = self.optimizers
-        of_losses = [name for objective in objectives.values() for name in objective.parameters]
+        of_losses = parameters_of_losses(self.model, objectives)
         if train.sharding != "none" and self.processes.world_size > 1:
             with self.experiment.naming_the_file("train"):
                 self._refuse_to_shard(given_optimizer)
@@ -387,7 +430,12 @@ class Trainer(StoppableTrainer):
         self.model.train()
         batches = [self.task.move(self.bundle, batch, self.device) for batch in inputs]
         bad_steps_before, halvings_before = self.updater.bad_steps, self.updater.halvings
-        self.step_logs = self.updater(batches, self._iter)
+        try:
+            self.step_logs = self.updater(batches, self._iter)
+        except StepOutOfMemory as error:
+            if error.halvings is not None:
+                note_halvings(Path(self.work_dir), self.processes.rank, error.halvings)
+            raise
         if self.updater.halvings > halvings_before:
             parts = 2**self.updater.halvings
             self.logger.warning(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -26,7 +26,7 @@ from ofakit.models.precision import autocast
 from ofakit.objectives.base import JoinedObjective, Objective
 from ofakit.processes import Processes
 from ofakit.trainers.gradient_cache import JoinedLoss, Replay, joined_loss
-from ofakit.trainers.out_of_memory import forget, halves, is_out_of_memory
+from ofakit.trainers.out_of_memory import StepOutOfMemory, forget, halves, is_out_of_memory
 from ofakit.trainers.sharding import Sharding
 
 __all__ = ["LossNotFinite", "Updater", "WeightedObjectives"]
@@ -80,11 +80,12 @@ class WeightedObjectives(nn.Module):
         logs: dict[str, Any] = {}
         several = len(self.objectives) > 1
         # apart, since what runs in a second pass must have the random numbers of the first
-        model, replayed = (_RunOnce(self.model) if several else self.model for _ in range(2))
+        own = self.model.for_task(batch.get("task"))
+        model, replayed = (_RunOnce(own) if several else own for _ in range(2))
         with autocast(device, self.precision):
             parts = zip(self.names, self.objectives, self.weights, normalizers, strict=True)
             for name, objective, weight, normalizer in parts:
-                if not objective.is_of_task(batch):
+                if not objective.learns_from(batch):
                     continue
                 if isinstance(objective, JoinedObjective):
                     surrogates.append((replays or {})[name].surrogate(objective, replayed, batch))
@@ -190,6 +191,7 @@ class Updater:
 
     Attributes:
         changes: How often a step came as far as to change weights, schedule or scale.
+        before_change: Is called ahead of each change of weights, averages of them and moments.
         is_under_way: Whether a step has begun and not ended.
         halvings: How often every batch is halved, since a step has run out of memory.
 
@@ -226,6 +228,7 @@ class Updater:
         self.bad_steps = 0
         self.buffers: dict[str, torch.Tensor] = {}
         self.changes = 0
+        self.before_change: Callable[[], None] = lambda: None
         self.is_under_way = False
         self.halvings = 0
         if processes.device.type == "mps" and module.precision == "fp16":
@@ -264,6 +267,7 @@ class Updater:
         lr = self.optimizer.param_groups[0]["lr"]
         logs = self._gradients_in_memory(batches, step)
         norm = self._gradient_norm()
+        self.before_change()
         self.changes += 1
         if math.isfinite(logs["loss"]) and math.isfinite(norm):
             self.bad_steps_in_a_row = 0
@@ -293,6 +297,9 @@ class Updater:
         """The gradients of a step; where memory does not hold them, again with batches halved, from then on.
 
         Several processes are in the middle of what they exchange then, and end.
+
+        Raises:
+            StepOutOfMemory: They do, or batches cannot be halved any more.
         """
         for _ in range(self.halvings):
             batches = _halved(batches) or batches
@@ -303,8 +310,15 @@ class Updater:
                 smaller = _halved(batches)
                 if not is_out_of_memory(error):
                     raise
-                if self.processes.world_size > 1 or smaller is None:
-                    raise OfakitError(f"out of memory in step {step + 1}; {CURES}") from error
+                if smaller is None:
+                    raise StepOutOfMemory(f"out of memory in step {step + 1}; {CURES}") from error
+                if self.processes.world_size > 1:
+                    raise StepOutOfMemory(
+                        f"out of memory in step {step + 1} of process {self.processes.rank}; start the run again with "
+                        "--resume auto to continue with halved batches, as torchrun --max-restarts does by itself; or "
+                        f"{CURES}",
+                        self.halvings + 1,
+                    ) from error
             batches, self.halvings = smaller, self.halvings + 1
             self._undo()
             forget()
@@ -312,11 +326,11 @@ class Updater:
     def _completed(self, batch: Batch, step: int) -> Batch:
         """The batch with what is added before anything is counted, such as sequences that the model writes."""
         with autocast(self.model.device, self.precision):
-            batch = self.model.with_frozen_features(batch)
+            batch = self.model.for_task(batch.get("task")).with_frozen_features(batch)
             for objective in self.objectives:
-                if objective.is_of_task(batch):
+                if objective.learns_from(batch):
                     with self._model_for(objective) as model:
-                        batch = {**batch, **objective.complete(model, batch, step)}
+                        batch = {**batch, **objective.complete(model.for_task(batch.get("task")), batch, step)}
         return batch
 
     @contextmanager
@@ -331,21 +345,21 @@ class Updater:
     def _normalizers(self, batches: Sequence[Batch]) -> list[float]:
         """What each objective divides by: its count over all batches and processes."""
         counts = [
-            float(sum(objective.normalizer(batch) for batch in batches if objective.is_of_task(batch)))
+            float(sum(objective.normalizer(batch) for batch in batches if objective.learns_from(batch)))
             for objective in self.objectives
         ]
         return [max(count, 1.0) for count in self.processes.total(counts)]
 
     def _backward(self, batches: Sequence[Batch], normalizers: Sequence[float], step: int) -> dict[str, float]:
         """Add up the gradients of all batches; the logs are sums over batches and processes, or means of pairs."""
-        model, processes = self.model, self.processes
+        model, processes = self.model.for_task(batches[0].get("task")), self.processes
         views = [_RunOnce(model) for _ in batches] if len(self.joined) > 1 else None
         joined = {
             name: joined_loss(
                 objective, model, batches, processes, self.precision, self.weights[name], views, self.represent
             )
             for name, objective in self.joined.items()
-            if objective.is_of_task(batches[0])
+            if objective.learns_from(batches[0])
         }
         sums = _Sums()
         for number, batch in enumerate(batches):
