@@ -20,6 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from tests.browser import chromium  # noqa: E402
 from tests.hostile_walks import HARM, through_demo, through_report, through_server  # noqa: E402
 
 
@@ -30,9 +31,9 @@ def main() -> None:
     number = parser.parse_args().number
     found: dict[str, dict[str, float]] = {}
     for walk in (through_report, through_demo, through_server):
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, chromium() as browser:
             begin = time.perf_counter()
-            counts = walk(Path(folder), number)
+            counts = walk(Path(folder), number, browser)
         name = walk.__name__.removeprefix("through_")
         found[name] = {**counts, "seconds": round(time.perf_counter() - begin, 1)}
         print(f"{name}: {found[name]}", file=sys.stderr, flush=True)

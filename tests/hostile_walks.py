@@ -28,7 +28,7 @@ from ofakit.reports import read_run, run_report
 from ofakit.reports.visible_text import shortened, visible
 from ofakit.serving import Limits, caption_app
 
-from tests.browser import chromium, watched
+from tests.browser import watched
 from tests.demo.made import captioner, passage_search, served, write_png
 from tests.demo.visits import Visitor
 from tests.hostile_texts import hostile_names, hostile_texts
@@ -40,7 +40,7 @@ HARM = ("scripts_run", "foreign_requests", "tracebacks", "left_the_folder", "oth
 RAN = "[window.ran !== undefined, document.querySelectorAll('iframe, object, embed, [onerror], [onload]').length]"
 
 
-def through_report(folder: Path, number: int) -> Counts:
+def through_report(folder: Path, number: int, browser: Any) -> Counts:
     """A run whose captions, references, ids, styles and file names are hostile, as a page in a browser."""
     counts = counted(captions=number)
     texts, names = hostile_texts(number), hostile_names(number)
@@ -59,19 +59,19 @@ def through_report(folder: Path, number: int) -> Counts:
         write_lines(run / "eval" / "test.predictions.jsonl", rows)
         page_file = folder / "report" / "report.html"
         page_file.write_text(run_report(read_run(run), images=number), encoding="utf-8")
-    with chromium() as browser:
-        page = browser.new_context(offline=True).new_page()
-        told = watched(page, page_file.as_uri(), "data:")
-        page.goto(page_file.as_uri())
-        page.wait_for_timeout(300)
-        look_at(page, told, counts)
-        shown = page.evaluate("[...document.querySelectorAll('#gallery .caption')].map(e => e.textContent)")
+    page = browser.new_context(offline=True).new_page()
+    told = watched(page, page_file.as_uri(), "data:")
+    page.goto(page_file.as_uri())
+    page.wait_for_timeout(300)
+    look_at(page, told, counts)
+    shown = page.evaluate("[...document.querySelectorAll('#gallery .caption')].map(e => e.textContent)")
+    page.context.close()
     counts["shown_as_text"] = (collections.Counter(shown) & collections.Counter(map(as_shown, texts))).total()
     counts["otherwise"] += number - counts["shown_as_text"]
     return counts
 
 
-def through_demo(folder: Path, number: int) -> Counts:
+def through_demo(folder: Path, number: int, browser: Any) -> Counts:
     """Hostile uploads and names over HTTP, and hostile captions and passages in a browser."""
     counts = counted(uploads=number, captions=number, passages=number)
     writer, search = captioner(), passage_search(folder / "demo" / "base")
@@ -83,13 +83,12 @@ def through_demo(folder: Path, number: int) -> Counts:
         texts = hostile_texts(number)
         writer.caption = writes(texts)  # type: ignore[method-assign]
         search.search = finds(search, texts)  # type: ignore[method-assign]
-        with chromium() as browser:
-            read_answers(browser, url, texts, write_png(folder / "demo" / "a.png"), counts)
+        read_answers(browser, url, texts, write_png(folder / "demo" / "a.png"), counts)
     return counts
 
 
-def through_server(folder: Path, number: int) -> Counts:
-    """Hostile uploads, names and styles over HTTP."""
+def through_server(folder: Path, number: int, browser: Any = None) -> Counts:
+    """Hostile uploads, names and styles over HTTP, without a browser."""
     counts = counted(uploads=number)
     app = caption_app(captioner(), Limits(pixels=10_000_000))
     sent = zip(hostile_uploads(number), hostile_names(number), hostile_texts(number), strict=True)
@@ -205,7 +204,7 @@ def writes(texts: list[str]) -> Any:
 def finds(search: Any, texts: list[str]) -> Any:
     """What stands for a search: each request finds passages of the next texts."""
     left = iter(texts)
-    passage = search.base[0]
+    passage = search.bases["base"][0]
 
     def found(queries: list[Query], index: str, way: tuple[str, ...], k: int) -> list[list[Hit]]:
         own = list(itertools.islice(left, k))
@@ -216,7 +215,7 @@ def finds(search: Any, texts: list[str]) -> Any:
 
 def read_answers(browser: Any, url: str, texts: list[str], image: Path, counts: Counts) -> None:
     """Press the buttons of a demo until all texts were shown as captions, and as passages."""
-    page = browser.new_page()
+    page = browser.new_context().new_page()
     told = watched(page, url, "data:", "blob:")
     page.goto(url)
     page.set_input_files("#caption-image input[type=file]", str(image))
@@ -232,6 +231,7 @@ def read_answers(browser: Any, url: str, texts: list[str], image: Path, counts: 
     counts["shown_as_text"] = sum(one == html_text(two) for one, two in zip(seen, expected, strict=False))
     counts["otherwise"] += len(expected) - counts["shown_as_text"]
     look_at(page, told, counts)
+    page.context.close()
 
 
 def html_text(text: str) -> str:

@@ -16,6 +16,7 @@ from ofakit.hub import RetrievalBundle
 from ofakit.inference import Captioner, Embedder
 from ofakit.retrieval import encode, load_index
 from ofakit.retrieval.passage_file import PassageFile
+from ofakit.retrieval.passage_source import source_of_texts
 from PIL import Image
 
 from tests.models.encoders.kinds import KINDS
@@ -51,7 +52,8 @@ def write_passages(folder: Path, rows=None) -> Path:
 def encoded(folder: Path, bundle, rows=None, modalities=None) -> tuple[Path, KnowledgeBase]:
     """An index directory of passages, and the passages."""
     passages = PassageFile(write_passages(folder, rows))
-    encode(Embedder(bundle, "passage", modalities, "cpu"), passages, folder / "base.index")
+    source = source_of_texts(passages.path, folder / "base.index")
+    encode(Embedder(bundle, "passage", modalities, "cpu"), passages, folder / "base.index", passages=source)
     return folder / "base.index", KnowledgeBase(passages)
 
 
@@ -60,7 +62,7 @@ def passage_search(folder: Path, kind="towers sum", **given):
 
     bundle = retriever(kind)
     index, base = encoded(folder, bundle, **given)
-    return PassageSearch(bundle, {"base": load_index(index)}, base, "cpu")
+    return PassageSearch(bundle, {"base": load_index(index)}, {"base": base}, "cpu")
 
 
 def write_png(path: Path, seed=0, size=(48, 36)) -> Path:

@@ -120,8 +120,8 @@ def query(text):
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({}, "searched by text, or image, or text and image; found nothing"),
-        ({"text": "   "}, "found nothing"),
+        ({}, "searched by text, or image, or text and image, not by nothing"),
+        ({"text": "   "}, "not by nothing"),
         ({"text": "x" * 2001}, "at most 2000 characters, found 2001"),
         ({"text": "a", "index": "../other"}, "There is no such index"),
         ({"text": "a", "number": 51}, "passages: expected a whole number from 1 to 50, found 51"),

@@ -132,7 +132,7 @@ def test_without_an_image_and_without_a_question_the_page_says_so(opened):
     page, told = opened
     has_texts(asked(page, "caption").locator(".told"), ["Choose an image first."])
     page.get_by_role("tab", name="Search").click()
-    has_texts(asked(page, "search").locator(".told"), [re.compile("found nothing")])
+    has_texts(asked(page, "search").locator(".told"), [re.compile("not by nothing")])
     assert told == []
 
 

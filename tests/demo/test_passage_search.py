@@ -18,7 +18,7 @@ def test_each_way_finds_what_the_index_finds(tmp_path):
     bundle = retriever()
     folder, base = encoded(tmp_path, bundle)
     index = load_index(folder)
-    search = PassageSearch(bundle, {"base": index}, base, "cpu")
+    search = PassageSearch(bundle, {"base": index}, {"base": base}, "cpu")
     assert search.ways("base") == [("text",), ("image",), ("text", "image")]
     assert search.image_size == 32
     pixels = np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8)
@@ -42,7 +42,7 @@ def test_only_ways_of_the_width_of_the_index(tmp_path):
 def test_an_index_of_another_encoder_is_refused(tmp_path):
     folder, base = encoded(tmp_path, retriever("bag"), modalities=["text"])
     with pytest.raises(UsageError, match="made by another encoder: expected the fingerprint"):
-        PassageSearch(retriever(), {"base": load_index(folder)}, base, "cpu")
+        PassageSearch(retriever(), {"base": load_index(folder)}, {"base": base}, "cpu")
 
 
 def test_a_base_that_lacks_a_passage_is_refused(tmp_path):
@@ -52,4 +52,4 @@ def test_a_base_that_lacks_a_passage_is_refused(tmp_path):
     with pytest.raises(
         UsageError, match="contains the passage 'p-green', which is not among the 2 passages .* --passages"
     ):
-        PassageSearch(bundle, {"base": load_index(folder)}, less, "cpu")
+        PassageSearch(bundle, {"base": load_index(folder)}, {"base": less}, "cpu")

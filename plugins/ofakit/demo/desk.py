@@ -105,7 +105,7 @@ class Desk:
         check_number(len(styles), self.limits)
         generation = generation_of(way, beams, number, temperature)
         captioner.how(generation)
-        square = await self._square(image, captioner.bundle.preprocessor.stored_size)
+        square = await self._square(image, captioner.image_size)
         job = CaptionJob(captioner, tuple(generation.items()))
         wanted: Sequence[str | None] = styles or [None]
         found: list[CaptionResult] = await self.queue.answers([(job, (square, style)) for style in wanted])

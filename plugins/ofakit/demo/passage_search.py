@@ -1,6 +1,7 @@
 """Search index directories by a text, an image or both, and give the passages themselves.
 
-search = PassageSearch(load_retriever("work_dir/run/best"), {"base.index": load_index("base.index")}, base)
+indexes, bases = {"base.index": load_index("base.index")}, {"base.index": KnowledgeBase(passages)}
+search = PassageSearch(load_retriever("work_dir/run/best"), indexes, bases)
 search.ways("base.index")                                              # [("text",), ("image",)]
 search.search([Query("q", text="a lighthouse")], "base.index", ("text",), 5)   # [[Hit(passage, score), …]]
 """
@@ -43,23 +44,23 @@ class PassageSearch:
     Args:
         bundle: The retriever.
         indexes: By the name that they are chosen by.
-        base: Has all passages of the indexes.
+        bases: The passages of each index, by its name.
         device: Where queries are encoded; None takes a GPU where there is one.
         precision: "fp32", "bf16" or "fp16".
 
     Raises:
-        UsageError: An index is of another encoder, has a passage that the base has not, or can be searched in no way.
+        UsageError: An index is of another encoder, has a passage that its base has not, or can be searched in no way.
     """
 
     def __init__(
         self,
         bundle: RetrievalBundle,
         indexes: Mapping[str, IndexDirectory],
-        base: PassageBase,
+        bases: Mapping[str, PassageBase],
         device: str | None = None,
         precision: str = "fp32",
     ) -> None:
-        self.base = base
+        self.bases = dict(bases)
         self.indexes = dict(indexes)
         reads = bundle.model.encoder("query").reads
         self.embedders = {
@@ -67,7 +68,7 @@ class PassageSearch:
         }
         for name, index in self.indexes.items():
             _check_encoder(bundle, index, device)
-            _check_passages(index, base)
+            _check_passages(index, self.bases[name])
             if not self.ways(name):
                 raise UsageError(
                     f"the index in {index.folder} has vectors of {index.dimension} numbers, but queries of this "
@@ -89,7 +90,7 @@ class PassageSearch:
     @property
     def image_size(self) -> int | None:
         """Pixels a side of a query's image; None where no query has one."""
-        sizes = [one.inputs.reading.image_size for way, one in self.embedders.items() if "image" in way]
+        sizes = [one.image_size for way, one in self.embedders.items() if "image" in way]
         return sizes[0] if sizes else None
 
     def search(self, queries: Sequence[Query], index: str, modalities: tuple[str, ...], k: int) -> list[list[Hit]]:
@@ -106,11 +107,13 @@ class PassageSearch:
         """
         vectors = self.embedders[modalities].embed(queries)
         scores, ids = self.indexes[index].search(vectors, k)
-        return [self._hits(own, values) for own, values in zip(ids, scores, strict=True)]
+        return [_hits(self.bases[index], own, values) for own, values in zip(ids, scores, strict=True)]
 
-    def _hits(self, ids: np.ndarray, scores: np.ndarray) -> list[Hit]:
-        found = zip(ids.tolist(), scores.tolist(), strict=True)
-        return [Hit(self.base[self.base.position(name)], score) for name, score in found if score > float("-inf")]
+
+def _hits(base: PassageBase, ids: np.ndarray, scores: np.ndarray) -> list[Hit]:
+    """The passages of a ranking."""
+    found = zip(ids.tolist(), scores.tolist(), strict=True)
+    return [Hit(base[base.position(name)], score) for name, score in found if score > float("-inf")]
 
 
 def _check_encoder(bundle: RetrievalBundle, index: IndexDirectory, device: str | None) -> None:
@@ -127,5 +130,5 @@ def _check_passages(index: IndexDirectory, base: PassageBase) -> None:
     if missing is not None:
         raise UsageError(
             f"the index in {index.folder} contains the passage {missing!r}, which is not among the {len(base)} "
-            "passages given; pass the file that was encoded: --passages FILE"
+            "passages searched; pass the file that was encoded: --passages FILE"
         )

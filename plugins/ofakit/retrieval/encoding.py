@@ -42,11 +42,12 @@ from ofakit.retrieval.encoding_job import (
     check_bad,
     finish,
     is_whole,
+    note_passages,
     prepare,
     shard_range,
 )
 from ofakit.retrieval.index_building import refuse_infinite
-from ofakit.retrieval.index_record import RECORD, VECTORS, IndexRecord
+from ofakit.retrieval.index_record import RECORD, VECTORS, IndexRecord, PassageSource
 from ofakit.retrieval.item_content import has_content
 from ofakit.retrieval.token_batches import token_batches
 from ofakit.retrieval.vector_files import DTYPES, VectorFile
@@ -122,6 +123,7 @@ def encode(
     shard: tuple[int, int] | None = None,
     processes: Processes | None = None,
     max_bad_fraction: float = 1.0,
+    passages: PassageSource | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Encoded:
     """Encode items into an index directory.
@@ -141,6 +143,7 @@ def encode(
         shard: Which of how many shards to encode, from 0.
         processes: Those that share the work, on one machine; None for this one alone.
         max_bad_fraction: The share of items that may have an image that cannot be read; they are left out and listed.
+        passages: Where the items can be read again, for the index to say; from `passage_source`.
         progress: Called with the items done and all items of this process.
 
     Returns:
@@ -160,7 +163,7 @@ def encode(
     first, last = shard_range(len(items), block, shard)
     job = EncodingJob(
         embedder.description, embedder.fingerprint, embedder.dimension, items, first, last, Path(folder), metric, dtype,
-        max_tokens, max_items, block, shard, max_bad_fraction,
+        max_tokens, max_items, block, shard, max_bad_fraction, passages,
     )  # fmt: skip
     rank = processes.rank if processes else 0
     with _alone(job) if rank == 0 else nullcontext():
@@ -195,6 +198,8 @@ def _run(
             computed = int(processes.total([computed])[0])
         if rank == 0:
             finish(job, plan)
+    elif rank == 0:
+        note_passages(job)
     if processes is not None:
         processes.wait()
     return computed

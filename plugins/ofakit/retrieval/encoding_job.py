@@ -29,11 +29,22 @@ from ofakit.files import put_folder, replace_folder, saving, write_text
 from ofakit.json_text import from_json, to_json
 from ofakit.retrieval.id_files import Ids, open_ids, write_ids
 from ofakit.retrieval.index_building import write_part
-from ofakit.retrieval.index_record import RECORD, VECTORS, IndexRecord, PartRecord, file_records
+from ofakit.retrieval.index_record import RECORD, VECTORS, IndexRecord, PartRecord, PassageSource, file_records
 from ofakit.retrieval.item_digest import item_digest
 from ofakit.retrieval.vector_files import VectorFile, Vectors, open_vectors
 
-__all__ = ["BAD_IMAGE", "EMPTY", "ERRORS", "EncodingJob", "check_bad", "finish", "is_whole", "prepare", "shard_range"]
+__all__ = [
+    "BAD_IMAGE",
+    "EMPTY",
+    "ERRORS",
+    "EncodingJob",
+    "check_bad",
+    "finish",
+    "is_whole",
+    "note_passages",
+    "prepare",
+    "shard_range",
+]
 
 PLAN, BLOCKS, ERRORS = "plan.json", "blocks", "errors.jsonl"
 BAD_IMAGE, EMPTY = "bad image", "empty passage"
@@ -58,6 +69,7 @@ class EncodingJob:
         block: Items of a block.
         shard: Which of how many shards this is.
         max_bad_fraction: The share of items that may have a bad image.
+        passages: Where the items can be read again, if that is known.
     """
 
     encoder: Mapping[str, Any]
@@ -74,6 +86,7 @@ class EncodingJob:
     block: int
     shard: tuple[int, int] | None
     max_bad_fraction: float
+    passages: PassageSource | None
 
     @property
     def work(self) -> Path:
@@ -216,6 +229,20 @@ def is_whole(job: EncodingJob, plan: str) -> bool:
     return (job.folder / RECORD).exists() and IndexRecord.read(job.folder).plan == plan
 
 
+def note_passages(job: EncodingJob) -> None:
+    """Let an index directory that is whole say where its passages are now.
+
+    Args:
+        job: The encoding.
+
+    Raises:
+        SaveError: The disk refused.
+    """
+    record = IndexRecord.read(job.folder)
+    if job.passages not in (None, record.passages):
+        record.model_copy(update={"passages": job.passages}).write(job.folder)
+
+
 def check_bad(job: EncodingJob, bad: int, errors: Sequence[Mapping[str, Any]]) -> None:
     """Refuse to continue with too many bad images.
 
@@ -314,5 +341,6 @@ def _record(job: EncodingJob, plan: str, part: PartRecord) -> IndexRecord:
     values = {
         "fingerprint": job.fingerprint, "encoder": dict(job.encoder), "metric": job.metric, "dimension": job.dimension,
         "dtype": job.dtype, "count": part.count, "plan": plan, "shard": job.shard, "parts": [part],
+        "passages": job.passages,
     }  # fmt: skip
     return IndexRecord.of(values, "the arguments")

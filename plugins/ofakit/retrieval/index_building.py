@@ -27,8 +27,17 @@ from ofakit.files import replace_folder
 from ofakit.folder_marks import refuse_file
 from ofakit.retrieval.id_files import Ids, open_ids, refuse_duplicates, write_ids
 from ofakit.retrieval.index_directory import IndexDirectory, load_index
-from ofakit.retrieval.index_record import RECORD, VECTORS, EngineRecord, IndexRecord, PartRecord, file_records
+from ofakit.retrieval.index_record import (
+    RECORD,
+    VECTORS,
+    EngineRecord,
+    IndexRecord,
+    PartRecord,
+    PassageSource,
+    file_records,
+)
 from ofakit.retrieval.indexes import INDEXES
+from ofakit.retrieval.passage_source import moved_source
 from ofakit.retrieval.vector_files import VectorFile, Vectors
 
 __all__ = ["append_vectors", "build_engine", "merge_indexes", "refuse_infinite", "write_index", "write_part"]
@@ -86,7 +95,8 @@ def append_vectors(
 ) -> IndexDirectory:
     """Add vectors to an index directory as a further part.
 
-    A FAISS or Milvus index over the previous vectors is refused from then on, until it is built again.
+    A FAISS or Milvus index over the previous vectors is refused from then on, until it is built again. The directory no
+    longer records where its passages are, which is then more than one place.
 
     Args:
         folder: The directory.
@@ -113,7 +123,8 @@ def append_vectors(
         part = write_part(new, name, rows, ids, record.dtype)
         refuse_duplicates(Ids([*index.ids.parts, *open_ids(new).parts]))
     count = record.count + part.count
-    record.model_copy(update={"parts": [*record.parts, part], "count": count, "plan": None}).write(folder)
+    grown = {"parts": [*record.parts, part], "count": count, "plan": None, "passages": None}
+    record.model_copy(update=grown).write(folder)
     return load_index(folder, engine="exact")
 
 
@@ -216,8 +227,15 @@ def merge_indexes(folders: Sequence[str | Path], out: str | Path) -> IndexDirect
         for part in index.record.parts
     ]
     joined = {"parts": parts, "count": sum(map(len, indexes)), "shard": None, "plan": None, "engine": None}
+    joined["passages"] = _common_passages(indexes, out)
     first.model_copy(update=joined).write(out)
     return load_index(out)
+
+
+def _common_passages(indexes: Sequence[IndexDirectory], out: Path) -> PassageSource | None:
+    """Where the passages of all are, if they come from one place."""
+    sources = [None if (own := i.record.passages) is None else moved_source(own, i.folder, out) for i in indexes]
+    return sources[0] if all(source == sources[0] for source in sources) else None
 
 
 def _check_shards(indexes: Sequence[IndexDirectory]) -> None:

@@ -4,10 +4,12 @@
      "fingerprint": "9f…", "encoder": {"type": "hugging_face", "side": "passage", "pooling": "mean", …},
      "metric": "ip", "dimension": 384, "dtype": "float16", "count": 3662,
      "parts": [{"folder": ".", "count": 3662, "files": {"vectors.npy": {"bytes": …, "sha256": "…"}, …}}],
+     "passages": {"texts": "../passages.jsonl", "files": {"../passages.jsonl": {"bytes": …, "sha256": "…"}}},
      "engine": {"folder": "engine-1c…", "settings": {"engine": "faiss", …}, "vectors": "5e…", "files": {…}}}
 
 A part is a folder with vectors and their ids: the directory itself, `part-0001` and so on where it has grown, or shards
-elsewhere, which are searched where they lie. Paths are relative to the directory, so that all of it can be moved.
+elsewhere, which are searched where they lie. Passages are not copied: `passage_source.py` finds them again. Paths are
+relative to the directory, so that all of it can be moved.
 """
 
 from __future__ import annotations
@@ -34,12 +36,14 @@ __all__ = [
     "FileRecord",
     "IndexRecord",
     "PartRecord",
+    "PassageSource",
     "check_files",
     "file_records",
 ]
 
 RECORD, VECTORS = "index.json", "vectors.npy"
 PART_FILES = (VECTORS, TEXT, ENDS)
+DAMAGED = "The index is damaged or was only partly copied: copy it again, or encode again"
 
 
 class _Record(BaseModel):
@@ -59,6 +63,17 @@ class PartRecord(_Record):
     folder: str
     count: int
     files: dict[str, FileRecord]
+
+
+class PassageSource(_Record):
+    """Where the passages of an index can be read again; one of `texts` and `experiment` is given."""
+
+    texts: str | None = None
+    """A file of JSON lines."""
+    experiment: dict[str, Any] | None = None
+    """The keys of a configuration that say which base it searches."""
+    files: dict[str, FileRecord] = Field(default_factory=dict)
+    """All that is known of the files that they come from."""
 
 
 class EngineRecord(_Record):
@@ -88,6 +103,8 @@ class IndexRecord(_Record):
     shard: tuple[int, int] | None = None
     """Which of how many shards, from 0."""
     parts: list[PartRecord]
+    passages: PassageSource | None = None
+    """Where the passages can be read again; None where nobody said."""
     engine: EngineRecord | None = None
 
     @property
@@ -152,18 +169,18 @@ def file_records(folder: Path, names: Iterable[str] = PART_FILES) -> dict[str, F
     return {name: FileRecord(bytes=(folder / name).stat().st_size, sha256=_sha256(folder / name)) for name in names}
 
 
-def check_files(folder: Path, files: Mapping[str, FileRecord], verify: bool = False) -> None:
+def check_files(folder: Path, files: Mapping[str, FileRecord], verify: bool = False, cure: str = DAMAGED) -> None:
     """Refuse files that are not those that were written.
 
     Args:
         folder: Where they are.
         files: What was written.
         verify: Read them whole and compare checksums, not sizes alone.
+        cure: What the message says one can do.
 
     Raises:
         UsageError: One is missing or differs.
     """
-    cure = "The index is damaged or was only partly copied: copy it again, or encode again"
     for name, expected in files.items():
         path = folder / name
         if not path.is_file():

@@ -54,7 +54,7 @@ def caption_app(captioner: Captioner, limits: Limits | None = None) -> FastAPI:
         images, styles = zip(*items, strict=True)
         return captioner.caption(images, styles, len(items))
 
-    serving = _Serving(compute, captioner.bundle.preprocessor.stored_size, limits)
+    serving = _Serving(compute, captioner.image_size, limits)
     app = serving.app("/caption", {"task": "caption", "styles": captioner.styles})
 
     @app.post("/caption")
@@ -92,7 +92,7 @@ def embed_app(embedder: Embedder, limits: Limits | None = None) -> FastAPI:
     def compute(squares: list[np.ndarray]) -> list[np.ndarray]:
         return list(embedder.embed([Passage(str(place), image=square) for place, square in enumerate(squares)]))
 
-    serving = _Serving(compute, embedder.inputs.reading.image_size or 0, limits)
+    serving = _Serving(compute, embedder.image_size or 0, limits)
     app = serving.app("/embed", {"task": "embed", "side": embedder.side, "dimension": embedder.dimension})
 
     @app.post("/embed")

@@ -133,7 +133,7 @@ def test_passages_that_were_encoded_before_are_searched(bundle, tmp_path):
         prepared(bundle, index=str(tmp_path / "base"), query=["image"], passage=["image"], metric="cosine")
     write_index(tmp_path / "strange", vectors, ["c0", "a0", "zz"], fingerprint=embedder.fingerprint, metric="cosine")
     strange = prepared(bundle, index=str(tmp_path / "strange"), **keys)
-    with pytest.raises(UsageError, match="no passage 'zz' among the 4 of the base"):
+    with pytest.raises(UsageError, match="no passage 'zz' among the 4 of the knowledge base"):
         strange.search([Query("q", "a blue flag")], 9)
 
 

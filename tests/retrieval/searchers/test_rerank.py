@@ -98,7 +98,7 @@ def test_what_cannot_be_ordered_is_refused(searchers, message):
 
 def test_by_itself_it_finds_nothing(model):
     searcher = SEARCHERS.build({"type": "rerank", "model": model})
-    with pytest.raises(UsageError, match="another run, 'fused', in order"):
+    with pytest.raises(UsageError, match="reorders the passages of another run, 'fused'"):
         searcher.search(QUERIES, 5)
     with pytest.raises(UsageError, match="call prepare with a knowledge base first"):
         searcher.rerank(QUERIES, None)
