@@ -3,6 +3,7 @@
 import pytest
 from ofakit.data import BadExamples, Example, drop_empty, expand
 from ofakit.data.expansion import is_empty, one_per_image
+from ofakit.data.region_texts import RegionText
 from PIL import Image
 
 EXAMPLES = [
@@ -79,3 +80,11 @@ def test_images_in_memory_are_told_apart():
 def test_texts_without_an_image_are_joined_only_by_their_id():
     rows = [Example("1", text="a"), Example("2", text="b"), Example("1", text="c")]
     assert [e.references for e in one_per_image(rows)] == [("a", "c"), ("b",)]
+
+
+def test_texts_of_regions_stay_with_their_image():
+    ball, sky = RegionText("a ball", (0.0, 0.0, 0.5, 0.5)), RegionText("sky", (0.0, 0.0, 1.0, 0.2))
+    rows = [Example("1", "a.jpg", references=("one", "two"), region_texts=(ball,)),
+            Example("2", "a.jpg", references=("two",), region_texts=(ball, sky))]  # fmt: skip
+    assert [e.region_texts for e in expand(rows)] == [(ball,), (ball,), (ball, sky)]
+    assert [e.region_texts for e in one_per_image(rows)] == [(ball, sky)]

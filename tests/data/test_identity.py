@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from ofakit.data import Example
 from ofakit.data.identity import merge, with_own_ids
+from ofakit.data.region_texts import RegionText
 from PIL import Image
 
 
@@ -63,3 +64,10 @@ def test_no_two_examples_share_an_id():
     found = with_own_ids(rows)
     assert len({e.id for e in found}) == len(rows)
     assert [e.style for e in found] == [e.style for e in rows]
+
+
+def test_texts_of_regions_are_joined_too():
+    ball, sky = RegionText("a ball", region=1), RegionText("sky", region=2)
+    rows = [Example("0", "a.jpg", references=("x",), region_texts=(ball,)),
+            Example("0", "a.jpg", references=("y",), region_texts=(sky, ball))]  # fmt: skip
+    assert [e.region_texts for e in merge(rows)] == [(ball, sky)]

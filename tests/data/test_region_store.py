@@ -101,7 +101,7 @@ def test_a_picture_that_is_not_there_is_named(tmp_path):
 
 
 def test_a_folder_without_a_store_or_of_another_kind_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="expected a store of regions.*there is no such file"):
+    with pytest.raises(UsageError, match="expected a region store.*there is no such file"):
         RegionStore(tmp_path)
     (tmp_path / "store.json").write_text('{"format": "ofakit image store"}')
     with pytest.raises(UsageError, match="expected .*ofakit region store.*make the store again"):

@@ -69,6 +69,18 @@ def test_a_snapshot_moves_to_another_number_of_processes_with_the_same_global_ba
     assert (sampler.epoch, sampler.start_batch) == (1, 2)
 
 
+def test_a_snapshot_moves_to_batches_of_another_size_where_steps_keep_theirs():
+    state = ResumableBatchSampler(40, 8).state_dict(1, 0)
+    half = ResumableBatchSampler(40, 4)
+    half.load_state_dict(state, divided_anew=True)
+    whole = ResumableBatchSampler(40, 8)
+    whole.set_epoch(1)
+    pairs = list(half)
+    assert [one + other for one, other in zip(pairs[::2], pairs[1::2], strict=True)] == list(whole)
+    with pytest.raises(UsageError, match="seed = "):
+        ResumableBatchSampler(40, 4, seed=1).load_state_dict(state, divided_anew=True)
+
+
 @pytest.mark.parametrize(
     ("change", "name"),
     [

@@ -26,6 +26,9 @@ class SmallRetriever(nn.Module):
     def device(self):
         return self.logit_scale.device
 
+    def for_task(self, name):
+        return self
+
     def with_frozen_features(self, batch):
         return batch
 

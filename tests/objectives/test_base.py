@@ -50,12 +50,16 @@ def test_the_rest_does_nothing_unless_it_is_written(tmp_path):
     assert objective.one_example_per is None and not list(tmp_path.iterdir())
     assert objective.view("an example", np.random.default_rng(0)) == {}
     assert objective.complete(None, {"x": 1}, 0) == {}
+    assert objective.learns_from({"x": 1}) and objective.learns_from({"task": "vqa"})
+    objective.part = "caption"
+    assert objective.learns_from({"task": "caption"}) and not objective.learns_from({"task": "vqa"})
 
 
 def test_only_a_view_of_its_own_counts():
     assert [kind.has_view() for kind in (Least, Seeing, Norms)] == [False, True, False]
     seeing = {name for name in OBJECTIVES.names() if OBJECTIVES.get(name).has_view()}
-    assert seeing == {"denoising", "itm", "mlm", "photograph_matching", "span_corruption", "style_mlm"}
+    corrupting = {"denoising", "mlm", "span_corruption", "style_mlm"}
+    assert seeing == corrupting | {"grounded_captioning", "itm", "photograph_matching", "visual_grounding"}
 
 
 def test_a_joined_objective_takes_a_whole_batch_in_one_pass_and_is_never_divided():

@@ -84,6 +84,9 @@ class TinyBERT(torch.nn.Module):
     def device(self):
         return self.bert.device
 
+    def for_task(self, name):
+        return self
+
     def with_frozen_features(self, batch):
         return batch
 

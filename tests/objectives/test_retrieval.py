@@ -264,12 +264,19 @@ class TestGroups:
         found = update_gradients(both, [of_a], 0)
         assert wanted.keys() == found.keys() and all(torch.equal(found[key], wanted[key]) for key in wanted)
         logs = both([of_a], 1)
-        assert logs["a/loss"] > 0 and logs["b/loss"] == 0.0
+        assert logs["a/loss"] > 0 and not any(name.startswith("b/") for name in logs)
 
     def test_a_batch_of_both_is_refused(self):
         model = double_model()
         with pytest.raises(UsageError, match="mixes examples of a with others; set train.dataloader.mixing"):
-            self.objectives(model)["a"].represent(model, whole_batch())
+            self.objectives(model)["a"].learns_from(whole_batch())
+
+    def test_a_batch_of_another_task_is_not_asked_for_its_groups(self):
+        objective = self.objectives(double_model())["a"]
+        objective.part = "search"
+        assert not objective.learns_from({"task": "caption"})
+        assert not objective.learns_from({"task": "search", "query_index": torch.tensor([1])})
+        assert objective.learns_from({"task": "search", "query_index": torch.tensor([0, 2])})
 
 
 def test_passages_that_are_known_to_answer_are_no_negatives():

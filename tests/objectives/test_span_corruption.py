@@ -33,8 +33,8 @@ def test_a_vocabulary_without_spans_gets_them_and_the_model_their_rows(bundle, e
     before = len(bundle.tokenizer)
     objective = prepared("span_corruption", bundle, examples)
     assert len(bundle.tokenizer) == len(bundle.model.output_embedding) == before + 100
-    assert objective.spans == list(range(before, before + 100))
-    assert prepared("span_corruption", bundle, examples).spans == objective.spans
+    assert objective.needed == list(range(before, before + 100))
+    assert prepared("span_corruption", bundle, examples).needed == objective.needed
     assert len(bundle.tokenizer) == before + 100
     batch = batch_with_views(bundle, examples, {"span_corruption": objective})
     objective(bundle.model, batch, objective.normalizer(batch), 0)[0].backward()
@@ -51,7 +51,7 @@ def test_the_normalizer_counts_the_tokens_of_the_spans(bundle, examples):
 def test_ids_are_those_of_the_spelled_text(bundle, examples):
     objective = prepared("span_corruption", bundle, examples)
     pieces = ["a", "red", 0, "garden", 1]
-    assert bundle.tokenizer.decode(objective.ids(pieces, objective.spans)) == " a red<extra_id_0> garden<extra_id_1>"
+    assert bundle.tokenizer.decode(objective.ids(pieces, objective.needed)) == " a red<extra_id_0> garden<extra_id_1>"
     assert spelled(pieces) == "a red <extra_id_0> garden <extra_id_1>"
 
 

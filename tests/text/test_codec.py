@@ -9,6 +9,9 @@ from ofakit.config.schema import PreprocessorSection
 from ofakit.errors import UsageError
 from ofakit.text import StyleSet, train_tokenizer
 from ofakit.text.codec import TextCodec
+from ofakit.text.sentencepiece_tokenizer import SentencePieceTokenizer
+
+from tests.text.small_t5 import write_t5_vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +69,14 @@ def test_a_target_is_read_one_step_behind(tokenizer, ids):
 
 def test_special_tokens_are_those_of_the_vocabulary():
     class Elsewhere:
-        bos_token_id, eos_token_id = 101, 102
+        begin, start_token_id, eos_token_id = (101,), 103, 102
 
         def encode(self, text):
             return [ord(letter) for letter in text]
 
     codec = codec_of(Elsewhere())
     assert codec.source("a").tolist() == [101, 97, 102]
-    assert codec.target([3])["decoder_input_ids"].tolist() == [101, 3]
+    assert codec.target([3])["decoder_input_ids"].tolist() == [103, 3]
 
 
 def test_texts_stand_without_special_tokens_and_without_space_around(tokenizer):
@@ -106,3 +109,13 @@ def test_tokens_that_a_caption_spells_are_text(tokenizer, token):
     target = codec.target(ids)["target"].tolist()
     assert target.count(tokenizer.eos_token_id) == 1 and target[-1] == tokenizer.eos_token_id
     assert tokenizer.added[token] in codec.fixed(f"a prompt with {token}")
+
+
+def test_a_vocabulary_without_bos_has_eos_behind_texts_and_starts_with_pad(tmp_path):
+    t5 = SentencePieceTokenizer.from_pretrained(write_t5_vocabulary(tmp_path))
+    codec = codec_of(t5)
+    dog = t5.encode("a wild dog")
+    assert codec.source("a wild", t5.encode("dog")).tolist() == [*dog, 1] == codec.source(" a wild dog").tolist()
+    assert codec.source("a wild dog", max_length=3).tolist() == [*dog[:2], 1]
+    target = codec.target(codec.caption("A wild dog!"))
+    assert target["target"].tolist() == [*dog, 1] and target["decoder_input_ids"].tolist() == [0, *dog]

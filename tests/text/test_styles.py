@@ -127,7 +127,7 @@ def test_code_mode_needs_codes_for_all_and_for_the_unknown(tokenizer):
     size = len(tokenizer)
     assert StyleSet([f"s{i}" for i in range(7)]).prepare(tokenizer) == {}
     assert len(tokenizer) == size
-    with pytest.raises(UsageError, match="8 styles .*no <code_8> .*model.tokenizer.num_codes to 9"):
+    with pytest.raises(UsageError, match="8 styles .*no <code_8>: .*model.tokenizer.num_codes to 9"):
         StyleSet([f"s{i}" for i in range(8)]).prepare(tokenizer)
 
 

@@ -193,7 +193,7 @@ def test_unreadable_files_are_a_usage_error(tmp_path, vocab, merges):
         OFATokenizer.from_pretrained(tmp_path)
     (tmp_path / "vocab.json").write_text(vocab, encoding="latin-1")
     (tmp_path / "merges.txt").write_text(f"#version: 0.2\n{merges}")
-    with pytest.raises(UsageError, match="cannot be read|is not valid JSON"):
+    with pytest.raises(UsageError, match="cannot read|is not valid JSON"):
         OFATokenizer.from_pretrained(tmp_path)
 
 

@@ -1,16 +1,18 @@
-"""Draw a scene."""
+"""Draw a scene, and say where its shapes are."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ofakit.data.region_texts import RegionText
 from ofakit.data.scene_captions import COUNTS, Scene
 
-__all__ = ["draw_scene"]
+__all__ = ["draw_scene", "shapes_in"]
 
 SUPERSAMPLING = 3
 RGB = {
@@ -45,12 +47,57 @@ def draw_scene(scene: Scene, size: int, rng: np.random.Generator) -> Image.Image
         An RGB image of (size, size).
     """
     side = size * SUPERSAMPLING
-    canvas = Image.new("RGB", (side, side), tuple(int(v) for v in rng.integers(222, 256, 3)))
+    background, shapes = _laid_out(scene, rng)
+    canvas = Image.new("RGB", (side, side), background)
     draw = ImageDraw.Draw(canvas)
+    for it in shapes:
+        _draw_shape(draw, it.shape, it.fill, (it.x * side, it.y * side), it.radius * side, it.turn)
+    return canvas.reduce(SUPERSAMPLING)
+
+
+def shapes_in(scene: Scene, rng: np.random.Generator) -> list[RegionText]:
+    """What each shape of a drawing is, and its box.
+
+    Args:
+        scene: What was drawn.
+        rng: As `draw_scene` was given it.
+
+    >>> shapes_in(Scene("red", "star", "one", "small", "top left"), np.random.default_rng(0))[0].text
+    'red star'
+    """
+    return [RegionText(f"{it.color} {it.shape}", _box(it)) for it in _laid_out(scene, rng)[1]]
+
+
+class _Shape(NamedTuple):
+    """One shape of a drawing, in shares of the canvas, y downwards, and radians."""
+
+    shape: str
+    color: str
+    fill: tuple[int, ...]
+    x: float
+    y: float
+    radius: float
+    turn: float
+
+
+def _laid_out(scene: Scene, rng: np.random.Generator) -> tuple[tuple[int, ...], list[_Shape]]:
+    """The colour of the canvas, and the shapes."""
+    background = tuple(int(v) for v in rng.integers(222, 256, 3))
+    shapes = []
     for shape, color, x, y, radius in _things(scene, rng):
         fill = tuple(int(v) for v in np.clip(RGB[color] + rng.integers(-12, 13, 3), 0, 255))
-        _draw_shape(draw, shape, fill, (x * side, y * side), radius * side, rng.uniform(-0.15, 0.15))
-    return canvas.reduce(SUPERSAMPLING)
+        shapes.append(_Shape(shape, color, fill, x, y, radius, rng.uniform(-0.15, 0.15)))
+    return background, shapes
+
+
+def _box(it: _Shape) -> tuple[float, float, float, float]:
+    """x1, y1, x2, y2 of what is painted."""
+    round_ones = [(-1.0, -1.0), (1.0, 1.0)]
+    corners = np.array(round_ones if it.shape in ("circle", "ring") else _outline(it.shape, it.turn))
+    (x1, y1), (x2, y2) = (
+        np.clip(np.array([it.x, it.y]) + it.radius * edge, 0, 1) for edge in (corners.min(0), corners.max(0))
+    )
+    return float(x1), float(y1), float(x2), float(y2)
 
 
 def _things(scene: Scene, rng: np.random.Generator) -> list[tuple[str, str, float, float, float]]:

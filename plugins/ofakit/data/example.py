@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ofakit.data.image_keys import image_key
+from ofakit.data.region_texts import RegionText
 from ofakit.data.style_names import same_style
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Example:
         style: The style's name as the data spells it, or None.
         group: What its scores are also given by, such as a domain of nocaps, and what steps of a training with
             `train.dataloader.mixing` are told apart by; None for no group.
+        region_texts: What is known about parts of the image.
 
     >>> Example("dog.jpg#humorous", "images/dog.jpg", references=("a dog on strike .",), style="humorous").style
     'humorous'
@@ -46,6 +48,7 @@ class Example:
     references: tuple[str, ...] = ()
     style: str | None = None
     group: str | None = None
+    region_texts: tuple[RegionText, ...] = ()
 
     @property
     def image_path(self) -> str | None:

@@ -106,5 +106,6 @@ def one_per_image(examples: Iterable[Example]) -> list[Example]:
         references = example.references or (() if example.text is None else (example.text,))
         first = joined.setdefault(key, replace(example, text=None, references=()))
         united = tuple(dict.fromkeys([*first.references, *references]))
-        joined[key] = replace(first, references=united)
+        said = tuple(dict.fromkeys([*first.region_texts, *example.region_texts]))
+        joined[key] = replace(first, references=united, region_texts=said)
     return list(joined.values())

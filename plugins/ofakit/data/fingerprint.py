@@ -33,6 +33,7 @@ def examples_fingerprint(examples: Iterable[Any]) -> str:
         item = getattr(example, "query", getattr(example, "example", example))
         said = [getattr(item, name, None) for name in ("id", "text", "references", "style")]
         said += [item.question, item.annotated, item.scores] if isinstance(item, Question) else []
+        said += [item.region_texts] if getattr(item, "region_texts", ()) else []
         images = [PurePath(path).name for path in getattr(example, "image_paths", ())]
         answers = [getattr(example, name, None) for name in ("relevant", "negatives")]
         digest.update(json.dumps([said, images, answers], default=str).encode() + b"\n")

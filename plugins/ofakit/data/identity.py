@@ -22,7 +22,8 @@ SHOWN = 3
 
 
 def merge(examples: Iterable[Example]) -> list[Example]:
-    """Join examples of the same id, image and style: the references of later ones go to the first.
+    """Join examples of the same id, image and style: the references of later ones, and their texts of
+    regions, go to the first.
 
     Examples with a text of their own that is not among their references are not joined. An id that names several
     styles or images becomes one id for each; several images under one id and style are a contradiction, and warned of.
@@ -96,7 +97,8 @@ def _joined(group: Sequence[Example]) -> Example:
     references = [text for example in group for text in example.references]
     if any(example.text is not None for example in group):
         references = list(dict.fromkeys(references))
-    return replace(first, text=None, references=tuple(references))
+    said = tuple(dict.fromkeys(text for example in group for text in example.region_texts))
+    return replace(first, text=None, references=tuple(references), region_texts=said)
 
 
 def _base(example: Example) -> str:

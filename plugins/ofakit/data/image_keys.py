@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["image_key", "images_by_name"]
+__all__ = ["file_digest", "image_key", "images_by_name"]
 
 
 def images_by_name(items: Iterable[Any]) -> dict[str, Any]:
@@ -34,6 +34,23 @@ def images_by_name(items: Iterable[Any]) -> dict[str, Any]:
             if image is not None:
                 found.setdefault(image_key(image), image)
     return found
+
+
+def file_digest(image: object) -> str | None:
+    """What the file of an image holds, in a few letters.
+
+    Args:
+        image: A path, or an image in memory.
+
+    Returns:
+        None for an image in memory, whose `image_key` says it, and where there is no file.
+    """
+    if not isinstance(image, str | Path):
+        return None
+    try:
+        return hashlib.blake2b(Path(image).read_bytes(), digest_size=8).hexdigest()
+    except (OSError, ValueError):  # a name with a null character is none
+        return None
 
 
 def image_key(image: str | Path | bytes | Image.Image | np.ndarray | None) -> str:

@@ -9,6 +9,7 @@
     index.jsonl     a line a picture: its name, its first row, how many, whether there are boxes, a CRC-32 of them
     features.bin    rows of `width` numbers
     boxes.bin       four numbers a row, zeros where there is no box
+    network/        what made them, for pictures that are not here (`models.live_regions`)
 
 Pictures may have different numbers of regions. Rows are written before the line that names them, under a lock, so that
 several processes may share a store; what a killed process left behind the last whole line is overwritten by the next
@@ -33,7 +34,7 @@ from ofakit.files import saving, write_text
 from ofakit.json_text import NotJson, from_json, to_json
 from ofakit.locks import locked
 
-__all__ = ["STORE", "RegionStore"]
+__all__ = ["LOCK", "STORE", "RegionStore", "in_type"]
 
 STORE, INDEX, FEATURES, BOXES, LOCK = "store.json", "index.jsonl", "features.bin", "boxes.bin", "lock"
 FORMAT = {"format": "ofakit region store", "version": 1}
@@ -154,6 +155,16 @@ class RegionStore:
         features, boxes = self._rows_of(self._entries[name])
         return Regions(features.astype(np.float32), np.array(boxes) if self._entries[name].boxes else None)
 
+    def is_of_another(self, key: str, image: str | None) -> bool:
+        """Whether the picture that is kept under a name is another one than a file that is called so.
+
+        Args:
+            key: A picture that is here.
+            image: What the file holds, as it was given to `add`; None: nobody knows.
+        """
+        kept = self._entries[self._found(key) or key].image
+        return kept is not None and image is not None and kept != image
+
     def absent(self, keys: Mapping[str, str | None]) -> list[str]:
         """The pictures that are still to be made: not there, damaged, or of a file that has changed.
 
@@ -194,11 +205,7 @@ class RegionStore:
     def _as_kept(self, name: str, own: Regions) -> tuple[np.ndarray, np.ndarray]:
         if own.features.shape[1] != self.width:
             raise UsageError(f"expected features of {self.width} numbers for {name!r}, found {own.features.shape[1]}")
-        with np.errstate(over="ignore"):
-            kept = own.features.astype(self.dtype)
-        if not np.isfinite(kept).all():
-            raise UsageError(f"features of {name!r} exceed the range of float16; store them as float32", "dtype")
-        return kept, own.placed().astype("<f4")
+        return in_type(own.features, self.dtype, name), own.placed().astype("<f4")
 
     def _append(self, lines: bytes) -> None:
         """Add whole lines behind the last whole one."""
@@ -252,6 +259,24 @@ class RegionStore:
             self._mapped = features, _mapped(self.folder / BOXES, np.dtype("<f4"), 4)
         features, boxes = self._mapped
         return features[entry.first : end], boxes[entry.first : end]
+
+
+def in_type(features: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
+    """Features in the type in which they are kept.
+
+    Args:
+        features: (N, f).
+        dtype: float32 or float16.
+        name: Whose they are, for the message.
+
+    Raises:
+        UsageError: They are beyond its range.
+    """
+    with np.errstate(over="ignore"):
+        kept = features.astype(dtype)
+    if not np.isfinite(kept).all():
+        raise UsageError(f"features of {name!r} exceed the range of float16; store them as float32", "dtype")
+    return kept
 
 
 def _opened(path: Path) -> Any:

@@ -26,6 +26,9 @@ from ofakit.errors import UsageError
 
 __all__ = ["ResumableBatchSampler"]
 
+OF_BATCHES = ("global_batch_size", "batches_per_step")
+"""What may change from snapshot to resumed run where the examples of a step do not."""
+
 
 class ResumableBatchSampler:
     """Batches of (epoch, position) pairs, for `torch.utils.data.DataLoader(batch_sampler=…)`.
@@ -135,17 +138,19 @@ class ResumableBatchSampler:
         """
         return {"epoch": epoch, "start_batch": batches_done, **self._identity()}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any], divided_anew: bool = False) -> None:
         """Go on where a snapshot was taken.
 
         Args:
             state: From `state_dict`.
+            divided_anew: Whether steps have as many examples as then, in batches of another size or number; the first
+                `start_batch` must be 0 then.
 
         Raises:
             UsageError: It was taken with different data, another seed or another global batch size.
         """
         for name, value in self._identity().items():
-            if state.get(name) != value:
+            if state.get(name) != value and not (divided_anew and name in OF_BATCHES):
                 raise UsageError(
                     f"cannot resume: the snapshot was taken with {name} = {state.get(name)}, found {value} now. "
                     "Resume with the configuration and data of the snapshot, or start a new run from its weights"

@@ -89,13 +89,8 @@ class RetrievalObjective(JoinedObjective):
 
         Returns:
             `queries` (B, d), `passages` (N, d), `query_index` (B,), `passage_index`, `owner` and `positive` (N,), and
-            what the objective needs besides; nothing for a batch of other groups.
-
-        Raises:
-            UsageError: The batch mixes its groups with others.
+            what the objective needs besides.
         """
-        if not self.learns_from(batch):
-            return {}
         vectors = {
             "queries": model.embed("query", batch["query"], self.query),
             "passages": model.embed("passage", batch["passage"], self.passage),
@@ -112,16 +107,16 @@ class RetrievalObjective(JoinedObjective):
         return {}
 
     def learns_from(self, batch: Mapping[str, Any]) -> bool:
-        """Whether a batch is of this objective's groups.
+        """Whether a batch is of this objective's task and groups.
 
         Args:
-            batch: Of retrieval.
+            batch: Of retrieval, where it is of its task.
 
         Raises:
-            UsageError: Some of it is, and some is not.
+            UsageError: Some of it is of its groups, and some is not.
         """
-        if self.in_groups is None:
-            return True
+        if self.in_groups is None or not super().learns_from(batch):
+            return super().learns_from(batch)
         found = self.in_groups[batch["query_index"].to("cpu")]
         if found.any() != found.all():
             raise UsageError(
@@ -137,10 +132,8 @@ class RetrievalObjective(JoinedObjective):
             representations: From `represent`, joined.
 
         Returns:
-            The loss, and the logs; 0 and none for batches of other groups.
+            The loss, and the logs.
         """
-        if not representations:
-            return torch.zeros(()), {}
         self.known = self.known.to(representations["query_index"].device)
         return self.loss_of(representations, relations(representations, self.known))
 

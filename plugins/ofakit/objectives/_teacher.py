@@ -130,7 +130,7 @@ def _refuse_other_normalisation(student: CaptionBundle, teacher: CaptionBundle, 
 def _refuse_large_images(teacher: CaptionBundle, path: Path, side: int) -> None:
     """See by trying that the teacher takes square images of `side` pixels."""
     like = teacher.model.output_embedding
-    ids = torch.tensor([[teacher.tokenizer.bos_token_id, teacher.tokenizer.eos_token_id]], device=like.device)
+    ids = torch.tensor([[*teacher.tokenizer.begin, teacher.tokenizer.eos_token_id]], device=like.device)
     try:
         with torch.no_grad():
             teacher.model.encode(ids, torch.zeros(1, 3, side, side, device=like.device, dtype=like.dtype))

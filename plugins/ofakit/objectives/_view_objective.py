@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ofakit.errors import UsageError
 from ofakit.models.base import Seq2SeqModel
+from ofakit.objectives._sentinels import sentinel_ids
 from ofakit.objectives._views import view_loss
 from ofakit.objectives.base import Objective
 from ofakit.text.codec import TextCodec
@@ -23,6 +24,8 @@ class ViewObjective(Objective):
     Attributes:
         name: The objective's type, under which its view stands in a batch.
         with_image: Whether the encoder sees the image, too.
+        needs: Tokens that it puts in texts; a vocabulary without them gets them, and the model rows for them.
+        needed: Their ids, in order.
 
     Args:
         max_length: Tokens of the text.
@@ -36,6 +39,7 @@ class ViewObjective(Objective):
     model_kind = Seq2SeqModel
     name: ClassVar[str]
     with_image: ClassVar[bool] = True
+    needs: Sequence[str] = ()
 
     def __init__(self, max_length: int = 256, label_smoothing: float = 0.0, pad_token_id: int = 1) -> None:
         if not 0 <= label_smoothing < 1 or max_length < 1:
@@ -45,6 +49,7 @@ class ViewObjective(Objective):
             )
         self.max_length, self.label_smoothing, self.pad_token_id = max_length, label_smoothing, pad_token_id
         self.codec: TextCodec
+        self.needed: list[int] = []
         self.positions: int | None = None
 
     def prepare(self, examples: Sequence[Any], bundle: Any, work_dir: Path) -> None:
@@ -55,6 +60,7 @@ class ViewObjective(Objective):
             bundle: Its model, tokenizer and preprocessor.
             work_dir: Not used.
         """
+        self.needed = sentinel_ids(bundle, self.needs)
         self.codec = bundle.codec()
         self.positions = getattr(getattr(bundle.model, "config", None), "max_position_embeddings", None)
 
@@ -70,7 +76,7 @@ class ViewObjective(Objective):
         """
         if self.positions is None:
             return self.max_length
-        around = len(self.codec.fixed(before)) + len(self.codec.fixed(after)) + 2
+        around = len(self.codec.fixed(before)) + len(self.codec.fixed(after)) + self.codec.around
         if around >= self.positions:
             raise UsageError(
                 f"{self.name}: the prompt takes {around} tokens, but the model has only {self.positions} positions; "
@@ -94,13 +100,13 @@ class ViewObjective(Objective):
         Args:
             model: A model that generates.
             batch: With the view.
-            normalizer: Target tokens of all micro-batches and processes that make one update.
+            normalizer: Target tokens of all micro-batches and processes that make one update; there may be none.
             step: Not used.
 
         Returns:
             The loss, and the logs `loss` and `nll`, a token.
         """
         loss, nll = view_loss(
-            model, batch, self.name, self.with_image, self.pad_token_id, self.label_smoothing, 1 / normalizer
+            model, batch, self.name, self.with_image, self.pad_token_id, self.label_smoothing, 1 / max(normalizer, 1)
         )
         return loss, {"loss": loss.detach(), "nll": nll}

@@ -118,8 +118,10 @@ class Objective(ABC):
             several these include `loss`.
         """
 
-    def is_of_task(self, batch: Mapping[str, Any]) -> bool:
-        """Whether a batch is of its task; all batches of a step are of one.
+    def learns_from(self, batch: Mapping[str, Any]) -> bool:
+        """Whether it learns from a batch: by default from those of its task. Nothing else is asked about other batches.
+
+        All batches of a step are of one task, and of one group where groups are told apart.
 
         Args:
             batch: Of a run of several tasks with the name of one as `task`.

@@ -27,8 +27,8 @@ class Denoising(ViewObjective):
     """Cross entropy of whole captions given the image and a caption with masked spans.
 
     Args:
-        ratio: Share of the words to mask, in [0, 1]; at least one word is.
-        prompt: Text before the caption.
+        ratio: Share of the words to mask, in [0, 1], at least one word; None: VL-BART's 0.3.
+        prompt: Text before the caption; None: `denoise text:`.
         max_length: Words of the caption, and tokens of source and target.
         label_smoothing: As in cross entropy.
         pad_token_id: What targets are padded with; must be the model's.
@@ -38,19 +38,22 @@ class Denoising(ViewObjective):
     """
 
     name = "denoising"
+    needs: Sequence[str] = ("<mask>",)
+    usual_ratio, usual_prompt = 0.3, "denoise text:"
 
     def __init__(
         self,
-        ratio: float = 0.3,
-        prompt: str = "denoise text:",
+        ratio: float | None = None,
+        prompt: str | None = None,
         max_length: int = 256,
         label_smoothing: float = 0.0,
         pad_token_id: int = 1,
     ) -> None:
         super().__init__(max_length, label_smoothing, pad_token_id)
-        if not 0 <= ratio <= 1:
+        self.ratio = self.usual_ratio if ratio is None else ratio
+        self.prompt = self.usual_prompt if prompt is None else prompt
+        if not 0 <= self.ratio <= 1:
             raise UsageError(f"{self.name}: expected a ratio in [0, 1], found {ratio}")
-        self.ratio, self.prompt = ratio, prompt
 
     def view(self, example: Any, rng: np.random.Generator) -> dict[str, Tensor]:
         """A caption with masked spans as source, the whole as target.
@@ -64,8 +67,7 @@ class Denoising(ViewObjective):
         """
         words = self.words(example, rng)
         source, _ = corrupt_spans(words, rng.permutation(len(words)).tolist(), self.ratio)
-        mask = self.codec.tokenizer.mask_token_id
-        return self.asked(self.ids(source, [mask] * len(words)), self.ids(words))
+        return self.asked(self.ids(source, self.needed * len(words)), self.ids(words))
 
     def words(self, example: Any, rng: np.random.Generator) -> list[str]:
         """The words of an example's caption.

@@ -9,6 +9,7 @@ Source: OFA-Sys/OFA `data/pretrain_data/unify_dataset.py` (pure text), where the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ class MLM(ViewObjective):
 
     name = "mlm"
     with_image = False
+    needs: Sequence[str] = ("<mask>",)
 
     def __init__(
         self,
@@ -97,14 +99,14 @@ class MLM(ViewObjective):
             rng: Draws the holes.
         """
         tokenizer = self.codec.tokenizer
-        whole = [tokenizer.bos_token_id, *ids, tokenizer.eos_token_id]
+        whole = [*tokenizer.begin, *ids, tokenizer.eos_token_id]
         masked = mask_whole_words(
             whole,
             tokenizer.word_starts(whole),
             mask_id=tokenizer.mask_token_id,
             random_ratio=self.random_ratio,
-            vocab_range=(tokenizer.unk_token_id + 1, tokenizer.mask_token_id),
+            vocab_range=tokenizer.piece_range,
             generator=rng,
             **self.masking,
         )
-        return masked[1:-1]
+        return masked[len(tokenizer.begin) : -1]

@@ -95,7 +95,7 @@ class SequenceDistillation(Objective):
         encode = CaptionPreprocessor(bundle.tokenizer, bundle.styles, "train", bundle.preprocessor).target
         silence = {
             "target": torch.tensor([self.pad_token_id]),
-            "decoder_input_ids": torch.tensor([bundle.tokenizer.bos_token_id]),
+            "decoder_input_ids": torch.tensor([bundle.tokenizer.start_token_id]),
         }
         encoded = {text: silence if is_empty(text) else encode(text) for text in dict.fromkeys(captions)}
         self.targets = [encoded[text] for text in captions]

@@ -9,14 +9,11 @@ Source: j-min/VL-T5 `VL-T5/src/pretrain_data.py` and `preprocess.py` (`corrupt_s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from ofakit.objectives._sentinels import sentinel_ids
 from ofakit.objectives.denoising import Denoising
 from ofakit.text.span_corruption import SENTINEL, corrupt_spans
 
@@ -30,8 +27,8 @@ class SpanCorruption(Denoising):
     """Cross entropy of the masked spans of captions given the image and what is left.
 
     Args:
-        ratio: Share of the words to mask, in [0, 1]; at least one word is.
-        prompt: Text before the caption.
+        ratio: Share of the words to mask, in [0, 1], at least one word; None: VL-T5's 0.15.
+        prompt: Text before the caption; None: `span prediction:`.
         max_length: Words of the caption, and tokens of source and target.
         label_smoothing: As in cross entropy.
         pad_token_id: What targets are padded with; must be the model's.
@@ -41,28 +38,8 @@ class SpanCorruption(Denoising):
     """
 
     name = "span_corruption"
-
-    def __init__(
-        self,
-        ratio: float = 0.15,
-        prompt: str = "span prediction:",
-        max_length: int = 256,
-        label_smoothing: float = 0.0,
-        pad_token_id: int = 1,
-    ) -> None:
-        super().__init__(ratio, prompt, max_length, label_smoothing, pad_token_id)
-        self.spans: list[int] = []
-
-    def prepare(self, examples: Sequence[Any], bundle: Any, work_dir: Path) -> None:
-        """Learn how texts are encoded, and which tokens stand for spans.
-
-        Args:
-            examples: Not used.
-            bundle: Its model, tokenizer and preprocessor; a vocabulary without such tokens gets them.
-            work_dir: Not used.
-        """
-        self.spans = sentinel_ids(bundle, [SENTINEL.format(number) for number in range(SPANS)])
-        super().prepare(examples, bundle, work_dir)
+    needs = tuple(SENTINEL.format(number) for number in range(SPANS))
+    usual_ratio, usual_prompt = 0.15, "span prediction:"
 
     def view(self, example: Any, rng: np.random.Generator) -> dict[str, Tensor]:
         """A caption without spans of words as source, these as target.
@@ -77,4 +54,4 @@ class SpanCorruption(Denoising):
         words = self.words(example, rng)
         order = rng.permutation(len(words)).tolist()
         source, target = corrupt_spans(words, order, self.ratio, most=SPANS)
-        return self.asked(self.ids(source, self.spans), self.ids(target, self.spans))
+        return self.asked(self.ids(source, self.needed), self.ids(target, self.needed))

@@ -110,7 +110,7 @@ class StyleMLM(MLM):
         while place < len(ids):
             end = gone.get(place)
             one = self.masking["replace_length"] == 1
-            kept += [ids[place]] if end is None else [tokenizer.mask_token_id] * (1 if one else end - place)
+            kept += [ids[place]] if end is None else [self.needed[0]] * (1 if one else end - place)
             place = place + 1 if end is None else end
         return kept
 

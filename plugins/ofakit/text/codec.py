@@ -21,8 +21,8 @@ from ofakit.text.prompts import clean_caption
 
 if TYPE_CHECKING:
     from ofakit.config.schema import PreprocessorSection
+    from ofakit.text.base_tokenizer import BaseTokenizer
     from ofakit.text.styles import StyleSet
-    from ofakit.text.tokenizer import OFATokenizer
 
 __all__ = ["TextCodec"]
 
@@ -36,7 +36,7 @@ class TextCodec:
         styles: What stands in a prompt for a style; None for a model that knows no styles.
     """
 
-    def __init__(self, tokenizer: OFATokenizer, section: PreprocessorSection, styles: StyleSet | None = None) -> None:
+    def __init__(self, tokenizer: BaseTokenizer, section: PreprocessorSection, styles: StyleSet | None = None) -> None:
         self.tokenizer, self.styles = tokenizer, styles
         self.keep_punctuation, self.lowercase = not section.strip_punctuation, section.lowercase
         self.space = " " if section.leading_space else ""
@@ -68,6 +68,11 @@ class TextCodec:
             self._fixed[text] = self.tokenizer.encode(text)
         return self._fixed[text]
 
+    @property
+    def around(self) -> int:
+        """How many tokens stand around a text that an encoder reads: bos, where there is one, and eos."""
+        return len(self.tokenizer.begin) + 1
+
     def style(self, style: str | None) -> str:
         """What stands in a prompt for a style.
 
@@ -82,7 +87,7 @@ class TextCodec:
         return self.styles.text(style or None)
 
     def source(self, before: str, ids: Sequence[int] = (), after: str = "", max_length: int | None = None) -> Tensor:
-        """A prompt, possibly with ids spliced in, bos and eos around it.
+        """A prompt, possibly with ids spliced in, bos (where there is one) and eos around it.
 
         Args:
             before: Text before the ids.
@@ -95,8 +100,8 @@ class TextCodec:
         """
         inside = [*self.fixed(before), *ids, *(self.fixed(after) if after else [])]
         if max_length is not None:
-            inside = inside[: max_length - 2]
-        return self._whole(inside)
+            inside = inside[: max_length - self.around]
+        return _tensor([*self.tokenizer.begin, *inside, self.tokenizer.eos_token_id])
 
     def target(self, ids: Sequence[int]) -> dict[str, Tensor]:
         """What a decoder shall say, and what it reads to say it.
@@ -105,9 +110,10 @@ class TextCodec:
             ids: Of the text.
 
         Returns:
-            `target` (U,) int64, with eos, and `decoder_input_ids` (U,), the same moved right behind bos.
+            `target` (U,) int64, with eos, and `decoder_input_ids` (U,), the same moved right behind the start token:
+            bos, or pad in a vocabulary without it.
         """
-        whole = self._whole(ids)
+        whole = _tensor([self.tokenizer.start_token_id, *ids, self.tokenizer.eos_token_id])
         return {"target": whole[1:], "decoder_input_ids": whole[:-1]}
 
     def texts(self, sequences: Sequence[Sequence[int]]) -> list[str]:
@@ -118,6 +124,7 @@ class TextCodec:
         """
         return [text.strip() for text in self.tokenizer.decode_batch(sequences)]
 
-    def _whole(self, ids: Sequence[int]) -> Tensor:
-        # NumPy takes a short list to memory in a tenth of the time of torch.tensor.
-        return torch.from_numpy(np.array([self.tokenizer.bos_token_id, *ids, self.tokenizer.eos_token_id], np.int64))
+
+def _tensor(ids: Sequence[int]) -> Tensor:
+    # NumPy takes a short list to memory in a tenth of the time of torch.tensor.
+    return torch.from_numpy(np.array(ids, np.int64))

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-from ofakit.text.tokenizer import MAX_CHARACTERS_PER_WORD, SPECIAL_TOKENS, OFATokenizer
+from ofakit.text.base_tokenizer import SPECIAL_TOKENS
+from ofakit.text.tokenizer import MAX_CHARACTERS_PER_WORD, OFATokenizer
 
 __all__ = ["fast_backend"]
 

@@ -28,7 +28,7 @@ from ofakit.errors import UsageError, did_you_mean
 from ofakit.text.normalization import lower
 
 if TYPE_CHECKING:
-    from ofakit.text.tokenizer import OFATokenizer
+    from ofakit.text.base_tokenizer import BaseTokenizer
 
 __all__ = ["MODES", "StyleSet", "same_style"]
 
@@ -195,7 +195,7 @@ class StyleSet:
             return list(dict.fromkeys(style_token(name) for name in [*self.names, UNKNOWN]))
         return []
 
-    def prepare(self, tokenizer: OFATokenizer) -> dict[int, list[int]]:
+    def prepare(self, tokenizer: BaseTokenizer) -> dict[int, list[int]]:
         """Add the tokens that prompts need to a tokenizer. A second call changes nothing.
 
         Args:
@@ -219,7 +219,7 @@ class StyleSet:
         added = tokenizer.add_tokens(self.tokens())
         return {i: pieces for i, pieces in self.initial_rows(tokenizer).items() if i in set(added)}
 
-    def initial_rows(self, tokenizer: OFATokenizer) -> dict[int, list[int]]:
+    def initial_rows(self, tokenizer: BaseTokenizer) -> dict[int, list[int]]:
         """The tokens whose embedding rows are averaged into the first row of each new token.
 
         Args:

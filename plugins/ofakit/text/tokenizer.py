@@ -20,11 +20,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from ofakit.errors import UsageError
 from ofakit.input_files import refuse_odd_files
+from ofakit.text.base_tokenizer import SPECIAL_TOKENS, BaseTokenizer, backend_ids
 from ofakit.text.normalization import basic_tokenize, lower, without_surrogates
 from ofakit.text.vocabulary_files import read_added, read_base, read_options, write_added, write_chinese, write_english
 
@@ -32,12 +32,10 @@ __all__ = ["NUM_BINS", "NUM_CODES", "OFATokenizer"]
 
 NUM_CODES = 8192
 NUM_BINS = 1000
-SPECIAL_TOKENS = ("<s>", "</s>", "<unk>", "<pad>", "<mask>")
 MAX_CHARACTERS_PER_WORD = 100
-FEW_PIECES = 64
 
 
-class OFATokenizer:
+class OFATokenizer(BaseTokenizer):
     """Text to ids and back.
 
     Args:
@@ -72,11 +70,12 @@ class OFATokenizer:
         self._index_added()
 
     @classmethod
-    def from_pretrained(cls, directory: str | Path) -> OFATokenizer:
+    def from_pretrained(cls, directory: str | Path, stock_codes: bool = True) -> OFATokenizer:
         """Read the tokenizer of a model directory.
 
         Args:
             directory: Holds `vocab.json` and `merges.txt` (English) or `vocab.txt` (Chinese).
+            stock_codes: Whether a stock directory is OFA's, and gets OFA's codes and bins.
 
         Raises:
             UsageError: It holds neither, or a file cannot be read.
@@ -90,7 +89,7 @@ class OFATokenizer:
                 raise
             raise UsageError(f"cannot read the tokenizer files in {folder}: {error}") from error
         tokenizer = cls(vocab, merges, added, options)
-        if added is None:
+        if added is None and stock_codes:
             tokenizer.add_tokens(f"<code_{i}>" for i in range(NUM_CODES))
             tokenizer.add_tokens(f"<bin_{i}>" for i in range(NUM_BINS))
         return tokenizer
@@ -111,14 +110,6 @@ class OFATokenizer:
         kept = self.base_vocab if self.language == "zh" or not self._mask_eats_space else SPECIAL_TOKENS
         write_added(folder, {t: i for t, i in self.added.items() if t not in SPECIAL_TOKENS or t not in kept})
 
-    def encode(self, text: str) -> list[int]:
-        """The ids of a text, without bos and eos.
-
-        Args:
-            text: Any text; a lone surrogate counts as U+FFFD.
-        """
-        return self.encode_batch([text])[0]
-
     def encode_batch(self, texts: Iterable[str]) -> list[list[int]]:
         """The ids of each text, without bos and eos.
 
@@ -136,47 +127,15 @@ class OFATokenizer:
         return ids
 
     def encode_as_text(self, text: str) -> list[int]:
-        """The ids of a text in which no token is spelled: `</s>` and `<code_3>` are the characters that they are.
-
-        Captions are such texts. A caption that spells eos must not end what a model learns to say.
+        """As `BaseTokenizer.encode_as_text`.
 
         Args:
-            text: Any text; a lone surrogate counts as U+FFFD.
+            text: Any text.
         """
         if not text:
             return []
         text = lower(text) if self._lower_cases else text
         return self._encode_pieces([text], never_split=frozenset())[0]
-
-    def decode(self, ids: Iterable[int], skip_special_tokens: bool = True) -> str:
-        """The text of some ids.
-
-        Args:
-            ids: Token ids; a tensor or array of one dimension is fine.
-            skip_special_tokens: Leave out bos, eos, unk, pad and mask. Codes, bins and styles stay.
-
-        Raises:
-            UsageError: An id is not in the vocabulary.
-        """
-        ids = ids.tolist() if hasattr(ids, "tolist") else list(ids)
-        if skip_special_tokens:
-            ids = [i for i in ids if i not in self.special_ids]
-        try:
-            if self.language == "zh":
-                return " ".join([self._token_of[i] for i in ids]).replace(" ##", "").strip()
-            table = self._bytes_of
-            return b"".join([table[i] for i in ids]).decode("utf-8", errors="replace")
-        except KeyError as error:
-            raise UsageError(f"no token has the id {error.args[0]}: the vocabulary has {len(self)} tokens") from None
-
-    def decode_batch(self, batch: Iterable[Iterable[int]], skip_special_tokens: bool = True) -> list[str]:
-        """The text of each list of ids.
-
-        Args:
-            batch: Lists of ids, or a tensor (B, T).
-            skip_special_tokens: As in `decode`.
-        """
-        return [self.decode(ids, skip_special_tokens) for ids in batch]
 
     def add_tokens(self, tokens: Iterable[str]) -> list[int]:
         """Add tokens that are never split; those without an id get the next free ids.
@@ -198,71 +157,6 @@ class OFATokenizer:
         self._index_added()
         return new_ids
 
-    def token_to_id(self, token: str) -> int | None:
-        """The id of a token, or None.
-
-        Args:
-            token: As the vocabulary spells it, such as "Ġdog" or "<code_3>".
-        """
-        return self._id_of.get(token)
-
-    def id_to_token(self, token_id: int) -> str | None:
-        """The token of an id, as the vocabulary spells it, or None.
-
-        Args:
-            token_id: An id.
-        """
-        return self._token_of.get(token_id)
-
-    def code_token(self, i: int) -> str:
-        """The i-th code of the vocabulary.
-
-        Args:
-            i: From 0.
-
-        Raises:
-            UsageError: The vocabulary has no such code.
-        """
-        token = f"<code_{i}>"
-        if token not in self._id_of:
-            codes = sum(t.startswith("<code_") for t in self.added)
-            raise UsageError(f"the vocabulary has no {token}: it has {codes} codes")
-        return token
-
-    def word_starts(self, ids: Sequence[int], include_added: bool = False) -> np.ndarray:
-        """Where words begin, for `ofakit.text.masking`.
-
-        Args:
-            ids: (T,) token ids, with or without bos and eos.
-            include_added: Count codes, bins and styles as words too, so that they may be masked.
-
-        Returns:
-            (T,) int8: 1 where a word begins, 0 inside a word, -1 at tokens that are never masked and that no masked
-            span crosses: special tokens and, unless `include_added` is set, added ones.
-        """
-        places = np.asarray(ids, dtype=np.int64)
-        flags = self._kinds[places]
-        after_atom = np.insert(flags[:-1] == -1, 0, True)[: len(flags)]
-        flags[after_atom & (flags == 0)] = 1
-        if include_added:
-            flags[(flags == -1) & self._maskable[places]] = 1
-        return flags
-
-    def __len__(self) -> int:
-        return len(self._id_of)
-
-    def first_difference(self, other: OFATokenizer) -> int | None:
-        """The first id that stands for different tokens in two vocabularies, or for a token in only one of them.
-
-        Args:
-            other: The tokenizer to compare with.
-
-        Returns:
-            None if the vocabularies are equal.
-        """
-        ids = range(max(len(self), len(other)))
-        return next((i for i in ids if self.id_to_token(i) != other.id_to_token(i)), None)
-
     def fingerprint(self) -> str:
         """A hash of the vocabulary: equal where every text has the same ids."""
         merges = None if self.merges is None else list(self.merges)
@@ -277,27 +171,6 @@ class OFATokenizer:
     @property
     def bos_token_id(self) -> int:
         return self.added["<s>"]
-
-    @property
-    def pad_token_id(self) -> int:
-        return self.added["<pad>"]
-
-    @property
-    def eos_token_id(self) -> int:
-        return self.added["</s>"]
-
-    @property
-    def unk_token_id(self) -> int:
-        return self.added["<unk>"]
-
-    @property
-    def mask_token_id(self) -> int:
-        return self.added["<mask>"]
-
-    @functools.cached_property
-    def special_ids(self) -> frozenset[int]:
-        """The ids of bos, eos, unk, pad and mask."""
-        return frozenset(self.added[token] for token in SPECIAL_TOKENS)
 
     @property
     def _lower_cases(self) -> bool:
@@ -331,8 +204,8 @@ class OFATokenizer:
         if self._lower_cases and any(token != lower(token) for token in self.added):
             ordered = [*SPECIAL_TOKENS, *(t for t in self.added if t not in SPECIAL_TOKENS)]
             self._cased = re.compile("(" + "|".join(map(re.escape, ordered)) + ")|(.)")
-        for name in ("_bytes_of", "_kinds", "_maskable"):
-            self.__dict__.pop(name, None)
+        self.__dict__.pop("_bytes_of", None)
+        self._forget()
 
     def _split(self, text: str) -> list[str | int]:
         """Split a text at added tokens, the leftmost first and of those the longest, into pieces of text and ids."""
@@ -372,9 +245,7 @@ class OFATokenizer:
             pieces = [self._normalize(piece, never_split) for piece in pieces]
         else:
             pieces = [without_surrogates(piece) for piece in pieces]
-        if len(pieces) < FEW_PIECES:  # a thread pool costs more than it saves, and forked workers must not inherit one
-            return [self._backend.encode(piece, add_special_tokens=False).ids for piece in pieces]
-        return [e.ids for e in self._backend.encode_batch(pieces, add_special_tokens=False)]
+        return backend_ids(self._backend, pieces)
 
     def _normalize(self, piece: str, never_split: frozenset[str]) -> str:
         return basic_tokenize(
@@ -385,6 +256,27 @@ class OFATokenizer:
             never_split=never_split,
         )
 
+    def piece(self, token_id: int) -> tuple[str, bool]:
+        """What a token says, and whether a word begins with it.
+
+        Args:
+            token_id: An id of the vocabulary.
+        """
+        if self.language == "zh":
+            piece = self._token_of.get(token_id, "")
+            return piece.removeprefix("##"), self._begins_word(piece)
+        text = self.decode([token_id], skip_special_tokens=False)
+        return text.strip(), text.startswith(" ")
+
+    def _begins_word(self, token: str) -> bool:
+        return not token.startswith("##") if self.language == "zh" else token.startswith("Ġ")
+
+    def _text(self, ids: Sequence[int]) -> str:
+        if self.language == "zh":
+            return " ".join([self._token_of[i] for i in ids]).replace(" ##", "").strip()
+        table = self._bytes_of
+        return b"".join([table[i] for i in ids]).decode("utf-8", errors="replace")
+
     @functools.cached_property
     def _bytes_of(self) -> dict[int, bytes]:
         """The bytes that each id of the English vocabulary stands for."""
@@ -394,22 +286,6 @@ class OFATokenizer:
             known = token not in self.added and all(char in byte_of for char in token)
             table[token_id] = bytes(byte_of[char] for char in token) if known else token.encode()
         return table
-
-    @functools.cached_property
-    def _kinds(self) -> np.ndarray:
-        """The flag of each id in `word_starts`, unless it comes first or after an added token."""
-        continues = (lambda t: t.startswith("##")) if self.language == "zh" else (lambda t: not t.startswith("Ġ"))
-        kinds = np.zeros(max(self._token_of) + 1, dtype=np.int8)
-        for token_id, token in self._token_of.items():
-            kinds[token_id] = -1 if token in self.added else not continues(token)
-        return kinds
-
-    @functools.cached_property
-    def _maskable(self) -> np.ndarray:
-        """Which ids are added tokens but not special."""
-        maskable = self._kinds == -1
-        maskable[list(self.special_ids)] = False
-        return maskable
 
 
 def byte_characters() -> list[str]:

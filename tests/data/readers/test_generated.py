@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from ofakit.data.readers._generated import digest_of, generate_once
 from ofakit.files import SaveError
@@ -31,6 +33,19 @@ def test_what_fails_leaves_nothing_behind(tmp_path):
     with pytest.raises(SaveError, match="No space left"):
         generate_once(tmp_path / "base", write)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    def killed(folder):
+        (folder / "a").write_text("x")
+        os._exit(9)
+
+    child = os.fork()
+    if child == 0:
+        generate_once(tmp_path / "base", killed)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9 and list(tmp_path.iterdir())
+    generate_once(tmp_path / "base", lambda folder: (folder / "a").write_text("y"))
+    assert [path.name for path in tmp_path.iterdir()] == ["base"]
 
 
 def test_the_first_of_two_processes_wins(tmp_path):

@@ -2,6 +2,7 @@
 
 import pytest
 from ofakit.data import READERS
+from ofakit.data.region_texts import RegionText
 from ofakit.errors import UsageError
 
 
@@ -107,3 +108,17 @@ def test_images_in_base64_are_written_out(tmp_path, write):
     assert other.image is None
     with pytest.raises(UsageError, match="encoding: expected path or base64, found 'hex'"):
         READERS.build({**spec, "encoding": "hex"}, root=tmp_path)
+
+
+def test_texts_of_regions_are_read_where_their_column_is_named(tmp_path, write):
+    said = [{"text": "a ball", "box": [0, 0, 50, 20]}]
+    rows = [{"image": "a.jpg", "captions": ["a dog"], "regions": said, "width": 100, "height": 40}, {"image": "b.jpg"}]
+    write("train.jsonl", *rows)
+    plain = {"type": "jsonl", "train": "train.jsonl"}
+    named = {**plain, "regions_column": "regions"}
+    first, second = READERS.build(named, root=tmp_path).read("train")
+    assert first.region_texts == (RegionText("a ball", (0.0, 0.0, 0.5, 0.5)),) and second.region_texts == ()
+    assert READERS.build(plain, root=tmp_path).read("train")[0].region_texts == ()
+    write("train.jsonl", {"image": "a.jpg", "captions": ["a dog"], "regions": "all"})
+    with pytest.raises(UsageError, match=r"row 1 of split 'train': expected a list of objects .*column 'regions'"):
+        READERS.build(named, root=tmp_path).read("train")

@@ -6,7 +6,7 @@ import multiprocessing
 import numpy as np
 import pytest
 from ofakit.data import READERS
-from ofakit.data.scene_captions import STYLES, Scene, describes
+from ofakit.data.scene_captions import COUNTS, STYLES, Scene, describes
 from ofakit.errors import UsageError
 from ofakit.files import SaveError
 from PIL import Image
@@ -33,7 +33,25 @@ def test_examples_and_images(tmp_path):
             scenes.obeys_style(caption, style) and describes(caption, known[name]) for caption in example.references
         )
         assert Image.open(example.image).size == (32, 32)
+        assert [said.text for said in example.region_texts] == shapes_of(known[name])
     assert len(scenes.read("train[:5]")) == 20
+
+
+def shapes_of(scene):
+    first = f"{scene.color} {scene.shape}"
+    if scene.relation:
+        return [first, f"{scene.other_color} {scene.other_shape}"]
+    return [first] * (COUNTS.index(scene.count) + 1)
+
+
+def test_boxes_are_where_the_images_show_the_shapes(tmp_path):
+    for example in reader(tmp_path, size=64).read("test"):
+        pixels = np.asarray(Image.open(example.image)).astype(int)
+        paint = np.abs(pixels - pixels[0, 0]).max(axis=2) > 40
+        y, x = np.nonzero(paint)
+        edges = np.array([said.box for said in example.region_texts]) * 64
+        found = (edges[:, 0].min(), edges[:, 1].min(), edges[:, 2].max(), edges[:, 3].max())
+        np.testing.assert_allclose(found, (x.min(), y.min(), x.max() + 1, y.max() + 1), atol=1.6)
 
 
 def test_settings_make_the_folder_and_the_images(tmp_path):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ofakit.files import saving
+from ofakit.locks import only_one
 
 __all__ = ["digest_of", "generate_once"]
 
@@ -31,7 +32,8 @@ def digest_of(settings: Mapping[str, Any]) -> str:
 def generate_once(folder: Path, write: Callable[[Path], None]) -> Path:
     """Generate a folder, unless it is already there.
 
-    The folder gets its name when it is complete; of several processes that generate at once, the first one wins.
+    The folder gets its name when it is complete; of several processes one generates, and the others wait for it. What a
+    killed one has left is removed.
 
     Args:
         folder: The folder's name; the one above it is created where it is missing.
@@ -47,14 +49,29 @@ def generate_once(folder: Path, write: Callable[[Path], None]) -> Path:
         return folder
     with saving(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-        try:
-            write(beside)
-            os.chmod(beside, 0o755)
-            os.rename(beside, folder)
-        except OSError:
+        lock = f".{folder.name}.lock"
+        with only_one(folder.parent, "process that generates data", "wait for it", wait=True, nested=True, file=lock):
             if not folder.is_dir():
-                raise
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+                for left in folder.parent.glob(f"{_beside(folder)}*"):
+                    shutil.rmtree(left, ignore_errors=True)
+                _generate(folder, write)
     return folder
+
+
+def _beside(folder: Path) -> str:
+    """How the name of a folder begins that is not complete."""
+    return f".{folder.name}.new."
+
+
+def _generate(folder: Path, write: Callable[[Path], None]) -> None:
+    """Fill a folder beside the final name; where disks know no locks, another process may have been faster."""
+    beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_beside(folder)))
+    try:
+        write(beside)
+        os.chmod(beside, 0o755)
+        os.rename(beside, folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

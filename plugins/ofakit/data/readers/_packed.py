@@ -42,7 +42,8 @@ class PackedReader(JsonLines):
     def columns(self) -> list[str]:
         """The columns that a row may be made of."""
         texts = CAPTION_COLUMNS if self.text_column is None else (self.text_column,)
-        return [self.image_column, *texts, self.style_column, self.id_column, self.group_column]
+        regions = [] if self.regions_column is None else [self.regions_column, "width", "height"]
+        return [self.image_column, *texts, self.style_column, self.id_column, self.group_column, *regions]
 
 
 def packed_files(path: Path, split: str) -> list[Path]:

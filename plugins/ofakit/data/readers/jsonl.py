@@ -6,7 +6,9 @@
 A line is {"image": "dog.jpg", "captions": ["…", "…"]}. The captions are in the first of the columns `text`, `caption`,
 `captions` and `references` that there is, as one text or a list; `style` and `id` are optional. Lines that share image
 and style, and their `id` where they have one, become one example. Images in base64 beside the captions are written out
-as files once, with `"encoding": "base64"`. Scores are also given by `group`, where lines have one.
+as files once, with `"encoding": "base64"`. Scores are also given by `group`, where lines have one. With
+`"regions_column": "regions"` that column lists what is said about parts of the image, as `ofakit.data.region_texts`
+reads it; `width` and `height` are those of the image where boxes are in pixels.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from ofakit.data.example import Example
 from ofakit.data.json_files import captions_in, id_in, require, style_in, text_in
 from ofakit.data.readers._splits import FileReader
 from ofakit.data.readers._unpacked import FOLDER, from_base64, unpacked_rows
+from ofakit.data.region_texts import RegionText, region_texts_in
 from ofakit.errors import UsageError
 
 __all__ = ["JsonLines"]
@@ -41,6 +44,7 @@ class JsonLines(FileReader):
         style_column: The column of the style; rows may lack it.
         id_column: The column of the id; rows may lack it.
         group_column: The column of the group that an example is also scored by; rows may lack it.
+        regions_column: The column of texts about parts of the image, which rows may lack; None reads none.
         style: The style of rows that name none.
         splits: Files of further splits by name.
         encoding: What the image's column holds: "path", or "base64" for the image itself.
@@ -64,6 +68,7 @@ class JsonLines(FileReader):
         style_column: str = "style",
         id_column: str = "id",
         group_column: str = "group",
+        regions_column: str | None = None,
         style: str | None = None,
         splits: Mapping[str, str] | None = None,
         encoding: str = "path",
@@ -79,6 +84,7 @@ class JsonLines(FileReader):
         self.style_column = style_column
         self.id_column = id_column
         self.group_column = group_column
+        self.regions_column = regions_column
         self.style = style
         self.encoding = encoding
         self.unpack_to = unpack_to
@@ -136,8 +142,15 @@ class JsonLines(FileReader):
                 references=captions,
                 style=style,
                 group=text_in(row.get(self.group_column), "a group", f"{where}, column {self.group_column!r}"),
+                region_texts=self._region_texts(row, where),
             )
         ]
+
+    def _region_texts(self, row: Mapping[str, Any], where: str) -> tuple[RegionText, ...]:
+        if self.regions_column is None:
+            return ()
+        place = f"{where}, column {self.regions_column!r}"
+        return region_texts_in(row.get(self.regions_column), place, row.get("width"), row.get("height"))
 
     def _image_name(self, row: Mapping[str, Any], where: str) -> str | None:
         place = f"{where}, column {self.image_column!r}"

@@ -100,7 +100,7 @@ class OfaTsv(FileReader):
                 if len(cells) < needed:
                     raise UsageError(
                         f"expected {needed} cells separated by tabs in {path}, line {number}, found {len(cells)}; give "
-                        f"their positions in columns, as in {'id': 0, 'image_id': null, 'caption': 1, 'image': 2}"
+                        "their positions in columns, as in {'id': 0, 'image_id': null, 'caption': 1, 'image': 2}"
                     )
                 yield self._row(cells, f"{path}, line {number}")
 

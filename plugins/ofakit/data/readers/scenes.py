@@ -7,6 +7,8 @@ Below `root`, every combination of settings has its own folder, so a changed see
     <digest>/scenes.json                        the settings
     <digest>/train.jsonl  val.jsonl  test.jsonl a line is {"image", "scene", "captions": {style: […]}}
     <digest>/images/train_00000.png …
+
+Examples say of every shape what it is and where: texts of regions, for grounded captioning.
 """
 
 from __future__ import annotations
@@ -103,11 +105,19 @@ class Scenes(FileReader):
             row: A line of the file.
             split: The split it comes from.
         """
+        from ofakit.data.drawing import shapes_in
+
         name = require(row, "image", str(self.files[split]))
+        shapes = tuple(shapes_in(Scene(**row["scene"]), self._rng(split, int(Path(name).stem.rpartition("_")[2]))))
         return [
-            Example(f"{name}#{style}", self.image(name), None, tuple(captions), style)
+            Example(f"{name}#{style}", self.image(name), None, tuple(captions), style, region_texts=shapes)
             for style, captions in row["captions"].items()
         ]
+
+    def _rng(self, split: str, number: int) -> np.random.Generator:
+        """What decides all that a scene leaves open."""
+        place = list(self.settings["images"]).index(split)
+        return np.random.default_rng([self.settings["seed"], 1 + place, number])
 
     @staticmethod
     def obeys_style(caption: str, style: str) -> bool:
@@ -125,12 +135,12 @@ class Scenes(FileReader):
         (folder / "images").mkdir()
         (folder / "scenes.json").write_text(to_json(self.settings), encoding="utf-8")
         splits = split_scenes(self.settings["images"], self.settings["pairs"], self.settings["seed"])
-        for place, (split, scenes) in enumerate(splits.items()):
+        for split, scenes in splits.items():
             rows = []
             for k, scene in enumerate(scenes):
                 name = f"{split}_{k:05d}.png"
-                rng = np.random.default_rng([self.settings["seed"], 1 + place, k])
-                draw_scene(scene, self.settings["size"], rng).save(folder / "images" / name, compress_level=1)
+                drawing = draw_scene(scene, self.settings["size"], self._rng(split, k))
+                drawing.save(folder / "images" / name, compress_level=1)
                 rows.append(self._row(name, scene))
             (folder / f"{split}.jsonl").write_text("".join(to_json(row) + "\n" for row in rows), encoding="utf-8")
 
