@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 from ofakit.cli import finetune
 
 from tests.documented import ROOT
@@ -31,6 +32,10 @@ SMALL_CAPTIONER = {
 SMALL_RETRIEVER = {
     "data.reader.train": 40, "data.reader.val": 10, "data.reader.test": 10, "train.max_epochs": 1,
     "train.dataloader.batch_size_per_gpu": 32, "retrieval.candidates": 100,
+}  # fmt: skip
+SMALL_REGIONS = {
+    "data.reader.images": 4, "data.reader.val": 4, "data.reader.test": 4, "train.max_steps": 2,
+    "train.dataloader.batch_size_per_gpu": 8, "generation.max_length": 6, "stages": [], "model.config.d_model": 32,
 }  # fmt: skip
 STYLES = ["plain", "poetic", "pirate", "robot", "humorous", "romantic", "Sweet", "Dry"]
 TAUGHT_CAPTIONER = {
@@ -66,6 +71,11 @@ ON_ONE_PAGE = {
     "docs/released-weights.md": {
         "work_dir/personality_captions": "captioner", "caption_base_best.pt": "fairseq",
         "OFA/utils/BPE": "captioner/best", "damo/ofa_pretrain_base_en": "captioner/best",
+    },
+    "README.md": {"work_dir/run": "captioner"},
+    "docs/regions.md": {
+        "work_dir/vl_quickstart": "region_captioner", "DIR": "region_captioner/best", "new.png": "image",
+        "new.jpg": "image", "new_features.npz": "features",
     },
     "docs/reports.md": {"work_dir/base": "captioner", "work_dir/scst": "captioner"},
     "docs/retrieval-training.md": {
@@ -129,6 +139,17 @@ class StandIns:
     def retriever(self) -> Path:
         """The run of a small retriever."""
         return self._trained("configs/retrieval/quickstart.json", "retriever", SMALL_RETRIEVER)
+
+    @cached_property
+    def region_captioner(self) -> Path:
+        """The run of a small captioner that reads regions."""
+        return self._trained("configs/vl/quickstart.json", "region_captioner", SMALL_REGIONS)
+
+    @cached_property
+    def features(self) -> Path:
+        """Regions of an image that is called `new`, as others make them."""
+        np.savez(self.folder / "features.npz", ids=["new"], features=np.ones((1, 3, 192), np.float32))
+        return self.folder / "features.npz"
 
     def _trained(self, conf: str, name: str, keys: dict) -> Path:
         work_dir = self.folder / name

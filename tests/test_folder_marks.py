@@ -23,7 +23,7 @@ def test_what_was_there_when_it_was_marked_is_no_stranger(tmp_path):
     assert strangers(folder) == []
     folder_of(folder, "thesis.tex", "1_Pooling/notes.txt")
     assert strangers(folder) == [Path("1_Pooling/notes.txt"), Path("thesis.tex")]
-    with pytest.raises(UsageError, match=r"found 1_Pooling/notes.txt, thesis.tex in .*model, which would be lost"):
+    with pytest.raises(UsageError, match=r"model contains 1_Pooling/notes.txt, thesis.tex, which would be lost"):
         refuse_strangers(folder)
 
 

@@ -45,10 +45,10 @@ def start(command, log, **streams):
         return subprocess.Popen([sys.executable, *command], env=environment, **both)
 
 
-def wait_for_steps(run, work_dir, steps):
+def wait_for_steps(run, work_dir, steps, seconds=240):
     """Return when the run has logged so many steps."""
     path = work_dir / "metrics.jsonl"
-    until = time.monotonic() + 240
+    until = time.monotonic() + seconds
     while not path.exists() or path.read_text().count('"loss"') < steps:
         assert run.poll() is None and time.monotonic() < until
         time.sleep(0.05)

@@ -110,7 +110,7 @@ def test_folder_with_hidden_files_and_a_name_that_is_no_text(run, tmp_path, monk
 def test_batch_size_counts_from_one(capsys, size):
     with pytest.raises(SystemExit, match="2"):
         caption.main(["--model", "output", "--image", "a.png", "--batch_size", size])
-    assert "from 1 up" in capsys.readouterr().err
+    assert "of at least 1" in capsys.readouterr().err
 
 
 def test_no_style_is_no_unknown_style(run, caplog):

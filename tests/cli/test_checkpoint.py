@@ -44,7 +44,7 @@ def test_inspect_says_what_it_is(run, capsys):
     assert of_snapshot["config"]["vocab_size"] == found["config"]["vocab_size"]
     assert of_snapshot["parameters"] == found["parameters"]
     assert checkpoint.main(["inspect", str(run / "conf.json")]) == 2
-    assert "conf.json is no checkpoint" in capsys.readouterr().err
+    assert "conf.json is not a checkpoint" in capsys.readouterr().err
 
 
 def test_inspect_says_what_a_retriever_is(shared, capsys):

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ofakit.cli.data import main
@@ -110,7 +111,7 @@ def test_bad_usage_ends_with_2_and_no_traceback(arguments, message, capsys):
 def test_numbers_count_from_one(arguments, capsys):
     with pytest.raises(SystemExit, match="2"):
         main([*arguments, "--conf", "conf.json"])
-    assert "from 1 up" in capsys.readouterr().err
+    assert "of at least 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["doctor", "--no-images", "--list"], ["style-words", "--output"]])
@@ -144,6 +145,7 @@ def test_style_words_are_those_that_style_mlm_masks(tmp_path, scenes, capsys):
     from ofakit.hub import CaptionBundle
     from ofakit.objectives.style_mlm import StyleMLM
     from ofakit.text import StyleSet
+    from ofakit.text.training import train_tokenizer
 
     spec, root = {"type": "scenes", "images": 8, "val": 2, "test": 2, "size": 32}, str(Path(scenes).parent)
     conf = tmp_path / "conf.json"
@@ -154,7 +156,9 @@ def test_style_words_are_those_that_style_mlm_masks(tmp_path, scenes, capsys):
     *table, line = capsys.readouterr().out.strip().splitlines()
     result = json.loads(line)
 
-    bundle = CaptionBundle(None, None, StyleSet(["plain", "pirate", "poetic", "robot"]))
+    tokenizer = train_tokenizer([" a dog"], 280, num_codes=1, num_bins=0)
+    model = SimpleNamespace(output_embedding=range(len(tokenizer)))
+    bundle = CaptionBundle(model, tokenizer, StyleSet(["plain", "pirate", "poetic", "robot"]))
     objective = StyleMLM(top=7, min_score=0.5)
     objective.prepare(expand(READERS.build({**spec, "root": root}).read("train")), bundle, tmp_path)
     assert {style: list(found) for style, found in result["styles"].items()} == {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 from ofakit.cli import demo
+from ofakit.data.query import Query
 from ofakit.hub import save_bundle
+from ofakit.retrieval.index_record import IndexRecord
 
 from tests.demo.made import encoded, retriever
 from tests.objectives.conftest import make_bundle
@@ -45,8 +49,7 @@ def started(*arguments, uploads):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_stops_while_a_page_is_open_and_leaves_nothing(folder, tmp_path, number):
     given = ["--retriever", folder / "retriever", "--index", folder / "base.index"]
-    server, url = started("--model", folder / "captioner", *given, "--passages", folder / "passages.jsonl",
-                          uploads=tmp_path)  # fmt: skip
+    server, url = started("--model", folder / "captioner", *given, uploads=tmp_path)
     try:
         page = httpx.get(url, timeout=60).text
         with httpx.stream("GET", f"{url}/gradio_api/heartbeat/abc", timeout=60) as kept_open:
@@ -69,7 +72,7 @@ def test_what_cannot_be_shown_is_bad_usage(folder, tmp_path, capsys):
     for arguments, words in (
         (["--model", str(tmp_path)], "config.json"),
         (model, "retriever is a retriever: pass the index to search, --index DIR"),
-        ([*model, *index], "pass the file that was encoded, --passages FILE"),
+        ([*model, "--index", str(nameless(folder))], "pass the file that was encoded, --passages FILE"),
         ([*model, *index, "--passages", "gone.jsonl"], "gone.jsonl"),
         ([*model, "--index", str(tmp_path)], "expected an index directory"),
         (["--model", str(folder / "captioner"), *index], "pass --retriever DIR"),
@@ -78,15 +81,68 @@ def test_what_cannot_be_shown_is_bad_usage(folder, tmp_path, capsys):
         assert words in capsys.readouterr().err
 
 
-def test_a_run_brings_its_passages(folder, tmp_path, capsys):
+def nameless(folder):
+    """The index, as one that does not say where its passages are."""
+    shutil.copytree(folder / "base.index", folder / "nameless.index", dirs_exist_ok=True)
+    IndexRecord.read(folder / "base.index").model_copy(update={"passages": None}).write(folder / "nameless.index")
+    return folder / "nameless.index"
+
+
+def other_passages(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('{"id": "another", "text": "a text"}\n')
+    return path
+
+
+def searched(*arguments):
+    """What a demo searches with these arguments."""
+    parser = argparse.ArgumentParser()
+    for name in ("--model", "--passages", "--conf", "--device", "--precision"):
+        parser.add_argument(name)
+    parser.add_argument("--index", action="append")
+    given = parser.parse_args([*map(str, arguments), "--device", "cpu", "--precision", "fp32"])
+    return demo._search(given, given.model)
+
+
+def test_an_index_brings_its_passages(folder, tmp_path):
+    """Two indexes of one base share it."""
+    shutil.copytree(folder / "base.index", folder / "copy.index")
+    search = searched(
+        "--model", folder / "retriever", "--index", folder / "base.index", "--index", folder / "copy.index"
+    )
+    [hits] = search.search([Query("q", text="a red flag")], "base.index", ("text",), 1)
+    assert hits[0].passage.text.endswith("flag") and Path(hits[0].passage.image).is_file()
+    assert search.bases["base.index"] is search.bases["copy.index"]
+
+
+def test_passages_that_are_named_go_before_those_of_the_index(folder, tmp_path, capsys):
+    other = other_passages(tmp_path / "passages.jsonl")
+    model = ["--model", str(folder / "retriever"), "--index", str(folder / "base.index"), "--device", "cpu"]
+    assert demo.main([*model, "--passages", str(other)]) == 2
+    assert "contains the passage 'p-red', which is not among the 1 passages" in capsys.readouterr().err
+    conf = {"data": {"reader": {"type": "given"}}, "corpus": str(other)}
+    (tmp_path / "conf.json").write_text(json.dumps(conf))
+    assert demo.main([*model, "--conf", str(tmp_path / "conf.json")]) == 2
+    assert "contains the passage 'p-red', which is not among the 1 passages" in capsys.readouterr().err
+
+
+def test_passages_that_have_moved_are_asked_for(folder, tmp_path, capsys):
+    shutil.copytree(folder / "base.index", tmp_path / "base.index")
+    model = ["--model", str(folder / "retriever"), "--index", str(tmp_path / "base.index")]
+    assert demo.main([*model, "--device", "cpu"]) == 2
+    told = capsys.readouterr().err
+    assert f"{tmp_path / 'passages.jsonl'}, of " in told and "--passages FILE" in told
+    assert searched(*model, "--passages", folder / "passages.jsonl").bases
+
+
+def test_a_run_brings_the_passages_of_an_index_that_names_none(folder, tmp_path, capsys):
     """Those of its configuration, beside the model."""
     run = tmp_path / "run"
     save_bundle(retriever("bag"), run / "best")
-    (folder / "other").mkdir()
-    (folder / "other" / "corpus.jsonl").write_text('{"id": "another", "text": "a text"}\n')
     conf = {"task": "multimodal-retrieval", "data": {"reader": {"type": "given"}}, "work_dir": str(run)}
-    (run / "conf.json").write_text(json.dumps({**conf, "corpus": str(folder / "other" / "corpus.jsonl")}))
-    assert demo.main(["--model", str(run / "best"), "--index", str(folder / "base.index"), "--device", "cpu"]) == 2
+    conf["corpus"] = str(other_passages(tmp_path / "other" / "corpus.jsonl"))
+    (run / "conf.json").write_text(json.dumps(conf))
+    assert demo.main(["--model", str(run / "best"), "--index", str(nameless(folder)), "--device", "cpu"]) == 2
     assert "contains the passage 'p-red', which is not among the 1 passages" in capsys.readouterr().err
 
 

@@ -11,6 +11,7 @@ from ofakit.data.passage import Passage
 from ofakit.hub import load_retriever
 from ofakit.inference import Embedder
 from ofakit.retrieval import load_index
+from ofakit.retrieval.passage_source import open_passages
 
 WORDS = ["a dog runs", "the cat sleeps", "zebra", "birds sing"]
 TEXTS = [{"id": f"t{n}", "text": text} for n, text in enumerate(WORDS)]
@@ -61,9 +62,25 @@ def test_a_base_on_disk_gives_the_same_vectors(encoder, texts, tmp_path, capsys)
     assert main([*command, str(tmp_path / "memory")]) == 0
     assert main([*command, str(tmp_path / "disk"), "--set", f"data.base_folder={tmp_path / 'bases'}"]) == 0
     assert main(["--encoder", encoder, "--texts", texts, "--out", str(tmp_path / "file")]) == 0
-    memory, disk = ({path.name: path.read_bytes() for path in (tmp_path / n).iterdir()} for n in ("memory", "disk"))
+    memory, disk, file = (content(tmp_path / name) for name in ("memory", "disk", "file"))
     assert memory == disk and (tmp_path / "bases").is_dir()
-    assert (tmp_path / "file" / "vectors.npy").read_bytes() == disk["vectors.npy"]
+    assert file["vectors.npy"] == disk["vectors.npy"]
+
+
+def content(folder):
+    """The bytes of every file of an index, with what it says of its vectors, and not of where passages are."""
+    record = load_index(folder).record.model_copy(update={"passages": None})
+    return {**{path.name: path.read_bytes() for path in folder.iterdir()}, "index.json": record}
+
+
+@pytest.mark.parametrize("of_a_file", [True, False])
+def test_the_index_knows_its_passages(encoder, texts, tmp_path, of_a_file):
+    values = {"data": {"root": str(tmp_path), "reader": {"type": "knowledge_base", "passages": "texts.jsonl"}}}
+    (tmp_path / "conf.json").write_text(json.dumps(values))
+    given, out = ["--texts", texts] if of_a_file else ["--conf", str(tmp_path / "conf.json")], tmp_path / "base.index"
+    assert main([*given, "--encoder", encoder, "--out", str(out)]) == 0
+    base = open_passages(load_index(out).record.passages, out)
+    assert [(passage.id, passage.text) for passage in base] == [tuple(row.values()) for row in TEXTS]
 
 
 def test_what_is_left_out_is_told(encoder, tmp_path, capsys):

@@ -83,7 +83,10 @@ def test_a_killed_process_ends_the_others(tmp_path):
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (RuntimeError("[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer"), "ended"),
+        (
+            RuntimeError("[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer"),
+            "exited",
+        ),
         (
             RuntimeError("[gloo/transport/tcp/buffer.cc:81] Timed out waiting 9ms for recv"),
             "timeout_minutes",
@@ -92,6 +95,8 @@ def test_a_killed_process_ends_the_others(tmp_path):
         (BrokenPipeError(32, "Broken pipe"), "closed"),
         (RuntimeError("shape '[2]' is invalid"), None),
         (OSError("without a name"), None),
+        (OSError(28, "No space left on device"), "cannot write: No space left on device"),
+        (RuntimeError("writing failed: No space left on device (os error 28)"), "cannot write: No space left"),
     ],
 )
 def test_what_is_said(error, said):

@@ -73,7 +73,7 @@ def test_an_unknown_verb_is_answered_with_the_nearest(capsys):
     assert command.main(["finetun", "--conf", "a.json"]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err.startswith("ofakit: error: unknown verb 'finetun': did you mean 'finetune'? Available: caption,")
+    assert printed.err.startswith("ofakit: error: unknown verb 'finetun': did you mean 'finetune'? Available: answer,")
 
 
 def test_no_verb_at_all_is_bad_usage(capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -13,6 +14,7 @@ from ofakit.cli import _local_tasks
 from ofakit.cli.encode import main
 from ofakit.config.retrieval import IndexSection
 from ofakit.retrieval import build_engine, load_index
+from ofakit.retrieval.passage_source import moved_source
 
 COUNT = 2 * 4096  # two blocks
 
@@ -59,6 +61,7 @@ def test_processes_give_what_a_run_at_once_gives(base, tmp_path, capsys):
     index = load_index(tmp_path / "base.index", verify=True)
     assert list(index.ids) == list(whole.ids) and index.fingerprint == whole.fingerprint
     np.testing.assert_array_equal(index.vectors[:], whole.vectors[:])
+    assert index.record.passages == moved_source(whole.record.passages, whole.folder, index.folder)
     assert [path.name for path in tmp_path.iterdir()] == ["base.index"]
 
 
@@ -88,6 +91,11 @@ def test_the_same_command_computes_nothing_and_keeps_what_was_built(base, tmp_pa
     assert main(command) == 0
     assert answer(capsys)["computed"] == 0
     assert load_index(out).settings.engine == "faiss"
+    moved = shutil.copy(texts := arguments[arguments.index("--texts") + 1], f"{texts}.moved")
+    assert main([moved if part == texts else part for part in command]) == 0
+    index = load_index(out)
+    assert answer(capsys)["computed"] == 0 and index.settings.engine == "faiss"
+    assert index.record.passages.texts.endswith(".jsonl.moved")
     assert main([*command, "--metric", "cosine"]) == 0
     assert answer(capsys)["computed"] == COUNT
     index = load_index(out, verify=True)

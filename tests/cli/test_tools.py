@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ofakit.hub import RetrievalBundle, save_bundle
+from ofakit.hub import AnswerBundle, RetrievalBundle, load_bundle, save_bundle
 from ofakit.retrieval import write_index
 
 from tests.models.encoders.kinds import KINDS
@@ -47,8 +47,8 @@ def test_help_loads_nothing_that_takes_long(name, command):
 @pytest.mark.parametrize("option", ["--no-such-option", "--hel"])
 def test_an_unknown_or_shortened_option_is_bad_usage(name, command, option, capsys):
     required = {
-        "caption": ["--model", "DIR"], "compare": ["a.json", "b.json"], "demo": ["--model", "DIR"],
-        "finetune": ["--conf", "FILE"],
+        "answer": ["--model", "DIR"], "caption": ["--model", "DIR"], "compare": ["a.json", "b.json"],
+        "demo": ["--model", "DIR"], "finetune": ["--conf", "FILE"],
         "encode": ["--out", "DIR"], "mine": ["--out", "FILE"], "search": ["--conf", "FILE"],
         "serve": ["--model", "DIR"], "sweep": ["--conf", "FILE"], "checkpoint inspect": ["PATH"],
         "checkpoint convert": ["PATH", "OUT", "--to", "plain"],
@@ -97,8 +97,12 @@ def arguments(run, tmp_path, monkeypatch):
     sweep = {"base": "base.json", "work_dir": str(tmp_path / "sweep"), "parameters": {"gain": [1.0]}}
     sweep |= {"search": {"type": "grid"}, "command": [sys.executable, str(ROOT / "tests/sweeps/pretend_finetune.py")]}
     (tmp_path / "sweep.json").write_text(json.dumps(sweep))
+    image, answering = str(next(run.glob("scenes/*/images/test_*.png"))), str(tmp_path / "answering")
+    told = load_bundle(run / "output")
+    save_bundle(AnswerBundle(told.model, told.tokenizer, None, told.preprocessor, told.generation), answering)
     return {
-        "caption": ["--model", str(run / "output"), "--image", str(next(run.glob("scenes/*/images/test_*.png")))],
+        "answer": ["--model", answering, "--image", image, "--question", "what is it?"],
+        "caption": ["--model", str(run / "output"), "--image", image],
         "checkpoint": ["inspect", str(run / "best")],
         "compare": [one, two, "--references", one, "--rounds", "10", "--bootstrap", "10", "--no-java"],
         "data": ["style-words", "--conf", conf, "--top", "2"],

@@ -48,7 +48,7 @@ def test_the_first_hub_that_has_it_gives_it(asked, tmp_path, model_id, hubs, fol
 def test_what_every_hub_said_is_told(asked):
     with pytest.raises(UsageError, match="ModelScope: ms has no a/b; Hugging Face: hf has no a/b"):
         downloaded("a/b")
-    with pytest.raises(UsageError, match="id: Hugging Face: hf has no damo/ofa$"):
+    with pytest.raises(UsageError, match="the hub: Hugging Face: hf has no damo/ofa$"):
         downloaded("hf://damo/ofa")
 
 

@@ -10,6 +10,7 @@ import torch
 from ofakit.config.schema import GenerationSection, PreprocessorSection
 from ofakit.config.vqa import VqaSection
 from ofakit.data.question import Question
+from ofakit.errors import UsageError
 from ofakit.hub import AnswerBundle
 from ofakit.inference import Answerer
 from ofakit.models.generation import rank_sequences
@@ -65,3 +66,15 @@ def test_a_model_that_gives_nan_answers_nothing(answering, keys):
     with torch.no_grad():
         bundle.model.output_embedding.fill_(math.nan)
     assert [tuple(answer) for answer in Answerer(bundle)(batch)] == [("", float("-inf"))] * 3
+
+
+def test_new_images_are_asked_about(answering):
+    answerer = Answerer(answering())
+    expected = answerer(batch_of(answerer.bundle))
+    images = [question.image for question in QUESTIONS]
+    asked = [question.question for question in QUESTIONS]
+    found = answerer.answer([*images, "none.png"], [*asked, "who?"], batch_size=2)
+    assert [one.answer for one in found[:3]] == [answer.text for answer in expected]
+    assert found[3].answer is None and "none.png: no such file" in found[3].error
+    with pytest.raises(UsageError, match="found 1 and 2"):
+        answerer.answer(["a.png", "b.png"], ["who?"])

@@ -7,9 +7,9 @@ import torch
 from ofakit.errors import UsageError
 from ofakit.inference.matching import (
     NO,
-    OF_REGIONS,
     OFA,
     PERSONALITY,
+    VL_T5,
     YES,
     Answers,
     answer_logits,
@@ -70,11 +70,11 @@ def test_a_question_names_the_style_where_there_is_one(bundle):
 
 def test_a_model_of_regions_is_asked_in_the_words_of_vlt5(bundle, monkeypatch):
     assert wording_of(bundle.model) is OFA
-    monkeypatch.setattr(type(bundle.model), "reads_regions", True)
-    assert wording_of(bundle.model) is OF_REGIONS and OF_REGIONS.answers[:2] == (" true", " false")
+    monkeypatch.setattr(type(bundle.model), "asked_as", "vl-t5")
+    assert wording_of(bundle.model) is VL_T5 and VL_T5.answers[:2] == (" true", " false")
     codec = bundle.codec()
     codec.styles = None
-    asked = question(codec, "A red dog!", None, 60, OF_REGIONS)
+    asked = question(codec, "A red dog!", None, 60, VL_T5)
     assert words_of(bundle, asked) == "<s>image text match: a red dog</s>"
 
 

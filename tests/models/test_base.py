@@ -215,5 +215,5 @@ def test_a_copy_for_inference_computes_in_its_precision_and_follows_no_change(mo
 
 
 def test_the_batch_stays_as_it_is_where_nothing_is_frozen(model, batch):
-    assert model.with_frozen_features(batch) is batch
+    assert model.with_frozen_features(batch) is batch and model.for_task(None) is model.for_task("vqa") is model
     assert model.device == torch.device("cpu")

@@ -131,7 +131,7 @@ def test_what_is_wrong_with_a_file_is_said(content, message, tmp_path):
 
 def test_things_that_are_no_checkpoint_are_refused(tmp_path):
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(UsageError, match=r"config\.json is no checkpoint: expected .*\.safetensors"):
+    with pytest.raises(UsageError, match=r"config\.json is not a checkpoint: expected .*\.safetensors"):
         read_content(tmp_path / "config.json")
     (tmp_path / "config.json").unlink()
     with pytest.raises(UsageError, match="there is no checkpoint"):

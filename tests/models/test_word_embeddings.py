@@ -115,7 +115,7 @@ def test_what_shares_nothing_or_is_nowhere_is_refused(encoder, tokenizer):
     other = train_tokenizer([" völlig anders"] * 3, 300, num_codes=1, num_bins=0)
     (encoder / "vocab.txt").write_text("\n".join([*WORDS[:5], *(f"word{i}" for i in range(9))]))
     BertTokenizerFast(str(encoder / "vocab.txt")).save_pretrained(encoder)
-    with pytest.raises(UsageError, match="shares 0 pieces with the model's"):
+    with pytest.raises(UsageError, match="has only 0 pieces in common with the model's"):
         start_word_embeddings(model_for(other), other, str(encoder))
 
 

@@ -19,6 +19,7 @@ class LetterTokenizer:
     """One id a character, from 10 up."""
 
     bos_token_id, pad_token_id, eos_token_id = 0, 1, 2
+    begin, start_token_id = [0], 0
 
     def encode(self, text):
         return [10 + ord(letter) for letter in text]

@@ -10,7 +10,7 @@ import torch
 from ofakit.data.bad_examples import BadExamples
 from ofakit.data.decoding import BadImage
 from ofakit.data.example import Example
-from ofakit.data.image_keys import image_key
+from ofakit.data.image_keys import file_digest, image_key
 from ofakit.data.passage import Passage
 from ofakit.data.query import Query
 from ofakit.data.region_store import RegionStore
@@ -125,3 +125,41 @@ def test_a_side_of_pixels_or_texts_reads_none(store):
     assert "vis_feats" not in SideInputs(Reading(TEXTS), regions=RegionInputs(store)).sample(Query("1", "a", "a.jpg"))
     with pytest.raises(UsageError, match="reads images as region features, .* set it to"):
         SideInputs(Reading(TEXTS, None, True))
+
+
+class Live:
+    """Makes one region of any image, of the number 9."""
+
+    width, image_size = 2, 32
+
+    def regions(self, image):
+        return Regions(np.full((2, 2), 9, np.float32))
+
+
+def test_what_is_not_found_is_made(store, tmp_path):
+    inputs = RegionInputs(store, live=Live())
+    assert inputs.sample(["a.jpg"])["vis_feats"][0].tolist() == [1, 1] and inputs.image_size is None
+    assert inputs.sample(["new.jpg", "b.jpg"])["vis_feats"].tolist() == [[9, 9], [9, 9], [2, 2]]
+    assert "new.jpg" in inputs and "new.jpg" not in RegionInputs(store)
+    alone = RegionInputs(None, max_regions=1, live=Live())
+    assert alone.sample([IN_MEMORY])["vis_feats"].tolist() == [[9, 9]] and alone.image_size == 32
+    with pytest.raises(UsageError, match="data.regions is not set"):
+        RegionInputs(None)
+
+
+def test_another_file_of_the_same_name_is_looked_at(store, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "d.jpg").write_bytes(b"mine")
+    store.add({"d.jpg": Regions(np.ones((1, 2), np.float32))}, {"d.jpg": "0123"})
+    image = str(tmp_path / "mine" / "d.jpg")
+    assert RegionInputs(store).sample([image])["vis_feats"].tolist() == [[1, 1]]
+    assert RegionInputs(store, live=Live()).sample([image])["vis_feats"].tolist() == [[9, 9]] * 2
+    store.add({"d.jpg": Regions(np.ones((1, 2), np.float32))}, {"d.jpg": file_digest(image)})
+    assert RegionInputs(store, live=Live()).sample([image])["vis_feats"].tolist() == [[1, 1]]
+
+
+def test_widths_must_agree(store):
+    live = Live()
+    live.width = 3
+    with pytest.raises(UsageError, match=r"expected regions of one width, found \[2, 3\]"):
+        RegionInputs(store, live=live)

@@ -62,7 +62,7 @@ def test_pickling_keeps_what_is_near():
     ("references", "styles", "words"),
     [
         ([], [], "two images or more in a style, found 0"),
-        ([["a dog"], ["a dog"]], [None, None], "found only 1"),
+        ([["a dog"], ["a dog"]], [None, None], "found 1 that differ"),
         ([["a dog"], ["a cat"]], ["happy", "sad"], "two images or more in a style, found 2"),
         ([["..."], ["!"]], [None, None], "expected training captions with words"),
     ],

@@ -138,7 +138,7 @@ def test_diversity_of_what_cannot_be_measured_is_refused():
         self_cider([["a", "b"], ["a"]])
     with pytest.raises(UsageError, match="nothing to score"):
         self_cider([])
-    with pytest.raises(UsageError, match="n of 1 or more"):
+    with pytest.raises(UsageError, match="n of at least 1"):
         distinct(["a"], 0)
     with pytest.raises(UsageError, match="no candidates"):
         novel_share([], ["a"])

@@ -7,8 +7,10 @@ import unicodedata
 import pytest
 import torch
 from ofakit.config import parse_config
-from ofakit.data import Example
+from ofakit.data import BadExamples, Example
+from ofakit.data.region_texts import RegionText
 from ofakit.errors import UsageError
+from ofakit.objectives import OBJECTIVES
 from ofakit.tasks.captioning import Captioning, choose_styles
 
 CONFIG = parse_config({"data": {"reader": {"type": "given"}}})
@@ -65,3 +67,25 @@ def test_a_prompt_without_a_place_for_the_style_is_warned_of(experiment, caplog,
     config = experiment(preprocessor={"prompt": prompt})
     build_bundle(config, [Example("0", text="a calm dog", style="calm")])
     assert len([r for r in caplog.records if "no {} for the style" in r.getMessage()]) == warnings
+
+
+@pytest.mark.parametrize(
+    ("objectives", "expected"),
+    [
+        (["grounded_captioning", "visual_grounding"], ["a", "b"]),
+        (["grounded_captioning", "cross_entropy"], ["a#0", "a#1", "c#0"]),
+        (["grounded_captioning", "sequence_distillation"], ["a", "c"]),
+    ],
+)
+def test_what_an_epoch_has_one_example_of(objectives, expected):
+    said = (RegionText("a ball", region=0),)
+    examples = [
+        Example("a", "a.jpg", references=("a dog", "a red dog"), region_texts=said),
+        Example("b", "b.jpg", region_texts=said),
+        Example("c", "c.jpg", references=("a cat",)),
+    ]
+    built = {name: OBJECTIVES.get(name) for name in objectives}
+    bad = BadExamples(1.0)
+    found = Captioning(CONFIG).training_examples(examples, built, bad)
+    assert [example.id for example in found] == expected
+    assert ("no text of a region" in bad.counts) == (expected == ["a", "b"])

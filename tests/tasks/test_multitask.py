@@ -10,7 +10,7 @@ import pytest
 import torch
 from ofakit.cli.finetune import main as finetune
 from ofakit.errors import UsageError
-from ofakit.hub import CaptionBundle, load_bundle
+from ofakit.hub import CaptionBundle, RetrievalBundle, load_bundle
 from ofakit.hub.answer_bundle import AnswerBundle
 from ofakit.json_text import to_json
 from ofakit.models.adapters.tasks import adapter_set_of
@@ -191,7 +191,7 @@ def test_a_dry_run_shows_what_it_would_be(several):
     [
         ((), "needs `tasks`"),
         ((CAPTION, {**VQA, "name": "caption"}), "two tasks are called 'caption'"),
-        (({**CAPTION, "task": "retrieval"},), "cannot share its model with another"),
+        (({**CAPTION, "task": "retrieval"},), "data.reader 'scenes' has no passages to search"),
         (({**CAPTION, "task": "multitask"},), "a multitask inside a multitask"),
         (({**CAPTION, "style": {"mod": "none"}},), "task 'caption': unknown key 'style.mod'"),
         (
@@ -219,3 +219,128 @@ def test_adapters_of_other_tasks_are_refused(several):
 def test_roundrobin_of_one_task_is_refused(experiment):
     with pytest.raises(UsageError, match="roundrobin mixes several tasks"):
         trained(experiment(train={"dataloader": {"mixing": "roundrobin"}}))
+
+
+SEARCH = {
+    "name": "search",
+    "task": "retrieval",
+    "data": {"reader": {"type": "image_text", "direction": "text_to_image"}},
+    "retriever": {"encoder": {"projection": 8, "normalize": True}, "prompts": {"query": "find:"}},
+    "retrieval": {
+        "searchers": {"dense": {"type": "dense", "query": ["text"], "passage": ["image"]}},
+        "metrics": ["hit@1", "mrr@100"],
+    },
+    "objectives": [{"type": "contrastive", "loss": "clip", "query": ["text"], "passage": ["image"]}],
+}
+
+
+@pytest.fixture
+def searching(several, scenes_root):
+    """Makes the configuration of captions, answers and retrieval, by OFA or by VL-BART over regions."""
+
+    def make(name="run", kind="vl", **changes):
+        scenes = {"type": "scenes", "images": 3, "val": 4, "test": 4, "size": 32, "root": str(scenes_root)}
+        reader = {**SEARCH["data"]["reader"], "reader": scenes}
+        own = {**SEARCH, "data": {"reader": reader}, **changes.pop("search", {})}
+        config = several(name, **changes)
+        values = config.model_dump(mode="json", exclude_unset=True)
+        values["tasks"] = [*values["tasks"], own]
+        if kind == "vl":
+            values["model"] = {**VL, **{key: values["model"][key] for key in ("adapter",) if key in values["model"]}}
+            values["data"]["regions"] = {**REGIONS, "path": str(Path(config.work_dir).parent / "regions")}
+        else:
+            values["preprocessor"]["max_image_size"] = None
+        return type(config)(**values)
+
+    return make
+
+
+PER_TASK = {"type": "bottleneck", "reduction": 8, "tasks": ["caption", "vqa", "search"]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "adapter"), [("vl", PER_TASK), ("vl", None), ("ofa", PER_TASK), ("ofa", {**PER_TASK, "tasks": None})]
+)
+def test_retrieval_learns_beside_the_others_and_is_read_back(searching, kind, adapter):
+    trainer = Trainer(experiment=searching(kind=kind, model={"adapter": adapter}), device="cpu")
+    shared = trainer.model
+    assert shared.for_task("search").encoder("query").network is shared.for_task("vqa") is shared.network
+    before = weights(trainer)
+    trainer.train()
+    changed = {name for name, value in weights(trainer).items() if not torch.equal(value, before[name])}
+    assert "retrievers.search.logit_scale" in changed and any("head" in name for name in changed)
+    if adapter is not None and adapter["tasks"]:
+        assert all(any(f".{name}." in own for own in changed) for name in adapter["tasks"])
+    assert any(name.startswith("network.") for name in changed)
+    folder = Path(trainer.work_dir)
+    scores = trainer.evaluate(str(folder / "best"), split="test")
+    watched = [scores[key] for key in ("caption/cider", "vqa/vqa_accuracy", "search/mrr@100")]
+    assert scores["score"] == pytest.approx(sum(watched) / 3) and "search/dense" in scores
+    alone = trainer.evaluate(str(folder / "best_of" / "search"), split="test", part="search")
+    again = load_bundle(folder / "best_of" / "search")
+    assert isinstance(again, RetrievalBundle) and again.model_task == "search"
+    retriever = trainer.bundle.bundles["search"]
+    assert again.model.fingerprint() == retriever.model.fingerprint() and "search/mrr@100" in alone
+    batch = next(b for b in batches_of(trainer) if b["task"] == "search")
+    moved = trainer.task.move(trainer.bundle, batch, torch.device("cpu"))
+    trainer.model.eval()
+    with torch.no_grad():
+        expected = retriever.model.embed("passage", moved["passage"], ["image"])
+        assert torch.equal(again.model.eval().embed("passage", batch["passage"], ["image"]), expected)
+    assert isinstance(load_bundle(folder / "best_of" / "caption"), CaptionBundle)
+    written = {file.name for file in (folder / "eval").iterdir()}
+    assert {"search.test.run.trec", "test.json", "caption.test.json"} <= written
+
+
+def test_a_model_of_several_tasks_goes_on_with_its_retriever(searching):
+    first = trained(searching(train={"max_steps": 3}))
+    whole = load_bundle(Path(first.work_dir) / "output")
+    assert set(whole.bundles) == {"caption", "vqa", "search"} and whole.model_type == "shared"
+    assert isinstance(whole.bundles["search"], RetrievalBundle)
+    config = searching("again")
+    config.model.path = str(Path(first.work_dir) / "output")
+    again = Trainer(experiment=config, device="cpu")
+    expected, found = weights(first), weights(again)
+    assert expected.keys() == found.keys() and all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_with_retrieval_an_interrupted_run_goes_on_bit_for_bit(searching):
+    whole = trained(searching("whole"))
+    config = searching("cut")
+    with pytest.raises(KeyboardInterrupt):
+        trained(config, callbacks=[Interrupt(5)])
+    again = trained(config, str(latest_snapshot(Path(config.work_dir))))
+    expected, found = weights(whole), weights(again)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_the_scale_of_the_retrievers_loss_has_its_own_rate_and_a_dry_run_counts(searching):
+    slow = {"optimizer": {"lr": 1e-3, "scale_lr": 0.5}, "max_steps": 8}
+    trainer = trained(searching(train=slow))
+    groups = trainer.optimizer.param_groups
+    scale = trainer.model.for_task("search").logit_scale
+    assert any(len(group["params"]) == 1 and group["params"][0] is scale for group in groups)
+    assert dry_run(searching("dry"), device="cpu")["objectives"] == [
+        "caption.cross_entropy", "vqa.soft_answer", "search.contrastive",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("search", "message"),
+    [
+        ({"retriever": {"encoder": {"path": "DIR"}}}, "path: the encoder is the network that the tasks share"),
+        ({"retriever": {"tie": ["embeddings"]}}, "tie: the encoder is the network that the tasks share"),
+        ({"retriever": {"encoder": {"poling": "mean"}}}, "unknown key 'poling': did you mean 'pooling'"),
+        ({"objectives": [{**SEARCH["objectives"][0], "groups": ["text"]}]}, "learns from groups, which a run of"),
+    ],
+)
+def test_what_a_shared_retriever_cannot_be_is_refused(searching, search, message):
+    config = searching(search=search)
+    with pytest.raises(UsageError, match=message):
+        trained(config)
+
+
+def test_a_retriever_of_another_task_is_refused(several):
+    tasks = ({**CAPTION, "retriever": {"prompts": {}, "logit_scale": 1.0}}, VQA)
+    with pytest.raises(UsageError, match="task 'caption': image-captioning uses the model that the tasks share as it"):
+        Trainer(experiment=several(tasks=tasks), device="cpu")

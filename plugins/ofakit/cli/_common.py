@@ -172,10 +172,10 @@ def retriever_of(config: ExperimentConfig, checkpoint: str | None = None) -> Ret
 
     bundle = load_retriever(model_to_score(config, checkpoint) or str(config.model.path), config.model.allow_partial)
     config.retrieval = bundle.retrieval = config.retrieval.over(bundle.retrieval)
-    if config.data.regions is not None and any(reading.regions for reading in bundle.tokenizer.values()):
-        from ofakit.tasks._regions import region_inputs
+    if any(reading.regions for reading in bundle.tokenizer.values()):
+        from ofakit.tasks._regions import find_regions
 
-        bundle.regions = region_inputs(config)
+        find_regions(bundle, config)
     return bundle
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+
+from ofakit.files import refusal
 
 __all__ = ["said_of"]
 
@@ -27,6 +30,9 @@ def said_of(error: BaseException) -> str | None:
         return "the reader of stdout closed it before the tool finished"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}; {GO_ON}"
+    refused = refusal(error)
+    if refused is not None:
+        return f"cannot write: {os.strerror(refused)}; free some space or fix the permission, then {GO_ON}"
     if not isinstance(error, RuntimeError):
         return None
     text = str(error)

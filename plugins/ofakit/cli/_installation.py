@@ -78,6 +78,7 @@ OPTIONAL = {
     "sweeps with --engine ray": (["ray"], 'pip install "ofakit[ray]"'),
     "Milvus indexes": (["pymilvus", "milvus-lite"], 'pip install "ofakit[milvus]"'),
     "region features in HDF5": (["h5py"], 'pip install "ofakit[regions]"'),
+    "reading T5's spiece.model": (["sentencepiece"], 'pip install "ofakit[t5]"'),
     "conversion of runs to ranx": (["ranx"], 'pip install "ofakit[ranx]"'),
     "logging to Weights & Biases": (["wandb"], 'pip install "ofakit[wandb]"'),
     "logging to SwanLab": (["swanlab"], 'pip install "ofakit[swanlab]"'),

@@ -26,6 +26,9 @@ def outlook_lines(outlook: Mapping[str, Any]) -> list[str]:
 
 def _lines(outlook: Mapping[str, Any]) -> Iterator[str]:
     yield from plan_lines(outlook)
+    if "would_try" in outlook:
+        sizes = ", ".join(map(str, outlook["would_try"]))
+        yield f"batch       auto: would try batches of {sizes}; {outlook['batch_size']} should be the result"
     yield "images      not checked yet; a run leaves out examples with a damaged image"
     yield f"memory      {_memory(outlook['memory'], outlook['batch_size'])}"
     yield "example"

@@ -145,7 +145,8 @@ class ShardedEncoding:
         """Join the shards, and give them the name of the index directory.
 
         Returns:
-            The index. One that was there and is of the same vectors stays, with what was built over them.
+            The index. One that was there and is of the same vectors stays, with what was built over them, and says
+            where the passages are now.
 
         Raises:
             UsageError: Two shards share an id.
@@ -157,7 +158,9 @@ class ShardedEncoding:
         from ofakit.retrieval.index_record import RECORD, IndexRecord
 
         record = merge_indexes([self.work / name for name in self.names], self.work).record
-        if (self.out / RECORD).exists() and IndexRecord.read(self.out).model_copy(update={"engine": None}) == record:
+        before = IndexRecord.read(self.out) if (self.out / RECORD).exists() else None
+        if before and before.model_copy(update={"engine": None, "passages": record.passages}) == record:
+            before.model_copy(update={"passages": record.passages}).write(self.out)
             shutil.rmtree(self.work)
         else:
             for path in self.work.iterdir():

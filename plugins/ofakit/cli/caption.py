@@ -52,6 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="itm: of the num_beams hypotheses, take the one that the model rates as the best match of image and "
         "style; none: take the one with the best score; default: the model's own",
     )  # fmt: skip
+    parser.add_argument(
+        "--regions", metavar="PATH", help="of a model that reads region features: those of the images (.h5, .npz, a "
+        "folder of .npz or a region store); default: computed by the network in the model directory",
+    )  # fmt: skip
     parser.add_argument("--max_length", type=int, metavar="N", help="maximum length of a caption in tokens")
     parser.add_argument("--batch_size", type=positive, default=16, metavar="N", help="images per batch; default: 16")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
@@ -78,7 +82,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from ofakit.progress import progress_bar
 
     captioner = Captioner.from_pretrained(
-        args.model, device=args.device, precision=args.precision, generation=_settings(args)
+        args.model, args.regions, device=args.device, precision=args.precision, generation=_settings(args)
     )
     chosen = captioner.styles if args.all_styles else args.style
     wanted = [

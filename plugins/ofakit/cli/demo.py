@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ofakit.cli._common import run_tool, tool_parser
@@ -15,18 +15,19 @@ if TYPE_CHECKING:
     from ofakit.data.passage_base import PassageBase
     from ofakit.demo import PassageSearch
     from ofakit.hub import RetrievalBundle
+    from ofakit.retrieval import IndexDirectory
 
 __all__ = ["main", "run"]
 
 EXAMPLES = """examples:
   python tools/demo.py --model work_dir/quickstart/output --port 7860
   python tools/demo.py --model work_dir/run/best --index base.index              # a retriever and what it encoded
-  python tools/demo.py --model CAPTIONER --retriever RETRIEVER --index base.index --passages passages.jsonl
+  python tools/demo.py --model CAPTIONER --retriever RETRIEVER --index base.index
 
 The first line of stdout is JSON with url, printed once the page can be opened; the last one, after SIGTERM or Ctrl-C,
-counts captions and searches. Passages come from --passages or --conf, or from the run that trained the retriever. There
-is no password, and nothing is ever shared through another host: only this machine sees the page. See docs/demo.md for
-details."""
+counts captions and searches. An index records where its passages are; if they have moved, pass --passages or --conf.
+There is no password, and nothing is ever shared through another host: only this machine sees the page. See docs/demo.md
+for details."""
 
 PACKAGES = ("gradio", "uvicorn", "fastapi", "python_multipart")
 
@@ -46,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--index", action="append", default=[], metavar="DIR", help="index directory to search (repeatable)"
     )
-    parser.add_argument("--passages", metavar="FILE", help="file of the passages that were encoded into the indexes")
-    parser.add_argument("--conf", metavar="FILE", help="experiment whose knowledge base was encoded into the indexes")
+    parser.add_argument("--passages", metavar="FILE", help="passages of the indexes; default: as the indexes record")
+    parser.add_argument("--conf", metavar="FILE", help="experiment whose knowledge base the indexes are of; likewise")
     add_server_arguments(parser, port=7860)
     return run_tool(parser, run, argv)
 
@@ -103,22 +104,41 @@ def _search(args: argparse.Namespace, retriever: str | None) -> PassageSearch | 
         names = {name: name for name in args.index}
     bundle: RetrievalBundle = load_retriever(retriever)
     indexes = {shown: load_index(name) for name, shown in names.items()}
-    return PassageSearch(bundle, indexes, _passages(args, retriever), args.device, args.precision)
+    return PassageSearch(bundle, indexes, _bases(args, retriever, indexes), args.device, args.precision)
 
 
-def _passages(args: argparse.Namespace, retriever: str) -> PassageBase:
-    """The passages: of a file, of an experiment, or of the run that the retriever is of."""
-    from pathlib import Path
-
+def _bases(args: argparse.Namespace, retriever: str, indexes: Mapping[str, IndexDirectory]) -> dict[str, PassageBase]:
+    """The passages of each index: those that the arguments name, or those that the index says it was made of."""
     from ofakit.config import load_config
     from ofakit.data.knowledge_base import KnowledgeBase
     from ofakit.data.search_files import read_corpus
     from ofakit.retrieval.passage_file import PassageFile
+    from ofakit.retrieval.passage_source import moved_source, open_passages
 
     if args.passages is not None:
-        return KnowledgeBase(PassageFile(args.passages))
-    conf = args.conf or Path(retriever).resolve().parent / "conf.json"
-    if not Path(conf).is_file():
+        return dict.fromkeys(indexes, KnowledgeBase(PassageFile(args.passages)))
+    if args.conf is not None:
+        return dict.fromkeys(indexes, read_corpus(load_config(args.conf)))
+    opened: dict[str | None, PassageBase] = {}
+    found = {}
+    for name, index in indexes.items():
+        source = index.record.passages
+        place = None if source is None else moved_source(source, index.folder, ".").model_dump_json()
+        if place not in opened:
+            opened[place] = _of_run(retriever) if source is None else open_passages(source, index.folder)
+        found[name] = opened[place]
+    return found
+
+
+def _of_run(retriever: str) -> PassageBase:
+    """The passages of the run that a retriever is of, for an index that does not say where its own are."""
+    from pathlib import Path
+
+    from ofakit.config import load_config
+    from ofakit.data.search_files import read_corpus
+
+    conf = Path(retriever).resolve().parent / "conf.json"
+    if not conf.is_file():
         raise UsageError(
             "the index does not contain the passages' text: pass the file that was encoded, --passages FILE, or the "
             "experiment, --conf FILE"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ofakit.config import ExperimentConfig
     from ofakit.data.passage import Passage
     from ofakit.hub import RetrievalBundle
+    from ofakit.retrieval.index_record import PassageSource
 
 __all__ = ["main", "run"]
 
@@ -55,6 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", metavar="DIR", required=True, help="the index directory")
     parser.add_argument("--side", choices=("query", "passage"), default="passage", help="default: passage")
     parser.add_argument("--modalities", nargs="+", choices=("text", "image"), help="default: all that the model reads")
+    parser.add_argument(
+        "--regions", metavar="PATH", help="of a model that reads region features: those of the images (.h5, .npz, a "
+        "folder of .npz or a region store); default: computed by the network in the model directory",
+    )  # fmt: skip
     parser.add_argument("--metric", choices=("ip", "cosine", "l2"), help="default: ip, or the value in --conf")
     parser.add_argument("--dtype", choices=("float32", "float16"), help="default: float32, or the value in --conf")
     parser.add_argument(
@@ -115,7 +120,7 @@ def _encode(args: argparse.Namespace, config: ExperimentConfig | None) -> dict[s
         found = encode(
             embedder, items, args.out, metric=args.metric or section.metric, dtype=args.dtype or section.dtype,
             max_tokens=args.max_tokens, max_items=args.max_items, shard=shard, processes=processes, progress=progress,
-            max_bad_fraction=args.max_bad_fraction,
+            max_bad_fraction=args.max_bad_fraction, passages=_source(args, config) if processes.is_main else None,
         )  # fmt: skip
     if found.errors and processes.is_main:
         total = found.count + found.errors
@@ -128,6 +133,8 @@ def _encode(args: argparse.Namespace, config: ExperimentConfig | None) -> dict[s
 
 def _config(args: argparse.Namespace) -> ExperimentConfig | None:
     """The experiment, where one is given."""
+    if args.conf is not None and args.regions is not None:
+        raise UsageError("--regions goes without --conf, which has its own: --set data.regions.path=PATH")
     if args.conf is None and not (args.encoder and args.texts):
         raise UsageError("pass --encoder DIR and --texts FILE, or --conf FILE")
     if args.conf is None:
@@ -150,6 +157,15 @@ def _items(args: argparse.Namespace, config: ExperimentConfig | None) -> Sequenc
     return read_corpus(config)
 
 
+def _source(args: argparse.Namespace, config: ExperimentConfig | None) -> PassageSource | None:
+    """Where what is encoded can be read again."""
+    from ofakit.retrieval.passage_source import source_of_experiment, source_of_texts
+
+    if args.texts is not None:
+        return source_of_texts(args.texts, args.out)
+    return None if config is None else source_of_experiment(config, args.out)
+
+
 def _bundle(args: argparse.Namespace, config: ExperimentConfig | None) -> RetrievalBundle:
     """What encodes: a directory, or the experiment's model."""
     if config is not None:
@@ -157,4 +173,9 @@ def _bundle(args: argparse.Namespace, config: ExperimentConfig | None) -> Retrie
         return retriever_of(config, args.encoder)
     from ofakit.hub import load_retriever
 
-    return load_retriever(args.encoder, args.allow_partial)
+    bundle = load_retriever(args.encoder, args.allow_partial)
+    if args.regions is not None:
+        from ofakit.preprocessors.regions import give_regions
+
+        give_regions(bundle, args.regions)
+    return bundle

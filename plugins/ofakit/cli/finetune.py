@@ -163,7 +163,7 @@ def _train_one(config: ExperimentConfig, args: argparse.Namespace, checkpoint: s
     else:
         if args.resume == "yes":
             trainer.logger.warning(f"no snapshot in {work_dir / 'checkpoints'} to resume from: starting a new run")
-        trainer.train(checkpoint, load_all_state=False)
+        trainer.train(checkpoint, load_all_state=False, goes_on=args.resume is not None)
     return _final_scores(trainer, work_dir / "best" if (work_dir / "best").exists() else None)
 
 

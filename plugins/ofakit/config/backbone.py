@@ -45,7 +45,7 @@ class TimmSection(NetworkSection):
 
 
 class BackboneSection(TimmSection):
-    """A timm network in place of OFA's ResNet."""
+    """A timm network in a model: in place of OFA's ResNet, or of the regions of VL-T5 and VL-BART."""
 
     out_indices: tuple[Annotated[int, Field(ge=-100, le=100)], ...] | None = Field(
         None,
@@ -54,7 +54,9 @@ class BackboneSection(TimmSection):
         description="timm stages whose feature maps become patches: the positions of the finer map, each with the "
         "coarser map's features there appended; null: the map that timm's classifier pools",
     )
-    frozen: bool = Field(False, description="the backbone is not trained, as with `visual` in train.freeze")
+    frozen: bool = Field(
+        False, description="the backbone is not trained, as with `visual` in train.freeze, or `backbone` for `vl`"
+    )
     frozen_norms: bool = Field(
         False,
         description="batch norms keep their statistics even if the backbone is trained, which suits small batches",

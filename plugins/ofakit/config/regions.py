@@ -53,6 +53,11 @@ class RegionsSection(Section):
     dtype: Literal["float32", "float16"] = Field(
         "float32", description="type in which features are stored; float16 rounds them and halves the store"
     )
+    keep_network: bool | None = Field(
+        None,
+        description="store the weights of the network in model directories, which then work on any image without other "
+        "files; false: store where the weights are, and their fingerprint; null: true up to 256 MiB",
+    )
 
     @model_validator(mode="after")
     def _can_be_had(self) -> RegionsSection:

@@ -33,7 +33,11 @@ __all__ = ["EmaSection", "ExperimentConfig"]
 class TokenizerSection(Section):
     """Where the vocabulary comes from when the model starts from scratch."""
 
-    path: PathText | None = Field(None, description="directory with vocab.json and merges.txt, or vocab.txt (Chinese)")
+    path: PathText | None = Field(
+        None,
+        description="directory with vocab.json and merges.txt, or vocab.txt (Chinese); for `vl` also T5's, with "
+        "tokenizer.json or spiece.model",
+    )
     train_vocab_size: int | None = Field(
         None,
         ge=300,
@@ -52,11 +56,13 @@ class ModelSection(Section):
         None, description="start from this model directory, fairseq .pt file or hub id; null: random weights"
     )
     size: Literal["tiny", "medium", "base", "large", "huge"] = Field("tiny", description="released size, if no path")
-    config: dict[str, Any] = Field(default_factory=dict, description="keys of the OFA configuration to override")
+    config: dict[str, Any] = Field(default_factory=dict, description="keys of the network's configuration to override")
     language: Literal["en", "zh"] = "en"
     tokenizer: TokenizerSection = Field(default_factory=TokenizerSection)
     backbone: BackboneSection | None = Field(
-        None, description="a timm network as the visual backbone; null: OFA's own ResNet"
+        None,
+        description="a timm network as the visual backbone; null: OFA's own ResNet, or for `vl` features of "
+        "`data.regions`",
     )
     adapter: Component | None = Field(
         None,
@@ -286,7 +292,8 @@ class TrainSection(Section):
         default_factory=list,
         description="parts of the model that are not trained; OFA's are `visual`, the backbone and its batch-norm "
         "statistics, `embeddings`, those of tokens and the output projection, and `encoder`, all of it except the "
-        "token embeddings",
+        "token embeddings; those of `vl` are `backbone`, `visual`, the projection of its features, `embeddings`, "
+        "`encoder` and `language_model`",
     )
     optimizer: OptimizerSection = Field(default_factory=OptimizerSection)
     lr_scheduler: SchedulerSection = Field(default_factory=SchedulerSection)
@@ -381,6 +388,12 @@ class TaskSection(Section):
     generation: dict[str, Any] = Field(default_factory=dict, description="keys of `generation` for this task")
     evaluation: dict[str, Any] = Field(default_factory=dict, description="keys of `evaluation` for this task")
     vqa: dict[str, Any] = Field(default_factory=dict, description="keys of `vqa` for this task")
+    retrieval: dict[str, Any] = Field(default_factory=dict, description="keys of `retrieval` for this task")
+    retriever: dict[str, Any] = Field(
+        default_factory=dict,
+        description="for retrieval: keys of a retriever's `model.config`; its `encoder`, the shared model, has "
+        "`pooling`, `projection` and the like",
+    )
     batch_size: int | None = Field(
         None, ge=1, le=1_000_000, description="training batch size; null: train.dataloader.batch_size_per_gpu"
     )

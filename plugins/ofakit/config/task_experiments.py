@@ -11,7 +11,10 @@ from ofakit.config.load import checked, laid_over
 from ofakit.config.schema import ExperimentConfig
 from ofakit.errors import UsageError
 
-__all__ = ["task_experiments"]
+__all__ = ["RETRIEVER", "task_experiments"]
+
+RETRIEVER = "retriever"
+"""The `model.type` of what stands around the model that tasks share."""
 
 OF_THE_RUN = {"tasks", "stages", "objectives"}
 """Keys of the run as a whole, which a task has none of."""
@@ -35,7 +38,9 @@ def task_experiments(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
     for number, section in enumerate(config.tasks):
         if section.name in experiments:
             raise UsageError(f"two tasks are called {section.name!r}; rename one")
-        own = section.model_dump(exclude_unset=True, exclude={"name", "batch_size"})
+        own = section.model_dump(exclude_unset=True, exclude={"name", "batch_size", "retriever"})
+        if section.retriever:
+            own["model"] = {"type": RETRIEVER, "config": section.retriever}
         try:
             with config.naming_the_file("tasks", number):
                 experiments[section.name] = checked(ExperimentConfig, laid_over(values, own))

@@ -2,6 +2,7 @@
 
 adapter.safetensors adapter.json   as `ofakit.models.adapters.saving` has them
 configuration.json                 as in a model directory: styles, prompt, generation, how a base is searched, …
+regions/                           what makes regions of images, where the base has nothing that makes the same
 
 `load_bundle` and whatever stands on it read such a directory as a model: they read the base that it names first. A
 retriever's base may be the Hugging Face directory that its one encoder started from.
@@ -17,7 +18,7 @@ from ofakit.config.load import checked
 from ofakit.config.schema import ModelSection
 from ofakit.errors import UsageError
 from ofakit.files import replace_folder
-from ofakit.hub.bundle import ModelBundle
+from ofakit.hub.bundle import REGIONS, ModelBundle
 from ofakit.input_files import read_json_file
 from ofakit.json_text import to_json
 from ofakit.models.adapters import load_adapter, save_adapter
@@ -26,7 +27,7 @@ from ofakit.models.base import Model
 from ofakit.models.retriever import Retriever, RetrieverSettings
 from ofakit.models.types import MODELS
 
-__all__ = ["SETTINGS", "is_adapter", "load_adapted", "write_adapter"]
+__all__ = ["SETTINGS", "base_of", "is_adapter", "load_adapted", "write_adapter"]
 
 SETTINGS = "retriever.json"
 """What a retriever with these adapters is made of."""
@@ -66,6 +67,8 @@ def write_adapter(bundle: ModelBundle, configuration: Mapping[str, Any], folder:
             (new / SETTINGS).write_text(to_json(settings, indent=1) + "\n", encoding="utf-8")
         (new / "configuration.json").write_text(to_json(configuration, indent=1), encoding="utf-8")
         load_adapted(new, bundle.model_type)
+        if bundle.live_regions is not None and not bundle.live_regions.is_kept_in(base_of(new) / REGIONS):
+            bundle.write_regions(new)
     return folder
 
 
@@ -83,6 +86,21 @@ def load_adapted(folder: str | Path, model_type: str, base: str | None = None) -
     Raises:
         UsageError: The base is not there, or is another model.
     """
+    model, tokenizer = _base(Path(folder), base_of(folder, base), model_type)
+    load_adapter(model, folder)
+    return model.eval(), tokenizer
+
+
+def base_of(folder: str | Path, base: str | None = None) -> Path:
+    """The directory of the model that adapters belong to.
+
+    Args:
+        folder: As `write_adapter` wrote it.
+        base: The base, where it is no longer where the directory says.
+
+    Raises:
+        UsageError: It is not there.
+    """
     from ofakit.hub.directory import resolve_model
 
     name = base or read_adapter(folder)["base"].get("name")
@@ -96,9 +114,7 @@ def load_adapted(folder: str | Path, model_type: str, base: str | None = None) -
         ) from None
     if not path.is_dir():
         raise UsageError(f"the base of the adapter in {folder} must be a model directory, found {name}")
-    model, tokenizer = _base(Path(folder), path, model_type)
-    load_adapter(model, folder)
-    return model.eval(), tokenizer
+    return path
 
 
 def _base(folder: Path, path: Path, model_type: str) -> tuple[Model, Any]:

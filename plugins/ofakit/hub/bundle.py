@@ -13,9 +13,13 @@ from typing import Any, ClassVar
 
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.models.base import Model
+from ofakit.models.live_regions import LiveRegions
 from ofakit.models.types import MODELS
 
-__all__ = ["CAPTIONING", "ModelBundle", "bundle_kind"]
+__all__ = ["CAPTIONING", "REGIONS", "ModelBundle", "bundle_kind"]
+
+REGIONS = "regions"
+"""The folder of a model directory with what makes regions of images."""
 
 CAPTIONING = "image-captioning"
 """The task of a directory that names none of ours, such as a stock one."""
@@ -35,6 +39,8 @@ class ModelBundle(ABC):
             directory does not say.
         regions: What reads images as regions, a `preprocessors.regions.RegionInputs`, for a model that does; it belongs
             to the data and is not saved.
+        live_regions: What makes the regions of images that are not among the data; saved with the model. None where the
+            model reads none, or features were made elsewhere.
         model_task: By which name the model knows the task, where it has learnt several and may have adapters of each.
         task: ModelScope's name of the task.
     """
@@ -44,6 +50,7 @@ class ModelBundle(ABC):
     model_type: str = field(default="ofa", kw_only=True)
     objectives: tuple[str, ...] | None = field(default=None, kw_only=True)
     regions: Any = field(default=None, kw_only=True, repr=False, compare=False)
+    live_regions: LiveRegions | None = field(default=None, kw_only=True, repr=False, compare=False)
     model_task: str | None = field(default=None, kw_only=True)
     task: ClassVar[str] = ""
 
@@ -74,6 +81,38 @@ class ModelBundle(ABC):
         Raises:
             pydantic.ValidationError: A section does not fit.
         """
+
+    def write_regions(self, folder: Path) -> None:
+        """Keep what makes regions, where the model has something that does.
+
+        Args:
+            folder: The model directory; it gets a folder `regions`.
+
+        Raises:
+            SaveError: The disk is full.
+        """
+        if self.live_regions is not None:
+            self.live_regions.write(folder / REGIONS)
+
+    def regions_are_kept(self, folder: Path) -> None:
+        """Let the next directory share the weights of what makes regions with this one.
+
+        Args:
+            folder: The model directory, which now has them.
+        """
+        if self.live_regions is not None and self.live_regions.folder is None:
+            self.live_regions.folder = folder / REGIONS
+
+    def read_regions(self, folder: Path) -> None:
+        """Take over what makes regions from where `write_regions` kept it, if anything is there.
+
+        Args:
+            folder: The model directory.
+
+        Raises:
+            UsageError: It is damaged.
+        """
+        self.live_regions = LiveRegions.read(folder / REGIONS) or self.live_regions
 
     def fixed(self) -> dict[str, Any]:
         """What a resumed run must have as the run before it had, by the words of a message; of JSON values."""

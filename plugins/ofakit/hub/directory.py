@@ -4,6 +4,7 @@ config.json           the network
 pytorch_model.bin     weights; for OFA these two are as the stock code has them
 vocab.json merges.txt added_tokens.json   (or vocab.txt) the tokenizer
 configuration.json    ModelScope's, with a section `ofakit` for what the task keeps: styles, prompt, generation, …
+regions/              what makes regions of images, for a model that reads these (`models.live_regions`)
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pydantic import ValidationError
 
 from ofakit.errors import UsageError
 from ofakit.files import replace_folder
-from ofakit.hub.adapter_directory import is_adapter, load_adapted
+from ofakit.hub.adapter_directory import base_of, is_adapter, load_adapted
 from ofakit.hub.answer_bundle import AnswerBundle  # noqa: F401 (lets `bundle_kind` know it)
 from ofakit.hub.bundle import CAPTIONING, ModelBundle, bundle_kind
 from ofakit.hub.caption_bundle import CaptionBundle
@@ -30,7 +31,15 @@ from ofakit.json_text import to_json
 from ofakit.models.adapters.tasks import choose_task
 from ofakit.models.types import MODELS
 
-__all__ = ["CONFIGURATION", "load_bundle", "read_configuration", "resolve_model", "save_bundle", "whole_configuration"]
+__all__ = [
+    "CONFIGURATION",
+    "load_bundle",
+    "model_type_of",
+    "read_configuration",
+    "resolve_model",
+    "save_bundle",
+    "whole_configuration",
+]
 
 CONFIGURATION = "configuration.json"
 
@@ -76,7 +85,9 @@ def save_bundle(
     text = to_json(whole_configuration(bundle, about), indent=1)
     with replace_folder(folder, keep_strangers) as new:
         MODELS.build({"type": bundle.model_type}).save(bundle.model, bundle.tokenizer, new)
+        bundle.write_regions(new)
         (new / CONFIGURATION).write_text(text, encoding="utf-8")
+    bundle.regions_are_kept(folder)
     return folder
 
 
@@ -120,7 +131,7 @@ def load_bundle(path_or_id: str | Path, allow_partial: bool = False, base: str |
         raise UsageError(f"{folder} is not a model directory: it has no config.json")
     configuration = read_configuration(folder / CONFIGURATION)
     kind, ours = _kind_of(configuration), configuration.get("ofakit", {})
-    model_type = ours.get("model_type") or _type_of_stock(folder)
+    model_type = model_type_of(folder)
     if adapted:
         model, tokenizer = load_adapted(folder, model_type, base)
     else:
@@ -131,10 +142,26 @@ def load_bundle(path_or_id: str | Path, allow_partial: bool = False, base: str |
         raise UsageError(f"{folder / CONFIGURATION}: {error}") from None
     taught = ours.get("objectives")
     bundle.model_type, bundle.objectives = model_type, None if taught is None else tuple(taught)
+    if adapted:
+        bundle.read_regions(base_of(folder, base))
+    bundle.read_regions(folder)
     bundle.model_task = ours.get("model_task")
     if bundle.model_task is not None:
         choose_task(model, bundle.model_task)
     return bundle
+
+
+def model_type_of(folder: Path) -> str:
+    """The type of the model of a directory.
+
+    Args:
+        folder: The directory, ours or another's.
+
+    Raises:
+        UsageError: Its configuration.json cannot be read.
+    """
+    ours = read_configuration(folder / CONFIGURATION).get("ofakit", {})
+    return str(ours.get("model_type") or _type_of_stock(folder))
 
 
 def _type_of_stock(folder: Path) -> str:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from ofakit.hub.bundle import ModelBundle, bundle_kind
+from ofakit.data.json_files import read_json
+from ofakit.hub.bundle import REGIONS, ModelBundle, bundle_kind
+from ofakit.hub.retrieval_bundle import RetrievalBundle
+from ofakit.models.live_regions import LiveRegions
+from ofakit.models.shared_model import SharedModel
 
 __all__ = ["MULTITASK", "MultitaskBundle"]
 
@@ -23,6 +28,43 @@ class MultitaskBundle(ModelBundle, task=MULTITASK):
     """
 
     bundles: dict[str, ModelBundle] = field(default_factory=dict)
+
+    def write_regions(self, folder: Path) -> None:
+        """Keep what makes regions for the tasks: in `regions`, and of tasks that differ in `regions/<task>`.
+
+        Args:
+            folder: The model directory.
+        """
+        live = {name: own.live_regions for name, own in self.bundles.items() if own.live_regions is not None}
+        if len({own.about.model_dump_json() for own in live.values()}) == 1:
+            next(iter(live.values())).write(folder / REGIONS)
+            return
+        for name, own in live.items():
+            own.write(folder / REGIONS / name)
+
+    def regions_are_kept(self, folder: Path) -> None:
+        """Let the next directory share the weights with this one.
+
+        Args:
+            folder: The model directory.
+        """
+        for name, own in self.bundles.items():
+            if own.live_regions is not None and own.live_regions.folder is None:
+                alone = folder / REGIONS / name
+                own.live_regions.folder = alone if alone.is_dir() else folder / REGIONS
+
+    def read_regions(self, folder: Path) -> None:
+        """Take over what makes regions.
+
+        Args:
+            folder: The model directory.
+
+        Raises:
+            UsageError: It is damaged.
+        """
+        for name, own in self.bundles.items():
+            found = LiveRegions.read(folder / REGIONS / name) or LiveRegions.read(folder / REGIONS)
+            own.live_regions = found or own.live_regions
 
     def fixed(self) -> dict[str, Any]:
         """What a resumed run must have as the run before it had, of every task."""
@@ -57,10 +99,38 @@ class MultitaskBundle(ModelBundle, task=MULTITASK):
         """
         found = cls(model, tokenizer)
         ours = configuration.get("ofakit", {})
+        shared = model if isinstance(model, SharedModel) else None
+        model_type = ours.get("model_type") if shared is None else shared.network_type
         for name, whole in ours.get("tasks", {}).items():
-            own = bundle_kind(str(whole["task"])).from_configuration(model, tokenizer, whole)
+            reading = tokenizer if shared is None else shared.readings.get(name, tokenizer)
+            own = bundle_kind(str(whole["task"])).from_configuration(model.for_task(name), reading, whole)
             taught = whole["ofakit"].get("objectives")
             own.objectives, own.model_task = None if taught is None else tuple(taught), name
-            own.model_type = ours.get("model_type", own.model_type)
+            if reading is tokenizer:
+                own.model_type = model_type or own.model_type
             found.bundles[name] = own
         return found
+
+    def take_weights(self, path: Path, allow_partial: bool = False) -> None:
+        """The weights of a snapshot, of a directory of all tasks, or of one of a task, and what was fitted for a task.
+
+        Args:
+            path: The snapshot or directory.
+            allow_partial: Accept missing or unexpected weights.
+
+        Raises:
+            UsageError: The vocabulary is another, or the weights do not fit.
+        """
+        if not isinstance(self.model, SharedModel):
+            super().take_weights(path, allow_partial)
+            return
+        file = path / "configuration.json"
+        ours = read_json(file, "configuration").get("ofakit", {}) if file.exists() else {}
+        if ours.get("model_task") in self.bundles:
+            self.bundles[ours["model_task"]].take_weights(path, allow_partial)
+            return
+        super().take_weights(path, allow_partial)
+        for name, whole in ours.get("tasks", {}).items():
+            own = self.bundles.get(name)
+            if isinstance(own, RetrievalBundle):
+                own.fitted = dict(whole.get("ofakit", {}).get("fitted", {}))

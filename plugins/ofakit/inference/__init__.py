@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ofakit.lazy import exports
 
 if TYPE_CHECKING:
-    from ofakit.inference.answers import Answer, Answerer
+    from ofakit.inference.answers import Answer, Answerer, AnswerResult
     from ofakit.inference.captioner import Captioner, CaptionResult
     from ofakit.inference.captions import Caption, write_captions
     from ofakit.inference.clip_scorer import ClipScorer
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answer",
+    "AnswerResult",
     "Answerer",
     "Caption",
     "CaptionResult",
@@ -34,7 +35,7 @@ __all__ = [
 __getattr__ = exports(
     __name__,
     {
-        "ofakit.inference.answers": ["Answer", "Answerer"],
+        "ofakit.inference.answers": ["Answer", "AnswerResult", "Answerer"],
         "ofakit.inference.captioner": ["CaptionResult", "Captioner"],
         "ofakit.inference.captions": ["Caption", "write_captions"],
         "ofakit.inference.clip_scorer": ["ClipScorer"],

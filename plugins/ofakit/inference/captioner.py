@@ -18,6 +18,7 @@ from ofakit.inference.captions import Caption, write_captions
 from ofakit.inference.reranking import Reranker, reranker_of
 from ofakit.models.generation.settings import SearchSettings
 from ofakit.preprocessors import CaptionPreprocessor, Collate
+from ofakit.preprocessors.regions import give_regions
 from ofakit.processes import device_named
 
 __all__ = ["GENERATION_NAMES", "CaptionResult", "Captioner"]
@@ -72,18 +73,34 @@ class Captioner:
         self.settings: dict[str, Any] = bundle.generation.model_dump()
         self.settings, _ = self.how(generation)
         self.model = bundle.model.to(self.device).prepare_for_inference(precision)
+        if bundle.live_regions is not None:
+            bundle.live_regions.to(self.device)
         self.preprocessor = CaptionPreprocessor.of(bundle)
         self.collate = Collate(bundle.tokenizer.pad_token_id)
 
     @classmethod
-    def from_pretrained(cls, path_or_id: str | Path, **arguments: Any) -> Captioner:
+    def from_pretrained(cls, path_or_id: str | Path, regions: str | Path | None = None, **arguments: Any) -> Captioner:
         """Load a model directory or hub id.
 
         Args:
             path_or_id: The directory or id.
+            regions: Where features of the images are, for a model that reads regions: an .h5, an .npz, a folder of .npz
+                or a store of ours. None: the network in its directory makes them.
             **arguments: Those of the class.
+
+        Raises:
+            UsageError: The model cannot be read, or there are no regions.
         """
-        return cls(load_bundle(path_or_id), **arguments)
+        bundle = load_bundle(path_or_id)
+        if regions is not None:
+            give_regions(bundle, regions)
+        return cls(bundle, **arguments)
+
+    @property
+    def image_size(self) -> int:
+        """Pixels a side of the square that images are made before the model looks at them."""
+        regions = self.preprocessor.regions
+        return (None if regions is None else regions.image_size) or self.bundle.preprocessor.stored_size
 
     @property
     def styles(self) -> list[str]:

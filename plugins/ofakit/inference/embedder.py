@@ -23,6 +23,7 @@ from ofakit.hub.retrieval_bundle import RetrievalBundle
 from ofakit.models.precision import autocast
 from ofakit.models.retriever import Retriever
 from ofakit.preprocessors.batches import move_batch
+from ofakit.preprocessors.regions import regions_of
 from ofakit.preprocessors.sides import SideInputs
 from ofakit.processes import device_named
 
@@ -73,11 +74,21 @@ class Embedder:
         self.precision = precision
         self.device = device_named(device)
         self.model = cast(Retriever, bundle.model.prepare_for_inference()).to(self.device)
+        if bundle.live_regions is not None:
+            bundle.live_regions.to(self.device)
         self.inputs = side_inputs(bundle, side, self.modalities)
         self.dimension = bundle.model.dimension(side, self.modalities)
         self.description: Mapping[str, Any] = _description(bundle, side, self.modalities)
         said = f"{bundle.model.fingerprint()}{sorted(self.description.items())!r}"
+        if self.inputs.regions is not None and bundle.live_regions is not None:
+            said += bundle.live_regions.fingerprint
         self.fingerprint = hashlib.blake2b(said.encode(), digest_size=12).hexdigest()
+
+    @property
+    def image_size(self) -> int | None:
+        """Pixels a side of the square that images are made before the encoder sees them; None where it sees none."""
+        regions = self.inputs.regions
+        return self.inputs.reading.image_size if regions is None else regions.image_size
 
     def prepare(self, items: Sequence[Query | Passage]) -> list[Prepared]:
         """Read and tokenise.
@@ -150,7 +161,8 @@ def side_inputs(bundle: RetrievalBundle, side: Any, modalities: Sequence[str]) -
         reading.texts if "text" in modalities else None, reading.image_size if sees else None, reading.regions and sees
     )
     prompt = bundle.model.settings.prompts.get(side, "")
-    return SideInputs(reading, prompt, bundle.retrieval.title_separator, regions=bundle.regions)
+    regions = regions_of(bundle) if reading.regions else None
+    return SideInputs(reading, prompt, bundle.retrieval.title_separator, regions=regions)
 
 
 def _prepared(sample: Mapping[str, Any]) -> Prepared:

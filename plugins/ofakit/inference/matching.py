@@ -1,8 +1,8 @@
 """Image-text matching: how confident a model is that a caption fits an image and the requested style.
 
 The question is ` does the image describe " {} " in personality {}?` beside the image; the answers are ` yes`, ` no` and
-` personality` (the caption fits, the style does not). A model that reads regions is asked `image text match: {}` and
-answers ` true` or ` false`, as VL-T5 and VL-BART do. Only the tokens compete at which the answers part, usually their
+` personality` (the caption fits, the style does not). VL-T5 and VL-BART are asked `image text match: {}` and answer
+` true` or ` false`. Only the tokens compete at which the answers part, usually their
 first. The objective `itm` teaches it; `ofakit.inference.reranking` asks it of a beam's captions.
 
 Sources: OFA-Sys/OFA `data/pretrain_data/unify_dataset.py` (prompt and answers yes and no); the stylish captioning log
@@ -52,7 +52,7 @@ class Wording(NamedTuple):
 
 
 OFA = Wording(' does the image describe "', ' "?', ' " in personality {}?', (" yes", " no", " personality"))
-OF_REGIONS = Wording("image text match:", "", " in personality {}", (" true", " false", " personality"))
+VL_T5 = Wording("image text match:", "", " in personality {}", (" true", " false", " personality"))
 
 
 class Answers(NamedTuple):
@@ -71,9 +71,9 @@ def wording_of(model: Any) -> Wording:
     """The words that models of a family are asked with.
 
     Args:
-        model: The model; one of regions has VL-T5's.
+        model: The model.
     """
-    return OF_REGIONS if model.reads_regions else OFA
+    return {"ofa": OFA, "vl-t5": VL_T5}[model.asked_as]
 
 
 def answer_tokens(tokenizer: Any, wording: Wording = OFA) -> Answers:

@@ -63,7 +63,8 @@ class Reranker:
 
         Args:
             model: The model, or what `prepare_for_inference` made of it; it is left in the mode it was in.
-            inputs: `patch_images` (B, 3, H, W), normalised, and `patch_masks` (B,), on its device.
+            inputs: What it sees of the images, on its device: `patch_images` (B, 3, H, W), normalised, and
+                `patch_masks` (B,); or regions, as a batch has them.
             styles: Of each image, or None.
             captions: Of each image; their numbers may differ.
 
@@ -78,16 +79,13 @@ class Reranker:
             for style, of_image in zip(styles, captions, strict=True)
             for text in of_image
         ]
-        device = inputs["patch_images"].device
-        asked = {
-            "input_ids": pad_sequence(questions, True, self.codec.tokenizer.pad_token_id).to(device),
-            "patch_images": inputs["patch_images"],
-            "patch_masks": inputs["patch_masks"],
-            "image_index": torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)).to(device),
-        }
+        device = model.output_embedding.device
+        ids = pad_sequence(questions, True, self.codec.tokenizer.pad_token_id).to(device)
+        of_image = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)).to(device)
+        asked = {**model.seen_by_texts(inputs, of_image), "input_ids": ids}
         with evaluation_mode(model, gradients=False):
             p_yes = answer_logits(model, asked, self.answers).softmax(-1)[:, YES]
-        return [of_image.tolist() for of_image in p_yes.split(counts)]
+        return [found.tolist() for found in p_yes.split(counts)]
 
 
 def reranker_of(bundle: CaptionBundle, name: str | None) -> Reranker | None:

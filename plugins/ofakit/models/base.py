@@ -12,7 +12,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -59,6 +59,14 @@ class Model(nn.Module, ABC):
     def takes_bytes(self) -> bool:
         """Whether it normalises images by itself."""
         return self.pixel_norm is not None
+
+    def for_task(self, name: str | None) -> Model:
+        """What a task computes with, where several share the model; by default the model itself.
+
+        Args:
+            name: The task's; None: the only one.
+        """
+        return self
 
     @property
     def device(self) -> torch.device:
@@ -159,6 +167,11 @@ class Seq2SeqModel(Model):
         return SearchRules()
 
     @property
+    def asked_as(self) -> Literal["ofa", "vl-t5"]:
+        """In whose words it was taught to answer, such as whether a caption fits an image."""
+        return "ofa"
+
+    @property
     @abstractmethod
     def special_tokens(self) -> SpecialTokens:
         """The ids of bos, pad and eos."""
@@ -220,6 +233,22 @@ class Seq2SeqModel(Model):
         Raises:
             UsageError: The batch lacks what the encoder needs.
         """
+
+    def seen_by_texts(self, batch: Mapping[str, Any], image_index: Tensor) -> dict[str, Any]:
+        """What `encode` takes of a batch where several texts are asked about an image each, but for the texts.
+
+        Args:
+            batch: As made by a collator, of each image once.
+            image_index: `(N,)` int64, which image of the batch each text is about.
+
+        Returns:
+            By default the inputs of every text, one row a text.
+        """
+        inputs = {name: value for name, value in self.encoder_inputs(batch).items() if name != "input_ids"}
+        return {
+            name: value.index_select(0, image_index) if isinstance(value, Tensor) else value
+            for name, value in inputs.items()
+        }
 
     @abstractmethod
     def resize_token_embeddings(self, vocab_size: int) -> None:

@@ -23,13 +23,15 @@ __all__ = ["ModelType"]
 
 
 class ModelType(ABC):
-    """One kind of model with its tokenizer. A `Model` keeps the contract of `ofakit.models.base`.
+    """One kind of model with its tokenizer. A `Model` keeps the contract of `ofakit.models.base`."""
 
-    Attributes:
-        reads_regions: Whether its models read images as regions, whose width is the key `feat_dim` of their `config`.
-    """
+    def reads_regions(self, section: ModelSection) -> bool:
+        """Whether a model that a section asks for reads images as regions of the width `config.feat_dim`.
 
-    reads_regions = False
+        Args:
+            section: The section `model`.
+        """
+        return False
 
     @abstractmethod
     def tokenizer(self, section: ModelSection, texts: Iterable[str]) -> Any:
@@ -70,6 +72,14 @@ class ModelType(ABC):
         Raises:
             UsageError: A file is missing, or the weights do not fit.
         """
+
+    def is_start(self, folder: str | Path) -> bool:
+        """Whether a directory holds weights that `build` makes a new model from, and no whole model for `load`.
+
+        Args:
+            folder: The directory.
+        """
+        return False
 
     def train_as(self, model: Model, section: ModelSection) -> None:
         """Let a model be trained as a section says; whether it was built or read from a directory.

@@ -7,16 +7,15 @@ made = make_regions(network, store, {"images/dog.jpg": "images/dog.jpg"})
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from ofakit.data.decoding import BadImage, load_square
+from ofakit.data.image_keys import file_digest
 from ofakit.data.region_store import RegionStore
 from ofakit.data.regions import Regions
 from ofakit.models.region_network import RegionNetwork
@@ -61,7 +60,7 @@ def make_regions(
     """
     bad: dict[str, str] = {}
     with ThreadPoolExecutor(workers) as pool:
-        digests = dict(zip(images, pool.map(_digest, images.values()), strict=True))
+        digests = dict(zip(images, pool.map(file_digest, images.values()), strict=True))
         todo = store.absent(digests)
         for done, names in _chunks(todo):
             decoded = dict(zip(names, pool.map(_decoder(network.image_size), (images[n] for n in names)), strict=True))
@@ -92,13 +91,3 @@ def _decoder(size: int) -> Callable[[Any], np.ndarray | str]:
             return error.reason
 
     return decoded
-
-
-def _digest(image: Any) -> str | None:
-    """What a file holds, in a few letters; None for a picture in memory, whose name says it, and for no file."""
-    if not isinstance(image, str | Path):
-        return None
-    try:
-        return hashlib.blake2b(Path(image).read_bytes(), digest_size=8).hexdigest()
-    except OSError:
-        return None

@@ -42,23 +42,41 @@ class RegionNetwork:
         section: With a `network`.
         seed: Of its weights, where it has none.
         device: Where it computes.
+        pixels: What images are normalised by, where it is not what `section` says.
 
     Raises:
         UsageError: There is no such network, its weights do not fit, or its map cannot be pooled as asked.
     """
 
-    def __init__(self, section: RegionsSection, seed: int = 0, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        section: RegionsSection,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        pixels: PixelNorm | None = None,
+    ) -> None:
         if section.network is None:
             raise UsageError("expected a network that computes regions, found none", "network")
-        self.section, self.image_size, self.spec = section, section.image_size, section.network
+        self.section, self.image_size, self.spec, self.seed = section, section.image_size, section.network, seed
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network, self.pixels = (_clip if self.spec.name == CLIP else _timm)(self.spec)
-        self.network: Any = network.eval().requires_grad_(False).to(device)
-        self.pixels = self.pixels.to(device)
-        self.device = torch.device(device)
+            network, own = (_clip if self.spec.name == CLIP else _timm)(self.spec)
+        self.network: Any = network.eval().requires_grad_(False)
+        self.pixels = own if pixels is None else pixels
+        self.to(device)
         self.count, self.width = self._shape()
         self.made_by = self._description()
+
+    def to(self, device: torch.device | str) -> RegionNetwork:
+        """Let it compute on a device.
+
+        Args:
+            device: Which.
+        """
+        self.device = torch.device(device)
+        self.network.to(self.device)
+        self.pixels.to(self.device)
+        return self
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:

@@ -90,6 +90,7 @@ class Retriever(Model):
     Args:
         settings: What it is made of.
         readings: What the sides read.
+        network: What its one encoder computes with, and others too; None makes a network of its own.
 
     Attributes:
         logit_scale: Log of the factor on similarities, for losses that learn it.
@@ -99,9 +100,9 @@ class Retriever(Model):
         UsageError: An encoder cannot be made, or a part to tie is not in both.
     """
 
-    def __init__(self, settings: RetrieverSettings, readings: Readings) -> None:
+    def __init__(self, settings: RetrieverSettings, readings: Readings, network: nn.Module | None = None) -> None:
         super().__init__()
-        query = make_encoder(settings.encoder, readings["query"])
+        query = make_encoder(settings.encoder, readings["query"], network)
         passage = query
         if settings.passage_encoder is not None:
             passage = make_encoder(settings.passage_encoder, readings["passage"])
@@ -177,6 +178,18 @@ class Retriever(Model):
         for name, value in [*self.named_parameters(remove_duplicate=False), *self.named_buffers()]:
             seen.setdefault(id(value), name)
         return {name: state[name] for name in seen.values() if name in state}
+
+    def take_heads(self, other: Retriever) -> None:
+        """Take over from a retriever around the same network what is not the network's.
+
+        Args:
+            other: Of the same settings.
+        """
+        own = self.own_state()
+        heads = {name: value for name, value in other.own_state().items() if ".network." not in name}
+        with torch.no_grad():
+            for name, value in heads.items():
+                own[name].copy_(value)
 
     def unfitting(self, weights: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
         """What does not fit of weights that are to be loaded.

@@ -21,14 +21,14 @@ from ofakit.errors import UsageError
 from ofakit.models.base import Seq2SeqModel
 from ofakit.models.encoders.hugging_face import local_directory, network_of, transformer_directory
 from ofakit.models.reading import HuggingFaceTexts
+from ofakit.text.base_tokenizer import BaseTokenizer
 from ofakit.text.styles import StyleSet
-from ofakit.text.tokenizer import OFATokenizer
 
 __all__ = ["fitted_rows", "shared_pieces", "start_word_embeddings", "style_pieces"]
 
 
 def start_word_embeddings(
-    model: Seq2SeqModel, tokenizer: OFATokenizer, source: str, styles: StyleSet | None = None
+    model: Seq2SeqModel, tokenizer: BaseTokenizer, source: str, styles: StyleSet | None = None
 ) -> int:
     """Start the rows of shared pieces, and those of the tokens that stand for styles, from a text encoder's.
 
@@ -51,7 +51,7 @@ def start_word_embeddings(
     pieces |= {} if styles is None else style_pieces(styles, tokenizer, theirs)
     if len(pieces) < 2:
         raise UsageError(
-            f"the vocabulary of {source} shares only {len(pieces)} pieces with the model's", "word_embeddings"
+            f"the vocabulary of {source} has only {len(pieces)} pieces in common with the model's", "word_embeddings"
         )
     ids = sorted(pieces)
     rows = torch.stack([table[pieces[token]].mean(0) for token in ids])
@@ -61,7 +61,7 @@ def start_word_embeddings(
     return len(ids)
 
 
-def shared_pieces(tokenizer: OFATokenizer, theirs: Any) -> dict[int, int]:
+def shared_pieces(tokenizer: BaseTokenizer, theirs: Any) -> dict[int, int]:
     """The pieces that two vocabularies share: whole words and beginnings of words, and what may stand behind them.
 
     Args:
@@ -78,7 +78,7 @@ def shared_pieces(tokenizer: OFATokenizer, theirs: Any) -> dict[int, int]:
     for token in range(len(tokenizer)):
         if token in added:
             continue
-        text, begins = _text_of(tokenizer, token)
+        text, begins = tokenizer.piece(token)
         if begins:
             ids = theirs.encode(text, add_special_tokens=False) if text else []
         else:
@@ -88,7 +88,7 @@ def shared_pieces(tokenizer: OFATokenizer, theirs: Any) -> dict[int, int]:
     return found
 
 
-def style_pieces(styles: StyleSet, tokenizer: OFATokenizer, theirs: Any) -> dict[int, list[int]]:
+def style_pieces(styles: StyleSet, tokenizer: BaseTokenizer, theirs: Any) -> dict[int, list[int]]:
     """The encoder's pieces of each style's name, by the token that stands for the style in prompts.
 
     Args:
@@ -128,12 +128,3 @@ def fitted_rows(rows: Tensor, like: Tensor) -> Tensor:
     turn, _ = torch.linalg.qr(torch.randn(like.shape[1], width, generator=generator))
     found = (centred @ components[:width].T @ turn.T).to(like)
     return found * (like.square().mean() / found.square().mean()).sqrt()
-
-
-def _text_of(tokenizer: OFATokenizer, token: int) -> tuple[str, bool]:
-    """What a token says, and whether a word begins with it."""
-    if tokenizer.language == "zh":
-        piece = tokenizer.id_to_token(token) or ""
-        return piece.removeprefix("##"), not piece.startswith("##")
-    text = tokenizer.decode([token], skip_special_tokens=False)
-    return text.strip(), text.startswith(" ")

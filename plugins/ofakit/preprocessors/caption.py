@@ -21,14 +21,14 @@ from ofakit.data.example import Example
 from ofakit.data.image_store import load_square
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.preprocessors.image import crop_and_flip
-from ofakit.preprocessors.regions import NO_REGIONS, RegionInputs
+from ofakit.preprocessors.regions import RegionInputs, regions_of
 from ofakit.text.codec import TextCodec
 from ofakit.text.prompts import build_prompt, usual_prompt
 
 if TYPE_CHECKING:
     from ofakit.hub.caption_bundle import CaptionBundle
+    from ofakit.text.base_tokenizer import BaseTokenizer
     from ofakit.text.styles import StyleSet
-    from ofakit.text.tokenizer import OFATokenizer
 
 __all__ = ["CaptionPreprocessor"]
 
@@ -57,7 +57,7 @@ class CaptionPreprocessor:
 
     def __init__(
         self,
-        tokenizer: OFATokenizer,
+        tokenizer: BaseTokenizer,
         style_set: StyleSet | None = None,
         mode: str = "inference",
         section: PreprocessorSection | None = None,
@@ -83,11 +83,9 @@ class CaptionPreprocessor:
             mode: As for the class.
 
         Raises:
-            UsageError: The model reads regions, and nothing says where they are.
+            UsageError: The model reads regions, and nothing says where they are or makes them.
         """
-        if bundle.model.reads_regions and bundle.regions is None:
-            raise UsageError(NO_REGIONS)
-        regions = bundle.regions if bundle.model.reads_regions else None
+        regions = regions_of(bundle) if bundle.model.reads_regions else None
         return cls(bundle.tokenizer, bundle.styles, mode, bundle.preprocessor, regions)
 
     def __call__(

@@ -3,31 +3,52 @@
     inputs = RegionInputs(open_regions("train_obj36.h5"), max_regions=36)
     batch = inputs.collate([inputs.sample(["dog.jpg"]), inputs.sample(["left.jpg", "right.jpg"])])
 
-Several images an example stand behind each other; `img_order_ids` says which image a region is of and `obj_order_ids`
-which of its regions, as VL-T5 has them for NLVR.
+Images that the source has not are looked at by the network that made the others, where one is given (`LiveRegions`), as
+those that are captioned after a training. Several images an example stand behind each other; `img_order_ids` says which
+image a region is of and `obj_order_ids` which of its regions, as VL-T5 has them for NLVR.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from ofakit.config.regions import RegionsSection
 from ofakit.data.bad_examples import BAD_IMAGE, BadExamples
 from ofakit.data.decoding import BadImage
-from ofakit.data.image_keys import image_key
-from ofakit.data.regions import RegionSource
+from ofakit.data.image_keys import file_digest, image_key
+from ofakit.data.region_files import open_regions
+from ofakit.data.region_store import RegionStore
+from ofakit.data.regions import Regions, RegionSource
 from ofakit.errors import UsageError
+from ofakit.models.live_regions import LiveRegions
 
-__all__ = ["NO_REGIONS", "REGION_TENSORS", "RegionInputs", "collate_regions", "with_regions"]
+if TYPE_CHECKING:
+    from ofakit.hub import ModelBundle
+
+__all__ = [
+    "NO_REGIONS",
+    "REGION_TENSORS",
+    "RegionInputs",
+    "collate_regions",
+    "give_regions",
+    "regions_of",
+    "with_regions",
+]
 
 NO_REGIONS = (
     "the model reads images as region features, and data.regions is not set: set it to a file or store of regions, or "
-    "to a network that computes them"
+    "to a network that computes them, or give the model a backbone (model.backbone)"
+)
+MADE_ELSEWHERE = (
+    "the model reads images as region features, and its directory has no network that computes them, since its "
+    "features were computed elsewhere: give the features of these images too, with --regions PATH, regions=PATH in "
+    "Python, or data.regions.path"
 )
 REGION_TENSORS = ("vis_feats", "boxes", "img_order_ids", "obj_order_ids")
 """What a sample has of regions."""
@@ -37,22 +58,45 @@ class RegionInputs:
     """From images to regions; picklable.
 
     Args:
-        source: Where they are found.
+        source: Where they are found; None: nowhere, they are all made.
         boxes: Whether it is read where they stand; otherwise, and where it is not known, boxes are zeros.
         max_regions: Of an image, the first ones; None for all.
+        live: What makes those that are not found.
+
+    Raises:
+        UsageError: There is neither, or the source has features of another width than the network makes.
     """
 
-    def __init__(self, source: RegionSource, boxes: bool = True, max_regions: int | None = None) -> None:
-        self.source, self.boxes, self.max_regions = source, boxes, max_regions
-        self.width = source.width
+    def __init__(
+        self,
+        source: RegionSource | None,
+        boxes: bool = True,
+        max_regions: int | None = None,
+        live: LiveRegions | None = None,
+    ) -> None:
+        if source is None and live is None:
+            raise UsageError(NO_REGIONS)
+        self.source, self.live, self.boxes, self.max_regions = source, live, boxes, max_regions
+        widths = {own.width for own in (source, live) if own is not None}
+        if len(widths) > 1:
+            raise UsageError(f"expected regions of one width, found {sorted(widths)} in a source and of a network")
+        (self.width,) = widths
+
+    @property
+    def image_size(self) -> int | None:
+        """Pixels a side that images are squeezed to where all regions are made; None where they are found."""
+        return self.live.image_size if self.source is None and self.live is not None else None
 
     def __contains__(self, image: object) -> bool:
-        """Whether there are regions of an image.
+        """Whether there are regions of an image, or what would make them.
 
         Args:
             image: A path, or an image in memory.
         """
-        return image_key(image) in self.source  # type: ignore[arg-type]
+        return self.live is not None or self._is_found(image)
+
+    def _is_found(self, image: Any) -> bool:
+        return self.source is not None and image_key(image) in self.source
 
     def sample(self, images: Sequence[Any]) -> dict[str, Tensor]:
         """The regions of an example's images.
@@ -65,7 +109,7 @@ class RegionInputs:
             0 without an image.
 
         Raises:
-            BadImage: There are no regions of one of them.
+            BadImage: There are no regions of one of them, or it cannot be read for them to be made.
             UsageError: Its regions are damaged, or of another width.
         """
         found = [self._of(image) for image in images if image is not None]
@@ -91,17 +135,30 @@ class RegionInputs:
         return collate_regions(samples)
 
     def _of(self, image: Any) -> tuple[Tensor, Tensor]:
-        key = image_key(image)
-        if key not in self.source:
-            name = str(image) if isinstance(image, str | Path) else key
-            raise BadImage(name, f"there are no regions for it among those of {len(self.source)} images")
-        regions = self.source.regions(key).first(self.max_regions)
+        regions = self._found_or_made(image).first(self.max_regions)
         if regions.features.shape[1] != self.width:
             raise UsageError(
-                f"expected features of {self.width} numbers for {key!r}, found {regions.features.shape[1]}"
+                f"expected features of {self.width} numbers for {image_key(image)!r}, found {regions.features.shape[1]}"
             )
         boxes = torch.from_numpy(regions.placed())
         return torch.from_numpy(regions.features), boxes if self.boxes else torch.zeros_like(boxes)
+
+    def _found_or_made(self, image: Any) -> Regions:
+        key = image_key(image)
+        if self.source is not None and key in self.source and not self._is_of_another(key, image):
+            return self.source.regions(key)
+        if self.live is None:
+            name, there = (
+                str(image) if isinstance(image, str | Path) else key,
+                0 if self.source is None else len(self.source),
+            )
+            raise BadImage(name, f"there are no regions for it among those of {there} images")
+        return self.live.regions(image)
+
+    def _is_of_another(self, key: str, image: Any) -> bool:
+        """Whether a store has regions under the name of an image that are those of another file."""
+        store = self.source
+        return self.live is not None and isinstance(store, RegionStore) and store.is_of_another(key, file_digest(image))
 
 
 _NONE = torch.zeros(0, dtype=torch.int64)
@@ -121,6 +178,47 @@ def collate_regions(samples: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
         del batch["img_order_ids"], batch["obj_order_ids"]
     batch["vis_attention_mask"] = torch.arange(batch["vis_feats"].shape[1]) < lengths[:, None]
     return batch
+
+
+def regions_of(bundle: ModelBundle) -> RegionInputs:
+    """What reads images as regions for a model: as it was given to it, or else the network in its directory.
+
+    Args:
+        bundle: A model that reads regions.
+
+    Raises:
+        UsageError: It has neither.
+    """
+    if bundle.regions is not None:
+        return bundle.regions
+    if bundle.live_regions is None:
+        raise UsageError(MADE_ELSEWHERE)
+    section = bundle.live_regions.about.regions
+    return RegionInputs(None, section.boxes, section.max_regions, bundle.live_regions)
+
+
+def give_regions(bundle: ModelBundle, path: str | Path, section: RegionsSection | None = None) -> None:
+    """Let a model find the regions of images in a file; what is not there is made, if its directory has the network.
+
+    Args:
+        bundle: Gets its `regions`.
+        path: As `open_regions` takes it.
+        section: How they are read; None: as those that the model's network makes, or all.
+
+    Raises:
+        UsageError: There are none, or the store is of another network than the model's.
+    """
+    live, source = bundle.live_regions, open_regions(path)
+    made_by = getattr(source, "header", {}).get("made_by", {})
+    if live is not None and made_by.get("fingerprint", live.fingerprint) != live.fingerprint:
+        raise UsageError(
+            f"{path} holds regions made by another network than the model's: expected the fingerprint "
+            f"{live.fingerprint}, found {made_by['fingerprint']}"
+        )
+    if section is None and live is not None:
+        section = live.about.regions
+    how: dict[str, Any] = {} if section is None else {"boxes": section.boxes, "max_regions": section.max_regions}
+    bundle.regions = RegionInputs(source, **how, live=live)
 
 
 def with_regions(examples: Sequence[Any], inputs: RegionInputs, bad: BadExamples) -> list[Any]:

@@ -55,8 +55,8 @@ class SimilarImages:
             of_style.append(texts)
         if max(map(len, self.captions.values()), default=0) < 2:
             raise UsageError(
-                f"expected training captions of two images or more in a style, found only {len(images)}: there is "
-                "nothing to tell a caption apart from"
+                f"expected training captions of two images or more in a style, found {len(images)} that differ: there "
+                "is nothing to tell a caption apart from"
             )
         self.vectorizer = self._fitted(images)
         self.vectors = {style: self._vectors(of_style) for style, of_style in self.captions.items()}

@@ -52,7 +52,7 @@ def measure(
 
     >>> measures, missing = measure(["a dog runs off"], [["a dog runs off"]], java=False)
     >>> round(measures["bleu4"].corpus, 4), measures["meteor"].corpus, missing
-    (1.0, 1.0, {'spice': 'not asked for', 'spider': 'not asked for'})
+    (1.0, 1.0, {'spice': 'not requested', 'spider': 'not requested'})
     """
     check_pairs(candidates, references)
     if document_frequency is not None and document_frequency.for_reward:

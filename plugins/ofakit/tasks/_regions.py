@@ -15,14 +15,20 @@ from tqdm import tqdm
 
 from ofakit.config.schema import ExperimentConfig
 from ofakit.data.region_files import open_regions
-from ofakit.data.region_store import RegionStore
+from ofakit.data.region_store import LOCK, RegionStore
 from ofakit.errors import UsageError
+from ofakit.hub import ModelBundle
+from ofakit.locks import locked
+from ofakit.models.live_regions import LiveRegions
 from ofakit.models.region_making import MadeRegions, make_regions
 from ofakit.models.region_network import RegionNetwork
-from ofakit.preprocessors.regions import RegionInputs
+from ofakit.preprocessors.regions import RegionInputs, give_regions
 from ofakit.processes import Processes, joined_processes
 
-__all__ = ["make_missing_regions", "region_folder", "region_inputs", "region_store"]
+__all__ = ["find_regions", "live_regions", "make_missing_regions", "region_folder", "region_inputs", "region_store"]
+
+NETWORK = "network"
+"""The folder of a store with the network that made its regions."""
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +67,25 @@ def region_inputs(config: ExperimentConfig, images: Callable[[], Mapping[str, An
         return RegionInputs(open_regions(region_folder(config)), section.boxes, section.max_regions)
 
 
+def find_regions(bundle: ModelBundle, config: ExperimentConfig) -> None:
+    """Let a trained model find the regions of an experiment's images, and make those of others.
+
+    Args:
+        bundle: Gets its `regions`; stays as it is where the experiment has none, and the model makes them all.
+        config: The experiment.
+
+    Raises:
+        UsageError: The regions are not there, or are of another network than the model's.
+    """
+    section = config.data.regions
+    if section is None or (bundle.live_regions is not None and not region_folder(config).exists()):
+        return
+    with config.naming_the_file("data", "regions"):
+        if bundle.live_regions is not None:
+            bundle.live_regions = bundle.live_regions.with_section(section)
+        give_regions(bundle, region_folder(config), section)
+
+
 def region_store(config: ExperimentConfig, device: str = "cpu") -> tuple[RegionNetwork, RegionStore]:
     """The network of an experiment, and the store of what it makes.
 
@@ -75,7 +100,28 @@ def region_store(config: ExperimentConfig, device: str = "cpu") -> tuple[RegionN
     if section is None or section.network is None:
         raise UsageError("expected data.regions.network, the network that makes regions, found none")
     network = RegionNetwork(section, config.seed, device)
-    return network, RegionStore.make(region_folder(config), network.width, network.made_by, section.dtype)
+    store = RegionStore.make(region_folder(config), network.width, network.made_by, section.dtype)
+    with locked(store.folder / LOCK):
+        if LiveRegions.read(store.folder / NETWORK) is None:
+            LiveRegions.of(network).write(store.folder / NETWORK)
+    return network, store
+
+
+def live_regions(config: ExperimentConfig) -> LiveRegions | None:
+    """What makes regions of images that the store of an experiment has not: the network that made those in it.
+
+    Args:
+        config: With `data.regions`.
+
+    Returns:
+        None where the features were made elsewhere, or nothing is there yet.
+
+    Raises:
+        UsageError: What is kept of the network is damaged.
+    """
+    section = config.data.regions
+    kept = None if section is None else LiveRegions.read(region_folder(config) / NETWORK)
+    return None if kept is None or section is None else kept.with_section(section)
 
 
 def make_missing_regions(

@@ -27,7 +27,7 @@ from ofakit.objectives.base import Objective
 from ofakit.preprocessors.batches import move_batch
 from ofakit.preprocessors.regions import NO_REGIONS, RegionInputs, with_regions
 from ofakit.processes import Processes
-from ofakit.tasks._regions import region_inputs
+from ofakit.tasks._regions import live_regions, region_inputs
 from ofakit.tasks._shown_tensors import shown_tensors
 
 __all__ = ["Evaluation", "EvaluationLoading", "Task"]
@@ -88,6 +88,7 @@ class Task(ABC, Generic[Bundle]):
         usual_model: The type of the model where the configuration does not say.
         usual_objectives: What is trained where the configuration does not say.
         usual_score: What the best model is chosen by where the configuration does not say.
+        wraps_model: Whether its model stands around that which several tasks share.
 
     Args:
         config: The experiment.
@@ -100,6 +101,7 @@ class Task(ABC, Generic[Bundle]):
     usual_model: ClassVar[str] = "ofa"
     usual_objectives: ClassVar[Sequence[Mapping[str, Any]]] = ({"type": "cross_entropy"},)
     usual_score: ClassVar[str]
+    wraps_model: ClassVar[bool] = False
 
     def __init__(self, config: ExperimentConfig) -> None:
         self.config = config
@@ -252,20 +254,25 @@ class Task(ABC, Generic[Bundle]):
         """Let a model that reads regions find those of the experiment's images, made now where a network is named.
 
         Args:
-            bundle: The model; gets its `regions`.
+            bundle: The model; gets its `regions`, and what makes those of other images. Where the configuration says
+                nothing of regions, the network in its directory makes them.
 
         Raises:
             UsageError: The model reads no regions although the configuration has some, or the other way round.
         """
-        wanted, section = self.reads_regions(bundle), self.config.data.regions
+        wanted = self.reads_regions(bundle)
+        if wanted and self.config.data.regions is None and bundle.live_regions is not None:
+            self.config.data.regions = bundle.live_regions.section
+        section = self.config.data.regions
         if section is not None and not wanted:
             raise UsageError(
                 f"data.regions is for models that read regions, but a model of type {bundle.model_type!r} reads "
-                "pixels: leave data.regions out, or choose another model.type"
+                "pixels here: leave data.regions out, or choose a model of regions, such as vl without model.backbone"
             )
         if section is None and wanted:
             raise UsageError(NO_REGIONS)
         bundle.regions = self.region_inputs() if wanted else None
+        bundle.live_regions = live_regions(self.config) if wanted else None
 
     def region_inputs(self) -> RegionInputs:
         """What reads the regions of the experiment's images; the first call makes those that are not there yet.
@@ -287,7 +294,7 @@ class Task(ABC, Generic[Bundle]):
         Raises:
             UsageError: As `region_inputs`.
         """
-        if not kind.reads_regions or self.config.data.regions is None or "feat_dim" in section.config:
+        if not kind.reads_regions(section) or self.config.data.regions is None or "feat_dim" in section.config:
             return section
         return section.model_copy(update={"config": {**section.config, "feat_dim": self.region_inputs().width}})
 

@@ -22,7 +22,7 @@ from ofakit.data import BadExamples, Example, drop_empty, expand
 from ofakit.data.expansion import one_per_image
 from ofakit.data.style_names import first_spellings
 from ofakit.errors import UsageError
-from ofakit.hub import CaptionBundle, ModelBundle, load_bundle, resolve_model
+from ofakit.hub import CaptionBundle, ModelBundle, load_bundle
 from ofakit.inference.captions import NOTHING, caption_batches
 from ofakit.models.types import MODELS
 from ofakit.models.word_embeddings import start_word_embeddings
@@ -31,6 +31,7 @@ from ofakit.preprocessors import CaptionPreprocessor, Collate
 from ofakit.reports import captions_page
 from ofakit.tasks._caption_evaluation import Prediction, StyleJudge, build_metrics, score_predictions, style_judge
 from ofakit.tasks._shown_tensors import image_name, shown_tensors
+from ofakit.tasks._starting import start_of
 from ofakit.tasks._writing import WritingTask
 from ofakit.tasks.base import Evaluation, EvaluationLoading
 from ofakit.text import StyleSet
@@ -72,17 +73,18 @@ class Captioning(WritingTask[CaptionBundle]):
         """
         config = self.config
         section = config.model if path is None else config.model.model_copy(update={"path": path})
-        if section.path is not None and not Path(section.path).is_file():
-            bundle = self._continued(load_bundle(resolve_model(section.path), allow_partial=section.allow_partial))
+        whole, section = start_of(section, self.usual_model)
+        if whole is not None:
+            bundle = self._continued(load_bundle(whole, allow_partial=section.allow_partial))
+            section = self.with_region_width(section, MODELS.build({"type": bundle.model_type}))
         else:
-            model_type = section.type or self.usual_model
-            kind = MODELS.build({"type": model_type})
+            kind = MODELS.build({"type": section.type})
             section = self.with_region_width(section, kind)
             tokenizer = kind.tokenizer(section, self.texts())
             with config.naming_the_file("model", "config"):
                 model = kind.build(section, tokenizer)
             bundle = CaptionBundle(
-                model, tokenizer, None, config.preprocessor, config.generation, model_type=model_type
+                model, tokenizer, None, config.preprocessor, config.generation, model_type=str(section.type)
             )
         with config.naming_the_file("model"):
             MODELS.build({"type": bundle.model_type}).train_as(bundle.model, section)
@@ -108,6 +110,7 @@ class Captioning(WritingTask[CaptionBundle]):
             sizes = bundle.preprocessor.model_copy(update={"prompt": None})
             model, tokenizer, kind = bundle.model, bundle.tokenizer, bundle.model_type
             own = CaptionBundle(model, tokenizer, bundle.styles, sizes, bundle.generation, model_type=kind)
+            own.live_regions = bundle.live_regions
         own = self._continued(replace(own))
         self._teach_styles(own)
         return own
@@ -142,12 +145,17 @@ class Captioning(WritingTask[CaptionBundle]):
     ) -> list[Example]:
         """One example per caption, or one per image and style where all objectives are content with that.
 
+        Where all learn from texts of regions, an image needs those alone.
+
         Args:
             examples: The training split, as the reader gives it.
             objectives: What is trained, by name.
             bad: Counts and lists what is left out.
         """
-        if {objective.one_example_per for objective in objectives.values()} == {"image"}:
+        wanted = {objective.one_example_per for objective in objectives.values()}
+        if wanted == {"regions"}:
+            return _with_region_texts(one_per_image(examples), bad)
+        if wanted - {"regions"} == {"image"}:
             return drop_empty(one_per_image(examples), bad)
         return expand(examples, bad)
 
@@ -275,6 +283,14 @@ class Captioning(WritingTask[CaptionBundle]):
         """What a vocabulary of the experiment's own is trained on: the training captions and the prompt."""
         texts = [" " + (example.text or "").lower() for example in expand(self.examples.get("train", []))]
         return [*texts, self.config.preprocessor.prompt or STYLE_PROMPT.replace("{}", "")]
+
+
+def _with_region_texts(examples: Sequence[Example], bad: BadExamples) -> list[Example]:
+    """Those that say something about a part of their image; others are counted."""
+    for example in examples:
+        if not example.region_texts:
+            bad.add(example, "no text of a region", "nothing is said about a part of the image")
+    return [example for example in examples if example.region_texts]
 
 
 def _shown_image(example: Example, sample: Mapping[str, Any]) -> dict[str, Any]:

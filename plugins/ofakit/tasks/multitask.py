@@ -1,20 +1,24 @@
-"""Several tasks in one run, by one model: captions and answers, each with data, prompts and objectives of its own.
+"""Several tasks in one run, by one model: captions, answers and retrieval, each with data and objectives of its own.
 
     {"task": "multitask", "data": {"reader": {"type": "given"}, "root": "DIR"},
      "tasks": [{"name": "caption", "task": "captioning", "data": {"reader": {"type": "coco_captions"}}},
                {"name": "vqa", "task": "vqa", "data": {"reader": {"type": "vqa"}},
-                "preprocessor": {"prompt": "vqa: {}"}}],
-     "model": {"adapter": {"type": "bottleneck", "tasks": ["caption", "vqa"]}}}
+                "preprocessor": {"prompt": "vqa: {}"}},
+               {"name": "search", "task": "retrieval", "data": {"reader": {"type": "image_text", …}},
+                "retriever": {"encoder": {"pooling": "mean", "projection": 128}}}],
+     "model": {"adapter": {"type": "bottleneck", "tasks": ["caption", "vqa", "search"]}}}
 
 What an entry of `tasks` does not say is as in the rest of the file. A batch is of one task, and so is every step; how
 they take turns says `train.dataloader.mixing` (`ofakit.data.task_schedule`). The model computes with the adapters and
-prompts of the batch's task where `model.adapter.tasks` names the tasks, else with those that all share. Scores are
+prompts of the batch's task where `model.adapter.tasks` names the tasks, else with those that all share. For retrieval
+it is the encoder of a retriever, whose projection and scale are beside it (`ofakit.models.shared_model`). Scores are
 those of every task as `<task>/<score>`, and `score`, the mean of those that the tasks are usually chosen by.
 Source of the way tasks are mixed: j-min/VL-T5 and ylsung/VL_adapter `VL-T5/src/multitask.py`.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,17 +28,19 @@ import torch
 
 from ofakit.config.component import Component
 from ofakit.config.schema import ExperimentConfig, ModelSection
-from ofakit.config.task_experiments import task_experiments
+from ofakit.config.task_experiments import RETRIEVER, task_experiments
 from ofakit.data import BadExamples
 from ofakit.data.task_sampler import TaskBatchSampler
 from ofakit.errors import UsageError
-from ofakit.hub import CaptionBundle, ModelBundle, load_bundle, resolve_model
+from ofakit.hub import CaptionBundle, ModelBundle, RetrievalBundle, load_bundle
 from ofakit.hub.multitask_bundle import MULTITASK, MultitaskBundle
 from ofakit.models.adapters.tasks import choose_task
+from ofakit.models.shared_model import SharedModel
 from ofakit.models.types import MODELS
 from ofakit.objectives.base import Objective
 from ofakit.processes import Processes
 from ofakit.tasks import TASKS
+from ofakit.tasks._starting import start_of
 from ofakit.tasks._task_examples import CollateTasks, PreprocessTasks, TaskExample
 from ofakit.tasks.base import Evaluation, EvaluationLoading, Task
 
@@ -94,28 +100,41 @@ class Multitask(Task[MultitaskBundle]):
         """
         config = self.config
         section = config.model if path is None else config.model.model_copy(update={"path": path})
-        if section.path is not None and not Path(section.path).is_file():
-            start: ModelBundle = load_bundle(resolve_model(section.path), allow_partial=section.allow_partial)
+        whole, section = start_of(section, self.usual_model)
+        if whole is not None:
+            start: ModelBundle = load_bundle(whole, allow_partial=section.allow_partial)
+            section = self.with_region_width(section, MODELS.build({"type": start.model_type}))
         else:
             start = self._new(section)
         with config.naming_the_file("model"):
             MODELS.build({"type": start.model_type}).train_as(start.model, section)
         known = start.bundles if isinstance(start, MultitaskBundle) else {}
-        plain = CaptionBundle(cast(Any, start.model), start.tokenizer, model_type=start.model_type)
-        bundles = {}
-        for name, task in self.tasks.items():
+        network, network_type = start.model, start.model_type
+        if isinstance(start.model, SharedModel):
+            network, network_type = start.model.network, start.model.network_type
+        plain: ModelBundle = CaptionBundle(cast(Any, network), start.tokenizer, model_type=network_type)
+        plain.live_regions = start.live_regions
+        bundles: dict[str, ModelBundle] = {}
+        # what stands around the model is made last, when the model has every token that the others give it
+        for name, task in sorted(self.tasks.items(), key=lambda item: item[1].wraps_model):
             before = known.get(name, plain if isinstance(start, MultitaskBundle) else start)
             bundles[name] = replace(task.shared_bundle(before), model_task=name)
-        return MultitaskBundle(start.model, start.tokenizer, model_type=start.model_type, bundles=bundles)
+        bundles = {name: bundles[name] for name in self.tasks}
+        around = {name: own for name, own in bundles.items() if isinstance(own, RetrievalBundle)}
+        if not around:
+            return MultitaskBundle(network, start.tokenizer, model_type=network_type, bundles=bundles)
+        retrievers, readings = ({n: getattr(own, of) for n, own in around.items()} for of in ("model", "tokenizer"))
+        shared = SharedModel(network, network_type, retrievers, readings)
+        return MultitaskBundle(shared, start.tokenizer, model_type="shared", bundles=bundles)
 
     def _new(self, section: ModelSection) -> ModelBundle:
-        """A model from scratch or from a file, around which nothing is settled yet."""
-        model_type = section.type or self.usual_model
-        kind = MODELS.build({"type": model_type})
+        """A model from scratch or from other weights, around which nothing is settled yet."""
+        kind = MODELS.build({"type": section.type})
         section = self.with_region_width(section, kind)
         tokenizer = kind.tokenizer(section, self.texts())
         with self.config.naming_the_file("model", "config"):
-            return CaptionBundle(cast(Any, kind.build(section, tokenizer)), tokenizer, model_type=model_type)
+            model = cast(Any, kind.build(section, tokenizer))
+        return CaptionBundle(model, tokenizer, model_type=str(section.type))
 
     def parts(self, bundle: MultitaskBundle) -> dict[str | None, tuple[ExperimentConfig, ModelBundle]]:
         """The tasks, each with its configuration and its bundle.
@@ -197,6 +216,12 @@ class Multitask(Task[MultitaskBundle]):
 
         def chosen(name: str, task: Task[Any], own: Sequence[Any]) -> Sequence[Any]:
             learned = {key: objective for key, objective in objectives.items() if objective.part == name}
+            grouped = next((key for key, objective in learned.items() if objective.groups is not None), None)
+            if grouped is not None:
+                raise UsageError(
+                    f"the objective {grouped!r} learns from groups, which a run of several tasks does not tell apart; "
+                    "leave out its groups, or train the task in a run of its own"
+                )
             return task.training_examples(own, learned, bad)
 
         return self._each(examples, chosen)
@@ -307,15 +332,34 @@ class Multitask(Task[MultitaskBundle]):
             own = [example.example for example in examples if example.part == name]
             if own:
                 choose_task(bundle.model, name)
-                found[name] = task.evaluate(bundle.bundles[name], own, _OneTask(loading, name))
+                split = _split_of(task, own)
+                found[name] = task.evaluate(bundle.bundles[name], split, _OneTask(loading, name))
         parts = {name: own for name, own in found.items() if own is not None}
         if not parts:
             return None
         scores = {f"{name}/{key}": value for name, own in parts.items() for key, value in own.scores.items()}
-        watched = [scores[self.part_scores()[name]] for name in parts]
+        watched = [self._watched(name, scores) for name in parts]
         rows = [{"task": name, **row} for name, own in parts.items() for row in own.rows]
         silent = sum(own.silent for own in parts.values())
         return _Evaluations({SCORE: sum(watched) / len(watched), **scores}, rows, None, silent, parts)
+
+    def _watched(self, name: str, scores: Mapping[str, Any]) -> float:
+        """The score that a task is chosen by."""
+        key = self.part_scores()[name]
+        if key not in scores:
+            raise UsageError(
+                f"task {name!r} is chosen by {key.partition('/')[2]}, which is not among its scores; add it to the "
+                "task's retrieval.metrics"
+            )
+        return scores[key]
+
+
+def _split_of(task: Task[Any], examples: Sequence[Any]) -> Sequence[Any]:
+    """The very list of a task that has these examples, by which it knows which split they are."""
+    for own in task.examples.values():
+        if len(own) == len(examples) and all(map(operator.is_, own, examples)):
+            return own
+    return examples
 
 
 @dataclass(frozen=True)
@@ -367,6 +411,10 @@ def _task_of(name: str, config: ExperimentConfig) -> Task[Any]:
     if kind.shared_bundle is Task.shared_bundle:
         raise UsageError(
             f"task {name!r}: {kind.name} cannot share its model with another task; train it in a run of its own"
+        )
+    if config.model.type == RETRIEVER and not kind.wraps_model:
+        raise UsageError(
+            f"task {name!r}: {kind.name} uses the model that the tasks share as it is; leave out retriever"
         )
     if config.objectives is None:
         config.objectives = [Component(**spec) for spec in kind.usual_objectives]

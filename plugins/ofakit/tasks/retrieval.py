@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ofakit.config.schema import ExperimentConfig, ModelSection
+from ofakit.config.task_experiments import RETRIEVER
 from ofakit.data import BadExamples
 from ofakit.data.base_folder import base_of
 from ofakit.data.image_keys import images_by_name
@@ -25,8 +26,10 @@ from ofakit.data.query import Query
 from ofakit.data.reading import build_reader
 from ofakit.data.training_question import TrainingQuestion, training_questions
 from ofakit.errors import UsageError
-from ofakit.hub import RetrievalBundle, load_retriever
+from ofakit.hub import ModelBundle, RetrievalBundle, load_retriever
+from ofakit.models.encoders import ENCODERS
 from ofakit.models.model_type import ModelType
+from ofakit.models.shared_model import own_settings_of, retriever_around
 from ofakit.models.types import MODELS
 from ofakit.objectives.base import Objective
 from ofakit.preprocessors.retrieval import CollateRetrieval, RetrievalPreprocessor
@@ -57,6 +60,7 @@ class Retrieval(Task[RetrievalBundle]):
     usual_model = "retriever"
     usual_objectives = ({"type": "contrastive"},)
     usual_score = "mrr@100"
+    wraps_model = True
 
     def __init__(self, config: ExperimentConfig) -> None:
         super().__init__(config)
@@ -117,12 +121,36 @@ class Retrieval(Task[RetrievalBundle]):
             kind = MODELS.build({"type": model_type})
             section = self.with_region_width(section, kind)
             with config.naming_the_file("model", "config"):
-                tokenizer = kind.tokenizer(section, self._texts())
+                tokenizer = kind.tokenizer(section, self._passages_and_questions())
                 model = kind.build(section, tokenizer)
             bundle = RetrievalBundle(model, tokenizer, config.retrieval, model_type=model_type)
         with config.naming_the_file("model"):
             MODELS.build({"type": bundle.model_type}).adapt(bundle.model, section)
         return bundle
+
+    def shared_bundle(self, bundle: ModelBundle) -> RetrievalBundle:
+        """A retriever both of whose sides are encoded by a model that several tasks share.
+
+        Args:
+            bundle: The model as it was read or made, or the retriever around it from a run before.
+
+        Raises:
+            UsageError: The model cannot encode, or a key of `retriever` says what the model is.
+        """
+        config = self.config
+        if isinstance(bundle, RetrievalBundle):
+            encoder: Any = bundle.model.encoder("query")
+            texts: Any = bundle.tokenizer["query"].texts
+            kind, keys = bundle.model.settings.encoder.type, own_settings_of(bundle.model)
+            model, readings = retriever_around(encoder.network, kind, texts.tokenizer, keys)
+            model.take_heads(bundle.model)
+            section, fitted = config.retrieval.over(bundle.retrieval), dict(bundle.fitted)
+            return RetrievalBundle(model, readings, section, fitted, model_type=RETRIEVER)
+        given = config.model.config if config.model.type == RETRIEVER else {}
+        seen = config.preprocessor
+        usual = {"image_size": seen.patch_image_size, "mean_std": seen.mean_std, "lowercase": seen.lowercase}
+        model, readings = retriever_around(bundle.model, bundle.model_type, bundle.tokenizer, given, usual)
+        return RetrievalBundle(model, readings, config.retrieval, model_type=RETRIEVER)
 
     def with_region_width(self, section: ModelSection, kind: ModelType) -> ModelSection:
         """The section `model` whose encoders of regions have their width as `config.feat_dim`, where they say none.
@@ -136,7 +164,7 @@ class Retrieval(Task[RetrievalBundle]):
         config = dict(section.config)
         for name in ("encoder", "passage_encoder"):
             spec = config.get(name)
-            if isinstance(spec, Mapping) and spec.get("type") == "vl" and "feat_dim" not in spec.get("config", {}):
+            if isinstance(spec, Mapping) and _wants_region_width(spec):
                 own = {**spec.get("config", {}), "feat_dim": self.region_inputs().width}
                 config[name] = {**spec, "config": own}
         return section.model_copy(update={"config": config})
@@ -274,11 +302,24 @@ class Retrieval(Task[RetrievalBundle]):
 
         return inputs("query"), inputs("passage")
 
-    def _texts(self) -> _Texts:
+    def texts(self) -> Iterator[str]:
+        """What the vocabulary of a model is trained on that several tasks share."""
+        lowercase = self.config.preprocessor.lowercase
+        return (f" {text.lower() if lowercase else text}" for text in self._passages_and_questions())
+
+    def _passages_and_questions(self) -> _Texts:
         """What vocabularies are trained on: the base and the training questions."""
         train = self.examples.get("train", [])
         base = self.base("train" if train else "test")
         return _Texts(base.titled(self.config.retrieval.title_separator), train)
+
+
+def _wants_region_width(spec: Mapping[str, Any]) -> bool:
+    """Whether an encoder reads regions and does not say how wide they are; what is no encoder is said elsewhere."""
+    name = spec.get("type")
+    if name not in ENCODERS.names() or not ENCODERS.get(str(name)).reads_regions or spec.get("backbone") is not None:
+        return False
+    return "feat_dim" not in spec.get("config", {})
 
 
 def _shown_item(item: Query | Passage, side: SideInputs, tensors: Mapping[str, Any]) -> dict[str, Any]:

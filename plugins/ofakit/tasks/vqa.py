@@ -19,12 +19,13 @@ from typing import Any
 from ofakit.data import BadExamples
 from ofakit.data.question import Question
 from ofakit.errors import UsageError
-from ofakit.hub import AnswerBundle, CaptionBundle, ModelBundle, load_bundle, resolve_model
+from ofakit.hub import AnswerBundle, CaptionBundle, ModelBundle, load_bundle
 from ofakit.inference.answers import NO_ANSWER, Answerer
 from ofakit.models.types import MODELS
 from ofakit.objectives.base import Objective
 from ofakit.preprocessors.question import CollateQuestions, QuestionPreprocessor, asked_as
 from ofakit.tasks._shown_tensors import image_name, shown_tensors
+from ofakit.tasks._starting import start_of
 from ofakit.tasks._vqa_evaluation import Answered, LanguagePrior, right_answers, score_answers
 from ofakit.tasks._writing import WritingTask
 from ofakit.tasks.base import Evaluation, EvaluationLoading
@@ -73,17 +74,18 @@ class Vqa(WritingTask[AnswerBundle]):
         """
         config = self.config
         section = config.model if path is None else config.model.model_copy(update={"path": path})
-        if section.path is not None and not Path(section.path).is_file():
-            bundle = self._continued(load_bundle(resolve_model(section.path), allow_partial=section.allow_partial))
+        whole, section = start_of(section, self.usual_model)
+        if whole is not None:
+            bundle = self._continued(load_bundle(whole, allow_partial=section.allow_partial))
+            section = self.with_region_width(section, MODELS.build({"type": bundle.model_type}))
         else:
-            model_type = section.type or self.usual_model
-            kind = MODELS.build({"type": model_type})
+            kind = MODELS.build({"type": section.type})
             section = self.with_region_width(section, kind)
             tokenizer = kind.tokenizer(section, self.texts())
             with config.naming_the_file("model", "config"):
                 model = kind.build(section, tokenizer)
             bundle = AnswerBundle(
-                model, tokenizer, None, config.preprocessor, config.generation, config.vqa, model_type=model_type
+                model, tokenizer, None, config.preprocessor, config.generation, config.vqa, model_type=str(section.type)
             )
         with config.naming_the_file("model"):
             MODELS.build({"type": bundle.model_type}).train_as(bundle.model, section)
@@ -223,6 +225,7 @@ class Vqa(WritingTask[AnswerBundle]):
             found = AnswerBundle(
                 bundle.model, bundle.tokenizer, None, bundle.preprocessor.model_copy(update={"prompt": None}),
                 bundle.generation, model_type=bundle.model_type, objectives=bundle.objectives,
+                live_regions=bundle.live_regions,
             )  # fmt: skip
         for name in ("preprocessor", "generation", "vqa"):
             said = getattr(config, name).model_dump(exclude_unset=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from ofakit.config.component import Component
 from ofakit.models.encoders.base import make_encoder, settings_of
 from ofakit.models.encoders.vl import VLEncoder
+
+from tests.text.small_t5 import write_t5_vocabulary
 
 SMALL = {"d_model": 32, "encoder_layers": 2, "decoder_layers": 1, "encoder_ffn_dim": 40, "decoder_ffn_dim": 40,
          "encoder_attention_heads": 2, "decoder_attention_heads": 2, "feat_dim": 6, "dropout": 0.0}  # fmt: skip
@@ -78,3 +82,74 @@ def test_its_settings_make_it_again():
     inputs = batch(reading)
     with torch.no_grad():
         assert torch.equal(again.eval().embed(inputs, ["text", "image"]), encoder.embed(inputs, ["text", "image"]))
+
+
+@pytest.mark.parametrize("start", [True, False], ids=["a T5 as a start", "T5's vocabulary alone"])
+def test_t5s_own_vocabulary_has_no_bos(tmp_path, start):
+    folder = write_t5_vocabulary(tmp_path / "t5", TEXTS)
+    wanted = Component(type="vl", tokenizer={"path": str(folder)}, config={**SMALL, "model_type": "t5"})
+    if start:
+        transformers = pytest.importorskip("transformers")
+        sizes = {"d_model": 32, "d_kv": 16, "d_ff": 40, "num_layers": 2, "num_heads": 2, "vocab_size": 260}
+        transformers.T5Model(transformers.T5Config(**sizes)).save_pretrained(folder)
+        wanted = Component(type="vl", path=str(folder), config={"feat_dim": 6, "dropout": 0.0})
+    reading = VLEncoder.make_reading(settings_of(wanted), ())
+    encoder = make_encoder(wanted, reading).eval()
+    inputs = batch(reading)
+    assert (inputs["input_ids"] == 1).sum(1).tolist() == [1, 1]
+    assert encoder.no_text(inputs["vis_feats"]).tolist() == [[1], [1]]
+    reading.texts.save(tmp_path / "saved")
+    again = VLEncoder.load_reading(encoder.settings, tmp_path / "saved")
+    assert again.texts.fingerprint() == reading.texts.fingerprint()
+    copy = VLEncoder(encoder.settings, again).eval()
+    copy.load_state_dict(encoder.state_dict())
+    with torch.no_grad():
+        for modalities in (["text"], ["image"], ["text", "image"]):
+            assert torch.equal(copy.embed(batch(again), modalities), encoder.embed(inputs, modalities))
+
+
+EYE = {"name": "test_resnet", "frozen": True}
+
+
+def seen(reading, texts=("a dog", "the calm sea")):
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randint(0, 256, (2, 3, 64, 64), generator=generator).byte()
+    return {"input_ids": batch(reading, texts)["input_ids"], "images": images, "image_mask": torch.tensor([True] * 2)}
+
+
+def without_width(**keys):
+    made_of = {name: value for name, value in SMALL.items() if name != "feat_dim"}
+    spec = {"type": "vl", "tokenizer": {"train_vocab_size": 300, "num_codes": 1, "num_bins": 0}, "config": made_of}
+    return Component(**{**spec, "backbone": EYE, "image_size": 64, **keys})
+
+
+@pytest.mark.parametrize("modalities", [("text",), ("image",), ("text", "image")])
+def test_with_a_backbone_it_reads_pixels(modalities):
+    torch.manual_seed(0)
+    reading = VLEncoder.make_reading(settings_of(without_width()), TEXTS)
+    encoder = make_encoder(without_width(), reading)
+    assert reading.image_size == 64 and not reading.regions
+    assert encoder.network.backbone_frozen and not encoder.train().network.backbone.training
+    inputs = seen(reading)
+    other = {**inputs, "images": 255 - inputs["images"]}
+    again = make_encoder(Component(type="vl", **encoder.settings.model_dump(mode="json")), reading)
+    again.load_state_dict(encoder.state_dict())
+    with torch.no_grad():
+        vectors = encoder.eval().embed(inputs, modalities)
+        assert torch.equal(vectors, encoder.embed(other, modalities)) == ("image" not in modalities)
+        assert torch.equal(again.eval().embed(inputs, modalities), vectors)
+    assert again.network.backbone_frozen
+
+
+def test_a_directory_whose_model_has_a_backbone_is_read_with_it(tmp_path):
+    reading = VLEncoder.make_reading(settings_of(without_width()), TEXTS)
+    encoder = make_encoder(without_width(), reading).eval()
+    encoder.network.save_pretrained(tmp_path)
+    reading.texts.save(tmp_path)
+    spec = Component(type="vl", path=str(tmp_path), image_size=64)
+    read = VLEncoder.make_reading(settings_of(spec), ())
+    assert dataclasses.astuple(read)[1:] == (64, False)
+    again = make_encoder(spec, read).eval()
+    with torch.no_grad():
+        assert torch.equal(again.embed(seen(read), ["image"]), encoder.embed(seen(reading), ["image"]))
+    assert again.settings.backbone.name == "test_resnet" and again.settings.path is None

@@ -163,7 +163,7 @@ def test_average(tmp_path):
     with pytest.raises(UsageError, match="at least one"):
         average([])
     torch.save({"a": torch.zeros(1)}, tmp_path / "other.pt")
-    with pytest.raises(UsageError, match="another model"):
+    with pytest.raises(UsageError, match="a different model"):
         average([tmp_path / "0.pt", tmp_path / "other.pt"])
 
 

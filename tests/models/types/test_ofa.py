@@ -39,7 +39,7 @@ def special(tokenizer) -> tuple[int, int, int]:
 
 
 def test_a_member_keeps_the_contract(kind):
-    assert MODELS.names() == ["ofa", "retriever", "vl"]
+    assert MODELS.names() == ["ofa", "retriever", "shared", "vl"]
     assert isinstance(kind, ModelType) and issubclass(OFAModel, Model)
     with pytest.raises(UsageError, match="unknown model 'off': did you mean 'ofa'"):
         MODELS.build({"type": "off"})

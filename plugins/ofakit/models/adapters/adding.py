@@ -26,6 +26,9 @@ Network = TypeVar("Network", bound=nn.Module)
 VISUAL = ("visual_embedding", "image_proj")
 """Names of the modules that bring features of images to the network's width."""
 
+EYES = ("visual", "backbone")
+"""Names of the parts that look at images."""
+
 
 def add_adapters(model: Network, spec: Mapping[str, Any], tasks: Sequence[str] | None = None) -> Network:
     """Put adapters into a model; they learn, and of the model only what their keys name.
@@ -111,8 +114,8 @@ def trainable_share(model: nn.Module) -> float:
 
 def _freeze(model: nn.Module, old: set[int], settings: AdapterSettings) -> None:
     """Stop what was there before from learning."""
-    if isinstance(model, Model) and "visual" in model.parts() and "visual" not in settings.also:
-        model.freeze(["visual"])  # a frozen backbone rests in other ways, too
+    if isinstance(model, Model):  # a frozen backbone rests in other ways, too
+        model.freeze([part for part in EYES if part in model.parts() and part not in settings.also])
     for parameter in model.parameters():
         if id(parameter) in old:
             parameter.requires_grad_(False)
@@ -147,7 +150,8 @@ def _beside_eyes(model: nn.Module, sites: Sequence[Site]) -> list[nn.Module]:
     """The modules of a model without those of a visual network in which no adapter sits."""
     parts = model.parts() if isinstance(model, Model) else {}
     held = {id(module) for site in sites for module in [model.get_submodule(site.path)]}
-    eyes = [eye for eye in parts.get("visual", ()) if not held & {id(module) for module in eye.modules()}]
+    found = [eye for part in EYES for eye in parts.get(part, ())]
+    eyes = [eye for eye in found if not held & {id(module) for module in eye.modules()}]
     left_out = {id(module) for eye in eyes for module in eye.modules()}
     return [module for module in model.modules() if id(module) not in left_out]
 

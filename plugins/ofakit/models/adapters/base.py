@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 from torch import nn
 
 from ofakit.config.section import Section
-from ofakit.models.adapters.sites import Site
+from ofakit.models.adapters.sites import Place, Site
 from ofakit.models.adapters.tasks import AdapterSet
 
-__all__ = ["AdapterSettings", "InitStd", "TaskName", "initialize"]
+__all__ = ["AdapterSettings", "InitStd", "LinearLayerSettings", "TaskName", "initialize"]
 
 TaskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w-]*$", max_length=100)]
 
@@ -62,6 +62,19 @@ class AdapterSettings(Section, ABC):
         Raises:
             UsageError: The keys do not fit the model.
         """
+
+
+class LinearLayerSettings(AdapterSettings):
+    """What kinds have that change linear layers, by us or by peft, and can become part of their weights."""
+
+    merges: ClassVar[bool] = True
+
+    places: list[Place] = Field(
+        ["self_attention", "cross_attention", "feed_forward"], min_length=1, description="sublayers"
+    )
+    library: Literal["ofakit", "peft"] = Field(
+        "ofakit", description="peft: use that library, for Hugging Face networks; the results are the same"
+    )
 
 
 def initialize(module: nn.Module, std: float | None) -> None:

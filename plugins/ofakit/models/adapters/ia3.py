@@ -9,7 +9,6 @@ et al. 2022, https://arxiv.org/abs/2205.05638. With `"library": "peft"` it is pe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -17,28 +16,19 @@ from torch import Tensor, nn
 
 from ofakit.errors import UsageError
 from ofakit.models.adapters._peft import insert_by_peft
-from ofakit.models.adapters.base import AdapterSettings
+from ofakit.models.adapters.base import LinearLayerSettings
 from ofakit.models.adapters.linear import Adapter, put_on
-from ofakit.models.adapters.sites import Place, Role, Site
+from ofakit.models.adapters.sites import Role, Site
 from ofakit.models.adapters.tasks import AdapterSet, PerTask, TaskChoice
 
 __all__ = ["IA3", "Factors", "ScaledInput", "ScaledOutput"]
 
 
-class IA3(AdapterSettings):
+class IA3(LinearLayerSettings):
     """Factors on what linear layers give, and on what the last of a feed-forward net is given."""
-
-    merges: ClassVar[bool] = True
 
     targets: list[Role] = Field(["key", "value"], description="linear layers of attention whose outputs are rescaled")
     feed_forward: bool = Field(True, description="rescale the input of the last layer of feed-forward networks")
-    places: list[Place] = Field(
-        ["self_attention", "cross_attention", "feed_forward"], min_length=1, description="sublayers"
-    )
-
-    library: Literal["ofakit", "peft"] = Field(
-        "ofakit", description="peft: use that library, for Hugging Face networks; the results are the same"
-    )
 
     def insert(self, model: nn.Module, sites: Sequence[Site], adapters: AdapterSet) -> None:
         """Put factors on the wanted layers.

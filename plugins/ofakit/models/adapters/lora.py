@@ -10,37 +10,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from ofakit.errors import UsageError
 from ofakit.models.adapters._peft import insert_by_peft
-from ofakit.models.adapters.base import AdapterSettings
+from ofakit.models.adapters.base import LinearLayerSettings
 from ofakit.models.adapters.linear import Adapter, put_on
-from ofakit.models.adapters.sites import Place, Role, Site
+from ofakit.models.adapters.sites import Role, Site
 from ofakit.models.adapters.tasks import AdapterSet, PerTask, TaskChoice
 
 __all__ = ["Lora", "LoraAdapter"]
 
 
-class Lora(AdapterSettings):
+class Lora(LinearLayerSettings):
     """Low-rank changes of linear layers."""
-
-    merges: ClassVar[bool] = True
 
     rank: int = Field(8, ge=1, le=10_000, description="rank of the update")
     alpha: float = Field(32, gt=0, le=1e6, description="the update is scaled by alpha / rank")
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout on the input of the update, in training")
     targets: list[Role] = Field(["query", "value"], min_length=1, description="linear layers of a sublayer to adapt")
-    places: list[Place] = Field(
-        ["self_attention", "cross_attention", "feed_forward"], min_length=1, description="sublayers"
-    )
-
-    library: Literal["ofakit", "peft"] = Field(
-        "ofakit", description="peft: use that library, for Hugging Face networks; the results are the same"
-    )
 
     def insert(self, model: nn.Module, sites: Sequence[Site], adapters: AdapterSet) -> None:
         """Put one on every linear layer of the wanted places and roles.

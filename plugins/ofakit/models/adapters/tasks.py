@@ -112,14 +112,13 @@ def choose_task(model: nn.Module, task: str) -> None:
     """Let a model compute with the adapters of a task from here on.
 
     Args:
-        model: With adapters or without, which need no task.
+        model: With adapters or without, which need no task; or what holds such a model, as a retriever does.
         task: The task.
 
     Raises:
         UsageError: Each task has adapters of its own, and this one has none.
     """
-    adapters = adapter_set_of(model)
-    if adapters is not None:
+    for adapters in (module for module in model.modules() if isinstance(module, AdapterSet)):
         adapters.choice.key(task)
         adapters.choice.current = task
 

@@ -30,6 +30,7 @@ class SequenceModelEncoder(Encoder):
     Args:
         settings: Its keys: those of the section `model`, `pooling`, `layers`, `projection` and `normalize`.
         reading: Whose vocabulary the network has.
+        network: The network, which others have too; None makes that of the settings.
 
     Raises:
         UsageError: A key of `config` is unknown, or the weights do not fit.
@@ -38,11 +39,13 @@ class SequenceModelEncoder(Encoder):
     kind: ClassVar[type[ModelType]]
     reads = frozenset({"text", "image"})
 
-    def __init__(self, settings: Any, reading: Reading) -> None:
+    def __init__(self, settings: Any, reading: Reading, network: Any = None) -> None:
         super().__init__()
-        self.network: Any = self._network(settings, reading)
+        self.network: Any = network
+        if network is None:
+            self.network = self._network(settings, reading)
         own = {"path": None, "config": self.own_config(), "tokenizer": TokenizerSection()}
-        self.settings = settings.model_copy(update=own)
+        self.settings = settings.model_copy(update={**own, **self.own_settings(settings)})
         width = pooled_width(self.network.config.d_model, settings.pooling, settings.layers)
         self.head = Head(width, settings.projection, settings.normalize)
 
@@ -79,6 +82,15 @@ class SequenceModelEncoder(Encoder):
             tokenizer: The tokenizer.
         """
 
+    @classmethod
+    def settings_around(cls, network: Any) -> dict[str, Any]:
+        """Settings that a network has settled already, where an encoder is made around it.
+
+        Args:
+            network: Of the encoder's kind.
+        """
+        return {}
+
     @property
     @abstractmethod
     def start_token(self) -> int:
@@ -96,6 +108,14 @@ class SequenceModelEncoder(Encoder):
     def own_config(self) -> dict[str, Any]:
         """The keys that make the same network again."""
         return dataclasses.asdict(self.network.config)
+
+    def own_settings(self, settings: Any) -> dict[str, Any]:
+        """Further settings that make the same network again.
+
+        Args:
+            settings: Those that it was made from.
+        """
+        return {}
 
     def states(self, encoded: Any) -> Sequence[Tensor]:
         """The states of the encoder that are pooled, the last ones behind.
@@ -120,13 +140,14 @@ class SequenceModelEncoder(Encoder):
         return pool(self.states(encoded), ~encoded.padding_mask, self.settings.pooling, self.settings.layers)
 
     def no_text(self, like: Tensor) -> Tensor:
-        """An empty text an example, `(n, 2)`.
+        """An empty text an example, `(n, 2)`, or `(n, 1)` in a vocabulary without bos.
 
         Args:
             like: With one row an example.
         """
         config = self.network.config
-        return torch.tensor([config.bos_token_id, config.eos_token_id], device=like.device).repeat(len(like), 1)
+        ids = [token for token in (config.bos_token_id, config.eos_token_id) if token is not None]
+        return torch.tensor(ids, device=like.device).repeat(len(like), 1)
 
     def parts(self) -> dict[str, Sequence[nn.Module]]:
         """Those of the network, and `projection`."""
@@ -136,10 +157,11 @@ class SequenceModelEncoder(Encoder):
     def _network(cls, settings: Any, reading: Reading) -> Any:
         """The network that the settings name."""
         texts: Any = reading.texts
-        if settings.path is not None and Path(settings.path).is_dir():
-            network: Any = cls.kind().load(settings.path)[0]
+        kind, path = cls.kind(), settings.path
+        if path is not None and Path(path).is_dir() and not kind.is_start(path):
+            network: Any = kind.load(path)[0]
         else:
-            network = cls.kind().build(settings.section(), texts.tokenizer)
+            network = kind.build(settings.section(), texts.tokenizer)
         if len(texts) > network.config.vocab_size:
             network.resize_token_embeddings(len(texts))
         return network.train()

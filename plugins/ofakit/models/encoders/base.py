@@ -43,10 +43,12 @@ class Encoder(nn.Module, ABC):
         reads: What it can read, of `text` and `image`.
         settings: What makes the same network again.
         head: Projection and normalisation of what it pools.
+        reads_regions: Whether it reads images as regions, whose width is the key `feat_dim` of its `config`.
     """
 
     Settings: ClassVar[type[EncoderSettings]]
     reads: frozenset[str]
+    reads_regions: ClassVar[bool] = False
     settings: Any
     head: Head
 
@@ -156,14 +158,16 @@ def settings_of(spec: Component) -> Any:
     return checked(ENCODERS.get(spec.type).Settings, spec.model_extra or {})
 
 
-def make_encoder(spec: Component, reading: Reading) -> Any:
+def make_encoder(spec: Component, reading: Reading, network: nn.Module | None = None) -> Any:
     """An encoder.
 
     Args:
         spec: As for `settings_of`.
         reading: What it reads.
+        network: What it encodes with, of an encoder that can share it; None makes one.
 
     Raises:
         UsageError: As `settings_of`, or its network cannot be had.
     """
-    return ENCODERS.get(spec.type)(settings_of(spec), reading)
+    shared = {} if network is None else {"network": network}
+    return ENCODERS.get(spec.type)(settings_of(spec), reading, **shared)

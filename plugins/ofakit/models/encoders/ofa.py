@@ -25,7 +25,7 @@ from ofakit.models.heads.pooling import Pooling
 from ofakit.models.pixels import MEAN_STD, PixelNorm
 from ofakit.models.reading import Reading
 from ofakit.models.types.ofa import OFA
-from ofakit.text.tokenizer import OFATokenizer
+from ofakit.text.base_tokenizer import BaseTokenizer
 
 __all__ = ["OFAEncoder", "OFASettings", "OFATexts"]
 
@@ -52,15 +52,15 @@ class OFASettings(EncoderSettings):
 
 
 class OFATexts:
-    """Texts as OFA reads them: a leading space, bos and eos.
+    """Texts as OFA reads them: a leading space, bos (where the vocabulary has one) and eos.
 
     Args:
-        tokenizer: OFA's.
+        tokenizer: OFA's, or T5's.
         max_length: Tokens of a text, bos and eos included.
         lowercase: Whether texts are lower-cased.
     """
 
-    def __init__(self, tokenizer: OFATokenizer, max_length: int, lowercase: bool) -> None:
+    def __init__(self, tokenizer: BaseTokenizer, max_length: int, lowercase: bool) -> None:
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.lowercase = lowercase
@@ -75,10 +75,11 @@ class OFATexts:
         Args:
             texts: Any texts; an empty one has bos and eos alone.
         """
-        bos, eos = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
+        begin, eos = self.tokenizer.begin, self.tokenizer.eos_token_id
+        room = self.max_length - len(begin) - 1
         cleaned = (text.lower() if self.lowercase else text for text in texts)
         pieces = ([] if not text else self.tokenizer.encode_as_text(f" {text}") for text in cleaned)
-        return [[bos, *ids[: self.max_length - 2], eos] for ids in pieces]
+        return [[*begin, *ids[:room], eos] for ids in pieces]
 
     def pieces(self, ids: Sequence[int]) -> Sequence[str | None]:
         """The tokens that ids stand for, as the vocabulary spells them; None for an id that it does not have.
@@ -109,6 +110,7 @@ class OFAEncoder(SequenceModelEncoder):
     Args:
         settings: Its keys.
         reading: Whose vocabulary the network has.
+        network: The network, which others have too; None makes that of the settings.
 
     Raises:
         UsageError: A key of `config` is none of OFA's, or the weights do not fit.
@@ -117,12 +119,12 @@ class OFAEncoder(SequenceModelEncoder):
     Settings = OFASettings
     kind = OFA
 
-    def __init__(self, settings: OFASettings, reading: Reading) -> None:
-        super().__init__(settings, reading)
+    def __init__(self, settings: OFASettings, reading: Reading, network: Any = None) -> None:
+        super().__init__(settings, reading, network)
         self.pixels = PixelNorm(*MEAN_STD[settings.mean_std])
 
     @staticmethod
-    def reading_of(settings: OFASettings, tokenizer: OFATokenizer) -> Reading:
+    def reading_of(settings: OFASettings, tokenizer: BaseTokenizer) -> Reading:
         """Texts in OFA's way, and images.
 
         Args:

@@ -1,8 +1,11 @@
-"""VL-T5 and VL-BART as encoders of texts, images as regions, or both: their states pooled, or the decoder's first one.
+"""VL-T5 and VL-BART as encoders of texts, images or both: their states pooled, or the decoder's first one.
 
     {"type": "vl", "path": "MODEL_DIR", "pooling": "mean", "projection": 256, "normalize": true}
     {"type": "vl", "size": "tiny", "config": {"model_type": "t5", "feat_dim": 512}, "pooling": "decoder_start",
      "tokenizer": {"train_vocab_size": 2000}}
+    {"type": "vl", "path": "MODEL_DIR", "backbone": {"name": "resnet50", "frozen": true}, "image_size": 224}
+
+Images are read as regions, or with a `backbone` as pixels, as by a model that was trained with one.
 
 `pooling` `sum` and `concat` take the last `layers` states of the encoder, the last one as the decoder reads it. An
 image alone is read with an empty text.
@@ -11,24 +14,31 @@ image alone is read with an empty text.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 from torch import Tensor
 
+from ofakit.config.backbone import BackboneSection
+from ofakit.config.component import Component
 from ofakit.config.schema import ModelSection, TokenizerSection
 from ofakit.config.section import PathText
+from ofakit.models.adapters.adding import adapter_of
 from ofakit.models.encoders._sequence_model import SequenceModelEncoder
 from ofakit.models.encoders.base import EncoderSettings
 from ofakit.models.encoders.ofa import OFATexts
 from ofakit.models.heads.pooling import Pooling
 from ofakit.models.reading import Reading
 from ofakit.models.types.vl import VL
-from ofakit.text.tokenizer import OFATokenizer
+from ofakit.models.vl.configuration import VLConfig
+from ofakit.text.base_tokenizer import BaseTokenizer
 
 __all__ = ["VLEncoder", "VLSettings"]
 
 REGIONS = ("vis_feats", "boxes", "vis_attention_mask", "img_order_ids", "obj_order_ids")
+PIXELS = {"patch_images": "images", "patch_masks": "image_mask"}
+"""What the network calls images, and what an encoder's inputs call them."""
 
 
 class VLSettings(EncoderSettings):
@@ -38,6 +48,9 @@ class VLSettings(EncoderSettings):
     size: Literal["tiny", "base", "large"] = Field("tiny", description="published size, if no path")
     config: dict[str, Any] = Field(default_factory=dict, description="keys of the configuration to override")
     tokenizer: TokenizerSection = Field(default_factory=TokenizerSection)
+    backbone: BackboneSection | None = Field(None, description="a timm network that sees pixels; null: regions")
+    adapter: Component | None = Field(None, description="as `model.adapter` of a captioner")
+    image_size: int = Field(224, ge=16, le=4096, description="pixels a side, with a backbone")
     pooling: Pooling | Literal["decoder_start"] = "mean"
     layers: int = Field(1, ge=1, le=1000, description="number of last layers that `sum` and `concat` combine")
     max_length: int = Field(128, ge=3, le=10_000, description="most tokens per text, including bos and eos")
@@ -46,16 +59,24 @@ class VLSettings(EncoderSettings):
 
     def section(self) -> ModelSection:
         """The same as the section `model` of a captioner."""
-        names = ("path", "size", "config", "tokenizer")
+        names = ("path", "size", "config", "tokenizer", "backbone", "adapter")
         return ModelSection(**{name: getattr(self, name) for name in names})
+
+    @property
+    def sees_pixels(self) -> bool:
+        """Whether the model has a backbone: one of its own, or that of its directory."""
+        if self.backbone is not None or self.path is None or not Path(self.path).is_dir():
+            return self.backbone is not None
+        return VLConfig.from_pretrained(self.path).timm_backbone is not None
 
 
 class VLEncoder(SequenceModelEncoder):
-    """Texts and regions through VL-T5 or VL-BART.
+    """Texts and images through VL-T5 or VL-BART.
 
     Args:
         settings: Its keys.
         reading: Whose vocabulary the network has.
+        network: The network, which others have too; None makes that of the settings.
 
     Raises:
         UsageError: A key of `config` is unknown, or the weights do not fit.
@@ -63,16 +84,18 @@ class VLEncoder(SequenceModelEncoder):
 
     Settings = VLSettings
     kind = VL
+    reads_regions = True
 
     @staticmethod
-    def reading_of(settings: VLSettings, tokenizer: OFATokenizer) -> Reading:
-        """Texts in OFA's way, and images as regions.
+    def reading_of(settings: VLSettings, tokenizer: BaseTokenizer) -> Reading:
+        """Texts in OFA's way, and images as regions or as pixels.
 
         Args:
             settings: Its keys.
             tokenizer: The tokenizer.
         """
-        return Reading(OFATexts(tokenizer, settings.max_length, settings.lowercase), regions=True)
+        texts = OFATexts(tokenizer, settings.max_length, settings.lowercase)
+        return Reading(texts, settings.image_size) if settings.sees_pixels else Reading(texts, regions=True)
 
     @property
     def start_token(self) -> int:
@@ -80,8 +103,32 @@ class VLEncoder(SequenceModelEncoder):
         return self.network.config.decoder_start_token_id
 
     def own_config(self) -> dict[str, Any]:
-        """The keys of `config`, without those of other code and without adapters, which a retriever keeps itself."""
-        return {name: value for name, value in super().own_config().items() if name not in ("extra", "adapter")}
+        """The keys of `config`, without those of other code and those that are settings of their own."""
+        elsewhere = ("extra", "adapter", "timm_backbone")
+        return {name: value for name, value in super().own_config().items() if name not in elsewhere}
+
+    def own_settings(self, settings: VLSettings) -> dict[str, Any]:
+        """Backbone and adapters of the network, whose weights are among its own.
+
+        Args:
+            settings: Those that it was made from.
+        """
+        adapter = adapter_of(self.network)
+        found = {"adapter": None if adapter is None else Component(**adapter), **self.settings_around(self.network)}
+        if found["backbone"] is not None and settings.backbone is not None:
+            loaded = {"weights": None, "pretrained": False, "feature_store": None}
+            found["backbone"] = settings.backbone.model_copy(update=loaded)
+        return found
+
+    @classmethod
+    def settings_around(cls, network: Any) -> dict[str, Any]:
+        """The backbone.
+
+        Args:
+            network: A `VLModel`.
+        """
+        eye = network.backbone
+        return {"backbone": None if eye is None else BackboneSection(**eye.section.network())}
 
     def states(self, encoded: Any) -> Sequence[Tensor]:
         """The states of the encoder, the last one as the decoder reads it.
@@ -96,9 +143,18 @@ class VLEncoder(SequenceModelEncoder):
 
         Args:
             inputs: `input_ids` `(n, T)`, and of `vis_feats` `(n, N, f)`, `boxes`, `vis_attention_mask`,
-                `img_order_ids` and `obj_order_ids` those that are there.
+                `img_order_ids` and `obj_order_ids` those that are there; with a backbone `images` `(n, 3, H, W)` uint8
+                and `image_mask` `(n,)` bool in place of these.
             modalities: Which of `text` and `image` the vectors are of.
         """
-        read = {name: inputs[name] for name in REGIONS if name in inputs and "image" in modalities}
-        text = inputs["input_ids"] if "text" in modalities else self.no_text(inputs["vis_feats"])
+        named = {name: name for name in REGIONS} if self.network.reads_regions else PIXELS
+        read = {name: inputs[own] for name, own in named.items() if own in inputs and "image" in modalities}
+        text = inputs["input_ids"] if "text" in modalities else self.no_text(next(iter(read.values())))
         return {**read, "input_ids": text, "task": self.settings.task}
+
+    @classmethod
+    def _network(cls, settings: Any, reading: Reading) -> Any:
+        """The network that the settings name, with their adapters, its backbone frozen where they say so."""
+        network = super()._network(settings, reading)
+        VL().train_as(network, settings.section())
+        return network.train()

@@ -9,9 +9,7 @@ Keys and defaults are those of ModelScope 1.40.2, `models/multi_modal/ofa/config
 from __future__ import annotations
 
 import dataclasses
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -20,9 +18,7 @@ from ofakit.config.backbone import BackboneSection
 from ofakit.config.load import checked
 from ofakit.config.values import checked_value, resolved_annotations
 from ofakit.errors import UsageError, did_you_mean
-from ofakit.files import write_text
-from ofakit.input_files import read_json_file
-from ofakit.json_text import to_json
+from ofakit.models.network_config import NetworkConfig
 
 __all__ = ["RESNET_BLOCKS", "SIZES", "OFAConfig", "drop_path_rates"]
 
@@ -127,7 +123,7 @@ _OURS = ("backbone", "adapter")
 """Keys that the stock configuration has not; they are written only where they are set."""
 
 
-class OFAConfig(_Fields):
+class OFAConfig(_Fields, NetworkConfig):
     """The configuration of an `OFAModel`.
 
     Args:
@@ -142,6 +138,8 @@ class OFAConfig(_Fields):
     >>> config.d_model, config.encoder_layers, config.resnet_type
     (256, 4, 'resnet50')
     """
+
+    model_types, usual_type, family = ("ofa",), "ofa", "OFA"
 
     def __init__(self, **keys: Any) -> None:
         if not isinstance(keys.get("extra", {}), dict):
@@ -198,46 +196,11 @@ class OFAConfig(_Fields):
             keys |= {f"{side}_layers": layers, f"{side}_ffn_dim": 4 * width, f"{side}_attention_heads": heads}
         return cls(**{**keys, **overrides})
 
-    @classmethod
-    def from_pretrained(cls, directory: str | Path) -> OFAConfig:
-        """Read `config.json` of a model directory.
-
-        Args:
-            directory: A Hugging Face or ModelScope model directory.
-
-        Raises:
-            UsageError: There is no such file, it is not JSON, or it describes another kind of model.
-        """
-        path = Path(directory) / "config.json"
-        if not os.path.lexists(path):
-            raise UsageError(f"no config.json in {directory}; expected an OFA model directory")
-        keys = read_json_file(path, "the configuration of an OFA model")
-        if not isinstance(keys, dict) or keys.get("model_type", "ofa") != "ofa":
-            found = keys.get("model_type") if isinstance(keys, dict) else type(keys).__name__
-            raise UsageError(f"{path}: expected model_type 'ofa', found {found!r}")
-        return cls(**keys)
-
     def to_dict(self) -> dict[str, Any]:
         """Every key, as the stock code reads them."""
         own = {name: getattr(self, name) for name in _NAMES}
         own = {name: value for name, value in own.items() if name not in _OURS or value is not None}
         return {**self.extra, "model_type": "ofa", "architectures": ["OFAModel"], **own}
-
-    def save_pretrained(self, directory: str | Path) -> None:
-        """Write `config.json`.
-
-        Args:
-            directory: Where to; made if it is not there.
-        """
-        write_text(Path(directory) / "config.json", to_json(self.to_dict(), indent=2, sort_keys=True) + "\n")
-
-    def replace(self, **keys: Any) -> OFAConfig:
-        """A copy in which `keys` differ.
-
-        Args:
-            **keys: The keys that shall differ.
-        """
-        return type(self)(**{**self.to_dict(), **keys})
 
 
 def drop_path_rates(last: float, count: int) -> list[float]:

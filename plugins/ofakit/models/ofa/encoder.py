@@ -30,8 +30,8 @@ from ofakit.models.ofa.positions import (
     text_positions,
     token_buckets,
 )
-from ofakit.models.ofa.timm_backbone import TimmBackbone
 from ofakit.models.ofa.vision import VISUAL_WIDTH, build_resnet, visual_features
+from ofakit.models.timm_backbone import TimmBackbone
 
 if TYPE_CHECKING:
     from ofakit.models.ofa.vision import ResNet

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from ofakit.errors import UsageError
 from ofakit.models.adapters.adding import add_adapters
 from ofakit.models.base import Model, Seq2SeqModel
+from ofakit.models.filled_model import filled
 from ofakit.models.generation.protocol import SpecialTokens
 from ofakit.models.ofa.checkpoints import load_checkpoint, load_state_dict_file, save_modelscope
 from ofakit.models.ofa.configuration import OFAConfig
@@ -30,10 +31,10 @@ from ofakit.models.ofa.encoder import Encoder, EncoderOutput
 from ofakit.models.ofa.layers import initialize
 from ofakit.models.ofa.packing import speed_up
 from ofakit.models.ofa.positions import MAX_POSITIONS, stock_image_table, token_buckets
-from ofakit.models.ofa.timm_backbone import TimmBackbone
 from ofakit.models.packed_linear import PackedLinear
 from ofakit.models.pixels import PixelNorm
 from ofakit.models.precision import dtype_named
+from ofakit.models.timm_backbone import TimmBackbone
 
 __all__ = ["OFAModel", "OFAOutput", "freeze", "prepare_for_inference"]
 
@@ -131,6 +132,19 @@ class OFAModel(Seq2SeqModel):
             raise UsageError(f"inputs: expected input_ids, patch_images and patch_masks, found {', '.join(batch)}")
         shown = "patch_images" if batch.get("patch_features") is None else "patch_features"
         return {name: batch[name] for name in ("input_ids", shown, "patch_masks") if batch.get(name) is not None}
+
+    def seen_by_texts(self, batch: Mapping[str, Any], image_index: Tensor) -> dict[str, Any]:
+        """What `encode` takes of a batch where several texts are asked about an image each, but for the texts.
+
+        Args:
+            batch: As made by a collator, of each image once.
+            image_index: `(N,)` int64, which image of the batch each text is about.
+
+        Returns:
+            The images once, and which of them each text is about: the backbone sees none of them twice.
+        """
+        inputs = {name: value for name, value in self.encoder_inputs(batch).items() if name != "input_ids"}
+        return {**inputs, "image_index": image_index}
 
     @torch.no_grad()
     def with_frozen_features(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -408,10 +422,12 @@ class OFAModel(Seq2SeqModel):
         Raises:
             UsageError: A file is missing, or the weights do not fit the configuration.
         """
-        config = OFAConfig.from_pretrained(directory)
-        model = cls(config.replace(resnet_model_path=None))
-        load_checkpoint(model, directory, allow_partial=allow_partial)
-        return model.eval()
+        config = OFAConfig.from_pretrained(directory).replace(resnet_model_path=None)
+
+        def fill(model: OFAModel) -> None:
+            load_checkpoint(model, directory, allow_partial=allow_partial)
+
+        return filled(lambda: cls(config), fill).eval()
 
     def save_pretrained(self, directory: str | Path) -> None:
         """Write `config.json` and the weights so that this class and the stock code can load them.

@@ -17,9 +17,9 @@ from ofakit.models.adapters.linear import AdaptedLinear
 from ofakit.models.ofa.attention import Attention
 from ofakit.models.ofa.decoder import Decoder
 from ofakit.models.ofa.encoder import Encoder
-from ofakit.models.ofa.timm_backbone import TimmBackbone
 from ofakit.models.ofa.vision import bottlenecks, stages
 from ofakit.models.packed_linear import PackedLinear, pack_linear_layers, packs
+from ofakit.models.timm_backbone import TimmBackbone
 
 if TYPE_CHECKING:
     from ofakit.models.ofa.vision import Bottleneck, ResNet

@@ -10,11 +10,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from ofakit.config.backbone import BackboneSection
 from ofakit.config.schema import ModelSection
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.models.base import Model
@@ -22,12 +21,15 @@ from ofakit.models.model_type import ModelType
 from ofakit.models.ofa.checkpoints import config_of, load_checkpoint
 from ofakit.models.ofa.configuration import OFAConfig
 from ofakit.models.ofa.model import OFAModel
-from ofakit.models.ofa.timm_backbone import TimmBackbone
+from ofakit.models.timm_backbone import backbone_as
 from ofakit.models.timm_network import load_weights
+from ofakit.text.base_tokenizer import BaseTokenizer
 from ofakit.text.tokenizer import OFATokenizer
 from ofakit.text.training import train_tokenizer
 
-__all__ = ["OFA"]
+__all__ = ["OFA", "chosen_tokenizer"]
+
+Tokenizer = TypeVar("Tokenizer", bound=BaseTokenizer)
 
 
 class OFA(ModelType):
@@ -43,21 +45,7 @@ class OFA(ModelType):
         Raises:
             UsageError: There is no such tokenizer, it is of another language, or the section says of none.
         """
-        wanted = section.tokenizer
-        if wanted.path is not None:
-            tokenizer = OFATokenizer.from_pretrained(wanted.path)
-            if tokenizer.language != section.language:
-                raise UsageError(
-                    f"model.language is {section.language!r}, but the vocabulary in {wanted.path} is "
-                    f"{tokenizer.language!r}"
-                )
-            return tokenizer
-        if wanted.train_vocab_size is None or section.language == "zh":
-            raise UsageError(
-                "a model trained from scratch needs a vocabulary: set model.tokenizer.path (a directory with "
-                "vocab.json and merges.txt, or vocab.txt for Chinese) or, in English, model.tokenizer.train_vocab_size"
-            )
-        return train_tokenizer(texts, wanted.train_vocab_size, num_codes=wanted.num_codes, num_bins=wanted.num_bins)
+        return chosen_tokenizer(section, texts, OFATokenizer.from_pretrained)
 
     def build(self, section: ModelSection, tokenizer: OFATokenizer) -> OFAModel:
         """A network of a released size, or that of a file with its weights; `section.config` overrides either.
@@ -72,7 +60,7 @@ class OFA(ModelType):
         """
         model = OFAModel(_network(section, tokenizer))
         if section.backbone is not None:
-            load_weights(_eye(model, section.backbone).network, section.backbone)
+            load_weights(backbone_as(_eye(model), section.backbone).network, section.backbone)
         if section.path is not None:
             load_checkpoint(model, section.path, allow_partial=section.allow_partial)
         return model
@@ -99,12 +87,9 @@ class OFA(ModelType):
         Raises:
             UsageError: The model's eye is another than the section's, or so are its adapters.
         """
-        wanted = section.backbone
-        if wanted is not None:
-            eye = _eye(model, wanted)
-            eye.norms_rest = wanted.frozen_norms
-            eye.keep_features(wanted)
-            if wanted.frozen:
+        if section.backbone is not None:
+            backbone_as(_eye(model), section.backbone)
+            if section.backbone.frozen:
                 model.freeze(["visual"])
         self.adapt(model, section)
 
@@ -132,16 +117,38 @@ class OFA(ModelType):
         return load_checkpoint(model, path, allow_partial=allow_partial)
 
 
-def _eye(model: Any, section: BackboneSection) -> TimmBackbone:
-    """The network of timm of a model, which must be that of a section."""
-    eye = model.encoder.embed_images
-    found = eye.section.network() if isinstance(eye, TimmBackbone) else "OFA's own ResNet" if eye else "none"
-    if not isinstance(eye, TimmBackbone) or found != section.network():
+def chosen_tokenizer(
+    section: ModelSection, texts: Iterable[str], read: Callable[[str], Tokenizer]
+) -> Tokenizer | OFATokenizer:
+    """The tokenizer of a directory, or a byte-level BPE trained on texts.
+
+    Args:
+        section: The section `model`: `tokenizer` and `language`.
+        texts: What one is trained on.
+        read: Reads that of a directory.
+
+    Raises:
+        UsageError: There is no such tokenizer, it is of another language, or the section says of none.
+    """
+    wanted = section.tokenizer
+    if wanted.path is not None:
+        tokenizer = read(wanted.path)
+        if tokenizer.language != section.language:
+            raise UsageError(
+                f"model.language is {section.language!r}, but the vocabulary in {wanted.path} is {tokenizer.language!r}"
+            )
+        return tokenizer
+    if wanted.train_vocab_size is None or section.language == "zh":
         raise UsageError(
-            f"model.backbone: expected the model's own backbone, {found}, found {section.network()}; a loaded model "
-            "keeps its own, so give the same keys, or leave model.backbone out"
+            "a model trained from scratch needs a vocabulary: set model.tokenizer.path (a directory with "
+            "vocab.json and merges.txt, or vocab.txt for Chinese) or, in English, model.tokenizer.train_vocab_size"
         )
-    return eye
+    return train_tokenizer(texts, wanted.train_vocab_size, num_codes=wanted.num_codes, num_bins=wanted.num_bins)
+
+
+def _eye(model: Any) -> object:
+    """What an OFA sees through."""
+    return model.encoder.embed_images
 
 
 def _network(section: ModelSection, tokenizer: OFATokenizer) -> OFAConfig:

@@ -19,6 +19,7 @@ from ofakit.models.base import Model
 from ofakit.models.encoders import ENCODERS
 from ofakit.models.encoders._sentence_transformers import is_sentence_transformer, read_modules
 from ofakit.models.encoders.base import settings_of
+from ofakit.models.filled_model import filled
 from ofakit.models.model_type import ModelType
 from ofakit.models.reading import Reading
 from ofakit.models.retriever import SIDES, Readings, Retriever, RetrieverSettings, Side
@@ -96,11 +97,13 @@ class RetrieverType(ModelType):
             readings = self.tokenizer(section, ())
             return self._evaluated(Retriever(with_prompts(_settings(section)), readings)), readings
         readings = self.read_tokenizer(folder)
-        model = Retriever(_saved_settings(Path(folder)), readings)
         adapter = _configuration(Path(folder)).get("adapter")
-        if adapter is not None:
-            add_adapters(model, adapter)
-        self.load_weights(model, folder, allow_partial)
+
+        def make() -> Retriever:
+            model = Retriever(_saved_settings(Path(folder)), readings)
+            return model if adapter is None else add_adapters(model, adapter)
+
+        model = filled(make, lambda model: self.load_weights(model, folder, allow_partial))
         return self._evaluated(model), readings
 
     def save(self, model: Any, tokenizer: Readings, folder: str | Path) -> None:

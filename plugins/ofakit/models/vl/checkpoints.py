@@ -8,7 +8,7 @@ Files are read by `ofakit.models.weights`, which runs no code of theirs. Ours ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,14 +17,15 @@ from torch import Tensor
 
 from ofakit.errors import UsageError
 from ofakit.files import replace_file
+from ofakit.input_files import read_json_file
 from ofakit.models.vl.configuration import VLConfig
 from ofakit.models.vl.stock_names import own_names, tied_names
 from ofakit.models.weights import read_content, some_of, tensors_of
 
-__all__ = ["load_checkpoint", "rows_of", "save_directory"]
+__all__ = ["BACKBONE", "PROJECTION", "is_language_model", "load_checkpoint", "rows_of", "save_directory"]
 
-NEW = "encoder.visual_embedding."
-"""Begins the names of what a language model lacks that never saw an image."""
+PROJECTION, BACKBONE = "encoder.visual_embedding.", "backbone."
+"""Begin the names of what a language model lacks that never saw an image, and one that was given features."""
 
 
 class StockModel(Protocol):
@@ -57,7 +58,9 @@ class StockModel(Protocol):
         ...
 
 
-def load_checkpoint(model: StockModel, path: str | Path, allow_partial: bool = False) -> tuple[list[str], list[str]]:
+def load_checkpoint(
+    model: StockModel, path: str | Path, allow_partial: bool = False, absent: Sequence[str] = (PROJECTION,)
+) -> tuple[list[str], list[str]]:
     """Load weights into a model; nothing changes when they do not fit.
 
     A T5 or BART that never saw an image lacks the projection of regions, which then stays as it is.
@@ -66,6 +69,7 @@ def load_checkpoint(model: StockModel, path: str | Path, allow_partial: bool = F
         model: The model.
         path: A file of weights, such as `Epoch30.pth`, or a directory.
         allow_partial: Take what fits: tensors may be missing, unexpected or of another shape.
+        absent: Beginnings of names of which the checkpoint may have none at all; what is called so stays as it is.
 
     Returns:
         The missing and the unexpected names; tensors of another shape are in both.
@@ -79,8 +83,9 @@ def load_checkpoint(model: StockModel, path: str | Path, allow_partial: bool = F
     wrong = {key for key, name in names.items() if own[name].shape != weights[key].shape}
     fitting = {key: value for key, value in weights.items() if key not in wrong}
     missing, unexpected = model.missing_and_unexpected(fitting)
-    if not any(name.startswith(NEW) for name in names.values()):
-        missing = [name for name in missing if not name.startswith(NEW)]
+    for beginning in absent:
+        if not any(name.startswith(beginning) for name in names.values()):
+            missing = [name for name in missing if not name.startswith(beginning)]
     missing, unexpected = sorted({*missing, *(names[key] for key in wrong)}), sorted({*unexpected, *wrong})
     if (missing or unexpected) and not (allow_partial and len(wrong) < len(names)):
         shapes = [f"{key} is {tuple(weights[key].shape)}, not {tuple(own[names[key]].shape)}" for key in sorted(wrong)]
@@ -89,6 +94,17 @@ def load_checkpoint(model: StockModel, path: str | Path, allow_partial: bool = F
         raise UsageError(f"{path} does not fit the model: {lists}. To load what fits, pass --allow-partial")
     model.load_stock_state_dict(fitting)
     return missing, unexpected
+
+
+def is_language_model(path: str | Path) -> bool:
+    """Whether a path is the directory of a T5 or BART that never saw an image, as Hugging Face has them.
+
+    Args:
+        path: A file or a directory.
+    """
+    config = Path(path) / "config.json"
+    keys = read_json_file(config, "the configuration of a model") if config.is_file() else None
+    return isinstance(keys, dict) and keys.get("model_type") in ("t5", "bart") and "feat_dim" not in keys
 
 
 def rows_of(path: str | Path, config: VLConfig) -> int | None:

@@ -10,20 +10,16 @@ Keys and defaults: transformers 4.2.1 (`T5Config`, `BartConfig`) and `VL-T5/src/
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from ofakit.config.values import checked_value, resolved_annotations
 from ofakit.errors import UsageError, did_you_mean
-from ofakit.files import write_text
-from ofakit.input_files import read_json_file
-from ofakit.json_text import to_json
 from ofakit.models.adapters.stock import adapter_of_stock
+from ofakit.models.network_config import NetworkConfig
 
 __all__ = ["SIZES", "VLConfig"]
 
@@ -77,6 +73,7 @@ class _Fields:
     use_vis_order_embedding: bool = True
     region_rows: Rows | None = None
     additional_visual_embedding_layers: Layers = 0
+    timm_backbone: dict[str, Any] | None = None
     adapter: dict[str, Any] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -111,7 +108,7 @@ SIZES: dict[str, dict[str, Any]] = {
 """Published sizes and two tiny ones; heads are 64 wide, the feed-forward width is 4 x d_model."""
 
 
-class VLConfig(_Fields):
+class VLConfig(_Fields, NetworkConfig):
     """The configuration of a `VLModel`.
 
     Args:
@@ -127,6 +124,8 @@ class VLConfig(_Fields):
     >>> config.encoder_layers, config.encoder_attention_heads, config.pad_token_id
     (2, 4, 0)
     """
+
+    model_types, family = ("t5", "bart"), "VL-T5, VL-BART, T5 or BART"
 
     def __init__(self, **keys: Any) -> None:
         known = _known(keys)
@@ -179,45 +178,10 @@ class VLConfig(_Fields):
             keys |= {f"{side}_ffn_dim": 4 * keys["d_model"], f"{side}_attention_heads": keys["d_model"] // 64}
         return cls(**{**keys, **overrides})
 
-    @classmethod
-    def from_pretrained(cls, directory: str | Path) -> VLConfig:
-        """Read `config.json` of a model directory: ours, or one of Hugging Face's T5 and BART.
-
-        Args:
-            directory: The directory.
-
-        Raises:
-            UsageError: There is no such file, it is not JSON, or it describes another kind of model.
-        """
-        path = Path(directory) / "config.json"
-        if not os.path.lexists(path):
-            raise UsageError(f"no config.json in {directory}; expected a model directory of VL-T5, VL-BART, T5 or BART")
-        keys = read_json_file(path, "the configuration of a T5 or BART model")
-        found = keys.get("model_type") if isinstance(keys, dict) else type(keys).__name__
-        if found not in ("t5", "bart"):
-            raise UsageError(f"{path}: expected model_type 't5' or 'bart', found {found!r}")
-        return cls(**keys)
-
     def to_dict(self) -> dict[str, Any]:
         """Every key, `extra` included; T5's `config.json` and BART's are read from it alike."""
         own = {name: getattr(self, name) for name in _NAMES}
         return {**self.extra, **own}
-
-    def save_pretrained(self, directory: str | Path) -> None:
-        """Write `config.json`.
-
-        Args:
-            directory: Where to; made if it is not there.
-        """
-        write_text(Path(directory) / "config.json", to_json(self.to_dict(), indent=2, sort_keys=True) + "\n")
-
-    def replace(self, **keys: Any) -> VLConfig:
-        """A copy in which `keys` differ.
-
-        Args:
-            **keys: The keys that shall differ.
-        """
-        return type(self)(**{**self.to_dict(), **keys})
 
 
 def _known(keys: Mapping[str, Any]) -> dict[str, Any]:
@@ -246,5 +210,5 @@ def _feed_forward(kind: str) -> dict[str, Any]:
 
 def _without_foreign_tokens(keys: dict[str, Any]) -> dict[str, Any]:
     """Keys with a value; a configuration of transformers says null where it has none."""
-    may_be_none = ("bos_token_id", "forced_eos_token_id", "adapter", "region_rows")
+    may_be_none = ("bos_token_id", "forced_eos_token_id", "adapter", "timm_backbone", "region_rows")
     return {key: value for key, value in keys.items() if value is not None or key in may_be_none}

@@ -13,18 +13,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ofakit.config.backbone import BackboneSection
 from ofakit.errors import UsageError
+from ofakit.input_files import read_json_file
 from ofakit.models.adapters import add_adapters
 from ofakit.models.adapters.tasks import using_task
 from ofakit.models.base import Seq2SeqModel
+from ofakit.models.filled_model import filled
 from ofakit.models.generation.protocol import SearchRules, SpecialTokens
 from ofakit.models.packed_linear import PackedLinear, pack_linear_layers, packs
+from ofakit.models.pixels import PixelNorm
+from ofakit.models.timm_backbone import TimmBackbone
 from ofakit.models.vl.checkpoints import load_checkpoint, save_directory
 from ofakit.models.vl.configuration import VLConfig
 from ofakit.models.vl.decoder import Decoder, DecoderState
@@ -35,7 +40,7 @@ from ofakit.models.vl.stock_names import own_names, stock_name
 __all__ = ["VLModel", "VLOutput"]
 
 INPUTS = ("input_ids", "vis_feats", "boxes", "vis_attention_mask", "img_order_ids", "obj_order_ids", "task")
-"""What `encode` takes of a batch."""
+"""What `encode` takes of a batch, without a backbone."""
 
 IGNORED = -100
 """Stands in labels where nothing is to be learnt."""
@@ -63,17 +68,26 @@ class VLOutput:
 
 
 class VLModel(Seq2SeqModel):
-    """A language model that reads regions of images beside a text.
+    """A language model that reads regions of images beside a text, or with a backbone the cells of its map.
+
+    Attributes:
+        backbone: What makes features of pixels; None: features are given.
+        backbone_frozen: Whether `freeze` has stopped it from learning.
+        knows_images: Whether its projection of features may have learnt; that of a T5 or BART starts anew.
 
     Args:
-        config: What it is made of. Weights are initialised as the original code does; with `adapter` these are added
-            and all else is frozen but for what their keys name.
+        config: What it is made of. Weights are initialised as in the original code; with `timm_backbone` it sees
+            through that network of timm, whose width becomes `feat_dim`; with `adapter` these are added and all else is
+            frozen but for what their keys name.
     """
 
     final_logits_bias: Tensor
 
     def __init__(self, config: VLConfig) -> None:
         super().__init__()
+        eye = None if config.timm_backbone is None else TimmBackbone(BackboneSection(**config.timm_backbone))
+        if eye is not None:
+            config = config.replace(feat_dim=eye.width)
         self.config = config
         self.shared = nn.Embedding(config.vocab_size, config.d_model)
         self.encoder = Encoder(config, self.shared)
@@ -86,6 +100,9 @@ class VLModel(Seq2SeqModel):
         self.state_scale = config.d_model**-0.5 if config.is_t5 and config.scale_decoder_outputs else 1.0
         self.packed_projection: PackedLinear | None = None
         initialize(self, config)
+        self.backbone = eye  # behind the initialisation, which timm's networks have of their own
+        self.backbone_frozen = False
+        self.knows_images = True
         if config.adapter is not None:
             add_adapters(self, config.adapter)
 
@@ -118,8 +135,18 @@ class VLModel(Seq2SeqModel):
 
     @property
     def reads_regions(self) -> bool:
-        """Images are read as features of their regions."""
-        return True
+        """Images are read as features of their regions, unless there is a backbone, which reads pixels."""
+        return self.backbone is None
+
+    @property
+    def pixel_norm(self) -> PixelNorm | None:
+        """That of the backbone, which takes images as bytes."""
+        return None if self.backbone is None else self.backbone.pixels
+
+    @property
+    def asked_as(self) -> Literal["ofa", "vl-t5"]:
+        """In the words of VL-T5."""
+        return "vl-t5"
 
     def decoder_starts_with(self, token: int) -> None:
         """Let sequences start with another token, such as that which the targets of a training are shifted behind.
@@ -128,6 +155,14 @@ class VLModel(Seq2SeqModel):
             token: Its id.
         """
         self._replace_config(decoder_start_token_id=token)
+
+    def regions_end_at(self, rows: int) -> None:
+        """Say which rows of the token table tell the places of regions.
+
+        Args:
+            rows: The first region's row and one; those of further regions stand before it.
+        """
+        self._replace_config(region_rows=rows)
 
     def prepare_for_inference(self, precision: str = "fp32") -> VLModel:
         """As every model's; on a CPU the weights of its linear layers are laid out for the processor.
@@ -145,6 +180,8 @@ class VLModel(Seq2SeqModel):
                 pack_linear_layers(fast.encoder)
                 pack_linear_layers(fast.decoder)
                 fast.packed_projection = PackedLinear(table.detach(), None)
+        if self.backbone is not None and self.backbone.folder is not None and self.backbone_frozen:
+            fast.backbone = self.backbone  # in fp32, in which its features are kept
         return fast
 
     def _replace_config(self, **keys: Any) -> None:
@@ -159,33 +196,151 @@ class VLModel(Seq2SeqModel):
     def parts(self) -> dict[str, Sequence[nn.Module]]:
         """What can be frozen.
 
-        `visual`: the projection of regions. `embeddings`: the token table and the output projection. `encoder`: all of
-        it but the table, `visual` included. `language_model`: everything but `visual`.
+        `backbone`: the network of timm, where there is one. `visual`: the projection of regions. `embeddings`: the
+        token table and the output projection. `encoder`: all of it but the table, `visual` and `backbone` included.
+        `language_model`: everything but `visual` and `backbone`.
         """
         tables: list[nn.Module] = [self.shared, *([] if self.lm_head is None else [self.lm_head])]
         beside = {"embed_tokens", "visual_embedding"}
         layers = [module for name, module in self.encoder.named_children() if name not in beside]
         visual: list[nn.Module] = [self.encoder.visual_embedding]
+        eyes: list[nn.Module] = [] if self.backbone is None else [self.backbone]
         return {
+            **({"backbone": eyes} if eyes else {}),
             "visual": visual,
             "embeddings": tables,
-            "encoder": [*visual, *layers],
+            "encoder": [*eyes, *visual, *layers],
             "language_model": [*tables, *layers, self.decoder],
         }
 
+    def freeze(self, parts: Iterable[str]) -> int:
+        """Stop the parameters of some parts from learning; freezing twice is freezing once.
+
+        A frozen backbone stays in evaluation mode when the model is put into training, so that the statistics of its
+        batch norms do not move.
+
+        Args:
+            parts: Names of `parts`.
+
+        Returns:
+            How many parameters are frozen in the whole model.
+
+        Raises:
+            UsageError: There is no such part; nothing is frozen then.
+        """
+        wanted = list(parts)
+        frozen = super().freeze(wanted)
+        if self.backbone is not None and {"backbone", "encoder"} & {*wanted}:
+            self.backbone_frozen = True
+            self.backbone.eval()
+        return frozen
+
+    def train(self, mode: bool = True) -> VLModel:
+        """Go into training or evaluation mode; a frozen backbone stays in evaluation mode.
+
+        Args:
+            mode: Whether to train.
+        """
+        super().train(mode)
+        if self.backbone is not None and self.backbone_frozen:
+            self.backbone.eval()
+        return self
+
+    def see_through(self, section: BackboneSection) -> None:
+        """Put a network of timm, of random weights, into a model that was taught with its features, or with none.
+
+        Args:
+            section: What the network is.
+
+        Raises:
+            UsageError: There is no such network, or its features are of another width than the model's.
+        """
+        eye = TimmBackbone(section)
+        self.fit_features(eye.width)
+        self.backbone = eye.to(self.device)
+        self._replace_config(timm_backbone=section.network())
+
+    def fit_features(self, width: int) -> None:
+        """Read features of a width; a T5 or BART that never saw an image gets a projection of it.
+
+        Args:
+            width: Numbers of a region.
+
+        Raises:
+            UsageError: The model was taught with features of another width.
+        """
+        if width == self.config.feat_dim:
+            return
+        if self.knows_images:
+            raise UsageError(
+                f"the model was taught with features of {self.config.feat_dim} numbers (feat_dim), and these have "
+                f"{width}: name the network that its features are from"
+            )
+        projection = nn.Linear(width, self.config.d_model)
+        if not self.config.is_t5:
+            nn.init.normal_(projection.weight, std=self.config.init_std)
+            nn.init.zeros_(projection.bias)
+        self.encoder.visual_embedding.feat_embedding[0] = projection.to(self.device)
+        self._replace_config(feat_dim=width)
+
     def encoder_inputs(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """What `encode` takes of a batch: the text, regions where there are any, and the task.
+        """What `encode` takes of a batch: the text, regions or images where there are any, and the task.
 
         Args:
             batch: `input_ids` `(B, L)`, and those of `vis_feats`, `boxes`, `vis_attention_mask`, `img_order_ids`,
-                `obj_order_ids` and `task` that are there.
+                `obj_order_ids` and `task` that are there; with a backbone those of `patch_images`, `patch_masks` and
+                `patch_features`, which stand for images.
 
         Raises:
             UsageError: There are no `input_ids`.
         """
         if batch.get("input_ids") is None:
-            raise UsageError(f"inputs: expected input_ids, vis_feats and boxes, found {', '.join(batch)}")
-        return {name: batch[name] for name in INPUTS if batch.get(name) is not None}
+            wanted = "vis_feats and boxes" if self.backbone is None else "patch_images and patch_masks"
+            raise UsageError(f"inputs: expected input_ids, {wanted}, found {', '.join(batch)}")
+        shown = "patch_images" if batch.get("patch_features") is None else "patch_features"
+        names = INPUTS if self.backbone is None else ("input_ids", shown, "patch_masks", "task")
+        return {name: batch[name] for name in names if batch.get(name) is not None}
+
+    @torch.no_grad()
+    def with_frozen_features(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The batch with `patch_features` where the backbone is frozen and there are images; else as it is.
+
+        Args:
+            batch: On the model's device.
+        """
+        if not self.backbone_frozen or batch.get("patch_images") is None:
+            return batch
+        return {**batch, "patch_features": self.visual_features(batch["patch_images"])}
+
+    def visual_features(self, patch_images: Tensor) -> Tensor:
+        """Run the backbone alone; a frozen one gives the same in every mode.
+
+        Args:
+            patch_images: `(B, 3, H, W)` bytes, or floats that are normalised already.
+
+        Returns:
+            `(B, f, h, w)`, for `encode`.
+
+        Raises:
+            UsageError: The model has no backbone, or this cannot read images of that size.
+        """
+        if self.backbone is None:
+            raise UsageError(
+                "this model reads features of regions, not pixels: give vis_feats, or put a network of timm into it "
+                "(model.backbone)"
+            )
+        return self.backbone(patch_images, self.backbone_frozen).to(self.shared.weight.dtype)
+
+    def _cells(
+        self, images: Tensor | None, features: Tensor | None, masks: Tensor | None, index: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Images as regions `(B, N, f)`, the cells of the backbone's map row by row, and where there is an image."""
+        found = self.visual_features(cast(Tensor, images)) if features is None else features
+        cells = found.flatten(2).transpose(1, 2)
+        there = None if masks is None else masks.view(-1, 1).expand(-1, cells.shape[1])
+        if index is None:
+            return cells, there
+        return cells.index_select(0, index), None if there is None else there.index_select(0, index)
 
     def encode(
         self,
@@ -197,6 +352,10 @@ class VLModel(Seq2SeqModel):
         obj_order_ids: Tensor | None = None,
         task: str | None = None,
         output_hidden_states: bool = False,
+        patch_images: Tensor | None = None,
+        patch_masks: Tensor | None = None,
+        patch_features: Tensor | None = None,
+        image_index: Tensor | None = None,
     ) -> EncoderOutput:
         """Run the encoder; its result can be decoded several times.
 
@@ -209,10 +368,17 @@ class VLModel(Seq2SeqModel):
             obj_order_ids: `(B, N)` int64, a region's place in its image; none: 0 to N - 1.
             task: Whose adapters to use, where tasks have their own.
             output_hidden_states: Keep the states of every layer.
+            patch_images: `(B, 3, H, W)` bytes, which the backbone sees in place of regions.
+            patch_masks: `(B,)` bool, False where an image is missing; none: all are there.
+            patch_features: `(B, f, h, w)`, what `visual_features` gave for the images, instead of these.
+            image_index: `(B,)` int64, which of the images each text is about; none: one image a text.
 
         Raises:
-            UsageError: A text is too long, features are of another width, or no adapter is for the task.
+            UsageError: A text is too long, features are of another width, there are images and no backbone, or no
+                adapter is for the task.
         """
+        if patch_images is not None or patch_features is not None:
+            vis_feats, vis_attention_mask = self._cells(patch_images, patch_features, patch_masks, image_index)
         regions = (vis_feats, boxes, vis_attention_mask, img_order_ids, obj_order_ids)
         with using_task(self, task):
             return self.encoder(input_ids, *regions, output_hidden_states, task)
@@ -263,6 +429,8 @@ class VLModel(Seq2SeqModel):
         obj_order_ids: Tensor | None = None,
         encoder_outputs: EncoderOutput | None = None,
         output_hidden_states: bool = False,
+        patch_images: Tensor | None = None,
+        patch_masks: Tensor | None = None,
     ) -> VLOutput:
         """Scores of every next token, and the loss of labels.
 
@@ -278,13 +446,15 @@ class VLModel(Seq2SeqModel):
             obj_order_ids: As in `encode`.
             encoder_outputs: What `encode` gave, to run the decoder alone.
             output_hidden_states: Keep the states of the encoder's layers.
+            patch_images: As in `encode`.
+            patch_masks: As in `encode`.
 
         Raises:
             UsageError: Neither labels nor `decoder_input_ids` are there, or neither `input_ids` nor `encoder_outputs`.
         """
         if encoder_outputs is None and input_ids is not None:
             regions = (vis_feats, boxes, vis_attention_mask, img_order_ids, obj_order_ids)
-            encoder_outputs = self.encode(input_ids, *regions, task, output_hidden_states)
+            encoder_outputs = self.encode(input_ids, *regions, task, output_hidden_states, patch_images, patch_masks)
         if decoder_input_ids is None and labels is not None:
             decoder_input_ids = self.shifted(labels)
         if decoder_input_ids is None or encoder_outputs is None:
@@ -392,8 +562,13 @@ class VLModel(Seq2SeqModel):
         Raises:
             UsageError: A file is missing, or the weights do not fit the configuration.
         """
-        model = cls(VLConfig.from_pretrained(directory))
-        load_checkpoint(model, directory, allow_partial=allow_partial)
+        config = VLConfig.from_pretrained(directory)
+
+        def fill(model: VLModel) -> None:
+            load_checkpoint(model, directory, allow_partial=allow_partial)
+
+        model = filled(lambda: cls(config), fill)
+        model.knows_images = "feat_dim" in read_json_file(Path(directory) / "config.json", "a configuration")
         return model.eval()
 
     def save_pretrained(self, directory: str | Path) -> None:

@@ -18,7 +18,7 @@ _T5_ATTENTION = {"q_proj": "q", "k_proj": "k", "v_proj": "v", "out_proj": "o"}
 
 
 def stock_name(name: str, config: VLConfig) -> str:
-    """What the original code calls a tensor; adapters keep our name.
+    """What the original code calls a tensor; adapters and a backbone keep our name.
 
     Args:
         name: Ours.
@@ -29,7 +29,7 @@ def stock_name(name: str, config: VLConfig) -> str:
     >>> stock_name("encoder.layers.1.fc2.weight", VLConfig())
     'model.encoder.layers.1.fc2.weight'
     """
-    if ".adapter." in name or ".prompt." in name or name.startswith("adapter_set"):
+    if ".adapter." in name or ".prompt." in name or name.startswith(("adapter_set", "backbone.")):
         return name
     if not config.is_t5:
         return name if name == "final_logits_bias" else f"model.{name}"

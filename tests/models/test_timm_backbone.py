@@ -10,7 +10,7 @@ from ofakit.config.backbone import BackboneSection
 from ofakit.errors import UsageError
 from ofakit.models.batch_norm import batch_norms
 from ofakit.models.ofa import OFAModel
-from ofakit.models.ofa.timm_backbone import TimmBackbone
+from ofakit.models.timm_backbone import TimmBackbone
 
 from tests.models.ofa.small import build, inputs
 from tests.two_processes import run_two
@@ -193,7 +193,7 @@ def _logits(model):
 SCRIPT = """
 import sys, torch, torch.distributed as dist
 from pathlib import Path
-from tests.models.ofa.test_timm_backbone import *
+from tests.models.test_timm_backbone import *
 from ofakit.processes import join_processes
 
 processes = join_processes("cpu")

@@ -1,9 +1,10 @@
-"""A timm network in place of OFA's ResNet: images in, the features of OFA's patches out.
+"""A timm network as the backbone of a model: images in, the features of patches out.
 
     {"model": {"backbone": {"name": "tf_efficientnet_lite2", "weights": "FILE", "out_indices": [3, 4]}}}
 
-Patches are the places of the finest map that is asked for; behind its features stand those of the coarser map at that
-place. The network normalises images by itself, so that it takes them as bytes.
+OFA has it in place of its ResNet, VL-T5 and VL-BART in place of regions that were made before. Patches are the places
+of the finest map that is asked for; behind its features stand those of the coarser map at that place. The network
+normalises images by itself, so that it takes them as bytes.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from ofakit.models.batch_norm import batch_norms
 from ofakit.models.frozen_features import FrozenFeatures
 from ofakit.models.timm_network import pixel_norm, timm_network
 
-__all__ = ["TimmBackbone"]
+__all__ = ["TimmBackbone", "backbone_as"]
 
 
 class TimmBackbone(nn.Module):
-    """A network of timm as OFA's eye, of random weights.
+    """A network of timm as a model's eye, of random weights.
 
     Attributes:
         section: What the network is.
@@ -120,6 +121,27 @@ class TimmBackbone(nn.Module):
             blank = torch.zeros(1, 3, *size, dtype=mean.dtype, device=mean.device)
             self._shapes[size] = [part.shape[1:] for part in self._maps(blank)]
         return self._shapes[size]
+
+
+def backbone_as(found: object, section: BackboneSection) -> TimmBackbone:
+    """The eye of a model, whose norms rest and whose features are kept as a section says.
+
+    Args:
+        found: What the model sees through; None: nothing.
+        section: What it must be, and how it is trained.
+
+    Raises:
+        UsageError: It is another network than the section's, or none of timm.
+    """
+    known = found.section.network() if isinstance(found, TimmBackbone) else "OFA's own ResNet" if found else "none"
+    if not isinstance(found, TimmBackbone) or known != section.network():
+        raise UsageError(
+            f"model.backbone: expected the model's own backbone, {known}, found {section.network()}; a loaded model "
+            "keeps its own, so give the same keys, or leave model.backbone out"
+        )
+    found.norms_rest = section.frozen_norms
+    found.keep_features(section)
+    return found
 
 
 def _cut(network: Any, section: BackboneSection) -> list[int] | None:

@@ -1,0 +1,92 @@
+"""VL-T5 and VL-BART with a network of timm inside: captioned from pixels, rewarded, continued, and as a retriever."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from ofakit.cli import caption
+from ofakit.errors import UsageError
+from ofakit.hub import load_bundle
+from ofakit.trainers import Trainer
+
+from tests.tasks.small_retrieval import small_config
+from tests.trainers.conftest import trained
+
+EYE = {"name": "test_resnet"}
+NETWORK = {
+    "d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "max_position_embeddings": 64,
+}  # fmt: skip
+
+
+@pytest.fixture
+def seeing(experiment):
+    """Makes the configuration of a VL-BART that sees pixels."""
+
+    def make(name="run", backbone=EYE, **changes):
+        config = experiment(name, train={"max_epochs": 1, "gradient_accumulation": 1, **changes.pop("train", {})})
+        values = config.model_dump(mode="json", exclude_unset=True)
+        values["model"] = {
+            "type": "vl", "backbone": backbone, "config": NETWORK, "tokenizer": values["model"]["tokenizer"],
+            **changes.pop("model", {}),
+        }  # fmt: skip
+        return type(config)(**{**values, **changes})
+
+    return make
+
+
+def test_it_captions_images_that_no_run_has_seen_and_is_trained_on(seeing, tmp_path, capsys):
+    run = trained(seeing(train={"max_steps": 2}))
+    begun = {name: value.clone() for name, value in run.model.backbone.state_dict().items()}
+    (image,) = sorted(Path(run.experiment.data.reader.model_extra["root"]).rglob("test_0*.png"))[:1] or [None]
+    assert caption.main(["--model", str(Path(run.work_dir) / "output"), "--image", str(image)]) == 0
+    *lines, summary = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert summary["errors"] == 0 and all(isinstance(line["caption"], str) for line in lines)
+    rewards = [{"type": "scst", "samples": 2, "rewards": [{"type": "cider_d"}]}]
+    start = {"path": str(Path(run.work_dir) / "output")}
+    again = seeing("again", model=start, objectives=rewards, train={"max_steps": 1})
+    last = trained(again)
+    assert any(not torch.equal(value, begun[name]) for name, value in last.model.backbone.named_parameters())
+    assert last.evaluate(split="val")["cider"] >= 0
+
+
+def test_frozen_with_kept_features_it_learns_the_rest_at_a_rate_of_its_own(seeing, tmp_path):
+    kept = {**EYE, "frozen": True, "feature_store": str(tmp_path / "features")}
+    trainer = Trainer(experiment=seeing(backbone=kept, preprocessor={"patch_image_size": 32}), device="cpu")
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    trainer.train()
+    changed = {n for n, v in trainer.model.state_dict().items() if not torch.equal(v, before[n])}
+    assert changed and not any(name.startswith("backbone.") for name in changed)
+    assert any((tmp_path / "features").iterdir())
+    slow = seeing("slow", train={"max_steps": 1, "optimizer": {"lr": 1e-2, "lr_scales": {"backbone": 0.0}}})
+    slow = Trainer(experiment=slow, device="cpu")
+    before = {name: value.clone() for name, value in slow.model.backbone.named_parameters()}
+    slow.train()
+    assert all(torch.equal(value, before[name]) for name, value in slow.model.backbone.named_parameters())
+
+
+def test_regions_beside_a_backbone_are_refused(seeing):
+    config = seeing()
+    values = config.model_dump(mode="json", exclude_unset=True)
+    values["data"]["regions"] = {"network": {"name": "test_resnet"}, "image_size": 32}
+    with pytest.raises(UsageError, match="data.regions is for models that read regions, but a model of type 'vl'"):
+        Trainer(experiment=type(config)(**values), device="cpu")
+
+
+def test_a_retriever_learns_through_it_and_is_read_back(tmp_path, scenes_root):
+    encoder = {
+        "type": "vl", "backbone": EYE, "image_size": 32, "config": NETWORK, "projection": 8, "max_length": 32,
+        "tokenizer": {"train_vocab_size": 300, "num_codes": 1, "num_bins": 0},
+    }  # fmt: skip
+    config = small_config(tmp_path / "run", scenes_root, train={"max_epochs": 1})
+    config.model.config = {"encoder": encoder}
+    trainer = Trainer(experiment=config, device="cpu")
+    before = {name: value.clone() for name, value in trainer.model.named_parameters()}
+    trainer.train()
+    changed = {name for name, value in trainer.model.named_parameters() if not torch.equal(value, before[name])}
+    assert any(".backbone." in name for name in changed)
+    again = load_bundle(tmp_path / "run" / "output")
+    assert again.model.fingerprint() == trainer.model.fingerprint() and again.tokenizer["query"].image_size == 32
