@@ -18,10 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,8 +26,8 @@ import numpy as np
 from ofakit.scores import bootstrap_intervals, measure, paired_tests, ptb_tokenize
 from ofakit.scores.score import Measure
 from scipy.stats import t
+from trainings import ROOT, ended
 
-ROOT = Path(__file__).resolve().parents[1]
 ARMS = ("cross_entropy", "style_mlm", "itm")
 START = "start"
 STYLES = ("humorous", "romantic")
@@ -44,25 +41,11 @@ def folder(options: argparse.Namespace, arm: str, seed: int) -> Path:
 
 def run(options: argparse.Namespace, arm: str, seed: int, start: Path) -> dict:
     """One training, or the evaluation of the start; or what it gave when it was run before."""
-    work_dir = folder(options, arm, seed)
-    result = work_dir / "result.json"
-    if not result.exists():
-        keys = {"work_dir": work_dir, "seed": seed, "data.root": options.data, "model.path": start}
-        keys["data.image_store"] = options.out / "image_store"
-        sets = [part for key, value in keys.items() for part in ("--set", f"{key}={value}")]
-        sets += [part for override in options.set for part in ("--set", override)]
-        tool = ["finetune.py"] if arm != START else ["evaluate.py", "--checkpoint", str(start)]
-        config = "scst" if arm == START else arm
-        command = [sys.executable, f"{ROOT}/tools/{tool[0]}", *tool[1:]]
-        command += ["--conf", f"{ROOT}/configs/flickrstyle/{config}.json"]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run([*command, *sets], capture_output=True, encoding="utf-8", env=environment)
-        if done.returncode:
-            raise SystemExit(f"{arm}, seed {seed} failed:\n{done.stderr[-3000:]}")
-        work_dir.mkdir(parents=True, exist_ok=True)
-        result.write_text(done.stdout.strip().splitlines()[-1], encoding="utf-8")
-    print(f"{arm}, seed {seed}: {result.read_text(encoding='utf-8')}", file=sys.stderr, flush=True)
-    return json.loads(result.read_text(encoding="utf-8"))
+    keys = {"seed": seed, "data.root": options.data, "model.path": str(start)}
+    keys["data.image_store"] = str(options.out / "image_store")
+    tool = ["finetune.py"] if arm != START else ["evaluate.py", "--checkpoint", str(start)]
+    config = ROOT / f"configs/flickrstyle/{'scst' if arm == START else arm}.json"
+    return ended(tool, config, folder(options, arm, seed), keys, options.set)
 
 
 def best_arm(options: argparse.Namespace) -> str:

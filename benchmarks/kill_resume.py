@@ -3,7 +3,8 @@
     python benchmarks/kill_resume.py [--kills 20] [--seed 0]
 
 Prints one JSON object; `bit_equal` must be true and `unreadable_snapshots` 0. Every kill waits until the run has made
-at least one step since it was started, and strikes at a random moment after that.
+at least one step since it was started, and strikes at a random moment after that; `kill_operations.py` strikes at
+chosen file operations instead.
 """
 
 from __future__ import annotations
@@ -20,8 +21,7 @@ from pathlib import Path
 
 import torch
 from ofakit.hub import load_bundle
-from ofakit.trainers.state import latest_snapshot
-from safetensors import safe_open
+from ofakit.trainers.state import latest_snapshot, snapshot_fault
 
 ROOT = Path(__file__).resolve().parents[1]
 HOOKS = [
@@ -50,20 +50,6 @@ def steps_logged(work_dir: Path) -> int:
     return path.read_text(encoding="utf-8").count('"loss"') if path.exists() else 0
 
 
-def is_readable(snapshot: Path) -> bool:
-    """Whether every file of a snapshot opens."""
-    try:
-        json.loads((snapshot / "state.json").read_text(encoding="utf-8"))
-        for name in ("model.safetensors", "state.safetensors"):
-            with safe_open(snapshot / name, "pt") as file:
-                for key in file.keys():  # noqa: SIM118  (not a dict)
-                    file.get_tensor(key)
-    except Exception as error:
-        print(f"unreadable: {snapshot}: {error}", file=sys.stderr)
-        return False
-    return True
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
@@ -90,7 +76,7 @@ def main() -> None:
         run.wait()
         kills += 1
         snapshot = latest_snapshot(folder / "killed")
-        unreadable += snapshot is not None and not is_readable(snapshot)
+        unreadable += snapshot is not None and snapshot_fault(snapshot) is not None
         print(f"kill {kills}: {steps_logged(folder / 'killed')} lines, {snapshot}", file=sys.stderr)
     whole, killed = (load_bundle(folder / name / "output").model.state_dict() for name in ("whole", "killed"))
     equal = whole.keys() == killed.keys() and all(torch.equal(whole[name], killed[name]) for name in whole)
