@@ -10,7 +10,7 @@ test:
 
 # A test that hangs is tried once more; any other failure counts at once.
 coverage:
-	pytest --cov -rR --reruns 1 --only-rerun 'Timeout \(>'
+	pytest --cov -rfER --reruns 1 --only-rerun 'Timeout \(>'
 
 # Into build/site; a warning is an error. NO_MKDOCS_2_WARNING leaves out what the theme says of its own future.
 docs:
