@@ -35,6 +35,14 @@ SIZES = {"base": {"d_model": 768, "layers": 6, "heads": 12}, "tiny": {"d_model":
 VOCABULARY = 50465
 
 
+def shape_of(size: str) -> dict[str, int]:
+    """What both sides call the same: vocabulary, widths, layers and heads."""
+    width, layers, heads = (SIZES[size][name] for name in ("d_model", "layers", "heads"))
+    sides = {"layers": layers, "attention_heads": heads, "ffn_dim": 4 * width}
+    both = {f"{side}_{name}": value for side in ("encoder", "decoder") for name, value in sides.items()}
+    return {"vocab_size": VOCABULARY, "d_model": width, **both}
+
+
 def batch_of(size: int, device: str) -> dict[str, Tensor]:
     """Random regions with a prompt and a caption."""
     torch.manual_seed(0)
@@ -53,19 +61,7 @@ class Ours:
     """This project's model and objective."""
 
     def __init__(self, size: str, device: str, precision: str) -> None:
-        shape = SIZES[size]
-        config = VLConfig(
-            model_type="bart",
-            vocab_size=VOCABULARY,
-            d_model=shape["d_model"],
-            encoder_layers=shape["layers"],
-            decoder_layers=shape["layers"],
-            encoder_attention_heads=shape["heads"],
-            decoder_attention_heads=shape["heads"],
-            encoder_ffn_dim=4 * shape["d_model"],
-            decoder_ffn_dim=4 * shape["d_model"],
-            feat_dim=WIDTH,
-        )
+        config = VLConfig(model_type="bart", feat_dim=WIDTH, **shape_of(size))
         self.model = VLModel(config).to(device)
         self.objective = OBJECTIVES.build({"type": "cross_entropy", "label_smoothing": 0.0})
         self.device, self.precision = device, precision
@@ -94,17 +90,7 @@ class BartOnRegions(nn.Module):
         from transformers import BartConfig, BartForConditionalGeneration
 
         super().__init__()
-        shape = SIZES[size]
-        config = BartConfig(
-            vocab_size=VOCABULARY,
-            d_model=shape["d_model"],
-            encoder_layers=shape["layers"],
-            decoder_layers=shape["layers"],
-            encoder_attention_heads=shape["heads"],
-            decoder_attention_heads=shape["heads"],
-            encoder_ffn_dim=4 * shape["d_model"],
-            decoder_ffn_dim=4 * shape["d_model"],
-        )
+        config = BartConfig(**shape_of(size))
         self.bart = BartForConditionalGeneration(config)
         self.features = nn.Sequential(nn.Linear(WIDTH, config.d_model), nn.LayerNorm(config.d_model))
         self.places = nn.Sequential(nn.Linear(5, config.d_model), nn.LayerNorm(config.d_model))
