@@ -7,6 +7,7 @@ import copy
 import pytest
 import torch
 from ofakit.data.feature_store import FeatureStore
+from ofakit.models import frozen_features
 from ofakit.models.frozen_features import FrozenFeatures
 from torch import nn
 
@@ -77,3 +78,20 @@ def test_a_copy_of_a_network_does_not_read_the_store_again(tmp_path, monkeypatch
     twin, copied = copy.deepcopy((network, features))
     monkeypatch.setattr(FeatureStore, "__init__", lambda *_: pytest.fail("the store was opened again"))
     assert torch.equal(copied(twin, IMAGES, twin.features), expected) and twin.computed == network.computed
+
+
+def test_an_accelerator_keeps_them_beside_the_store_until_weights_change(tmp_path, monkeypatch):
+    monkeypatch.setattr(frozen_features, "_is_accelerator", lambda device: True)
+    network, features = Network(), FrozenFeatures(tmp_path, "net", 5, "float16", memory=1.0)
+    expected = network.features(IMAGES).detach().half().float()
+    torch.testing.assert_close(features(network, IMAGES, network.features), expected, atol=1e-3, rtol=1e-3)
+    asked = []
+    rows = FeatureStore.rows
+    monkeypatch.setattr(FeatureStore, "rows", lambda *args: asked.append(1) or rows(*args))
+    before = features(network, IMAGES, network.features)
+    assert asked == [] and before.dtype == torch.float32
+    twin, copied = copy.deepcopy((network, features))
+    with torch.no_grad():
+        twin.layer.bias.add_(1)
+    torch.testing.assert_close(copied(twin, IMAGES, twin.features), before + 1, atol=1e-3, rtol=1e-3)
+    assert torch.equal(features(network, IMAGES, network.features), before) and asked == [1]

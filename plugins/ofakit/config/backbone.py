@@ -42,6 +42,13 @@ class TimmSection(NetworkSection):
     feature_dtype: Literal["float32", "float16"] = Field(
         "float32", description="type in which features are stored; float16 rounds them and halves the folder"
     )
+    feature_memory: float = Field(
+        2.0,
+        ge=0.0,
+        le=1024.0,
+        description="GiB of an accelerator's memory in which stored features are kept as well, so that they are read "
+        "from the folder once; a CPU reads them from the folder",
+    )
 
 
 class BackboneSection(TimmSection):

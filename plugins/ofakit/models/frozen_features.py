@@ -2,7 +2,8 @@
 
 An image is known by its pixels and the network by its weights, so that nothing has to be cleared when either changes.
 Images are computed in fp32 and, on a CPU, each by itself: what is kept does not depend on the batch that it came in
-first. An accelerator computes some at once, since one alone would leave it idle.
+first. An accelerator computes some at once, since one alone would leave it idle, and keeps features in its own memory
+while there is room: reading them from the store takes it longer than computing them anew.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ import torch
 from torch import Tensor, nn
 
 from ofakit.data.feature_store import DIGEST_BYTES, FeatureStore
+from ofakit.models.rows_on_device import RowsOnDevice
 
 __all__ = ["FrozenFeatures"]
 
 AT_ONCE = 32
 """Images that an accelerator computes in one pass."""
+GIB = 2**30
 
 
 class FrozenFeatures:
@@ -33,6 +36,7 @@ class FrozenFeatures:
         name: What makes them beside weights: the network's name, and how images are normalised and features pooled.
         shape: Of one image's features: a width, or (C, h, w).
         dtype: What they are kept in.
+        memory: GiB of an accelerator's memory in which they are kept beside the store.
     """
 
     def __init__(
@@ -41,11 +45,14 @@ class FrozenFeatures:
         name: str,
         shape: int | tuple[int, ...],
         dtype: Literal["float32", "float16"] = "float32",
+        memory: float = 0.0,
     ) -> None:
         self.folder, self.name, self.dtype = Path(folder), name, dtype
         self.shape: tuple[int, ...] = (shape,) if isinstance(shape, int) else shape
         self._store: FeatureStore | None = None
         self._made_by: list[tuple[int, int]] = []
+        self.memory = int(memory * GIB)
+        self._on_device = self._no_rows()
 
     def __call__(self, network: nn.Module, images: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
         """The features of some images.
@@ -63,17 +70,13 @@ class FrozenFeatures:
             SaveError: The disk is full.
         """
 
-        def made(places: list[int]) -> np.ndarray:
-            size = 1 if images.device.type == "cpu" else AT_ONCE
-            absent = images.index_select(0, torch.tensor(places).to(images.device))
-            with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-                return torch.cat([compute(part).flatten(1) for part in absent.split(size)]).float().cpu().numpy()
-
         store = self._store_of(network)
-        pixels = images.cpu().contiguous().numpy()
-        digests = [hashlib.blake2b(image.data, digest_size=DIGEST_BYTES).digest() for image in pixels]
-        rows = torch.from_numpy(store.rows(digests, made)).view(-1, *self.shape)
-        return rows.to(images.device)
+
+        def fetched(images: Tensor) -> Tensor:
+            return torch.from_numpy(_rows_of(store, images, compute))
+
+        rows = self._on_device(images, fetched) if _is_accelerator(images.device) else fetched(images)
+        return rows.view(-1, *self.shape).to(images.device).float()
 
     def _store_of(self, network: nn.Module) -> FeatureStore:
         """The store of the network's weights; they are only looked at again where one of them was written to."""
@@ -88,5 +91,26 @@ class FrozenFeatures:
         name = f"{self.name.partition(' ')[0]}-{digest.hexdigest()}"
         if self._store is None or self._store.name != name:  # a copy of a network has the store that it had
             self._store = FeatureStore(self.folder, name, math.prod(self.shape), self.dtype)
+            self._on_device = self._no_rows()
         self._made_by = made_by
         return self._store
+
+    def _no_rows(self) -> RowsOnDevice:
+        return RowsOnDevice(self.memory, getattr(torch, self.dtype))
+
+
+def _rows_of(store: FeatureStore, images: Tensor, compute: Callable[[Tensor], Tensor]) -> np.ndarray:
+    """The rows of images in a store, those that are not there computed first."""
+
+    def made(places: list[int]) -> np.ndarray:
+        size = AT_ONCE if _is_accelerator(images.device) else 1
+        absent = images.index_select(0, torch.tensor(places).to(images.device))
+        with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
+            return torch.cat([compute(part).flatten(1) for part in absent.split(size)]).float().cpu().numpy()
+
+    pixels = images.cpu().contiguous().numpy()
+    return store.rows([hashlib.blake2b(image.data, digest_size=DIGEST_BYTES).digest() for image in pixels], made)
+
+
+def _is_accelerator(device: torch.device) -> bool:
+    return device.type != "cpu"

@@ -58,9 +58,9 @@ class TimmBackbone(nn.Module):
         """Keep what the network makes of images while it is frozen; a section without a folder keeps nothing.
 
         Args:
-            section: Its `feature_store` and `feature_dtype`.
+            section: Its `feature_store`, `feature_dtype` and `feature_memory`.
         """
-        self.folder, self.dtype = section.feature_store, section.feature_dtype
+        self.folder, self.dtype, self.memory = section.feature_store, section.feature_dtype, section.feature_memory
         self.features: dict[tuple[int, int], FrozenFeatures] = {}
 
     def train(self, mode: bool = True) -> TimmBackbone:
@@ -91,7 +91,7 @@ class TimmBackbone(nn.Module):
         if size not in self.features:
             about = " ".join(str(value) for value in self.section.network().values())
             numbers = sum(math.prod(shape) for shape in shapes)
-            self.features[size] = FrozenFeatures(self.folder, f"{about} {size}", numbers, self.dtype)
+            self.features[size] = FrozenFeatures(self.folder, f"{about} {size}", numbers, self.dtype, self.memory)
         rows = self.features[size](self.network, images, self._rows)
         parts = rows.split([math.prod(shape) for shape in shapes], 1)
         return _joined([part.view(-1, *shape) for part, shape in zip(parts, shapes, strict=True)])

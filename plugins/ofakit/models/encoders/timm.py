@@ -140,7 +140,9 @@ class TimmEncoder(Encoder):
         self.backbone.requires_grad_(False)
         self.backbone.eval()
         about = f"{settings.pooling} {settings.grid} {settings.mean_std} {settings.image_size} {settings.options}"
-        return FrozenFeatures(folder, f"{settings.name} {about}", width, settings.feature_dtype)
+        return FrozenFeatures(
+            folder, f"{settings.name} {about}", width, settings.feature_dtype, settings.feature_memory
+        )
 
     @torch.no_grad()
     def _width(self) -> int:
