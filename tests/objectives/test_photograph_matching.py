@@ -30,6 +30,15 @@ class Colours(torch.nn.Module):
         return middle.float().mean((2, 3)) - 127.5
 
 
+class ColoursAndTexts(Colours):
+    """Embeds an image as above, beside its text: one token, one dimension each."""
+
+    def embed(self, side, inputs, modalities):
+        assert modalities == ["text", "image"] and inputs["image_mask"].all()
+        colours = torch.nn.functional.normalize(super().embed(side, inputs, ["image"]), dim=1)
+        return torch.cat([colours, torch.eye(9)[inputs["input_ids"][:, 0]]], 1)
+
+
 @pytest.fixture
 def examples(tmp_path):
     """Four flags of one colour each, and questions with photographs of noise."""
@@ -82,6 +91,41 @@ def test_equal_references_are_no_negatives_and_recoloured_ones_are_apart(example
     assert objective(model, same, 1, 0)[0].item() == 0, "there is nothing to tell apart"
     recoloured, _ = prepared(examples, recolor=1.0, real=0.0)
     assert len(set(batch_of(recoloured, 32)["photograph_matching/number"].tolist())) == 32
+
+
+def with_texts(objective, texts, passage_texts=None):
+    """A batch whose questions and passages have one token each; every question has a hard negative, too."""
+    count, own = len(texts), torch.tensor(texts)
+    passages = torch.tensor(passage_texts or texts)
+    return {
+        **batch_of(objective, count),
+        "query": {"input_ids": own[:, None], "images": torch.zeros(count, 3, 48, 48), "image_mask": torch.zeros(count)},
+        "passage": {"input_ids": torch.stack([passages, torch.full((count,), 8)], 1).reshape(-1, 1)},
+        "owner": torch.arange(count).repeat_interleave(2),
+        "passage_index": torch.stack([passages, torch.full((count,), 8)], 1).flatten(),
+        "positive": torch.tensor([True, False]).repeat(count),
+    }
+
+
+def test_with_texts_the_right_image_alone_does_not_answer(examples):
+    objective, _ = prepared(examples, recolor=0.0, real=0.0, composite={"width": [0.8, 1.0]}, with_text=True)
+    model, texts = ColoursAndTexts(), [0, 1, 2, 3, 4, 5, 6, 7]
+    _, logs = objective(model, with_texts(objective, texts), 1, 0)
+    assert logs["accuracy"][0] >= 7 and logs["accuracy"][1] == 8
+    wrong_texts = with_texts(objective, texts, texts[1:] + texts[:1])
+    assert objective(model, wrong_texts, 1, 0)[1]["accuracy"][0] <= 1, "the next passage's text fits better"
+    joined = objective.represent(model, with_texts(objective, texts))
+    assert joined["passages"].shape == (16, 12) and joined["positive"].tolist() == [True] * 8 + [False] * 8
+    assert torch.equal(joined["passages"][:8, :3], joined["passages"][8:, :3]), "each reference comes twice"
+    assert torch.equal(joined["passages"][8:, 3:].argmax(1), torch.tensor(texts).roll(1))
+
+
+def test_with_texts_the_same_reference_and_text_are_no_negatives(examples):
+    objective, _ = prepared(examples[:1], recolor=0.0, real=0.0, with_text=True)
+    assert objective(ColoursAndTexts(), with_texts(objective, [3] * 6), 1, 0)[0].item() == 0
+    unanswered = with_texts(objective, [0, 1, 2])
+    unanswered["positive"][0] = False
+    assert objective(ColoursAndTexts(), unanswered, 1, 0)[1]["accuracy"][1] == 2
 
 
 def test_backgrounds_are_cut_where_the_photograph_shows_something_else():

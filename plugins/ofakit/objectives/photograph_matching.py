@@ -1,6 +1,7 @@
 """Photographs of flat things, made anew in every step, shall find the reference image that they show.
 
     {"type": "photograph_matching", "recolor": 0.7, "mirror": 0.3, "composite": {"width": [0.4, 1.0]}}
+    {"type": "photograph_matching", "with_text": true}
 
 For knowledge bases of flags, logos, covers, banknotes: the images of the passages that answer the training questions
 are the references. With each training question comes one pair of a photograph and its reference, both in the same new
@@ -8,6 +9,10 @@ colours where they are recoloured, so that a few references teach the matching o
 (`ofakit/preprocessors/photograph_pairs.py`). The backgrounds are cut out of the questions' own images, where these are
 least like what they show; a share of the pairs are these images themselves, red, green and blue exchanged on both
 sides. The loss is CLIP's or another of `contrastive`; references that are the same are not each other's negatives.
+
+`with_text` is for encoders that read text and image together: photographs come with the question's text, references
+with that of a passage that answers it. Since the image alone would tell the pairs apart, each reference comes once more
+with the text of the next question's passage, which does not answer.
 """
 
 from __future__ import annotations
@@ -37,6 +42,8 @@ SHARE = 0.34
 """Of an image's side: how large the piece is whose reflections make a background, as sharp as the image is."""
 STEPS = 6
 """Places along each side where one may be cut out."""
+TEXTS = 2_654_435_761
+"""Spreads the numbers of texts, so that two pairs of reference and text hardly ever share a number."""
 LIKE = 60.0
 """Colours nearer than this (Euclidean, RGB 0..255) may be of the same thing in another light."""
 
@@ -48,6 +55,7 @@ class PhotographMatching(Contrastive):
         recolor: Share of pairs in new colours.
         mirror: Share of recoloured pairs turned left to right, and of those turned upside down.
         real: Share of pairs whose photograph is a question's own.
+        with_text: The vectors are of text and image, not of the image alone.
         composite: Keys of `Composite`: how photographs are made.
         loss: `dpr`, `clip` or `infonce`, as of `contrastive`.
         temperature: As of `contrastive`.
@@ -65,12 +73,14 @@ class PhotographMatching(Contrastive):
         recolor: float = 0.7,
         mirror: float = 0.3,
         real: float = 0.3,
+        with_text: bool = False,
         composite: dict[str, Any] | None = None,
         loss: Literal["dpr", "clip", "infonce"] = "clip",
         temperature: float | None = None,
         learn_temperature: bool | None = None,
     ) -> None:
-        super().__init__(loss, ("image",), ("image",), temperature, learn_temperature)
+        read = ("text", "image") if with_text else ("image",)
+        super().__init__(loss, read, read, temperature, learn_temperature)
         self.kind = "photograph_matching"
         known = [field.name for field in fields(Composite)]
         for key in composite or {}:
@@ -161,14 +171,41 @@ class PhotographMatching(Contrastive):
         photographs, references, number = (
             batch[f"{self.kind}/{name}"] for name in ("photograph", "reference", "number")
         )
-        there = torch.ones(len(photographs), dtype=torch.bool, device=photographs.device)
+        own, there = batch["query_index"], torch.ones_like(number, dtype=torch.bool)
+        questions: dict[str, Tensor] = {"images": photographs, "image_mask": there}
+        passages: dict[str, Tensor] = {"images": references, "image_mask": there}
+        numbers = {"owner": own, "passage_index": number, "positive": there}
+        if "text" in self.query:
+            questions = {**batch["query"], **questions}
+            passages, numbers = _with_texts(passages, numbers, batch)
         vectors = {
-            "queries": model.embed("query", {"images": photographs, "image_mask": there}, self.query),
-            "passages": model.embed("passage", {"images": references, "image_mask": there}, self.passage),
+            "queries": model.embed("query", questions, self.query),
+            "passages": model.embed("passage", passages, self.passage),
         }
-        own = batch["query_index"]
-        numbers = {"query_index": own, "owner": own, "passage_index": number, "positive": there}
-        return {**vectors, **numbers, **self.further(model, batch)}
+        return {**vectors, "query_index": own, **numbers, **self.further(model, batch)}
+
+
+def _with_texts(
+    references: Mapping[str, Tensor], numbers: Mapping[str, Tensor], batch: Mapping[str, Any]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """References with the text of a passage that answers their question, and again with that of the next question.
+
+    Args:
+        references: `images` and `image_mask`, a row for each of B questions.
+        numbers: `owner`, `passage_index` and `positive` of these rows.
+        batch: Of retrieval.
+
+    Returns:
+        The same for 2 B rows. A question without a passage that answers it has no positive.
+    """
+    right = (batch["owner"] == batch["query_index"][:, None]) & batch["positive"]
+    first = right.int().argmax(1)
+    rows = torch.cat([first, first.roll(1)])
+    texts = {name: value[rows] for name, value in batch["passage"].items() if name not in references}
+    twice = {name: torch.cat([value, value]) for name, value in numbers.items()}
+    twice["passage_index"] = (twice["passage_index"] + TEXTS * batch["passage_index"][rows]) % 2**32
+    twice["positive"] = torch.cat([right.any(1), torch.zeros_like(right[:, 0])])
+    return {**texts, **{name: torch.cat([value, value]) for name, value in references.items()}}, twice
 
 
 def reflected(piece: np.ndarray, size: int) -> np.ndarray:
