@@ -33,7 +33,8 @@ SCORES = ("bleu1", "bleu4", "cider", "style_accuracy")
 
 def folder(out: Path, arm: str, seed: int) -> Path:
     """Where a run writes."""
-    return out / f"{arm.split()[0].strip('()').replace('³', '3').lower()}_{seed}"
+    name = arm.split()[0].replace("³", "3").lower()
+    return out / f"{''.join(filter(str.isalnum, name))}_{seed}"
 
 
 def captions_a_second(run: Path) -> float:
