@@ -22,10 +22,8 @@ import statistics
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-from ofakit.scores import bootstrap_intervals, measure, paired_tests, ptb_tokenize
-from ofakit.scores.score import Measure
-from scipy.stats import t
+from ofakit.scores import measure, paired_tests
+from run_scores import captions_of, interval, test_by_image
 from trainings import ROOT, ended
 
 ARMS = ("cross_entropy", "style_mlm", "itm")
@@ -58,15 +56,6 @@ def best_arm(options: argparse.Namespace) -> str:
     return max(options.arms, key=on_validation)
 
 
-def interval(values: list[float], scale: float) -> str:
-    """Mean and half width of the 95 % interval."""
-    mean = scale * statistics.mean(values)
-    if len(values) < 2:
-        return f"{mean:.1f}"
-    half = t.ppf(0.975, len(values) - 1) * scale * statistics.stdev(values) / len(values) ** 0.5
-    return f"{mean:.1f} ± {half:.1f}"
-
-
 def score_table(results: dict[str, list[dict]]) -> str:
     """Scores of each arm and style; all times 100."""
     lines = [
@@ -75,54 +64,20 @@ def score_table(results: dict[str, list[dict]]) -> str:
     ]
     for arm, runs in results.items():
         for style in STYLES:
-            cells = [interval([run[f"{style}/{name}"] for run in runs], 100) for name in PER_STYLE]
+            cells = [interval([run[f"{style}/{name}"] for run in runs]) for name in PER_STYLE]
             lines.append("| " + " | ".join([arm, style, *cells]) + " |")
     return "\n".join(lines)
-
-
-def captions_of(options: argparse.Namespace, arm: str) -> tuple[list[str], list[list[str]], list[str]]:
-    """Tokenized captions, references and images of the test split, those of all seeds after each other."""
-    candidates, references, images = [], [], []
-    for seed in options.seeds:
-        file = folder(options, arm, seed) / "eval/test.predictions.jsonl"
-        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-        rows.sort(key=lambda row: (row["id"], row["style"]))
-        candidates += ptb_tokenize([row["caption"] for row in rows])
-        references += [ptb_tokenize(row["references"]) for row in rows]
-        images += [row["image"] for row in rows]
-    return candidates, references, images
-
-
-def test_by_image(first: Measure, second: Measure, images: list[str]) -> str:
-    """Difference of two corpus scores, times 100, with its 95 % interval and the p of chance; images stay whole.
-
-    Args:
-        first: A measure of captions.
-        second: That of the other arm.
-        images: What each caption is about.
-    """
-    own = np.unique(images, return_inverse=True)[1]
-    before, after = (np.zeros((own.max() + 1, found.statistics.shape[1])) for found in (first, second))
-    np.add.at(before, own, first.statistics)
-    np.add.at(after, own, second.statistics)
-    found = paired_tests({"": Measure(before, first.combine)}, {"": Measure(after, second.combine)})[""]
-    width = before.shape[1]
-    gain = Measure(
-        np.hstack((before, after)), lambda sums: second.combine(sums[:, width:]) - first.combine(sums[:, :width])
-    )
-    low, high = bootstrap_intervals({"": gain})[""]
-    return f"{100 * found.difference:+.1f} [{100 * low:.1f}, {100 * high:.1f}] (p {found.p:.4f})"
 
 
 def test_table(options: argparse.Namespace, pairs: list[tuple[str, str]]) -> str:
     """Differences of corpus scores over both styles, times 100, with the p of chance."""
     lines = ["| | against | BLEU-1 | BLEU-3 | CIDEr | CIDEr, by image |", "|---|---|---|---|---|---|"]
     for arm, other in pairs:
-        (*before, images), (*after, _) = (captions_of(options, name) for name in (other, arm))
-        first, second = (measure(*captions, java=False, meteor=False)[0] for captions in (before, after))
+        captions = [captions_of([folder(options, name, seed) for seed in options.seeds]) for name in (other, arm)]
+        first, second = (measure(*one[:2], java=False, meteor=False)[0] for one in captions)
         found = paired_tests(first, second)
         cells = [f"{100 * found[n].difference:+.1f} (p {found[n].p:.4f})" for n in ("bleu1", "bleu3", "cider")]
-        cells.append(test_by_image(first["cider"], second["cider"], images))
+        cells.append(test_by_image(first["cider"], second["cider"], captions[0].images))
         lines.append("| " + " | ".join([arm, other, *cells]) + " |")
     return "\n".join(lines)
 

@@ -16,8 +16,8 @@ import json
 import statistics
 from pathlib import Path
 
-from flickrstyle import interval, test_by_image
-from ofakit.scores import measure, ptb_tokenize
+from ofakit.scores import measure
+from run_scores import captions_of, interval, test_by_image
 from trainings import ROOT, ended
 
 ARMS = {
@@ -44,18 +44,6 @@ def captions_a_second(run: Path) -> float:
     return statistics.median(rates[1:] or rates)
 
 
-def captions_of(runs: list[Path]) -> tuple[list[str], list[list[str]], list[str]]:
-    """Tokenized captions, references and images of the test split, those of all runs after each other."""
-    candidates, references, images = [], [], []
-    for run in runs:
-        lines = (run / "eval/test.predictions.jsonl").read_text(encoding="utf-8").splitlines()
-        rows = sorted(map(json.loads, lines), key=lambda row: (row["id"], row["style"]))
-        candidates += ptb_tokenize([row["caption"] for row in rows])
-        references += [ptb_tokenize(row["references"]) for row in rows]
-        images += [row["image"] for row in rows]
-    return candidates, references, images
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--start", type=Path, required=True, help="model directory that all arms start from")
@@ -77,17 +65,17 @@ def main() -> None:
     runs = {arm: [folder(options.out, arm, seed) for seed in options.seeds] for arm in options.arms}
     whole = None
     for arm, found in results.items():
-        *captions, images = captions_of(runs[arm])
-        cider = measure(*captions, java=False, meteor=False)[0]["cider"]
+        captions = captions_of(runs[arm])
+        cider = measure(*captions[:2], java=False, meteor=False)[0]["cider"]
         whole = whole or cider
         share = found[0].get("trainable_share", 1.0)
         rate = statistics.median(map(captions_a_second, runs[arm]))
         cells = [
             f"{100 * share:.2f} %",
             f"{rate:.0f}",
-            *(interval([one[name] for one in found], 100) for name in SCORES),
+            *(interval([one[name] for one in found]) for name in SCORES),
         ]
-        cells.append("" if cider is whole else test_by_image(whole, cider, images))
+        cells.append("" if cider is whole else test_by_image(whole, cider, captions.images))
         print("| " + " | ".join([arm, *cells]) + " |")
 
 
