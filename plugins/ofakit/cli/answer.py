@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-from ofakit.cli._common import add_device_argument, positive, print_json, run_tool, tool_parser
+from ofakit.cli._batches import print_results, request_rows
+from ofakit.cli._common import add_device_argument, positive, run_tool, tool_parser
 from ofakit.errors import UsageError
 
 __all__ = ["main", "run"]
@@ -63,35 +63,31 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if not asked:
         raise UsageError("nothing is asked: give --image FILE with --question TEXT, or --jsonl FILE")
     from ofakit.inference import Answerer
-    from ofakit.progress import progress_bar
 
     answerer = Answerer.from_pretrained(args.model, args.regions, args.device, args.precision)
-    errors = 0
-    with progress_bar(len(asked), "answering", "questions", shown=not sys.stdout.isatty()) as bar:
-        for start in range(0, len(asked), args.batch_size):
-            images, questions = zip(*asked[start : start + args.batch_size], strict=True)
-            for image, result in zip(images, answerer.answer(images, questions, args.batch_size), strict=True):
-                said: dict[str, Any] = {"image": image, "question": result.question}
-                if result.error is None and result.score is not None:
-                    print_json({**said, "answer": result.answer, "score": round(result.score, 6)})
-                else:
-                    errors += 1
-                    print_json({**said, "error": result.error})
-            bar.update(len(images))
+
+    def answers(batch: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+        images, questions = zip(*batch, strict=True)
+        results = answerer.answer(images, questions, args.batch_size)
+        return [_line(image, result) for image, result in zip(images, results, strict=True)]
+
+    errors = print_results(asked, answers, args.batch_size, "answering", "questions")
     return {"answers": len(asked) - errors, "errors": errors}
 
 
 def _asked_in(name: str) -> list[tuple[str, str]]:
     """The images and questions of a file of lines."""
-    from pathlib import Path
+    from ofakit.data.json_files import require_text
 
-    from ofakit.data.json_files import jsonl_rows, require_text
-
-    if name != "-" and not Path(name).is_file():
-        raise UsageError(f"no file {name}")
-    content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-    rows = jsonl_rows(content, 'lines such as {"image": "a.jpg", "question": "how many dogs?"}', name)
     return [
         (require_text(row, "image", "a file name", name), require_text(row, "question", "a question", name))
-        for row in rows
+        for row in request_rows(name, 'lines such as {"image": "a.jpg", "question": "how many dogs?"}')
     ]
+
+
+def _line(image: str, result: Any) -> dict[str, Any]:
+    """What is printed for one question."""
+    line: dict[str, Any] = {"image": image, "question": result.question}
+    if result.error is not None or result.score is None:
+        return line | {"error": result.error}
+    return line | {"answer": result.answer, "score": round(result.score, 6)}

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ofakit.cli._common import add_device_argument, positive, print_json, run_tool, tool_parser
+from ofakit.cli._batches import print_results, request_rows
+from ofakit.cli._common import add_device_argument, positive, run_tool, tool_parser
 from ofakit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -79,7 +80,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if not requests:
         raise UsageError("nothing to caption: pass --image FILE, a folder of images, or --jsonl FILE")
     from ofakit.pipelines import Captioner
-    from ofakit.progress import progress_bar
 
     captioner = Captioner.from_pretrained(
         args.model, args.regions, device=args.device, precision=args.precision, generation=_settings(args)
@@ -91,16 +91,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         for style in (([own] if own is not None else None) or chosen or [None])
     ]
     _check_styles(captioner, [style for _, style in wanted if isinstance(style, str)], args.strict)
-    errors = 0
-    # Where the captions themselves appear on the terminal, they are progress enough.
-    with progress_bar(len(wanted), "captioning", "captions", shown=not sys.stdout.isatty()) as bar:
-        for start in range(0, len(wanted), args.batch_size):
-            part = wanted[start : start + args.batch_size]
-            results = captioner.caption([image for image, _ in part], [style for _, style in part], args.batch_size)
-            for (image, style), result in zip(part, results, strict=True):
-                errors += result.error is not None
-                print_json(_line(image, style, result))
-            bar.update(len(part))
+
+    def captions(batch: Sequence[tuple[Any, Any]]) -> list[dict[str, Any]]:
+        images, styles = zip(*batch, strict=True)
+        results = captioner.caption(images, styles, args.batch_size)
+        return [_line(*told) for told in zip(images, styles, results, strict=True)]
+
+    errors = print_results(wanted, captions, args.batch_size, "captioning", "captions")
     return {"captions": len(wanted) - errors, "errors": errors}
 
 
@@ -121,7 +118,10 @@ def _requests(args: argparse.Namespace) -> Iterator[tuple[Any, Any]]:
         else:
             yield name, None
     if args.jsonl is not None:
-        yield from _requests_of_lines(args.jsonl)
+        from ofakit.data.json_files import require
+
+        for row in request_rows(args.jsonl, 'requests such as {"image": "a.jpg", "style": "poetic"}'):
+            yield require(row, "image", args.jsonl), row.get("style")
 
 
 def _images_in(folder: Path) -> list[str]:
@@ -134,18 +134,6 @@ def _images_in(folder: Path) -> list[str]:
     if others:
         print(f"skipped {len(others)} files of {folder} that are not images, such as {others[0]}", file=sys.stderr)
     return [str(path) for path in images]
-
-
-def _requests_of_lines(name: str) -> Iterator[tuple[Any, Any]]:
-    from pathlib import Path
-
-    from ofakit.data.json_files import jsonl_rows, require
-
-    if name != "-" and not Path(name).is_file():
-        raise UsageError(f"no file {name}")
-    content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-    for row in jsonl_rows(content, 'requests such as {"image": "a.jpg", "style": "poetic"}', name):
-        yield require(row, "image", name), row.get("style")
 
 
 def _check_styles(captioner: Any, styles: list[str], strict: bool) -> None:
