@@ -1,20 +1,13 @@
-"""Commands as tasks of a real local Ray, where it is installed; and what is said where it is not."""
+"""Commands as tasks of a real local Ray, where it is installed."""
 
 from __future__ import annotations
 
-import sys
-
 import pytest
-from ofakit.cli._ray_tasks import ray_session, run_command, run_ray_tasks
+from ofakit.cli._ray_tasks import run_command, run_ray_tasks
 from ofakit.errors import UsageError
+from ofakit.sweeps.ray_session import ray_session
 
 DIES = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
-
-
-def test_without_ray_the_cure_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UsageError, match=r'--launcher ray needs Ray.*pip install "ofakit\[ray\]"'), ray_session(None):
-        pass
 
 
 def test_a_command_gives_its_last_line_or_why_it_failed(tmp_path):
@@ -31,14 +24,13 @@ def test_gpus_are_hidden_where_none_was_asked_for(tmp_path, monkeypatch, sees, f
 
 
 def test_on_a_real_ray(tmp_path, capsys):
-    ray = pytest.importorskip("ray")
+    pytest.importorskip("ray")
     commands = [["-c", f"print('{{\"number\": {number}}}')"] for number in range(3)] + [["-c", DIES]]
     logs = [tmp_path / str(number) for number in range(4)]
-    with ray_session(None):
-        found = dict(run_ray_tasks(commands, logs, 1, 0))
+    with ray_session("--launcher ray") as ray:
+        found = dict(run_ray_tasks(ray, commands, logs, 1, 0))
         with pytest.raises(UsageError, match="a shard needs 4096 cores and 0 GPUs, but no machine"):
-            next(run_ray_tasks(commands, logs, 4096, 0))
-    assert not ray.is_initialized()
+            next(run_ray_tasks(ray, commands, logs, 4096, 0))
     assert [found[number] for number in range(3)] == [{"number": number} for number in range(3)]
     assert found[3].startswith("killed by SIGKILL")
     assert capsys.readouterr().out == ""

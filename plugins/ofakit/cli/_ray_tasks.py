@@ -5,7 +5,6 @@ Ray restarts a task that is lost with its machine up to three times.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import sys
@@ -16,55 +15,16 @@ from typing import Any
 from ofakit.errors import UsageError
 from ofakit.sweeps.run_process import RunFailed, RunProcess
 
-__all__ = ["ray_session", "run_command", "run_ray_tasks"]
-
-
-def _ray() -> Any:
-    """The package."""
-    try:
-        import ray
-    except ImportError as error:
-        raise UsageError(
-            f'--launcher ray needs Ray, which is not installed ({error}): pip install "ofakit[ray]"'
-        ) from None
-    return ray
-
-
-@contextlib.contextmanager
-def ray_session(address: str | None) -> Iterator[None]:
-    """Ray, for as long as the block takes; one that runs in this process already is used and left as it is.
-
-    Args:
-        address: Of a cluster. None: that of $RAY_ADDRESS, or else a Ray of this machine alone.
-
-    Raises:
-        UsageError: Ray is not installed, or no cluster answers.
-    """
-    ray = _ray()
-    if ray.is_initialized():
-        yield
-        return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    where = address or os.environ.get("RAY_ADDRESS") or "local"
-    own = {"include_dashboard": False} if where == "local" else {}
-    # stdout is for the result, and Ray prints there.
-    with contextlib.redirect_stdout(sys.stderr):
-        try:
-            ray.init(address=where, log_to_driver=False, logging_level="ERROR", **own)
-        except ConnectionError as error:
-            raise UsageError(f"no Ray cluster responds at {where}: {error}") from error
-        try:
-            yield
-        finally:
-            ray.shutdown()
+__all__ = ["run_command", "run_ray_tasks"]
 
 
 def run_ray_tasks(
-    commands: Sequence[Sequence[str]], logs: Sequence[Path], cpus: int, gpus: float
+    ray: Any, commands: Sequence[Sequence[str]], logs: Sequence[Path], cpus: int, gpus: float
 ) -> Iterator[tuple[int, dict[str, Any] | str]]:
     """Run commands, as many at once as there is room for.
 
     Args:
+        ray: The package, started, as `ray_session` gives it.
         commands: Arguments of `python`.
         logs: A folder for the output of each.
         cpus: Cores of each; also its OMP_NUM_THREADS, unless that is set.
@@ -76,7 +36,6 @@ def run_ray_tasks(
     Raises:
         UsageError: No machine has as many cores or GPUs.
     """
-    ray = _ray()
     _refuse_too_large(ray, cpus, gpus)
     task = ray.remote(num_cpus=cpus, num_gpus=gpus)(run_command)
     waiting = {

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import os
 import shutil
 import sys
@@ -258,7 +259,8 @@ def _launcher(args: argparse.Namespace) -> Iterator[Callable[..., Iterator[tuple
 
         yield run_local_tasks
         return
-    from ofakit.cli._ray_tasks import ray_session, run_ray_tasks
+    from ofakit.cli._ray_tasks import run_ray_tasks
+    from ofakit.sweeps.ray_session import ray_session
 
-    with ray_session(args.ray_address):
-        yield run_ray_tasks
+    with ray_session("--launcher ray", args.ray_address) as ray:
+        yield functools.partial(run_ray_tasks, ray)

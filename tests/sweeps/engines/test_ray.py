@@ -54,3 +54,10 @@ def test_on_a_real_ray(local_ray, run, tmp_path, starts_of):
     # Alone the worse of the two would have come to 8 x 0.25.
     assert worse["cider"] > 2.0
     assert not (tmp_path / "population" / "ray").exists()
+
+
+def test_a_sweep_starts_a_ray_of_its_own_and_ends_it(run, monkeypatch, capsys):
+    ray = pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert [r["status"] for r in run(engine="ray", parallel=1)["runs"]] == ["done"] * 3
+    assert not ray.is_initialized() and capsys.readouterr().out == ""

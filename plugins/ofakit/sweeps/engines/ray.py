@@ -9,11 +9,9 @@ evaluations of those that ended are replayed, so that the scheduler judges by al
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from ofakit.sweeps.evaluations import EvaluationReader
 from ofakit.sweeps.folder import SweepFolder
 from ofakit.sweeps.launcher import Launcher
 from ofakit.sweeps.load_sweep import load_sweep
+from ofakit.sweeps.ray_session import ray_session
 from ofakit.sweeps.record import Record
 from ofakit.sweeps.searches.asha import ASHASearch
 from ofakit.sweeps.searches.pbt import PBTSearch
@@ -32,7 +31,6 @@ __all__ = ["run_on_ray"]
 
 QUIET = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
 }
@@ -45,43 +43,35 @@ def run_on_ray(sweep: Sweep) -> None:
         sweep: What to do, and where to record it.
 
     Raises:
-        UsageError: Ray is not installed.
+        UsageError: Ray is not installed, or the cluster at $RAY_ADDRESS does not respond.
         OfakitError: Too many runs failed in a row, or Ray itself failed.
     """
     os.environ.update({key: os.environ.get(key, value) for key, value in QUIET.items()})
-    ray, tune = _import_ray()
+    tune = _import_tune()
     interrupted, new = sweep.to_do()
     if not interrupted and not new:
         return
-    started_here = not ray.is_initialized()
-    if started_here:
-        ours = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": sweep.config.parallel, "include_dashboard": False}
-        ray.init(log_to_driver=False, logging_level="ERROR", **ours)
     scratch = (sweep.folder.path / "ray").resolve()
     shutil.rmtree(scratch, ignore_errors=True)
-    try:
-        # stdout is for the result, and Ray prints its tables there.
-        with contextlib.redirect_stdout(sys.stderr):
+    with ray_session("--engine ray", cpus=sweep.config.parallel):
+        try:
             results = _tuner(tune, sweep, _runs(sweep, interrupted, new), scratch).fit()
-        if results.errors:
-            raise OfakitError(f"Ray could not complete {len(results.errors)} runs; the first: {results.errors[0]}")
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        if started_here:
-            ray.shutdown()
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    if results.errors:
+        raise OfakitError(f"Ray could not complete {len(results.errors)} runs; the first: {results.errors[0]}")
 
 
-def _import_ray() -> tuple[Any, Any]:
-    """Ray and its Tune."""
+def _import_tune() -> Any:
+    """Ray's Tune."""
     try:
-        import ray
         from ray import tune
     except ImportError as error:
         raise UsageError(
             f"--engine ray needs Ray Tune, which is not installed ({error}): "
             'pip install "ofakit[ray]", or pip install "ray[tune]"; or use --engine local'
         ) from None
-    return ray, tune
+    return tune
 
 
 def _runs(sweep: Sweep, interrupted: dict[int, dict[str, Any]], new: list[int]) -> list[dict[str, Any]]:
