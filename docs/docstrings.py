@@ -1,15 +1,17 @@
-"""Show code in docstrings as code: mkdocstrings reads Markdown, in which `>>>` alone is three levels of quotation.
+"""What mkdocstrings does not make of docstrings: code in fences, and arguments that a class has from its base.
 
-MkDocs loads this extension of griffe by its path (`extensions` in mkdocs.yml).
+It reads Markdown, in which `>>>` alone is three levels of quotation. MkDocs loads these extensions of griffe by the
+path of this file (`extensions` in mkdocs.yml).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import griffe
 
-__all__ = ["CodeInDocstrings", "fenced"]
+__all__ = ["CodeInDocstrings", "InheritedArguments", "fenced"]
 
 DOCTEST = re.compile(r"(?:^[ \t]*>>> .*\n?(?:^[ \t]*\S.*\n?)*)+", re.MULTILINE)
 CODE = re.compile(r"[{\[\"]|(?:from|import|for|with) \w|[\w.]+\(|\w[\w\"'\[\], .]* = ")
@@ -55,3 +57,30 @@ class CodeInDocstrings(griffe.Extension):
         """
         if obj.docstring:
             obj.docstring.value = fenced(obj.docstring.value, obj.is_module)
+
+
+class InheritedArguments(griffe.Extension):
+    """Documents the arguments of a class that is made as its base is, and says nothing of them itself."""
+
+    def on_package(self, *, pkg: griffe.Module, **_: object) -> None:
+        """Change the docstrings of such classes, once all bases have been read.
+
+        Args:
+            pkg: The package.
+        """
+        for told in _classes(pkg):
+            if told.docstring is None or "__init__" in told.members or "Args:" in told.docstring.value:
+                continue
+            maker = next((base for base in told.mro() if "__init__" in base.members), None)
+            if maker is not None and maker.docstring is not None and "Args:" in maker.docstring.value:
+                arguments = maker.docstring.value[maker.docstring.value.index("Args:") :]
+                told.docstring.value += f"\n\n{arguments}"
+
+
+def _classes(parent: griffe.Module | griffe.Class) -> Iterator[griffe.Class]:
+    """Every class inside, however deep."""
+    for member in parent.members.values():
+        if not member.is_alias and isinstance(member, griffe.Module | griffe.Class):
+            if member.is_class:
+                yield member
+            yield from _classes(member)

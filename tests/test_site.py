@@ -109,6 +109,13 @@ def test_code_in_docstrings_is_fenced():
     assert fenced(indented, True) == indented
 
 
+def test_a_class_that_is_made_as_its_base_is_has_its_arguments(site):
+    text = (site / "api" / "objectives.html").read_text(encoding="utf-8")
+    for name in ("grounded_captioning.GroundedCaptioning", "visual_grounding.VisualGrounding"):
+        own = text.partition(f'id="ofakit.objectives.{name}"')[2].partition(f'id="ofakit.objectives.{name}.asked"')[0]
+        assert own.count("How much of their union a text's box and a region must share") == 1
+
+
 def test_a_notebook_becomes_a_page_with_its_images(tmp_path):
     nbformat = pytest.importorskip("nbformat")
     pytest.importorskip("nbconvert")

@@ -20,17 +20,7 @@ __all__ = ["GroundedCaptioning"]
 
 
 class GroundedCaptioning(GroundingObjective):
-    """Cross entropy of a text about a region given the image and the region.
-
-    Args:
-        max_length: Tokens of the text.
-        least_overlap: How much of their union a text's box and a region must share for the text to be about it.
-        label_smoothing: As in cross entropy.
-        pad_token_id: What targets are padded with; must be the model's.
-
-    Raises:
-        UsageError: A number is out of its range.
-    """
+    """Cross entropy of a text about a region given the image and the region. It takes the arguments of its base."""
 
     name = "grounded_captioning"
 
