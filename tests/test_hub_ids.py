@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from ofakit.errors import UsageError
-from ofakit.hub_ids import ALLOWED, sought_on_hub
+from ofakit.hub_ids import ALLOWED, HubId, huggingface_id, sought_on_hub
 
 
 @pytest.fixture(autouse=True)
@@ -35,9 +35,10 @@ def test_what_is_here_is_not_sought(here):
 
 @pytest.mark.parametrize(
     ("name", "asked"),
-    [("hub:me/mine", "me/mine"), ("hub:mine", "mine"), ("hf://me/mine", "hf://me/mine"),
-     ("bert-base-uncased", "bert-base-uncased"),
-     ("sentence-transformers/all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")],
+    [("hub:me/mine", HubId(None, "me/mine")), ("hub:mine", HubId(None, "mine")),
+     ("hf://me/mine", HubId("hf", "me/mine")), ("ms://me/mine", HubId("ms", "me/mine")),
+     ("bert-base-uncased", HubId(None, "bert-base-uncased")),
+     ("sentence-transformers/all-MiniLM-L6-v2", HubId(None, "sentence-transformers/all-MiniLM-L6-v2"))],
 )  # fmt: skip
 def test_full_ids_are_sought(name, asked):
     assert sought_on_hub(name) == asked
@@ -45,7 +46,7 @@ def test_full_ids_are_sought(name, asked):
 
 def test_with_hub_any_id_is_sought(monkeypatch):
     monkeypatch.setenv(ALLOWED, "1")
-    assert sought_on_hub("a/b") == "a/b"
+    assert sought_on_hub("a/b") == HubId(None, "a/b")
     with pytest.raises(UsageError, match="not a hub id"):
         sought_on_hub("./a")
 
@@ -54,3 +55,11 @@ def test_a_folder_of_a_publishers_name_is_what_is_meant(here):
     (here / "openai").mkdir()
     with pytest.raises(UsageError, match="no model directory openai/clip"):
         sought_on_hub("openai/clip")
+
+
+def test_hugging_faces_hub_is_asked_by_name_alone(here):
+    assert [huggingface_id(name) for name in ("hub:me/mine", "hf://me/mine", "openai/clip", "work_dir/best")] == [
+        "me/mine", "me/mine", "openai/clip", None,
+    ]  # fmt: skip
+    with pytest.raises(UsageError, match="ms://me/mine would be taken from ModelScope's hub.*write hf://owner/name"):
+        huggingface_id("ms://me/mine")

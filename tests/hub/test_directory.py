@@ -123,6 +123,7 @@ def test_a_model_is_where_it_is_or_comes_from_the_hub(tmp_path, monkeypatch):
     assert resolve_model("owner/name").samefile(tmp_path / "owner" / "name")
     assert resolve_model("~/owner/name") == tmp_path / "owner" / "name" and not asked
     assert resolve_model("hub:owner/other") == tmp_path / "downloaded" and asked == ["owner/other"]
+    assert resolve_model("ms://owner/one") == tmp_path / "downloaded" and asked == ["owner/other", "owner/one"]
 
 
 @pytest.mark.parametrize("name", ["./owner/name", "/owner/name", "~/gone", "a/b/c"])

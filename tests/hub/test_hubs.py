@@ -8,6 +8,7 @@ import huggingface_hub
 import pytest
 from ofakit.errors import UsageError
 from ofakit.hub.hubs import downloaded
+from ofakit.hub_ids import HubId
 
 MODELSCOPE = importlib.import_module("modelscope.hub.snapshot_download")
 
@@ -32,28 +33,27 @@ def asked(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("model_id", "hubs", "folder"),
+    ("model", "hubs", "folder"),
     [
-        ("damo/ofa", ["ms"], "ms"),
-        ("OFA-Sys/ofa-tiny", ["ms", "hf"], "hf"),
-        ("hf://OFA-Sys/ofa-tiny", ["hf"], "hf"),
-        ("ms://damo/ofa", ["ms"], "ms"),
+        (HubId(None, "damo/ofa"), ["ms"], "ms"),
+        (HubId(None, "OFA-Sys/ofa-tiny"), ["ms", "hf"], "hf"),
+        (HubId("hf", "OFA-Sys/ofa-tiny"), ["hf"], "hf"),
+        (HubId("ms", "damo/ofa"), ["ms"], "ms"),
     ],
 )
-def test_the_first_hub_that_has_it_gives_it(asked, tmp_path, model_id, hubs, folder):
-    assert downloaded(model_id) == tmp_path / folder
-    assert [name for name, _ in asked] == hubs and all("://" not in own for _, own in asked)
+def test_the_first_hub_that_has_it_gives_it(asked, tmp_path, model, hubs, folder):
+    assert downloaded(model) == tmp_path / folder and asked == [(hub, model.name) for hub in hubs]
 
 
 def test_what_every_hub_said_is_told(asked):
     with pytest.raises(UsageError, match="ModelScope: ms has no a/b; Hugging Face: hf has no a/b"):
-        downloaded("a/b")
+        downloaded(HubId(None, "a/b"))
     with pytest.raises(UsageError, match="the hub: Hugging Face: hf has no damo/ofa$"):
-        downloaded("hf://damo/ofa")
+        downloaded(HubId("hf", "damo/ofa"))
 
 
 def test_files_of_other_frameworks_are_left_there(monkeypatch):
     given = {}
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda _, **named: given.update(named) or ".")
-    downloaded("hf://OFA-Sys/ofa-tiny")
+    downloaded(HubId("hf", "OFA-Sys/ofa-tiny"))
     assert "*.h5" in given["ignore_patterns"] and "*.bin" not in given["ignore_patterns"]

@@ -44,7 +44,8 @@ def test_without_weights_a_network_stays_as_it_is():
     ("keys", "asked"),
     [
         ({"pretrained": True}, {"pretrained": True}),
-        ({"weights": "hub:owner/eye"}, {"pretrained": True, "pretrained_cfg_overlay": {"hf_hub_id": "owner/eye"}}),
+        ({"weights": "hub:owner/net"}, {"pretrained": True, "pretrained_cfg_overlay": {"hf_hub_id": "owner/net"}}),
+        ({"weights": "hf://owner/net"}, {"pretrained": True, "pretrained_cfg_overlay": {"hf_hub_id": "owner/net"}}),
     ],
 )
 def test_weights_of_a_hub_are_timms_to_fetch(monkeypatch, keys, asked):
@@ -64,9 +65,9 @@ def test_a_hub_that_gives_nothing_is_told(monkeypatch):
     network = timm_network(section())
     monkeypatch.setattr(timm, "create_model", refused)
     with pytest.raises(
-        UsageError, match="the hub has no weights for hub:owner/eye: no connection. Name a file of weights"
+        UsageError, match="the hub has no weights for hub:owner/net: no connection. Name a file of weights"
     ):
-        load_weights(network, section(weights="hub:owner/eye"))
+        load_weights(network, section(weights="hub:owner/net"))
 
 
 def test_images_are_normalised_as_timm_says_unless_told_otherwise():

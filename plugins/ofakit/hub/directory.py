@@ -55,12 +55,12 @@ def resolve_model(path_or_id: str | Path) -> Path:
     Raises:
         UsageError: Neither a directory nor a hub id that can be had.
     """
-    name = sought_on_hub(str(path_or_id))
-    if name is None:
+    found = sought_on_hub(str(path_or_id))
+    if found is None:
         return Path(os.path.expanduser(path_or_id))
-    if "/" not in name:
+    if "/" not in found.name:
         raise UsageError(f"no model directory {path_or_id}, and it is not a hub id (owner/name) either")
-    return downloaded(name)
+    return downloaded(found)
 
 
 def save_bundle(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ofakit.errors import UsageError
-from ofakit.hub_ids import sought_on_hub
+from ofakit.hub_ids import huggingface_id
 from ofakit.input_files import refuse_odd_files
 from ofakit.json_text import from_json
 from ofakit.text.normalization import without_surrogates
@@ -106,7 +106,7 @@ class HuggingFaceTexts:
         """
         from transformers import AutoTokenizer
 
-        name = sought_on_hub(str(folder)) or os.path.expanduser(folder)
+        name = huggingface_id(str(folder)) or os.path.expanduser(folder)
         if os.path.exists(name):
             refuse_odd_files(name)
         try:

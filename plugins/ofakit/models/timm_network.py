@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ofakit.config.backbone import NetworkSection
 from ofakit.errors import UsageError, did_you_mean
-from ofakit.hub_ids import MARK, sought_on_hub
+from ofakit.hub_ids import huggingface_id
 from ofakit.models.batch_norm import with_joined_batch_norms
 from ofakit.models.pixels import MEAN_STD, PixelNorm
 from ofakit.models.weights import SUFFIXES, read_content, some_of, tensors_of
@@ -52,10 +52,11 @@ def load_weights(network: nn.Module, section: NetworkSection, classifier: bool =
         UsageError: They cannot be had, or do not fit.
     """
     source = section.weights
-    if source is not None and not _is_hub_id(source):
+    hub_id = None if source is None or Path(source).suffix in SUFFIXES else huggingface_id(source)
+    if source is not None and hub_id is None:
         _load(network, tensors_of(read_content(source), source), source)
     elif source is not None or section.pretrained:
-        _load(network, _from_hub(section, classifier), source or section.name)
+        _load(network, _from_hub(section, hub_id, classifier), source or section.name)
 
 
 def pixel_norm(section: NetworkSection, network: Any) -> PixelNorm:
@@ -86,14 +87,9 @@ def _made(section: NetworkSection, classifier: bool, **hub: Any) -> nn.Module:
         ) from None
 
 
-def _is_hub_id(source: str) -> bool:
-    """Whether weights are asked for by a hub id: there is no such file, nor does the name look like one."""
-    return Path(source).suffix not in SUFFIXES and sought_on_hub(source) is not None
-
-
-def _from_hub(section: NetworkSection, classifier: bool) -> Mapping[str, Tensor]:
-    asked = None if section.weights is None else {"hf_hub_id": section.weights.removeprefix(MARK)}
-    overlay = {} if asked is None else {"pretrained_cfg_overlay": asked}
+def _from_hub(section: NetworkSection, hub_id: str | None, classifier: bool) -> Mapping[str, Tensor]:
+    """Weights of a hub id, or those that timm has for the name."""
+    overlay = {} if hub_id is None else {"pretrained_cfg_overlay": {"hf_hub_id": hub_id}}
     try:
         return _made(section, classifier, pretrained=True, **overlay).state_dict()
     except UsageError:

@@ -24,7 +24,7 @@ from ofakit.data.expansion import is_empty
 from ofakit.data.json_files import id_in, text_in
 from ofakit.data.passage import Passage
 from ofakit.errors import UsageError
-from ofakit.hub_ids import sought_on_hub
+from ofakit.hub_ids import huggingface_id
 from ofakit.retrieval.sentences import sentence_splitter
 
 __all__ = ["ARTICLE_COLUMNS", "Article", "Splitter", "article_in", "passages_of", "token_counter"]
@@ -183,7 +183,7 @@ def token_counter(name: str) -> Callable[[str], int] | None:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(sought_on_hub(name) or os.path.expanduser(name))
+        tokenizer = AutoTokenizer.from_pretrained(huggingface_id(name) or os.path.expanduser(name))
     except (OSError, ValueError) as error:
         raise UsageError(f"expected words, whitespace or a tokenizer, found {name!r}: {error}") from error
     return lambda text: len(tokenizer.encode(text, add_special_tokens=False, verbose=False))

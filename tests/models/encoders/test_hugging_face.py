@@ -68,3 +68,14 @@ def test_a_hub_that_gives_nothing_is_said(monkeypatch):
         UsageError, match="no model directory owner/name, and none could be fetched from the hub: no route$"
     ):
         local_directory("hub:owner/name")
+
+
+def test_a_directory_of_hugging_faces_hub_is_asked_for_by_its_name(monkeypatch, tmp_path):
+    import huggingface_hub
+
+    asked = []
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name: asked.append(name) or tmp_path)
+    assert local_directory("hf://owner/name") == tmp_path == local_directory("hub:owner/name")
+    assert asked == ["owner/name"] * 2
+    with pytest.raises(UsageError, match="ms://owner/name would be taken from ModelScope's hub"):
+        local_directory("ms://owner/name")

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from ofakit.config.section import PathText
 from ofakit.errors import UsageError
-from ofakit.hub_ids import sought_on_hub
+from ofakit.hub_ids import huggingface_id
 from ofakit.input_files import refuse_odd_files
 from ofakit.models.encoders._sentence_transformers import is_sentence_transformer, read_modules
 from ofakit.models.encoders.base import Encoder, EncoderSettings
@@ -186,7 +186,7 @@ def local_directory(path_or_id: str) -> Path:
     Raises:
         UsageError: Neither is there.
     """
-    found = sought_on_hub(path_or_id)
+    found = huggingface_id(path_or_id)
     if found is None:
         path = Path(os.path.expanduser(path_or_id))
         if not path.is_dir():
