@@ -10,12 +10,13 @@ import tarfile
 import pytest
 import torch
 from ofakit.cli import caption, checkpoint, finetune
-from ofakit.hub import RetrievalBundle, load_bundle, save_bundle
-from ofakit.text import OFATokenizer
+from ofakit.hub import CaptionBundle, RetrievalBundle, load_bundle, save_bundle
+from ofakit.text import OFATokenizer, train_tokenizer
 
 from tests.file_limit import file_limit
 from tests.models.encoders.kinds import KINDS
 from tests.models.test_retriever import made
+from tests.models.vl.small import tiny as vl_model
 
 from .conftest import QUICKSTART, last_line, overrides
 
@@ -52,6 +53,18 @@ def test_inspect_says_what_a_retriever_is(shared, capsys):
     assert checkpoint.main(["inspect", str(path)]) == 0
     found = last_line(capsys.readouterr().out)
     assert found["format"] == "retriever" and found["sides"]["passage"]["dimension"] == {"text": 32}
+
+
+@pytest.mark.parametrize("family", ["bart", "t5"])
+def test_inspect_says_what_a_vl_model_is(tmp_path, capsys, family):
+    model = vl_model(family, adapter={"type": "bottleneck"})
+    tokenizer = train_tokenizer([" a calm dog by the sea"] * 4, 290, num_codes=0, num_bins=0)
+    save_bundle(CaptionBundle(model, tokenizer, model_type="vl"), tmp_path / "ours")
+    assert checkpoint.main(["inspect", str(tmp_path / "ours")]) == 0
+    found = last_line(capsys.readouterr().out)
+    assert found["config"]["model_type"] == family and found["adapter"]["type"] == "bottleneck"
+    assert found["parameters"] == sum(parameter.numel() for parameter in model.parameters())
+    assert 0 < found["parts"]["adapter"] < found["parts"]["language_model"] < found["parameters"]
 
 
 @pytest.mark.parametrize("there, back", [("huggingface", "ofakit"), ("plain", "huggingface"), ("fairseq", "ofakit")])

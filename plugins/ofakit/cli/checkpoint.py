@@ -102,9 +102,20 @@ def _inspect(args: argparse.Namespace) -> dict[str, Any]:
 
     if is_retriever(args.path):
         return {"path": args.path, **load_retriever(args.path).describe()}
-    from ofakit.models.ofa.describe import describe
+    return {"path": args.path, **_about_network(args.path)}
 
-    return {"path": args.path, **describe(args.path)}
+
+def _about_network(path: str) -> dict[str, Any]:
+    """What a checkpoint of OFA is, or a directory of VL-T5 or VL-BART."""
+    from pathlib import Path
+
+    from ofakit.hub.directory import model_type_of
+
+    if Path(path).is_dir() and model_type_of(Path(path)) == "vl":
+        from ofakit.models.vl.describe import describe
+    else:
+        from ofakit.models.ofa.describe import describe
+    return describe(path)
 
 
 def _about_adapter(path: str) -> dict[str, Any]:

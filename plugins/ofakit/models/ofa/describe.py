@@ -8,8 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from ofakit.models.description import described
 from ofakit.models.ofa.checkpoints import config_of
 from ofakit.models.ofa.fairseq import from_fairseq_names, inert_classes
 from ofakit.models.ofa.model import OFAModel
@@ -19,7 +18,7 @@ __all__ = ["describe"]
 
 
 def describe(path: str | Path) -> dict[str, Any]:
-    """What a checkpoint is: `format`, number of `parameters` and `tensors`, `dtypes` and `config`.
+    """What a checkpoint is: its `format`, and what `ofakit.models.description.described` says.
 
     Args:
         path: As in `load_state_dict_file`.
@@ -31,12 +30,5 @@ def describe(path: str | Path) -> dict[str, Any]:
     content = read_content(path, inert_classes)
     weights = from_fairseq_names(tensors_of(content, path))
     config = config_of(path)
-    with torch.device("meta"):
-        model = OFAModel(config.replace(resnet_model_path=None))
-    return {
-        "format": "directory" if path.is_dir() else "fairseq" if "model" in content else "state dict",
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "tensors": len(weights),
-        "dtypes": sorted({str(v.dtype).removeprefix("torch.") for v in weights.values()}),
-        "config": config.to_dict(),
-    }
+    kind = "directory" if path.is_dir() else "fairseq" if "model" in content else "state dict"
+    return {"format": kind, **described(OFAModel, config.replace(resnet_model_path=None), weights)}
