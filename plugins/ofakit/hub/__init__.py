@@ -1,4 +1,4 @@
-"""Model directories: what a pipeline loads, and what the stock code can load."""
+"""Model directories: those that a pipeline loads, and those that the stock code can load."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""The adapters of a model in a directory of their own, from which the model is made again with its base.
+"""The adapters of a model in a directory of their own; with the base they make the model again.
 
 adapter.safetensors adapter.json   as `ofakit.models.adapters.saving` has them
 configuration.json                 as in a model directory: styles, prompt, generation, how a base is searched, …
-regions/                           what makes regions of images, where the base has nothing that makes the same
+regions/                           the network that makes regions of images, if the base lacks the same one
 
-`load_bundle` and whatever stands on it read such a directory as a model: they read the base that it names first. A
-retriever's base may be the Hugging Face directory that its one encoder started from.
+`load_bundle`, and with it every tool, reads such a directory as a model: it first reads the base that the directory
+names. A retriever's base may be the Hugging Face directory that its only encoder started from.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from ofakit.models.types import MODELS
 __all__ = ["SETTINGS", "base_of", "is_adapter", "load_adapted", "write_adapter"]
 
 SETTINGS = "retriever.json"
-"""What a retriever with these adapters is made of."""
+"""The settings of the retriever that has these adapters."""
 
 
 def is_adapter(folder: str | Path) -> bool:
-    """Whether a directory holds adapters alone.
+    """Whether a directory contains only adapters.
 
     Args:
         folder: A directory.
@@ -43,20 +43,20 @@ def is_adapter(folder: str | Path) -> bool:
 
 
 def write_adapter(bundle: ModelBundle, configuration: Mapping[str, Any], folder: str | Path, base: str) -> Path:
-    """Write the adapters of a model, in one step, once they were found to fit its base.
+    """Write the adapters of a model in one step, after checking that they fit its base.
 
     Args:
         bundle: The model with its adapters.
-        configuration: What its `configuration.json` says.
-        folder: Its directory; one that ofakit wrote is replaced.
+        configuration: The content of its `configuration.json`.
+        folder: The directory to write; one that ofakit wrote is replaced.
         base: The directory or hub id of the model without them.
 
     Returns:
         The directory.
 
     Raises:
-        UsageError: The model has no adapters, or the base is another model.
-        SaveError: The disk refused; the old directory is intact.
+        UsageError: The model has no adapters, or the base is a different model.
+        SaveError: Writing failed; the old directory is intact.
     """
     folder = Path(folder)
     name = str(Path(base).absolute()) if Path(base).exists() else base
@@ -77,14 +77,14 @@ def load_adapted(folder: str | Path, model_type: str, base: str | None = None) -
 
     Args:
         folder: As `write_adapter` wrote it.
-        model_type: The file of `ofakit.models.types` that the base is read by.
-        base: The base, where it is no longer where the directory says.
+        model_type: The file of `ofakit.models.types` that reads the base.
+        base: The base, if it is no longer where the directory says.
 
     Returns:
         The model in evaluation mode, and its tokenizer.
 
     Raises:
-        UsageError: The base is not there, or is another model.
+        UsageError: The base does not exist, or is a different model.
     """
     model, tokenizer = _base(Path(folder), base_of(folder, base), model_type)
     load_adapter(model, folder)
@@ -92,14 +92,14 @@ def load_adapted(folder: str | Path, model_type: str, base: str | None = None) -
 
 
 def base_of(folder: str | Path, base: str | None = None) -> Path:
-    """The directory of the model that adapters belong to.
+    """The directory of the model that the adapters belong to.
 
     Args:
         folder: As `write_adapter` wrote it.
-        base: The base, where it is no longer where the directory says.
+        base: The base, if it is no longer where the directory says.
 
     Raises:
-        UsageError: It is not there.
+        UsageError: It does not exist.
     """
     from ofakit.hub.directory import resolve_model
 
@@ -118,7 +118,7 @@ def base_of(folder: str | Path, base: str | None = None) -> Path:
 
 
 def _base(folder: Path, path: Path, model_type: str) -> tuple[Model, Any]:
-    """The base, of whose encoder alone there may be a directory."""
+    """The base; for a retriever, the directory may contain only its encoder."""
     kind = MODELS.build({"type": model_type})
     if not (folder / SETTINGS).exists() or _is_whole(path):
         return kind.load(path)
@@ -134,7 +134,7 @@ def _base(folder: Path, path: Path, model_type: str) -> tuple[Model, Any]:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a directory holds a retriever, and not the network of one of its encoders."""
+    """Whether a directory contains a retriever rather than the network of one of its encoders."""
     from ofakit.models.types.retriever import is_retriever
 
     return is_retriever(path)

@@ -1,4 +1,4 @@
-"""A model that answers questions about images, with what goes with it: prompt, generation, and a closed list."""
+"""A model that answers questions about images, with its prompt, generation settings and closed list of answers."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from ofakit.text.codec import TextCodec
 __all__ = ["ANSWERING", "AnswerBundle"]
 
 ANSWERING = "visual-question-answering"
-"""ModelScope's name of the task."""
+"""ModelScope's name for the task."""
 
 
 @dataclass
 class AnswerBundle(CaptionBundle, task=ANSWERING):
-    """A model and what must go with it to answer.
+    """A model with everything it needs to answer.
 
     Attributes:
-        vqa: How it answers.
-        candidates: The closed list that it ranks; empty where it generates.
+        vqa: Settings for answering.
+        candidates: The closed list of answers that it ranks; empty if it generates answers.
     """
 
     vqa: VqaSection = field(default_factory=VqaSection)
     candidates: tuple[str, ...] = ()
 
     def codec(self) -> TextCodec:
-        """Texts to ids and back; answers keep their punctuation."""
+        """Converts texts to ids and back; answers keep their punctuation."""
         return TextCodec(self.tokenizer, self.preprocessor.model_copy(update={"strip_punctuation": False}))
 
     def configuration(self) -> dict[str, Any]:
-        """ModelScope's configuration.json: its own keys for its own code, ours in `ofakit`."""
+        """ModelScope's configuration.json: its own keys for its own code, ours in the section `ofakit`."""
         whole = super().configuration()
         del whole["pipeline"]
         whole["ofakit"] |= {"vqa": self.vqa.model_dump(mode="json"), "answers": list(self.candidates)}
@@ -44,12 +44,12 @@ class AnswerBundle(CaptionBundle, task=ANSWERING):
         """The bundle of a directory.
 
         Args:
-            model: Read from it.
-            tokenizer: Likewise.
+            model: The model read from it.
+            tokenizer: The tokenizer read from it.
             configuration: The content of its configuration.json.
 
         Raises:
-            pydantic.ValidationError: A section does not fit.
+            pydantic.ValidationError: A section is not valid.
         """
         found = cast(AnswerBundle, super().from_configuration(model, tokenizer, configuration))
         ours = configuration.get("ofakit", {})

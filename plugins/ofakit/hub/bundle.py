@@ -1,6 +1,6 @@
-"""A model with all that its task needs.
+"""A model with everything that its task needs.
 
-A task whose model directories hold something of their own derives its bundle from `ModelBundle`, under its name.
+A task whose model directories contain something of their own derives its bundle from `ModelBundle`, under its name.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from ofakit.models.types import MODELS
 __all__ = ["CAPTIONING", "REGIONS", "ModelBundle", "bundle_kind"]
 
 REGIONS = "regions"
-"""The folder of a model directory with what makes regions of images."""
+"""The folder of a model directory that contains the network that makes regions of images."""
 
 CAPTIONING = "image-captioning"
-"""The task of a directory that names none of ours, such as a stock one."""
+"""The task of a directory that does not name one of ours, such as a stock directory."""
 
 _KINDS: dict[str, type[ModelBundle]] = {}
 
 
 @dataclass
 class ModelBundle(ABC):
-    """A model and what must go with it.
+    """A model with everything that belongs to it.
 
     Attributes:
         model: The network.
-        tokenizer: Text to ids; as many entries as the network's vocabulary, or fewer.
+        tokenizer: Converts text to ids; it has as many entries as the network's vocabulary, or fewer.
         model_type: The file of `ofakit.models.types` that builds, reads and writes the model.
-        objectives: The types of the objectives it was trained with, in this run and those before; None where its
+        objectives: The types of the objectives it was trained with, in this run and earlier ones; None if its
             directory does not say.
-        regions: What reads images as regions, a `preprocessors.regions.RegionInputs`, for a model that does; it belongs
-            to the data and is not saved.
-        live_regions: What makes the regions of images that are not among the data; saved with the model. None where the
-            model reads none, or features were made elsewhere.
-        model_task: By which name the model knows the task, where it has learnt several and may have adapters of each.
-        task: ModelScope's name of the task.
+        regions: A `preprocessors.regions.RegionInputs` for a model that reads images as regions; it belongs to the data
+            and is not saved.
+        live_regions: Makes the regions of images that are not in the data; saved with the model. None if the model does
+            not read regions, or features were made elsewhere.
+        model_task: The name of the task in a model that has learnt several and may have adapters for each.
+        task: ModelScope's name for the task.
     """
 
     model: Model
@@ -61,12 +61,12 @@ class ModelBundle(ABC):
 
     @property
     def pad_token_id(self) -> int | None:
-        """What targets are padded with; None for a model that writes none."""
+        """The id that targets are padded with; None for a model that does not generate text."""
         return getattr(self.tokenizer, "pad_token_id", None)
 
     @abstractmethod
     def configuration(self) -> dict[str, Any]:
-        """ModelScope's configuration.json, with what the task keeps in its section `ofakit`."""
+        """ModelScope's configuration.json, with the settings of the task in its section `ofakit`."""
 
     @classmethod
     @abstractmethod
@@ -74,19 +74,19 @@ class ModelBundle(ABC):
         """The bundle of a directory.
 
         Args:
-            model: Read from it.
-            tokenizer: Likewise.
-            configuration: The content of its configuration.json; empty where it has none.
+            model: The model read from it.
+            tokenizer: The tokenizer read from it.
+            configuration: The content of its configuration.json; empty if it has none.
 
         Raises:
-            pydantic.ValidationError: A section does not fit.
+            pydantic.ValidationError: A section is not valid.
         """
 
     def write_regions(self, folder: Path) -> None:
-        """Keep what makes regions, where the model has something that does.
+        """Save the network that makes regions, if the model has one.
 
         Args:
-            folder: The model directory; it gets a folder `regions`.
+            folder: The model directory; a folder `regions` is created in it.
 
         Raises:
             SaveError: The disk is full.
@@ -95,16 +95,16 @@ class ModelBundle(ABC):
             self.live_regions.write(folder / REGIONS)
 
     def regions_are_kept(self, folder: Path) -> None:
-        """Let the next directory share the weights of what makes regions with this one.
+        """Let the next directory share the weights of the region network with this one.
 
         Args:
-            folder: The model directory, which now has them.
+            folder: The model directory, which now contains them.
         """
         if self.live_regions is not None and self.live_regions.folder is None:
             self.live_regions.folder = folder / REGIONS
 
     def read_regions(self, folder: Path) -> None:
-        """Take over what makes regions from where `write_regions` kept it, if anything is there.
+        """Read the network that makes regions from where `write_regions` saved it, if it is there.
 
         Args:
             folder: The model directory.
@@ -115,19 +115,19 @@ class ModelBundle(ABC):
         self.live_regions = LiveRegions.read(folder / REGIONS) or self.live_regions
 
     def fixed(self) -> dict[str, Any]:
-        """What a resumed run must have as the run before it had, by the words of a message; of JSON values."""
+        """JSON values that must be the same in a resumed run as in the run before it, by how a message names them."""
         fingerprint = getattr(self.tokenizer, "fingerprint", None)
         return {} if fingerprint is None else {"the vocabulary": fingerprint()}
 
     def take_weights(self, path: Path, allow_partial: bool = False) -> None:
-        """Only the weights of a snapshot or of a model directory, whose token ids must mean the same.
+        """Load only the weights of a snapshot or a model directory, whose token ids must mean the same.
 
         Args:
             path: The snapshot or directory.
             allow_partial: Accept missing or unexpected weights.
 
         Raises:
-            UsageError: The vocabulary is another, or the weights do not fit.
+            UsageError: The vocabulary is different, or the weights do not fit.
         """
         kind = MODELS.build({"type": self.model_type})
         theirs = kind.read_tokenizer(path) if (path / "config.json").exists() else self.tokenizer
@@ -143,10 +143,10 @@ def bundle_kind(task: str) -> type[ModelBundle]:
     """The bundle of a task.
 
     Args:
-        task: ModelScope's name of it.
+        task: ModelScope's name for it.
 
     Raises:
-        UsageError: Nothing that has been imported knows the task.
+        UsageError: No bundle class that has been imported is registered for the task.
     """
     if task not in _KINDS:
         raise UsageError(f"model directories of the task {task!r} are not supported: {did_you_mean(task, _KINDS)}")

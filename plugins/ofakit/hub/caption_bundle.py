@@ -1,4 +1,4 @@
-"""A model that captions, with what goes with it: tokenizer, styles, prompt, image sizes and generation."""
+"""A model that captions, with its tokenizer, styles, prompt, image sizes and generation settings."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["CaptionBundle", "stock_model_section"]
 
 @dataclass
 class CaptionBundle(ModelBundle, task=CAPTIONING):
-    """A model and what must go with it to caption.
+    """A model with everything it needs to caption.
 
     Attributes:
-        styles: The styles it was taught; None for one that knows none.
+        styles: The styles it was trained on; None for a model without styles.
         preprocessor: Prompt, image sizes and text cleaning.
-        generation: How captions are searched for.
+        generation: Settings of the search for captions.
     """
 
     model: Seq2SeqModel
@@ -38,21 +38,21 @@ class CaptionBundle(ModelBundle, task=CAPTIONING):
 
     @property
     def mean_std(self) -> str | None:
-        """How images are normalised before the model sees them; None for a model that does so by itself."""
+        """How images are normalised before the model sees them; None for a model that normalises them itself."""
         return None if self.model.takes_bytes else self.preprocessor.mean_std
 
     def codec(self) -> TextCodec:
-        """Texts to ids and back as the model was taught them."""
+        """Converts texts to ids and back in the way the model was trained."""
         return TextCodec(self.tokenizer, self.preprocessor, self.styles)
 
     def fixed(self) -> dict[str, Any]:
-        """The vocabulary, the styles in their order, the prompt and what is done to images and captions."""
+        """The vocabulary, the styles in their order, the prompt, and how images and captions are processed."""
         styles = None if self.styles is None else [self.styles.mode, *self.styles.names]
         seen = {f"preprocessor.{key}": value for key, value in self.preprocessor.model_dump(mode="json").items()}
         return {**super().fixed(), "the styles": styles, **seen}
 
     def configuration(self) -> dict[str, Any]:
-        """ModelScope's configuration.json: its own keys for its own code, ours in `ofakit`."""
+        """ModelScope's configuration.json: its own keys for its own code, ours in the section `ofakit`."""
         return {
             "framework": "pytorch",
             "task": self.task,
@@ -69,15 +69,15 @@ class CaptionBundle(ModelBundle, task=CAPTIONING):
 
     @classmethod
     def from_configuration(cls, model: Any, tokenizer: Any, configuration: Mapping[str, Any]) -> CaptionBundle:
-        """The bundle of a directory, ours or a stock one.
+        """The bundle of one of our directories or of a stock one.
 
         Args:
-            model: Read from it.
-            tokenizer: Likewise.
-            configuration: The content of its configuration.json; empty where it has none.
+            model: The model read from it.
+            tokenizer: The tokenizer read from it.
+            configuration: The content of its configuration.json; empty if it has none.
 
         Raises:
-            pydantic.ValidationError: A section does not fit.
+            pydantic.ValidationError: A section is not valid.
         """
         ours = configuration.get("ofakit", {})
         preprocessor = PreprocessorSection(**ours.get("preprocessor", stock_preprocessor(configuration)))
@@ -87,7 +87,7 @@ class CaptionBundle(ModelBundle, task=CAPTIONING):
 
 
 def stock_model_section(bundle: CaptionBundle) -> dict[str, Any]:
-    """The section `model` of a stock configuration.json, without its type.
+    """The section `model` of a stock configuration.json, without `type`.
 
     Args:
         bundle: The model.

@@ -1,10 +1,10 @@
-"""Model directories: written whole or not at all, and read back, whatever their task and model.
+"""Model directories of every task and model: written completely or not at all, and read back.
 
 config.json           the network
-pytorch_model.bin     weights; for OFA these two are as the stock code has them
+pytorch_model.bin     weights; for OFA these two files are as in the stock code
 vocab.json merges.txt added_tokens.json   (or vocab.txt) the tokenizer
-configuration.json    ModelScope's, with a section `ofakit` for what the task keeps: styles, prompt, generation, …
-regions/              what makes regions of images, for a model that reads these (`models.live_regions`)
+configuration.json    ModelScope's, with a section `ofakit` for the task's settings: styles, prompt, generation, …
+regions/              the network that makes regions of images, for a model that reads them (`models.live_regions`)
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ CONFIGURATION = "configuration.json"
 
 
 def resolve_model(path_or_id: str | Path) -> Path:
-    """The local directory of a model: itself where it is one, else downloaded from a hub.
+    """The local directory of a model: the given one if it exists, otherwise downloaded from a hub.
 
     Args:
         path_or_id: A directory, or an id of ModelScope's hub or Hugging Face's, such as
-            "damo/ofa_image-caption_coco_large_en" or "hf://OFA-Sys/ofa-tiny", as `ofakit.hub_ids` and
-            `ofakit.hub.hubs` know them.
+            "damo/ofa_image-caption_coco_large_en" or "hf://OFA-Sys/ofa-tiny"; see `ofakit.hub_ids` and
+            `ofakit.hub.hubs`.
 
     Raises:
-        UsageError: Neither a directory nor a hub id that can be had.
+        UsageError: It is neither a directory nor the id of a model that can be downloaded.
     """
     found = sought_on_hub(str(path_or_id))
     if found is None:
@@ -66,20 +66,20 @@ def resolve_model(path_or_id: str | Path) -> Path:
 def save_bundle(
     bundle: ModelBundle, folder: str | Path, about: Mapping[str, Any] | None = None, keep_strangers: bool = False
 ) -> Path:
-    """Write a model directory in one step: a killed process leaves the old one or the new one.
+    """Write a model directory in one step: a killed process leaves either the old one or the new one.
 
     Args:
         bundle: What to save.
-        folder: Its directory; one that ofakit wrote is replaced.
+        folder: The directory; one that ofakit wrote is replaced.
         about: Further entries of the section `ofakit`, such as scores.
-        keep_strangers: Keep what others put into the old directory; otherwise it is refused.
+        keep_strangers: Keep files that others put into the old directory; otherwise such a directory is refused.
 
     Returns:
         The directory.
 
     Raises:
-        UsageError: In the old directory is something that ofakit did not write.
-        SaveError: The disk refused; the old directory is intact.
+        UsageError: The old directory contains something that ofakit did not write.
+        SaveError: Writing failed; the old directory is intact.
     """
     folder = Path(folder)
     text = to_json(whole_configuration(bundle, about), indent=1)
@@ -92,7 +92,7 @@ def save_bundle(
 
 
 def whole_configuration(bundle: ModelBundle, about: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What configuration.json says of a model, from which `load_bundle` makes it again.
+    """The content of configuration.json, from which `load_bundle` restores the bundle.
 
     Args:
         bundle: The model.
@@ -107,15 +107,15 @@ def whole_configuration(bundle: ModelBundle, about: Mapping[str, Any] | None = N
 
 
 def load_bundle(path_or_id: str | Path, allow_partial: bool = False, base: str | None = None) -> Any:
-    """Read a model directory: ours, ModelScope's, Hugging Face's, or one of adapters alone with the base it names.
+    """Read a model directory: ours, ModelScope's, Hugging Face's, or one with only adapters and the base it names.
 
     Args:
         path_or_id: The directory or a hub id.
         allow_partial: Accept missing or unexpected weights.
-        base: Of adapters alone the base, where it is no longer where their directory says.
+        base: For a directory of adapters, the base, if it is no longer where the directory says.
 
     Returns:
-        The `ModelBundle` of the directory's task: of captioning where it names none of ours.
+        The `ModelBundle` of the directory's task; captioning if the directory does not name one of ours.
 
     Raises:
         UsageError: Something is missing or does not fit.
@@ -152,10 +152,10 @@ def load_bundle(path_or_id: str | Path, allow_partial: bool = False, base: str |
 
 
 def model_type_of(folder: Path) -> str:
-    """The type of the model of a directory.
+    """The model type of a directory.
 
     Args:
-        folder: The directory, ours or another's.
+        folder: A directory written by ofakit or by other software.
 
     Raises:
         UsageError: Its configuration.json cannot be read.
@@ -165,27 +165,27 @@ def model_type_of(folder: Path) -> str:
 
 
 def _type_of_stock(folder: Path) -> str:
-    """The type of a model that others wrote, by its config.json: T5 and BART, or OFA."""
+    """The type of a model written by other software, from its config.json: T5 and BART, or OFA."""
     path = folder / "config.json"
     found = read_json_file(path, "the configuration of a model") if path.is_file() else None
     return "vl" if isinstance(found, dict) and found.get("model_type") in ("t5", "bart") else "ofa"
 
 
 def _kind_of(configuration: Mapping[str, Any]) -> type[ModelBundle]:
-    """The bundle of a directory's task: of captioning where it is not one of ours."""
+    """The bundle class of a directory's task; captioning if the task is not one of ours."""
     if "ofakit" not in configuration:
         return CaptionBundle
     return bundle_kind(str(configuration.get("task", CAPTIONING)))
 
 
 def read_configuration(path: Path) -> dict[str, Any]:
-    """A file configuration.json, or nothing where a Hugging Face directory has none.
+    """The content of a file configuration.json; empty for a Hugging Face directory without one.
 
     Args:
         path: The file.
 
     Raises:
-        UsageError: It is no JSON object, or its section `ofakit` is none.
+        UsageError: It is not a JSON object, or its section `ofakit` is not one.
     """
     if not os.path.lexists(path):
         return {}

@@ -1,4 +1,4 @@
-"""Model ids: ModelScope's hub and Hugging Face's.
+"""Download models by id from ModelScope's hub or Hugging Face's.
 
 downloaded(HubId(None, "damo/ofa_image-caption_coco_large_en"))
 downloaded(HubId("hf", "OFA-Sys/ofa-tiny"))          # from Hugging Face alone; "ms": from ModelScope alone
@@ -14,17 +14,17 @@ from ofakit.hub_ids import HubId
 __all__ = ["downloaded"]
 
 OTHER_WEIGHTS = ["*.h5", "*.msgpack", "*.ot", "*.onnx", "onnx/*", "*.ckpt.index", "*.tflite", "*.gguf"]
-"""Files of other frameworks, which a repository of Hugging Face may hold beside ours."""
+"""Files of other frameworks that a Hugging Face repository may contain in addition to ours."""
 
 
 def downloaded(model: HubId) -> Path:
-    """The local copy of a model: of the first hub that has it, ModelScope's before Hugging Face's.
+    """The local copy of a model, from the first hub that has it: ModelScope's before Hugging Face's.
 
     Args:
-        model: Its name, and the hub if only one is to be asked.
+        model: Its name, and the hub if only one is to be tried.
 
     Raises:
-        UsageError: No hub gives it; the message has what each said.
+        UsageError: It could not be downloaded; the message contains the reason from each hub.
     """
     hubs = {"ms": ("ModelScope", _from_modelscope), "hf": ("Hugging Face", _from_huggingface)}
     said = []

@@ -1,13 +1,13 @@
-"""Write a directory for Hugging Face that keeps what the task keeps: styles, prompt, image sizes and generation.
+"""Write a directory for Hugging Face that keeps the task's settings: styles, prompt, image sizes and generation.
 
 config.json model.safetensors           the network, under the stock names
 vocab.json merges.txt added_tokens.json (or vocab.txt)      the tokenizer, as OFA's own code reads it
-tokenizer.json tokenizer_config.json    the same for transformers, without ofakit
+tokenizer.json tokenizer_config.json    the tokenizer for transformers, without ofakit
 preprocessor_config.json                image sizes, mean and standard deviation, for AutoImageProcessor
-generation_config.json                  how captions are searched for
-configuration.json                      all of it as ofakit and ModelScope read it, styles included
+generation_config.json                  settings of the search for captions
+configuration.json                      all of this as ofakit and ModelScope read it, including the styles
 
-`import ofakit.huggingface` lets AutoConfig, AutoModel and AutoTokenizer read it, and released directories as well.
+After `import ofakit.huggingface`, AutoConfig, AutoModel and AutoTokenizer read it, and released directories as well.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ from ofakit.text.tokenizer import OFATokenizer
 __all__ = ["export_huggingface", "generation_config", "image_processor_config", "write_huggingface"]
 
 BICUBIC = 3
-"""Pillow's number of the filter."""
+"""Pillow's number for the filter."""
 SEARCH = ("num_beams", "no_repeat_ngram_size", "length_penalty", "do_sample")
 SAMPLING = ("top_k", "top_p", "temperature")
-"""Settings that mean the same there; those of sampling are refused where nothing is sampled."""
+"""Settings with the same meaning in transformers, which refuses those of sampling unless `do_sample` is set."""
 
 
 def export_huggingface(bundle: CaptionBundle, folder: str | Path) -> Path:
     """Write the directory in one step.
 
     Args:
-        bundle: An OFA that captions.
+        bundle: An OFA model that captions.
         folder: The directory; one that ofakit wrote is replaced.
 
     Raises:
-        UsageError: The model is no OFA or sees through a network of timm, or the old directory holds what ofakit did
+        UsageError: The model is not OFA or has a timm backbone, or the old directory contains something that ofakit did
             not write.
-        SaveError: The disk refused; the old directory is intact.
+        SaveError: Writing failed; the old directory is intact.
     """
     with replace_folder(Path(folder)) as new:
         write_huggingface(bundle, new)
@@ -55,15 +55,15 @@ def export_huggingface(bundle: CaptionBundle, folder: str | Path) -> Path:
 
 
 def write_huggingface(bundle: CaptionBundle, folder: Path) -> None:
-    """Write the files of the directory, each whole or not at all, beside what is there.
+    """Write the files of the directory, each completely or not at all, next to those that exist.
 
     Args:
-        bundle: An OFA that captions.
+        bundle: An OFA model that captions.
         folder: The directory.
 
     Raises:
-        UsageError: The model is no OFA or sees through a network of timm.
-        SaveError: The disk refused.
+        UsageError: The model is not OFA or has a timm backbone.
+        SaveError: Writing failed.
     """
     if not isinstance(bundle.model, OFAModel):
         raise UsageError(
@@ -83,7 +83,7 @@ def write_huggingface(bundle: CaptionBundle, folder: Path) -> None:
 
 
 def _tokenizer_config(tokenizer: OFATokenizer) -> dict[str, Any]:
-    """What makes transformers read tokenizer.json as it is; of Chinese also what OFA's own class reads."""
+    """Entries that make transformers read tokenizer.json as it is; for Chinese, also those that OFA's class reads."""
     special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
     return {
         **tokenizer.options,
@@ -95,10 +95,10 @@ def _tokenizer_config(tokenizer: OFATokenizer) -> dict[str, Any]:
 
 
 def image_processor_config(section: PreprocessorSection) -> dict[str, Any]:
-    """An image processor of transformers that does what OFA does: a square, the middle of it, mean and deviation.
+    """An image processor of transformers that does what OFA does: resize to a square, crop the centre, normalise.
 
     Args:
-        section: How the model sees images.
+        section: The preprocessing of the model.
     """
     mean, deviation = MEAN_STD[section.mean_std]
     stored, seen = section.stored_size, section.patch_image_size
@@ -119,11 +119,11 @@ def image_processor_config(section: PreprocessorSection) -> dict[str, Any]:
 
 
 def generation_config(settings: GenerationSettings, tokenizer: OFATokenizer) -> dict[str, Any]:
-    """Generation settings under the names of transformers, which count eos as a token.
+    """Generation settings under the names of transformers, whose lengths include eos.
 
     Args:
-        settings: How captions are searched for.
-        tokenizer: Whose special ids they name.
+        settings: Settings of the search for captions.
+        tokenizer: Provides the special ids.
     """
     names = (*SEARCH, *SAMPLING) if settings.do_sample else SEARCH
     return {

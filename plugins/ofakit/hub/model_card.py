@@ -1,8 +1,8 @@
-"""A model card: README.md with the front matter that ModelScope's hub and Hugging Face's read.
+"""A model card: README.md with the front matter that ModelScope's hub and Hugging Face's hub read.
 
 text = model_card(CardFacts("me/pirate", scores=[CardScore("CIDEr", "1.25", "1.1 to 1.4")], licence="apache-2.0"))
 
-Captions, file names and settings come from data: they are escaped, so that a page of the hub shows them and runs none.
+Captions, file names and settings come from data. They are escaped, so that the hub's page shows them as text.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class CardScore:
     Attributes:
         name: What was measured.
         value: The score.
-        interval: Its 95 % interval, or "" where none is known.
+        interval: Its 95 % interval, or "" if it is not known.
     """
 
     name: str
@@ -63,7 +63,7 @@ class CardExample:
 
     Attributes:
         caption: What the model wrote.
-        style: What was asked for, or None.
+        style: The requested style, or None.
         reference: What a person wrote, or "".
         image: A file of the repository, or None.
     """
@@ -76,18 +76,18 @@ class CardExample:
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What a card tells.
+    """The contents of a card.
 
     Attributes:
         name: owner/name.
-        task: ModelScope's name of the task.
-        description: Of the experiment, or "".
-        settings: The training configuration; `public_settings` leaves out what is nobody's business.
+        task: ModelScope's name for the task.
+        description: Description of the experiment, or "".
+        settings: The training configuration; `public_settings` leaves out private values.
         data: Names and values, such as the reader and counts.
-        split: What was evaluated, or "".
-        scores: Of that split.
-        examples: Of that split.
-        licence: An identifier such as "apache-2.0"; None where none was given.
+        split: The split that was evaluated, or "".
+        scores: Scores on that split.
+        examples: Examples from that split.
+        licence: An identifier such as "apache-2.0"; None if none was given.
         languages: Codes such as "en".
     """
 
@@ -107,7 +107,7 @@ def model_card(facts: CardFacts) -> str:
     """The text of README.md.
 
     Args:
-        facts: What it tells.
+        facts: Its contents.
 
     >>> print(model_card(CardFacts("me/mine", licence="mit"))[:23])
     ---
@@ -123,7 +123,7 @@ def model_card(facts: CardFacts) -> str:
 
 
 def public_settings(value: Any) -> Any:
-    """A configuration without secrets, and with absolute paths and addresses cut to what is not private.
+    """A configuration without secrets, and with the private parts of absolute paths and addresses removed.
 
     Args:
         value: A configuration, or a part of one.
@@ -141,7 +141,7 @@ def public_settings(value: Any) -> Any:
 
 
 def _front_matter(facts: CardFacts) -> str:
-    """YAML; its values are JSON, which is YAML too, so that nothing in them can end it."""
+    """YAML with values in JSON, which is also YAML, so that nothing in them can end the front matter."""
     tag = TAGS.get(facts.task)
     entries = {
         "license": facts.licence or "unknown", "tags": ["ofakit", facts.task], "tasks": [facts.task],
@@ -202,6 +202,6 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _plain(text: str) -> str:
-    """A text as one line that Markdown shows as it is."""
+    """A text on one line, escaped so that Markdown shows it unchanged."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return SPECIAL.sub(r"\\\1", html.escape(line, quote=False))

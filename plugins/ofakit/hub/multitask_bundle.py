@@ -1,4 +1,4 @@
-"""One model of several tasks, with what each of them keeps."""
+"""One model for several tasks, with the settings of each."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class MultitaskBundle(ModelBundle, task=MULTITASK):
     """A model that several tasks share.
 
     Attributes:
-        bundles: Those of the tasks by name, around the same model and tokenizer.
+        bundles: The bundle of each task by name, all with the same model and tokenizer.
     """
 
     bundles: dict[str, ModelBundle] = field(default_factory=dict)
 
     def write_regions(self, folder: Path) -> None:
-        """Keep what makes regions for the tasks: in `regions`, and of tasks that differ in `regions/<task>`.
+        """Save the network that makes regions for the tasks in `regions`, or in `regions/<task>` if the tasks differ.
 
         Args:
             folder: The model directory.
@@ -54,7 +54,7 @@ class MultitaskBundle(ModelBundle, task=MULTITASK):
                 own.live_regions.folder = alone if alone.is_dir() else folder / REGIONS
 
     def read_regions(self, folder: Path) -> None:
-        """Take over what makes regions.
+        """Read the network that makes regions.
 
         Args:
             folder: The model directory.
@@ -67,12 +67,12 @@ class MultitaskBundle(ModelBundle, task=MULTITASK):
             own.live_regions = found or own.live_regions
 
     def fixed(self) -> dict[str, Any]:
-        """What a resumed run must have as the run before it had, of every task."""
+        """What must be the same in a resumed run as in the run before it, for every task."""
         of_tasks = {f"{name}: {key}": value for name, own in self.bundles.items() for key, value in own.fixed().items()}
         return {**super().fixed(), **of_tasks}
 
     def configuration(self) -> dict[str, Any]:
-        """ModelScope's configuration.json, with those of the tasks."""
+        """ModelScope's configuration.json, with the configuration of each task."""
         tasks = {}
         for name, own in self.bundles.items():
             whole = own.configuration()
@@ -90,12 +90,12 @@ class MultitaskBundle(ModelBundle, task=MULTITASK):
         """The bundle of a directory.
 
         Args:
-            model: Read from it.
-            tokenizer: Likewise.
+            model: The model read from it.
+            tokenizer: The tokenizer read from it.
             configuration: The content of its configuration.json.
 
         Raises:
-            pydantic.ValidationError: A section does not fit.
+            pydantic.ValidationError: A section is not valid.
         """
         found = cls(model, tokenizer)
         ours = configuration.get("ofakit", {})
@@ -112,14 +112,14 @@ class MultitaskBundle(ModelBundle, task=MULTITASK):
         return found
 
     def take_weights(self, path: Path, allow_partial: bool = False) -> None:
-        """The weights of a snapshot, of a directory of all tasks, or of one of a task, and what was fitted for a task.
+        """Load the weights of a snapshot, or of a directory of all tasks or one task, and what was fitted for a task.
 
         Args:
             path: The snapshot or directory.
             allow_partial: Accept missing or unexpected weights.
 
         Raises:
-            UsageError: The vocabulary is another, or the weights do not fit.
+            UsageError: The vocabulary is different, or the weights do not fit.
         """
         if not isinstance(self.model, SharedModel):
             super().take_weights(path, allow_partial)

@@ -1,4 +1,4 @@
-"""Export a model directory that ModelScope's own OFA loads, without ofakit."""
+"""Export a model directory that ModelScope's own OFA loads without ofakit."""
 
 from __future__ import annotations
 
@@ -18,17 +18,16 @@ __all__ = ["export_plain"]
 
 
 def export_plain(bundle: CaptionBundle, folder: str | Path, style: str | None = None) -> Path:
-    """Write a directory for the stock code, which knows no styles and cuts no centre out of an image.
+    """Write a directory for the stock code, which has no styles and does not crop the centre of an image.
 
     Args:
         bundle: The model.
         folder: The directory; one that exists is replaced.
-        style: The style that the stock's one prompt asks for; needed where the prompt has a place for one.
+        style: The style that the single prompt of the stock code asks for; required if the prompt contains a style.
 
     Raises:
-        UsageError: The model is no OFA, or sees through a network of timm; the styles are new tokens, which the stock
-            tokenizer does not know; the style is not given; or the vocabulary lacks tokens that the stock tokenizer
-            always adds.
+        UsageError: The model is not OFA, or has a timm backbone; the styles are new tokens, which the stock tokenizer
+            does not know; the style is not given; or the vocabulary lacks tokens that the stock tokenizer always adds.
     """
     model = bundle.model
     if not isinstance(model, OFAModel):
@@ -66,7 +65,7 @@ def export_plain(bundle: CaptionBundle, folder: str | Path, style: str | None = 
 
 
 def _refuse_small_vocabulary(bundle: CaptionBundle) -> None:
-    """The stock tokenizer adds all its codes and bins to any vocabulary, and the stock model then lacks their rows."""
+    """The stock tokenizer adds all its codes and bins to any vocabulary, so the stock model would lack their rows."""
     wanted = [f"<code_{i}>" for i in range(NUM_CODES)] + [f"<bin_{i}>" for i in range(NUM_BINS)]
     lacking = [token for token in wanted if bundle.tokenizer.token_to_id(token) is None]
     if lacking:

@@ -1,4 +1,4 @@
-"""A retriever with what goes with it: what its sides read, how a base is searched, and what was fitted on val."""
+"""A retriever with what its sides read, how a base is searched, and what was fitted on the validation split."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ofakit.models.retriever import SIDES, Retriever
 __all__ = ["EMBEDDING", "RetrievalBundle"]
 
 EMBEDDING = "multi-modal-embedding"
-"""ModelScope's name of what a retriever does."""
+"""ModelScope's name for the task of a retriever."""
 
 
 @dataclass
 class RetrievalBundle(ModelBundle, task=EMBEDDING):
-    """A retriever and what must go with it.
+    """A retriever with everything that belongs to it.
 
     Attributes:
-        retrieval: How a base is searched.
-        fitted: What was chosen on the validation split, by searcher, and under `fused` the weights of the fusion.
+        retrieval: Settings of the search in a base.
+        fitted: What was chosen on the validation split, by searcher; the weights of the fusion are under `fused`.
     """
 
     model: Retriever
@@ -38,14 +38,14 @@ class RetrievalBundle(ModelBundle, task=EMBEDDING):
             raise UsageError(f"a model of type {self.model_type!r} is not a retriever; set model.type to retriever")
 
     def take_weights(self, path: Path, allow_partial: bool = False) -> None:
-        """The weights of a snapshot or of a model directory, and of the latter also what was fitted.
+        """Load the weights of a snapshot or a model directory; from the latter, also what was fitted.
 
         Args:
             path: The snapshot or directory.
             allow_partial: Accept missing or unexpected weights.
 
         Raises:
-            UsageError: The vocabulary is another, or the weights do not fit.
+            UsageError: The vocabulary is different, or the weights do not fit.
         """
         super().take_weights(path, allow_partial)
         file = path / "configuration.json"
@@ -53,7 +53,7 @@ class RetrievalBundle(ModelBundle, task=EMBEDDING):
             self.fitted = dict(read_json(file, "configuration").get("ofakit", {}).get("fitted", {}))
 
     def configuration(self) -> dict[str, Any]:
-        """ModelScope's configuration.json: its own keys for its own code, ours in `ofakit`."""
+        """ModelScope's configuration.json: its own keys for its own code, ours in the section `ofakit`."""
         return {
             "framework": "pytorch",
             "task": self.task,
@@ -63,7 +63,7 @@ class RetrievalBundle(ModelBundle, task=EMBEDDING):
         }
 
     def describe(self) -> dict[str, Any]:
-        """What it is: `parameters`, `sides` with type, modalities and widths, `retrieval`, `fitted`, and `config`."""
+        """A description: `parameters`, `sides` with type, modalities and widths, `searchers`, `fitted` and `config`."""
         sides = {}
         for side in SIDES:
             encoder = self.model.encoder(side)
@@ -81,15 +81,15 @@ class RetrievalBundle(ModelBundle, task=EMBEDDING):
 
     @classmethod
     def from_configuration(cls, model: Any, tokenizer: Any, configuration: Mapping[str, Any]) -> RetrievalBundle:
-        """The bundle of a directory: ours, or one of another library that has none of our keys.
+        """The bundle of a directory: ours, or one of another library without our keys.
 
         Args:
-            model: Read from it.
-            tokenizer: Likewise.
-            configuration: The content of its configuration.json; empty where it has none.
+            model: The model read from it.
+            tokenizer: The tokenizer read from it.
+            configuration: The content of its configuration.json; empty if it has none.
 
         Raises:
-            pydantic.ValidationError: A section does not fit.
+            pydantic.ValidationError: A section is not valid.
         """
         ours = configuration.get("ofakit", {})
         section = RetrievalSection(**ours.get("retrieval", {}))

@@ -1,4 +1,4 @@
-"""Read whatever can serve as a retriever: a directory of ours, of sentence-transformers or of Hugging Face."""
+"""Read any directory that can serve as a retriever: ours, one of sentence-transformers or one of Hugging Face."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["is_retriever", "load_retriever"]
 
 
 def is_retriever(path: str | Path) -> bool:
-    """Whether a directory is a retriever of ours or of sentence-transformers; of other directories nobody can tell.
+    """Whether a directory is one of our retrievers or one of sentence-transformers; others cannot be recognised.
 
     Args:
-        path: Anything.
+        path: Any path.
     """
     file = Path(path) / CONFIGURATION
     if not file.is_file():
@@ -29,14 +29,14 @@ def is_retriever(path: str | Path) -> bool:
 
 
 def load_retriever(path_or_id: str | Path, allow_partial: bool = False) -> RetrievalBundle:
-    """A retriever.
+    """Load a retriever.
 
     Args:
-        path_or_id: A directory, or a hub id of Hugging Face.
+        path_or_id: A directory, or the id of a model on Hugging Face's hub.
         allow_partial: Accept missing or unexpected weights.
 
     Raises:
-        UsageError: Nothing is there, or it is a model that gives no vectors.
+        UsageError: It does not exist, or it is a model that does not produce vectors.
     """
     folder = local_directory(str(path_or_id))
     if not (folder / CONFIGURATION).exists():

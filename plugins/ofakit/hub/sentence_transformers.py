@@ -1,9 +1,9 @@
-"""Write a text encoder as a directory that sentence-transformers loads, with its layers, normalisation and prompts.
+"""Write a text encoder, with its layers, normalisation and prompts, as a directory that sentence-transformers loads.
 
     export_sentence_transformer(load_retriever("work_dir/run/best"), "out", side="passage")
     SentenceTransformer("out").encode_document(["…"])
 
-Source: https://sbert.net, of which 6.2 was read; the module names are those that versions from 2 on understand.
+Source: https://sbert.net, version 6.2; the module names are those that versions from 2 on understand.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def export_sentence_transformer(bundle: RetrievalBundle, folder: str | Path, sid
         The directory.
 
     Raises:
-        UsageError: The encoder is no transformer of Hugging Face, has adapters, or pools in a way that
-            sentence-transformers does not know.
+        UsageError: The encoder is not a Hugging Face transformer, has adapters, or uses a pooling that
+            sentence-transformers does not have.
     """
     encoder, spec = bundle.model.encoder(side), bundle.model.settings.of_side(side)
     if not isinstance(encoder, HuggingFaceEncoder):
@@ -87,7 +87,7 @@ def export_sentence_transformer(bundle: RetrievalBundle, folder: str | Path, sid
 
 
 def _pooling(name: str, width: int) -> dict[str, Any]:
-    """The configuration of a pooling, as older and newer versions read it."""
+    """The configuration of a pooling in a form that older and newer versions read."""
     modes = {"cls": "cls_token", "mean": "mean_tokens", "max": "max_tokens", "lasttoken": "lasttoken"}
     own = modes.get(POOLINGS[name], POOLINGS[name])
     known = [*modes.values(), "mean_sqrt_len_tokens"]
@@ -96,7 +96,7 @@ def _pooling(name: str, width: int) -> dict[str, Any]:
 
 
 def _write_layers(folder: Path, layers: nn.Sequential) -> list[tuple[str, str]]:
-    """Write the linear layers, each with what follows it; gives their modules."""
+    """Write the linear layers, each with its activation, and return their modules."""
     names = {nn.Identity: "identity", nn.Tanh: "tanh", nn.GELU: "gelu", nn.ReLU: "relu"}
     modules: list[tuple[str, str]] = []
     pairs: Any = zip(layers[::2], layers[1::2], strict=True)

@@ -3,8 +3,8 @@
 parcel = Parcel.of("work_dir/quickstart/best", card)
 upload(parcel, "me/pirate", HUBS["huggingface"](token))
 
-What goes is laid out in a folder beside the model directory first. It stays there when the hub fails, with what the
-hub's client notes of files that are half sent, so that the next call goes on; what has arrived is told by its hash.
+The files are first collected in a folder next to the model directory. If the hub fails, the folder stays there with the
+client's notes about partly sent files, so that the next call continues; hashes tell which files have arrived.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ IMAGE_SIDE = 512
 
 
 class UploadFailed(OfakitError):
-    """A hub refused or broke off; the message says what it has and what it lacks."""
+    """A hub refused or the upload broke off; the message says which files have arrived and which are missing."""
 
 
 class Hub(ABC):
-    """A hub, as its client speaks with it.
+    """A hub, through its client.
 
     Args:
-        token: Of an account that may write.
-        endpoint: Its address; None takes the client's own.
+        token: Token of an account that may write.
+        endpoint: Address of the hub; None for the client's default.
     """
 
     title: ClassVar[str]
@@ -66,11 +66,11 @@ class Hub(ABC):
 
     @abstractmethod
     def create(self, name: str, private: bool) -> None:
-        """Make a repository where there is none.
+        """Create a repository if it does not exist.
 
         Args:
             name: owner/name.
-            private: Whether others may not see it; one that is there stays as it is.
+            private: Whether a new repository is hidden from others; an existing one is not changed.
         """
 
     @abstractmethod
@@ -84,7 +84,7 @@ class Hub(ABC):
 
     @abstractmethod
     def hashes(self, name: str) -> Mapping[str, str]:
-        """The files of a repository, each with its SHA-256 or with git's hash of it.
+        """The files of a repository, each with its SHA-256 or its git hash.
 
         Args:
             name: owner/name.
@@ -92,21 +92,21 @@ class Hub(ABC):
 
 
 class HuggingFaceHub(Hub):
-    """Hugging Face's, through `huggingface_hub`: one commit, of which the large files are sent ahead."""
+    """Hugging Face's hub, through `huggingface_hub`: one commit, with the large files sent beforehand."""
 
     title = "Hugging Face"
     variable = "HF_TOKEN"
 
     def create(self, name: str, private: bool) -> None:
-        """As `Hub` has it."""
+        """See `Hub`."""
         self._client().create_repo(name, private=private, exist_ok=True)
 
     def send(self, name: str, folder: Path) -> None:
-        """As `Hub` has it."""
+        """See `Hub`."""
         self._client().upload_folder(repo_id=name, folder_path=folder, commit_message=MESSAGE)
 
     def hashes(self, name: str) -> Mapping[str, str]:
-        """As `Hub` has it."""
+        """See `Hub`."""
         from huggingface_hub.hf_api import RepoFile
 
         files = [file for file in self._client().list_repo_tree(name, recursive=True) if isinstance(file, RepoFile)]
@@ -119,22 +119,22 @@ class HuggingFaceHub(Hub):
 
 
 class ModelScopeHub(Hub):
-    """ModelScope's, through `HubApi`: several commits, and a note of what is sent in the folder."""
+    """ModelScope's hub, through `HubApi`: several commits, and a record in the folder of the files sent."""
 
     title = "ModelScope"
     variable = "MODELSCOPE_API_TOKEN"
 
     def create(self, name: str, private: bool) -> None:
-        """As `Hub` has it."""
+        """See `Hub`."""
         visibility = "private" if private else "public"
         self._client().create_repo(name, token=self.token, visibility=visibility, exist_ok=True)
 
     def send(self, name: str, folder: Path) -> None:
-        """As `Hub` has it."""
+        """See `Hub`."""
         self._client().upload_folder(repo_id=name, folder_path=folder, token=self.token, commit_message=MESSAGE)
 
     def hashes(self, name: str) -> Mapping[str, str]:
-        """As `Hub` has it."""
+        """See `Hub`."""
         from modelscope_hub.api import HubApi
 
         files = HubApi(token=self.token, endpoint=self.endpoint).list_repo_files(name, "model")
@@ -151,13 +151,13 @@ HUBS: dict[str, type[Hub]] = {"modelscope": ModelScopeHub, "huggingface": Huggin
 
 @dataclass(frozen=True)
 class Parcel:
-    """What goes.
+    """The files to upload.
 
     Attributes:
         folder: The model directory.
-        files: Of the model directory, by the name in the repository.
-        card: The text of README.md; not sent where the directory has one of its own.
-        images: Images of the card, by the name in the repository; sent small and without what a camera notes in them.
+        files: Files of the model directory, by their name in the repository.
+        card: The text of README.md; not sent if the directory has a README.md of its own.
+        images: Images of the card, by their name in the repository; sent in a small size and without camera metadata.
     """
 
     folder: Path
@@ -167,15 +167,15 @@ class Parcel:
 
     @classmethod
     def of(cls, folder: str | Path, card: str, images: Mapping[str, Path] | None = None) -> Parcel:
-        """All files of a model directory but hidden ones.
+        """All files of a model directory except hidden ones.
 
         Args:
             folder: The model directory.
             card: The model card.
-            images: Images of the card, by the name in the repository.
+            images: Images of the card, by their name in the repository.
 
         Raises:
-            UsageError: It is no model directory.
+            UsageError: It is not a model directory.
         """
         folder = Path(folder).expanduser()
         refuse_odd_files(folder)
@@ -189,7 +189,7 @@ class Parcel:
 
     @property
     def makes_safetensors(self) -> bool:
-        """Whether weights are sent as safetensors beside a pickle, for those who load no pickle."""
+        """Whether weights are sent as safetensors in addition to a pickle, for users who do not load pickles."""
         return PICKLED in self.files and not any(name.endswith(".safetensors") for name in self.files)
 
     @property
@@ -199,18 +199,18 @@ class Parcel:
 
     @property
     def text(self) -> str:
-        """What README.md will say: the directory's own, where it has one."""
+        """The text of README.md: the directory's own, if it has one."""
         own = self.files.get(CARD)
         return self.card if own is None else own.read_text(encoding="utf-8", errors="replace")
 
     def lay_out(self, target: Path) -> None:
-        """Fill a folder with what goes; what a call before has left there is brought up to date.
+        """Fill a folder with the files to upload; files left by an earlier call are brought up to date.
 
         Args:
             target: The folder.
 
         Raises:
-            SaveError: The disk refused.
+            SaveError: Writing failed.
             UsageError: The weights cannot be read.
         """
         with saving(target):
@@ -230,14 +230,14 @@ class Parcel:
 
 
 def token_of(hub: type[Hub], ask: bool = True) -> str:
-    """The token of a hub: from its environment variable, else asked for where somebody sits at the terminal.
+    """The token of a hub: from its environment variable, otherwise asked for at the terminal if there is one.
 
     Args:
         hub: The hub.
-        ask: Whether anybody is asked.
+        ask: Whether to ask for it.
 
     Raises:
-        UsageError: There is none, or it is none.
+        UsageError: There is no token, or it is not valid.
     """
     token = os.environ.get(hub.variable, "").strip()
     if not token and ask and sys.stdin is not None and sys.stdin.isatty():
@@ -250,11 +250,11 @@ def token_of(hub: type[Hub], ask: bool = True) -> str:
 
 
 def check_name(name: str, key: str = "--id") -> str:
-    """A repository's name, checked.
+    """Check the name of a repository.
 
     Args:
         name: As given.
-        key: The argument or key that gives it, for the message.
+        key: The argument or key that it comes from, for the message.
 
     Raises:
         UsageError: It is not of the form owner/name.
@@ -265,18 +265,18 @@ def check_name(name: str, key: str = "--id") -> str:
 
 
 def upload(parcel: Parcel, name: str, hub: Hub, private: bool = False) -> None:
-    """Send a parcel; where an earlier call was cut off, go on.
+    """Send a parcel; continue if an earlier call was cut off.
 
     Args:
-        parcel: What goes.
-        name: owner/name; the repository is made where there is none.
-        hub: Where to.
+        parcel: The files to upload.
+        name: owner/name; the repository is created if it does not exist.
+        hub: The hub to upload to.
         private: Whether a new repository is private.
 
     Raises:
-        UploadFailed: The hub refused or broke off.
-        SaveError: There is no room to lay out what goes.
-        UsageError: The name is none, or the weights cannot be read.
+        UploadFailed: The hub refused, or the upload broke off.
+        SaveError: There is no room to collect the files.
+        UsageError: The name is not valid, or the weights cannot be read.
     """
     check_name(name)
     folder = parcel.folder.resolve()
@@ -296,7 +296,7 @@ def upload(parcel: Parcel, name: str, hub: Hub, private: bool = False) -> None:
 
 
 def _state(parcel: Parcel, name: str, hub: Hub, laid_out: Path) -> str:
-    """What has arrived and what has not, in a sentence."""
+    """A sentence on which files have arrived and which have not."""
     try:
         there = hub.hashes(name)
     except Exception:  # the hub that failed is asked once more, and may fail again
@@ -307,7 +307,7 @@ def _state(parcel: Parcel, name: str, hub: Hub, laid_out: Path) -> str:
 
 
 def _hashes(path: Path) -> tuple[str, str]:
-    """The SHA-256 of a file, and what git calls it."""
+    """The SHA-256 of a file and its git hash."""
     whole, git = hashlib.sha256(), hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -321,7 +321,7 @@ def _without(token: str, text: str) -> str:
 
 
 def _place(source: Path, target: Path) -> None:
-    """The same file under another name, copied where the disk has no second names."""
+    """Place a file under another name with a hard link, or a copy if the file system has no links."""
     source = source.resolve()
     if target.exists() and os.path.samefile(source, target):
         return
@@ -350,7 +350,7 @@ def _small_image(source: Path, target: Path) -> None:
 
 
 def _write_safetensors(source: Path, target: Path) -> None:
-    """The weights of a pickle as safetensors, which cannot share: every name has its own copy."""
+    """Write the weights of a pickle as safetensors, where tensors cannot be shared: every name has its own copy."""
     if target.exists() and target.stat().st_mtime >= source.stat().st_mtime:
         return
     from safetensors.torch import save_file

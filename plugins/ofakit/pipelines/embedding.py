@@ -1,4 +1,4 @@
-"""ModelScope's doors to a retriever: its MODELS and PIPELINES entries for multi-modal-embedding.
+"""Retrievers in ModelScope: the MODELS and PIPELINES entries for multi-modal-embedding.
 
 import ofakit.modelscope
 from modelscope.pipelines import pipeline
@@ -36,7 +36,7 @@ VECTORS = {
     OutputKeys.IMG_EMBEDDING: ("image",),
     "embedding": ("text", "image"),
 }
-"""What each output is of."""
+"""The modalities of each output."""
 KEYS = ("text", "img", "image", "side")
 
 
@@ -46,7 +46,7 @@ class EmbeddingModel(TorchModel):
 
     Args:
         model_dir: The directory.
-        **kwargs: ModelScope's own.
+        **kwargs: ModelScope's own arguments.
     """
 
     def __init__(self, model_dir: str, **kwargs: Any) -> None:
@@ -59,7 +59,7 @@ class EmbeddingModel(TorchModel):
 
         Args:
             *args: The arguments of `Retriever.embed`.
-            **inputs: The same by name.
+            **inputs: The same as keyword arguments.
         """
         return {"embedding": self.model.embed(*args, **inputs)}
 
@@ -70,14 +70,14 @@ class EmbeddingPipeline(Pipeline):
 
     Args:
         model: A model directory, a hub id or an `EmbeddingModel`.
-        preprocessor: Left to the model, which brings its own.
+        preprocessor: Not used: the model has its own.
         precision: "fp32", "bf16" or "fp16".
-        **kwargs: ModelScope's own, such as `device`.
+        **kwargs: ModelScope's own arguments, such as `device`.
 
     The input is a text, an image (PIL image, bytes, open file or uint8 array), or {"text": …, "img": …, "side": …},
-    where an image may also be a path or an address. `side` is `query` or `passage`, which only differ where the
-    retriever has an encoder for each. A list gives one entry an input, and an input that cannot be encoded has an
-    `error` in its entry. Alone, it raises.
+    where an image may also be a path or an address. `side` is `query` or `passage`; they only differ if the retriever
+    has an encoder for each. A list gives one entry per input, and the entry of an input that cannot be encoded has an
+    `error`. A single input that cannot be encoded raises.
     """
 
     def __init__(self, model: Any, preprocessor: Any = None, precision: str = "fp32", **kwargs: Any) -> None:
@@ -91,12 +91,12 @@ class EmbeddingPipeline(Pipeline):
 
         Args:
             input: See the class.
-            *args: ModelScope's own.
+            *args: ModelScope's own arguments.
             batch_size: How many inputs of a list are encoded at once; None: 32.
-            **kwargs: `side`, where the inputs name none.
+            **kwargs: `side`, for inputs that do not name one.
 
         Raises:
-            UsageError: An argument is unknown or out of its range.
+            UsageError: An argument is unknown or out of range.
             OfakitError: A single input cannot be encoded.
         """
         batch_size = BATCH_SIZE if batch_size is None else batch_size
@@ -110,14 +110,14 @@ class EmbeddingPipeline(Pipeline):
         return {"side": side}, {}, {}
 
     def _check_input(self, input: Any) -> None:
-        """Nothing: what an input lacks is said of it when it is encoded."""
+        """Checks nothing: a fault of an input is reported when it is encoded."""
 
     def preprocess(self, inputs: Any, side: str = "query") -> tuple[Query, str] | str:
-        """Take the request apart; the image is read with its batch.
+        """Split the request into its parts; the image is read with its batch.
 
         Args:
             inputs: See the class.
-            side: Where the input names none.
+            side: The side, if the input does not name one.
 
         Returns:
             What to encode and for which side, or why it cannot be.
@@ -170,7 +170,7 @@ class EmbeddingPipeline(Pipeline):
     def _fill(
         self, rows: list[dict[str, Any]], requests: Sequence[Any], name: str, modalities: Sequence[str], side: str
     ) -> None:
-        """Put the vectors of one kind and side into the rows of the requests that ask for them."""
+        """Write the vectors of one kind and side into the rows of the requests that ask for them."""
         places = [
             place
             for place, one in enumerate(requests)
@@ -196,7 +196,7 @@ class EmbeddingPipeline(Pipeline):
         return self._embedders[key]
 
     def postprocess(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Leave out what there is not.
+        """Leave out entries without a value.
 
         Args:
             inputs: From `forward`.

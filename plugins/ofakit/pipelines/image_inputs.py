@@ -1,7 +1,7 @@
-"""What a pipeline is given as an image, as what the decoder reads: addresses are fetched, open files read.
+"""Turns the images that a pipeline is given into what the decoder reads: addresses are fetched, open files read.
 
-A person who gives an address to a pipeline asks for it to be fetched. Files of data are no such request: readers and
-the command `ofakit caption` download nothing.
+Passing an address to a pipeline is a request to fetch it. An address in a data file is not: readers and the command
+`ofakit caption` download nothing.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ __all__ = ["folder_images", "image_content"]
 
 SCHEMES = ("http://", "https://")
 SECONDS = 30
-"""How long a server may be silent."""
+"""Seconds that a server may be silent."""
 
 
 def image_content(image: Any) -> Any:
-    """The bytes behind an address or an open file; anything else as it is.
+    """The bytes behind an address or of an open file; anything else is returned unchanged.
 
     Args:
-        image: What was given as an image.
+        image: The image as given.
 
     Raises:
-        BadImage: The address could not be fetched, or the file could not be read or gives no bytes.
+        BadImage: The address could not be fetched, or the file could not be read or does not give bytes.
     """
     if isinstance(image, str) and image.lower().startswith(SCHEMES):
         return _fetched(image)
@@ -55,16 +55,16 @@ def _fetched(address: str) -> bytes:
 
 
 def folder_images(given: Any) -> list[str] | None:
-    """The images of a folder and its subfolders, in the order of their names.
+    """The images of a folder and its subfolders, ordered by name.
 
     Args:
-        given: What a pipeline was given.
+        given: The input of a pipeline.
 
     Returns:
-        None where it is no folder.
+        None if it is not a folder.
 
     Raises:
-        UsageError: The folder holds no image.
+        UsageError: The folder contains no image.
     """
     if not isinstance(given, str | Path) or not _is_folder(given):
         return None

@@ -1,4 +1,4 @@
-"""ModelScope's doors to a captioning model: its MODELS, PREPROCESSORS and PIPELINES entries.
+"""Captioning models in ModelScope: the MODELS, PREPROCESSORS and PIPELINES entries.
 
 import ofakit.modelscope
 from modelscope.pipelines import pipeline
@@ -44,7 +44,7 @@ class CaptionModel(TorchModel):
 
     Args:
         model_dir: The directory.
-        **kwargs: ModelScope's own.
+        **kwargs: ModelScope's own arguments.
     """
 
     def __init__(self, model_dir: str, **kwargs: Any) -> None:
@@ -57,7 +57,7 @@ class CaptionModel(TorchModel):
         """Logits for a batch.
 
         Args:
-            *args: A dict of inputs, as ModelScope's trainers give it.
+            *args: A dict of inputs, as ModelScope's trainers pass it.
             **inputs: The arguments of `OFAModel`.
         """
         return {"logits": self.model(**(args[0] if args else inputs)).logits}
@@ -65,7 +65,7 @@ class CaptionModel(TorchModel):
 
 @dataclass(frozen=True)
 class Request:
-    """An image and what is asked of it."""
+    """An image with the requested style."""
 
     image: Any
     style: str | None
@@ -74,18 +74,18 @@ class Request:
 
 @PIPELINES.register_module("image-captioning", module_name="ofakit-caption")
 class CaptionPipeline(Pipeline):
-    """Captions an image, in a style if one is asked for.
+    """Captions an image, in a style if one is requested.
 
     Args:
         model: A model directory, a hub id or a `CaptionModel`.
-        preprocessor: Left to the model, which brings its own.
+        preprocessor: Not used: the model has its own.
         precision: "fp32", "bf16" or "fp16".
-        **kwargs: Generation settings, by our names or by those of the stock `beam_search`; and ModelScope's own, such
-            as `device`.
+        **kwargs: Generation settings, under our names or those of the stock `beam_search`, and ModelScope's own
+            arguments, such as `device`.
 
     The input is an image (path, address, bytes, open file, PIL image or uint8 array) or {"image": …, "style": …}. A
-    list gives one entry an input, captioned `batch_size` at a time: an input that cannot be captioned has an `error` in
-    its entry. Alone, it raises. A folder gives one entry for each image in it.
+    list gives one entry per input, captioned `batch_size` at a time; the entry of an input that cannot be captioned has
+    an `error`. A single input that cannot be captioned raises. A folder gives one entry for each image in it.
     """
 
     def __init__(self, model: Any, preprocessor: Any = None, precision: str = "fp32", **kwargs: Any) -> None:
@@ -101,11 +101,11 @@ class CaptionPipeline(Pipeline):
         self.captioner = Captioner(self.model.bundle, str(self.device), precision, generation)
 
     def initiate_single_model(self, model: Any, **kwargs: Any) -> Any:
-        """A directory or a hub id as our model, whatever type its configuration names.
+        """Load a directory or a hub id as our model, whatever type its configuration names.
 
         Args:
             model: The directory or id, or a model.
-            **kwargs: ModelScope's own.
+            **kwargs: ModelScope's own arguments.
         """
         return CaptionModel(str(resolve_model(model))) if isinstance(model, str | Path) else model
 
@@ -114,12 +114,12 @@ class CaptionPipeline(Pipeline):
 
         Args:
             input: See the class.
-            *args: ModelScope's own.
+            *args: ModelScope's own arguments.
             batch_size: How many inputs of a list are captioned at once; None: 16.
-            **kwargs: `style`, where the inputs name none, and generation settings for these inputs.
+            **kwargs: `style`, for inputs that do not name one, and generation settings for these inputs.
 
         Raises:
-            UsageError: An argument is unknown or out of its range, or a folder holds no images.
+            UsageError: An argument is unknown or out of range, or a folder contains no images.
             OfakitError: A single input cannot be captioned.
         """
         batch_size = BATCH_SIZE if batch_size is None else batch_size
@@ -153,11 +153,11 @@ class CaptionPipeline(Pipeline):
         return next((key for key in keys if key in input), None)
 
     def preprocess(self, inputs: Any, style: str | None = None) -> Request:
-        """Take the request apart and fetch an address; the image is decoded with its batch.
+        """Split the request into its parts and fetch an address; the image is decoded with its batch.
 
         Args:
             inputs: An image or {"image": …, "style": …}.
-            style: The style where the input names none.
+            style: The style, if the input does not name one.
         """
         key = self._image_key(inputs) if isinstance(inputs, Mapping) else None
         image = inputs if key is None else inputs[key]
@@ -195,7 +195,7 @@ class CaptionPipeline(Pipeline):
         return rows[0]
 
     def _row(self, result: CaptionResult) -> dict[str, Any]:
-        """What is answered to one request."""
+        """The answer to one request."""
         texts = [] if result.caption is None else [result.caption, *(other.text for other in result.alternatives)]
         if self.is_stock:
             texts = [stock_answer(text, self.model.bundle.tokenizer.language) for text in texts]
@@ -208,7 +208,7 @@ class CaptionPipeline(Pipeline):
         }
 
     def postprocess(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Leave out the error and p(yes) where there is none.
+        """Leave out the error and p(yes) if they have no value.
 
         Args:
             inputs: From `forward`.
@@ -217,5 +217,5 @@ class CaptionPipeline(Pipeline):
 
 
 def _no_preprocessor(inputs: Any) -> Any:
-    """Stands where ModelScope would otherwise build one; the captioner has its own."""
+    """Takes the place of the preprocessor that ModelScope would otherwise build; the captioner has its own."""
     return inputs

@@ -1,12 +1,12 @@
-"""The stock name of the captioning pipeline: directories of OFA are ours, those of other models ModelScope's.
+"""The captioning pipeline under its stock name: we read directories of OFA, ModelScope those of other models.
 
 import ofakit.modelscope
 from modelscope.pipelines import pipeline
 
 pipeline("image-captioning", model="damo/ofa_image-caption_coco_large_en")("photo.jpg")     # {"caption": ["…"], …}
 
-A stock directory names its pipeline `image-captioning`, behind which ModelScope imports every captioning model that it
-has, with fairseq, open_clip and librosa. Behind that name stands this class, which needs none of them for OFA.
+A stock directory names its pipeline `image-captioning`, for which ModelScope imports every captioning model it has,
+with fairseq, open_clip and librosa. This class takes over that name and needs none of them for OFA.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ STOCK_CLASS = "ImageCaptioningPipeline"
 
 @PIPELINES.register_module("image-captioning", module_name="image-captioning", force=True)
 class StockCaptionPipeline(CaptionPipeline):
-    """`CaptionPipeline` for OFA; asked for another model, ModelScope's own pipeline."""
+    """`CaptionPipeline` for OFA, and ModelScope's own pipeline for other models."""
 
     @classmethod
     def _instantiate(cls, **arguments: Any) -> Any:
-        """What ModelScope calls to make a pipeline.
+        """Called by ModelScope to make a pipeline.
 
         Args:
-            **arguments: Those of the pipeline.
+            **arguments: Arguments of the pipeline.
         """
         if _is_ours(arguments.get("model")):
             return cls(**arguments)
@@ -45,7 +45,7 @@ class StockCaptionPipeline(CaptionPipeline):
 
 
 def _is_ours(model: Any) -> bool:
-    """Whether a model is an OFA that we read; one that ModelScope has read already is its own."""
+    """Whether a model is an OFA that we read; ModelScope handles a model that it has already read."""
     if not isinstance(model, str | Path):
         return isinstance(model, CaptionModel)
     section = read_configuration(resolve_model(model) / CONFIGURATION).get("model", {})
@@ -54,7 +54,7 @@ def _is_ours(model: Any) -> bool:
 
 
 def _stock_pipeline() -> Any:
-    """ModelScope's own class, whose file registers it under the name that ours has."""
+    """ModelScope's own class, whose file registers it under the same name as ours."""
     ours = PIPELINES.modules[TASK].pop(NAME)
     try:
         return getattr(importlib.import_module(STOCK_MODULE), STOCK_CLASS)
