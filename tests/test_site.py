@@ -113,7 +113,7 @@ def test_a_class_that_is_made_as_its_base_is_has_its_arguments(site):
     text = (site / "api" / "objectives.html").read_text(encoding="utf-8")
     for name in ("grounded_captioning.GroundedCaptioning", "visual_grounding.VisualGrounding"):
         own = text.partition(f'id="ofakit.objectives.{name}"')[2].partition(f'id="ofakit.objectives.{name}.asked"')[0]
-        assert own.count("How much of their union a text's box and a region must share") == 1
+        assert own.count("The share of their union that a text's box and a region must have in common") == 1
 
 
 def test_a_notebook_becomes_a_page_with_its_images(tmp_path):

@@ -1,6 +1,6 @@
-"""Objectives: tensors in, a loss out. `OBJECTIVES.build({"type": "cross_entropy", ...})` makes one by its file's name.
+"""Objectives: tensors in, a loss out. `OBJECTIVES.build({"type": "cross_entropy", ...})` makes one by its file name.
 
-What an objective is, `ofakit.objectives.base` says.
+`ofakit.objectives.base` declares what an objective is.
 """
 
 from __future__ import annotations

@@ -1,18 +1,18 @@
-"""-log p of each pair of a question and a passage that answers it, against everything that answers it not.
+"""-log p of each pair of a question and a passage that answers it, against everything that does not answer it.
 
-With s the similarities times a scale, the pair (q, p) has for each direction a sum Z over what competes there,
+With s the similarities times a scale, the pair (q, p) has for each direction a sum Z over what competes in it,
 
     query_to_passage    exp s(q, p) + sum exp s(q, d)     over the passages d that do not answer q
     passage_to_query    exp s(q, p) + sum exp s(r, p)     over the questions r that p does not answer
     query_to_query                    sum exp s(q, r)     over the same questions r
-    passage_to_passage                sum exp s(p, d)     over the d that were not even sampled for q
+    passage_to_passage                sum exp s(p, d)     over those d that were not sampled for q either
 
 and the loss log(sum of the Zs) - s(q, p) where the partition is joint, mean(log Z) - s(q, p) where it is per direction.
-A passage that answers q too competes nowhere: it would be a false negative, and several positives of a question would
-fight each other.
+Another passage that answers q never competes: it would be a false negative, and the positives of a question would
+compete with each other.
 
 Sources: van den Oord et al. 2018, https://arxiv.org/abs/1807.03748 (InfoNCE); Li et al. 2023,
-https://arxiv.org/abs/2308.03281, section 3.3 (the four directions in one partition); Lan et al. 2025 by way of
+https://arxiv.org/abs/2308.03281, section 3.3 (the four directions in one partition); Lan et al. 2025, as in
 sentence-transformers 6.1, `MultipleNegativesRankingLoss` (hardness: alpha * cos, without gradient, is added to the
 logits of negatives).
 """
@@ -38,17 +38,17 @@ HARDNESS_OF = ("hard_negatives", "in_batch_negatives", "all_negatives")
 
 @dataclass(frozen=True)
 class Contrast:
-    """How questions and passages are held against each other.
+    """How questions and passages are contrasted.
 
     Attributes:
-        similarity: Inner product, or that of rows of length 1.
+        similarity: "dot", the inner product, or "cosine", that of rows of length 1.
         directions: Of `DIRECTIONS`, at least one.
-        partition: One sum over all directions, or the mean of a logarithm each.
+        partition: One sum over all directions, or the mean of one logarithm per direction.
         hardness: Factor on the similarity that is added to the logits of negatives, at least 0.
         hardness_of: Which negatives: those sampled for the question, those of other questions, or all.
 
     Raises:
-        UsageError: A direction or number is out of its range.
+        UsageError: A direction is unknown or a number is out of range.
     """
 
     similarity: Literal["dot", "cosine"] = "cosine"
@@ -77,7 +77,7 @@ class Contrast:
         Args:
             queries: (B, d).
             passages: (N, d).
-            related: Which passage answers which question; its positives are the pairs.
+            related: Which passage answers which question; the positives are the pairs.
             scale: Factor on the similarities, a scalar.
 
         Returns:
@@ -100,7 +100,7 @@ class Contrast:
         related: Relations,
         scale: Tensor | float,
     ) -> Tensor:
-        """The logits that a direction adds up, (pairs, B or N), the lowest number in place of what does not compete."""
+        """The logits that a direction sums, (pairs, B or N), with the lowest number where nothing competes."""
         rows, columns = related.positive.nonzero(as_tuple=True)
         itself = None
         if direction == "query_to_passage":
@@ -116,7 +116,7 @@ class Contrast:
         return logits.masked_fill(hidden, torch.finfo(logits.dtype).min)
 
     def _hardened(self, similar: Tensor, related: Relations, scale: Tensor | float) -> Tensor:
-        """The logits of (B, N) similarities, those of negatives raised."""
+        """The logits of (B, N) similarities, raised for negatives."""
         if self.hardness == 0:
             return similar * scale
         chosen = {
@@ -128,14 +128,14 @@ class Contrast:
 
 
 def _log_sum(logits: Tensor, own_pair: Tensor) -> Tensor:
-    """log Z of each pair; where nothing competes, what makes its loss 0."""
+    """log Z of each pair; if nothing competes, the value that makes its loss 0."""
     lowest = torch.finfo(logits.dtype).min
     found = logits.logsumexp(1) if logits.shape[1] else torch.full_like(own_pair, lowest)
     return torch.where((logits > lowest).any(1), found, own_pair)
 
 
 def mean_over_questions(losses: Tensor, related: Relations) -> Tensor:
-    """The mean over the questions that have a positive, of the mean over the pairs of each; 0 where none has any.
+    """The mean over the questions with a positive of the mean over the pairs of each; 0 if no question has one.
 
     Args:
         losses: (pairs,), in the order of `related.positive.nonzero()`.

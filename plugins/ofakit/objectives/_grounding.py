@@ -1,7 +1,7 @@
-"""What objectives share that teach where a text is in an image: the regions that a model reads, or boxes.
+"""Shared by objectives that relate a text to a place in an image: to the regions that a model reads, or to boxes.
 
-A model that reads regions is told of one by VL-T5's token of its place. One that reads pixels is told of a box by OFA's
-four bins.
+A model that reads regions is given one as VL-T5's token for its position; a model that reads pixels is given a box as
+OFA's four bins.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ from ofakit.text.grounding import OFA, VL_T5, Grounding, bin_name, box_bins, reg
 __all__ = ["GroundingObjective"]
 
 REGIONS = 100
-"""As many as VL-T5 has names for; texts about further ones are not learnt from."""
+"""The number of regions that VL-T5 has names for; texts about further regions are not used."""
 BINS = 1000
 
 
 class GroundingObjective(ViewObjective):
     """Cross entropy over a text about a region, or over the region.
 
-    An example teaches one of its texts, drawn anew in each epoch; one without texts of regions teaches nothing.
+    One of an example's texts is used, drawn afresh in each epoch; an example without texts of regions is not used.
 
     Args:
         max_length: Tokens of the text.
-        least_overlap: How much of their union a text's box and a region must share for the text to be about it.
+        least_overlap: The share of their union that a text's box and a region must have in common for the text to be
+            about the region.
         label_smoothing: As in cross entropy.
-        pad_token_id: What targets are padded with; must be the model's.
+        pad_token_id: The id that targets are padded with; must be the model's.
 
     Raises:
-        UsageError: A number is out of its range.
+        UsageError: A number is out of range.
     """
 
     one_example_per = "regions"
@@ -65,20 +66,22 @@ class GroundingObjective(ViewObjective):
         """Source and target.
 
         Args:
-            region: The ids that name it; none where there is nothing to learn, and so for the text.
-            text: The ids of the text, at most `max_length`.
+            region: The ids that name the region; empty if there is nothing to learn.
+            text: The ids of the text, at most `max_length`; empty if there is nothing to learn.
         """
 
     def prepare(self, examples: Sequence[Any], bundle: Any, work_dir: Path) -> None:
-        """Learn how regions are named, and where the model finds them.
+        """Find out how regions are named and where the model gets them from.
 
         Args:
             examples: The training examples.
-            bundle: Its model, tokenizer, preprocessor and regions; a vocabulary without names of regions gets them.
+            bundle: Model, tokenizer, preprocessor and regions; the names of regions are added to a vocabulary that
+                lacks them.
             work_dir: Not used.
 
         Raises:
-            UsageError: No example has a text of a region, or what the model sees of an image has no fixed place.
+            UsageError: No example has a text of a region, or the images that the model sees are cut or flipped at
+                random.
         """
         if not any(example.region_texts for example in examples):
             raise UsageError(
@@ -111,14 +114,14 @@ class GroundingObjective(ViewObjective):
             )
 
     def view(self, example: Any, rng: np.random.Generator) -> dict[str, Tensor]:
-        """A text about a region and the region, one asked for by the other.
+        """A text about a region and the region: one is the source, the other the target.
 
         Args:
-            example: Perhaps with texts of regions.
-            rng: Draws one of them.
+            example: An example, with or without texts of regions.
+            rng: Draws one of the texts.
 
         Returns:
-            input_ids (T,), decoder_input_ids (U,) and target (U,), int64; the target of an example that has none is
+            input_ids (T,), decoder_input_ids (U,) and target (U,), int64; the target of an example without texts is
             padding.
         """
         for number in rng.permutation(len(example.region_texts)):
@@ -130,14 +133,14 @@ class GroundingObjective(ViewObjective):
         return {**nothing, "target": torch.full_like(nothing["target"], self.pad_token_id)}
 
     def named(self, example: Any, said: RegionText) -> list[int]:
-        """The ids that name the region of a text; none where no region of the model's is that.
+        """The ids that name the region of a text; empty if none of the model's regions matches.
 
         Args:
-            example: With an image.
+            example: An example with an image.
             said: One of its texts.
 
         Raises:
-            UsageError: Regions have no boxes, and make no square grid.
+            UsageError: Regions have no boxes and do not form a square grid.
         """
         if self.inputs is None:
             return [] if said.box is None else self._bins(said.box)

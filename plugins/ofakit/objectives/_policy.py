@@ -29,13 +29,13 @@ def policy_loss(
     reference: Tensor | None = None,
     kl_weight: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
-    """The loss of the tokens of all sequences, summed; logits live a chunk of tokens at a time.
+    """The loss of the tokens of all sequences, summed; logits exist for one chunk of tokens at a time.
 
     Args:
         hidden: (N, d) states that have a target.
         weight: (V, d) output embedding.
         target: (N,) int64.
-        advantage: (N,) that of each token's sequence.
+        advantage: (N,) advantage of each token's sequence.
         scale: Factor on both results.
         reference: (N,) log-probabilities of the targets under the starting model.
         kl_weight: Weight of the divergence from it.
@@ -63,12 +63,12 @@ def policy_loss(
 
 
 def decoder_states(model: Any, batch: Mapping[str, Tensor], decoder_input_ids: Tensor) -> Tensor:
-    """Encode each image once, and decode every one of its sequences.
+    """Encode each image once and decode each of its sequences.
 
     Args:
         model: A model that generates.
-        batch: What it encodes, of B examples.
-        decoder_input_ids: (B * N, U), the sequences of an image beside each other.
+        batch: The inputs of B examples.
+        decoder_input_ids: (B * N, U), the sequences of an image in adjacent rows.
 
     Returns:
         (B * N, U, d) normalised states.
@@ -84,17 +84,17 @@ def decoder_states(model: Any, batch: Mapping[str, Tensor], decoder_input_ids: T
 def sequence_log_probs(
     model: Any, batch: Mapping[str, Tensor], decoder_input_ids: Tensor, target: Tensor, pad_token_id: int
 ) -> Tensor:
-    """What a model thinks of given sequences, token by token, in the mode that it is in.
+    """A model's log-probabilities of given sequences, token by token, in its current mode.
 
     Args:
         model: A model that generates.
         batch: As in `decoder_states`.
         decoder_input_ids: (B * N, U).
         target: (B * N, U), padded.
-        pad_token_id: What it is padded with.
+        pad_token_id: The id that it is padded with.
 
     Returns:
-        (B * N, U) log-probabilities, 0 where nothing stands.
+        (B * N, U) log-probabilities, 0 at padding.
     """
     there = target_places(target, pad_token_id)
     hidden = decoder_states(model, batch, decoder_input_ids)[there]

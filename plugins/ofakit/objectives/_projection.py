@@ -1,4 +1,4 @@
-"""Losses of logits that are never held whole: a chunk of tokens is projected, used and forgotten.
+"""Losses of logits that are never held in full: each chunk of tokens is projected, used and discarded.
 
 Logits are `hidden @ weight.t()`, (N, V) with N the tokens and V the vocabulary. Their loss and its gradient are
 computed together, chunk by chunk, so that no tensor of that size outlives its chunk.
@@ -18,26 +18,26 @@ from ofakit.models.precision import compute_dtype
 __all__ = ["LossOfLogits", "chunks_of_rows", "project", "projected_loss", "smoothed_loss", "target_places"]
 
 FP16_LIFT = 16.0
-"""What slopes are multiplied by in fp16 while they are multiplied with states: the smallest are those of label
-smoothing, 0.1 / 59,457, which fp16 knows to a hundredth, and lifted to a thousandth. The division by the number of
-tokens comes after that, in fp32."""
+"""Factor on slopes in fp16 while they are multiplied with states: the smallest are those of label smoothing,
+0.1 / 59,457, which fp16 represents to within a hundredth, and to within a thousandth with this factor. The division by
+the number of tokens follows in fp32."""
 
 CHUNK_NUMBERS = {"cpu": 2**23}
-"""Logits that are held at once, by device; 2**26 elsewhere."""
+"""Logits that are held at once, by device; 2**26 on other devices."""
 
 LossOfLogits = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 """(logits of a chunk, its rows) -> (loss, a number to log, the gradient of the loss in the logits)."""
 
 
 def target_places(target: Tensor, pad_token_id: int) -> tuple[Tensor, Tensor]:
-    """Rows and columns of the tokens to learn, to index states, targets and their like with.
+    """Rows and columns of the tokens to learn, for indexing states, targets and similar tensors.
 
-    To be called before the model runs: how many there are is asked of the device, and an accelerator answers when it
-    has done all that it was given. A mask as the index would ask again for every tensor.
+    Call this before the model runs: the number of tokens is read from the device, and an accelerator answers only when
+    all its pending work is done. Indexing with a mask would wait again for every tensor.
 
     Args:
         target: `(B, U)` int64.
-        pad_token_id: What it is padded with.
+        pad_token_id: The id that it is padded with.
 
     Returns:
         `(N,)` int64 each, by rows.
@@ -55,10 +55,10 @@ def projected_loss(
     """The loss of all tokens, summed over chunks, with its gradient.
 
     Args:
-        hidden: (N, d) states; N may be a multiple of `count`, the states of one target beside each other.
+        hidden: (N, d) states; N may be a multiple of `count`, with the states of one target in adjacent rows.
         weight: (V, d) output embedding.
-        loss_of: Is given the fp32 logits of a chunk, which it may overwrite, and the rows among `count` that they are
-            of; of several states a target those of the first come first.
+        loss_of: Takes the fp32 logits of a chunk, which it may overwrite, and their rows among `count`. If a target has
+            several states, the first state of every target comes first.
         count: Number of targets.
         scale: Factor on both results.
 
@@ -89,7 +89,7 @@ def smoothed_loss(
         logits: (N, V), fp32 or more.
         target: (N,) int64.
         epsilon: Label smoothing.
-        slope: Whether the gradient is wanted.
+        slope: Whether to compute the gradient.
 
     Returns:
         Loss and negative log-likelihood, (N,) each, and the gradient of the loss in the logits, (N, V), or None.
@@ -110,12 +110,12 @@ def smoothed_loss(
 
 
 def chunks_of_rows(count: int, weight: Tensor, passes: int = 1) -> tuple[Tensor, ...]:
-    """The numbers from 0 to `count`, in chunks whose logits may be held at once.
+    """The numbers from 0 to `count` - 1, in chunks whose logits may be held at once.
 
     Args:
         count: Number of targets.
         weight: (V, d) output embedding.
-        passes: States a target.
+        passes: States per target.
 
     Returns:
         int64 tensors on the device of `weight`.
@@ -125,7 +125,7 @@ def chunks_of_rows(count: int, weight: Tensor, passes: int = 1) -> tuple[Tensor,
 
 
 def project(hidden: Tensor, projection: Tensor) -> Tensor:
-    """Logits, computed in the type of `projection` and given in fp32, or in double where that is double.
+    """Logits, computed in the type of `projection` and returned in fp32, or in double if `projection` is double.
 
     Args:
         hidden: (N, d).
@@ -169,7 +169,7 @@ class _ProjectedLoss(torch.autograd.Function):
                 gradient.mul_(after)
         if want_weight and grad_weight is None:
             grad_weight = torch.zeros_like(weight)
-        # An attribute, and not save_for_backward, which would hold on to a gradient that autograd could else take over.
+        # An attribute, since save_for_backward would keep a gradient that autograd could otherwise take over.
         ctx.gradients = grad_hidden, grad_weight
         ctx.dtypes = hidden.dtype, weight.dtype
         ctx.weight = weight if want_weight else None

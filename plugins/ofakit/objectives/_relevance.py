@@ -1,7 +1,7 @@
 """Which passages of a joined batch answer which of its questions.
 
-Passages are numbered so that equal texts share a number. A pair of a question q and a passage p becomes the one number
-q * 2^32 + p, so that asking whether pairs are known is one search in a sorted array.
+Passages are numbered so that equal texts share a number. A pair of a question q and a passage p becomes the single
+number q * 2^32 + p, so that looking up whether pairs are known is one search in a sorted array.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ __all__ = ["Relations", "known_pairs", "pair_keys", "relations"]
 
 
 class Relations(NamedTuple):
-    """What each passage is to each question, (B, N) bool each.
+    """How each passage relates to each question, (B, N) bool each.
 
     Attributes:
-        own: It was sampled for the question, to answer it or not.
+        own: It was sampled for the question, as a positive or a negative.
         positive: It was sampled for the question and answers it.
-        relevant: It answers the question, whomever it was sampled for; positives are.
+        relevant: It answers the question, whichever question it was sampled for; positives are included.
     """
 
     own: Tensor
@@ -42,7 +42,7 @@ def pair_keys(questions: Tensor, passages: Tensor) -> Tensor:
 
     Args:
         questions: int64, from 0 to 2^31 - 1.
-        passages: int64, from 0 to 2^32 - 1; of a shape that goes with that of `questions`.
+        passages: int64, from 0 to 2^32 - 1; its shape must broadcast with that of `questions`.
 
     >>> pair_keys(torch.tensor([0, 1]), torch.tensor([5, 5])).tolist()
     [5, 4294967301]
@@ -54,14 +54,14 @@ def known_pairs(examples: Sequence[Any], objective: str) -> Tensor:
     """All pairs of a training question and a passage that answers it, sorted.
 
     Args:
-        examples: Each has `query_index`, and in `relevant_indices` the numbers of all passages that answer it.
-        objective: Who asks, for the message.
+        examples: Each has `query_index` and `relevant_indices`, the numbers of all passages that answer it.
+        objective: The type of the objective, for the message.
 
     Returns:
-        (pairs,) int64, as `pair_keys` makes them.
+        (pairs,) int64, as returned by `pair_keys`.
 
     Raises:
-        UsageError: The examples are not those of a task of retrieval.
+        UsageError: The examples are not those of a retrieval task.
     """
     if examples and not hasattr(examples[0], "relevant_indices"):
         raise UsageError(
@@ -76,9 +76,10 @@ def known_pairs(examples: Sequence[Any], objective: str) -> Tensor:
 
 
 def relations(joined: Mapping[str, Tensor], known: Tensor) -> Relations:
-    """What the passages of a joined batch are to its questions.
+    """How the passages of a joined batch relate to its questions.
 
-    Relevant is what is known to be, and what has the number of one of the question's positives: the same text.
+    A passage is relevant if it is known to be, or if it has the number, and so the text, of one of the question's
+    positives.
 
     Args:
         joined: `query_index` (B,), `passage_index`, `owner` and `positive` (N,).

@@ -1,9 +1,9 @@
-"""What the objectives of retrieval have in common: questions and passages of a batch become vectors.
+"""Shared by the objectives of retrieval: questions and passages of a batch become vectors.
 
     {"type": "contrastive", "query": ["text", "image"], "passage": ["text"], "groups": ["both"]}
 
-`query` and `passage` say what the vectors of each side are of. With `groups` an objective learns from the examples of
-those groups alone; the others of a run learn from the rest (`train.dataloader.mixing`).
+`query` and `passage` list the modalities that the vectors of each side are made from. With `groups` an objective learns
+only from the examples of those groups; the other objectives of a run learn from the rest (`train.dataloader.mixing`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 LARGEST_SCALE = 100.0
-"""Of similarities; a learnt one would otherwise grow until the softmax overflows. OpenAI's CLIP has the same."""
+"""Largest scale of similarities; a learnt one would otherwise grow until the softmax overflows. As in OpenAI's CLIP."""
 
 NUMBERS = ("query_index", "passage_index", "owner", "positive")
 
@@ -42,8 +42,8 @@ class RetrievalObjective(JoinedObjective):
 
     Args:
         kind: The objective's type, for messages.
-        query: What a question's vector is of: `text`, `image`, or both.
-        passage: Likewise, of a passage.
+        query: The modalities of a question's vector: `text`, `image`, or both.
+        passage: Likewise for a passage.
         groups: Names of the groups of examples that it learns from; None: all.
 
     Raises:
@@ -58,16 +58,16 @@ class RetrievalObjective(JoinedObjective):
         self.in_groups: Tensor | None = None
 
     def prepare(self, examples: Sequence[Any], bundle: Any, work_dir: Path) -> None:
-        """Gather what is known to answer each training question.
+        """Collect the passages that are known to answer each training question.
 
         Args:
-            examples: The training examples, with `query_index`, `relevant_indices` and, where there are several tasks,
+            examples: The training examples, with `query_index`, `relevant_indices` and, if there are several tasks,
                 `group`.
             bundle: Its model has `embed`.
             work_dir: Not used.
 
         Raises:
-            UsageError: The examples or the model are not of retrieval.
+            UsageError: The examples or the model are not for retrieval.
         """
         if not hasattr(bundle.model, "embed"):
             raise UsageError(
@@ -81,15 +81,15 @@ class RetrievalObjective(JoinedObjective):
                 self.in_groups[example.query_index] = example.group in self.groups
 
     def represent(self, model: Any, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """The vectors of a micro-batch, and what says which passage answers which question.
+        """The vectors of a micro-batch, and which passage answers which question.
 
         Args:
             model: A model with `embed`.
-            batch: Of retrieval.
+            batch: A batch of retrieval.
 
         Returns:
             `queries` (B, d), `passages` (N, d), `query_index` (B,), `passage_index`, `owner` and `positive` (N,), and
-            what the objective needs besides.
+            whatever else the objective needs.
         """
         vectors = {
             "queries": model.embed("query", batch["query"], self.query),
@@ -98,22 +98,22 @@ class RetrievalObjective(JoinedObjective):
         return {**vectors, **{name: batch[name] for name in NUMBERS}, **self.further(model, batch)}
 
     def further(self, model: Any, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """What else the loss needs of a micro-batch; by default nothing.
+        """Whatever else the loss needs from a micro-batch; nothing by default.
 
         Args:
             model: A model with `embed`.
-            batch: Of retrieval.
+            batch: A batch of retrieval.
         """
         return {}
 
     def learns_from(self, batch: Mapping[str, Any]) -> bool:
-        """Whether a batch is of this objective's task and groups.
+        """Whether a batch belongs to this objective's task and groups.
 
         Args:
-            batch: Of retrieval, where it is of its task.
+            batch: Any batch; one of the objective's task is a batch of retrieval.
 
         Raises:
-            UsageError: Some of it is of its groups, and some is not.
+            UsageError: Only part of it belongs to the objective's groups.
         """
         if self.in_groups is None or not super().learns_from(batch):
             return super().learns_from(batch)
@@ -143,7 +143,7 @@ class RetrievalObjective(JoinedObjective):
 
         Args:
             joined: From `represent`, joined.
-            related: What its passages are to its questions.
+            related: How its passages relate to its questions.
         """
 
 
@@ -151,11 +151,11 @@ def checked_modalities(names: Sequence[str], key: str) -> list[str]:
     """The modalities of one side.
 
     Args:
-        names: As configured.
-        key: The configuration's key, for the message.
+        names: The names as configured.
+        key: The configuration key, for the message.
 
     Raises:
-        UsageError: There is none, or an unknown one.
+        UsageError: The list is empty or contains an unknown name.
     """
     for name in names:
         if name not in ("text", "image"):
@@ -166,11 +166,11 @@ def checked_modalities(names: Sequence[str], key: str) -> list[str]:
 
 
 def parameter_rows(model: Any, name: str, kind: str) -> Tensor:
-    """A parameter of the model as one row, so that it gets its gradient with the vectors of each micro-batch.
+    """A parameter of the model as one row, so that it receives its gradient with the vectors of each micro-batch.
 
     Args:
         model: The model.
-        name: The parameter's.
+        name: The name of the parameter.
         kind: The objective's type, for the message.
 
     Returns:
@@ -206,10 +206,10 @@ def teacher_rows(batch: Mapping[str, Any], kind: str) -> Tensor:
 
 
 def learnt_scale(rows: Tensor) -> Tensor:
-    """exp(t), at most 100, of a learnt logarithm t; at the limit and beyond it keeps a gradient to come back by.
+    """exp(t), at most 100, of a learnt logarithm t; at and beyond the limit it keeps a gradient, so that it can return.
 
     Args:
-        rows: t of every micro-batch, (batches,), all the same.
+        rows: t of every micro-batch, (batches,), all equal.
 
     >>> round(learnt_scale(torch.tensor([2.6593, 2.6593])).item(), 2), round(learnt_scale(torch.tensor([9.0])).item())
     (14.29, 100)
@@ -221,9 +221,9 @@ def learnt_scale(rows: Tensor) -> Tensor:
 
 @torch.no_grad()
 def limit_scale(model: Any) -> None:
-    """Set a scale that has grown beyond its limit back to it.
+    """Set a scale that has grown beyond its limit back to the limit.
 
     Args:
-        model: With the parameter `logit_scale`.
+        model: A model with the parameter `logit_scale`.
     """
     model.logit_scale.clamp_(max=math.log(LARGEST_SCALE))

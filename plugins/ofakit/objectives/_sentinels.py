@@ -1,4 +1,4 @@
-"""Tokens that stand for spans and regions, of which a vocabulary may have none yet."""
+"""Tokens that stand for spans and regions, which a vocabulary may lack."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["sentinel_ids"]
 
 
 def sentinel_ids(bundle: Any, tokens: Sequence[str]) -> list[int]:
-    """The ids of tokens; those that the vocabulary lacks are added to it, with new rows in the model.
+    """The ids of tokens; tokens that the vocabulary lacks are added, with new rows in the model.
 
     Args:
         bundle: The model with its tokenizer; changed in place.

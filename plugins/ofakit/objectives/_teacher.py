@@ -1,4 +1,4 @@
-"""What objectives that learn from another model share: the model, frozen, and whether it speaks the same language."""
+"""Shared by objectives that learn from another model: loading it frozen, and checking that its inputs are the same."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["find_teacher", "load_teacher", "refuse_other_inputs", "refuse_other_
 
 
 def find_teacher(objective: str, teacher: str | None) -> Path:
-    """The directory of a teacher, before anything long begins.
+    """The directory of a teacher, found before any long work begins.
 
     Args:
         objective: The type of the objective, for messages.
         teacher: A model directory or hub id.
 
     Raises:
-        UsageError: None is named, or there is no such model.
+        UsageError: No teacher is named, or there is no such model.
     """
     if not teacher:
         raise UsageError(f"{objective}: expected a model directory or hub id as 'teacher', found {teacher!r}")
@@ -37,11 +37,11 @@ def find_teacher(objective: str, teacher: str | None) -> Path:
 
 
 def load_teacher(path: Path, device: torch.device) -> CaptionBundle:
-    """A frozen model; the global random generators stay as they are.
+    """Load a frozen model; the global random generators are not changed.
 
     Args:
         path: Its directory.
-        device: Where it is put.
+        device: The device to put it on.
 
     Raises:
         UsageError: Something is missing or does not fit.
@@ -53,11 +53,11 @@ def load_teacher(path: Path, device: torch.device) -> CaptionBundle:
 
 
 def refuse_other_vocabulary(student: CaptionBundle, teacher: CaptionBundle, path: Path) -> None:
-    """See that an id is the same token to both.
+    """Check that every id is the same token for both.
 
     Args:
-        student: What is trained.
-        teacher: What it learns from.
+        student: The model that is trained.
+        teacher: The model that it learns from.
         path: The teacher's directory.
 
     Raises:
@@ -85,13 +85,13 @@ def _named(token_id: int, token: str | None, size: int) -> str:
 def refuse_other_inputs(
     student: CaptionBundle, teacher: CaptionBundle, path: Path, styles: Iterable[str | None]
 ) -> None:
-    """See that the teacher understands what the student is given: prompts, styles and images.
+    """Check that the teacher understands the student's inputs: prompts, styles and images.
 
     Args:
-        student: What is trained.
-        teacher: What it learns from.
+        student: The model that is trained.
+        teacher: The model that it learns from.
         path: The teacher's directory.
-        styles: Those of the training examples.
+        styles: The styles of the training examples.
 
     Raises:
         UsageError: A prompt or the normalisation differs, or the images are too large for the teacher.
@@ -110,7 +110,7 @@ def refuse_other_inputs(
 
 
 def _refuse_other_normalisation(student: CaptionBundle, teacher: CaptionBundle, path: Path) -> None:
-    """See that the teacher gets images as it knows them; bytes can be normalised for it whatever it wants."""
+    """Check that the teacher gets images normalised as in its training; bytes can be normalised for any teacher."""
     ours, theirs = student.mean_std, teacher.mean_std
     if ours is None or ours == theirs:
         return
@@ -128,7 +128,7 @@ def _refuse_other_normalisation(student: CaptionBundle, teacher: CaptionBundle, 
 
 
 def _refuse_large_images(teacher: CaptionBundle, path: Path, side: int) -> None:
-    """See by trying that the teacher takes square images of `side` pixels."""
+    """Check by a trial that the teacher takes square images of `side` pixels."""
     like = teacher.model.output_embedding
     ids = torch.tensor([[*teacher.tokenizer.begin, teacher.tokenizer.eos_token_id]], device=like.device)
     try:

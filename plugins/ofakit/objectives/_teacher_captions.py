@@ -1,6 +1,6 @@
-"""What a teacher writes for the training images: once, shared out over the processes, and kept on disk.
+"""The captions that a teacher writes for the training images: once, divided among the processes, and kept on disk.
 
-teacher_captions.jsonl      first the teacher, its files and how it searched; then a line per image and style
+teacher_captions.jsonl      first the teacher, its files and its search settings; then a line per image and style
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ def teacher_captions(
     precision: str = "fp32",
     workers: int = 0,
 ) -> list[str]:
-    """The teacher's caption of every example; examples of one image in one style have the same.
+    """The teacher's caption of every example; examples with the same image and style have the same caption.
 
-    The captions do not depend on the number of processes: those share out whole batches.
+    The captions do not depend on the number of processes, which divide whole batches among themselves.
 
     Args:
         path: The teacher's directory.
         examples: The training examples.
-        work_dir: Where the captions are kept; those of the same teacher, search and images are not written again.
-        device: Where it writes.
-        search: Changes to its own settings of `generation`; None leaves one as it is.
-        batch_size: Images at once.
-        precision: What it computes in.
-        workers: Loading processes beside each process.
+        work_dir: The folder where the captions are kept; those of the same teacher, search and images are reused.
+        device: The device that the teacher runs on.
+        search: Changes to its own settings of `generation`; None leaves a setting unchanged.
+        batch_size: Images per batch.
+        precision: The precision that it computes in.
+        workers: Loading processes for each process.
 
     Raises:
         UsageError: It does not know a style, or wrote nothing for any image.
@@ -89,7 +89,7 @@ def _write_all(
     precision: str,
     workers: int,
 ) -> list[str]:
-    """This process's share of the captions, and then those of all; the global random generators stay as they are."""
+    """Write this process's share of the captions, then gather all; the global random generators are not changed."""
     processes = joined_processes(device)
     with torch.random.fork_rng(devices=[]):
         teacher = load_teacher(path, device)
@@ -117,7 +117,7 @@ def _write_all(
 
 
 def _refuse_unknown_styles(teacher: CaptionBundle, path: Path, images: Sequence[Any]) -> None:
-    """A teacher that does not know a style would write in none, and the student would learn that as the style."""
+    """A teacher that does not know a style would write without one, and the student would learn that as the style."""
     known = teacher.styles
     unknown = sorted({e.style for e in images if e.style and (known is None or e.style not in known)})
     if unknown:
@@ -129,7 +129,7 @@ def _refuse_unknown_styles(teacher: CaptionBundle, path: Path, images: Sequence[
 
 
 def _about(path: Path, search: Mapping[str, Any], precision: str) -> dict[str, Any]:
-    """What captions depend on beside the images: the teacher's files, and how it searches."""
+    """What captions depend on apart from the images: the teacher's files and its search settings."""
     files = {
         str(file.relative_to(path)): [file.stat().st_size, file.stat().st_mtime_ns]
         for file in sorted(path.rglob("*"))
@@ -139,7 +139,7 @@ def _about(path: Path, search: Mapping[str, Any], precision: str) -> dict[str, A
 
 
 def _read(file: Path, about: Mapping[str, Any], images: Sequence[Any]) -> list[str] | None:
-    """The captions that were kept; None where there are none, or those of others."""
+    """The captions that were kept; None if there are none, or they are from another teacher, search or images."""
     if not file.is_file():
         return None
     try:
@@ -152,7 +152,7 @@ def _read(file: Path, about: Mapping[str, Any], images: Sequence[Any]) -> list[s
 
 
 def _keep(file: Path, about: Mapping[str, Any], images: Sequence[Any], captions: Sequence[str]) -> None:
-    """Write the captions, whole or not at all."""
+    """Write the captions completely or not at all."""
     rows = [
         {"id": p.id, "image": p.image_path, "style": p.style, "caption": c}
         for p, c in zip(images, captions, strict=True)
@@ -161,5 +161,5 @@ def _keep(file: Path, about: Mapping[str, Any], images: Sequence[Any], captions:
 
 
 def _key(example: Any) -> tuple[str, str | None]:
-    """What tells images and styles apart."""
+    """A key that identifies an image and a style."""
     return example.image_key, example.style_key

@@ -1,4 +1,4 @@
-"""Cross entropy of a text that an objective asks for by a source of its own, such as a caption with holes."""
+"""Cross entropy of a text for which an objective has its own source, such as a caption with masked words."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ __all__ = ["ViewObjective"]
 
 
 class ViewObjective(Objective):
-    """What such objectives share; a member says what its `view` is.
+    """Base of such objectives; a subclass defines `view`.
 
     Attributes:
-        name: The objective's type, under which its view stands in a batch.
-        with_image: Whether the encoder sees the image, too.
-        needs: Tokens that it puts in texts; a vocabulary without them gets them, and the model rows for them.
+        name: The objective's type, which names its view in a batch.
+        with_image: Whether the encoder also sees the image.
+        needs: Tokens that it puts into texts; if the vocabulary lacks them, they are added, with rows in the model.
         needed: Their ids, in order.
 
     Args:
         max_length: Tokens of the text.
         label_smoothing: As in cross entropy.
-        pad_token_id: What targets are padded with; must be the model's.
+        pad_token_id: The id that targets are padded with; must be the model's.
 
     Raises:
-        UsageError: A number is out of its range.
+        UsageError: A number is out of range.
     """
 
     model_kind = Seq2SeqModel
@@ -53,11 +53,11 @@ class ViewObjective(Objective):
         self.positions: int | None = None
 
     def prepare(self, examples: Sequence[Any], bundle: Any, work_dir: Path) -> None:
-        """Learn how texts are encoded, and how many tokens the model has positions for.
+        """Find out how texts are encoded and how many tokens the model has positions for.
 
         Args:
             examples: Not used.
-            bundle: Its model, tokenizer and preprocessor.
+            bundle: Model, tokenizer and preprocessor.
             work_dir: Not used.
         """
         self.needed = sentinel_ids(bundle, self.needs)
@@ -69,10 +69,10 @@ class ViewObjective(Objective):
 
         Args:
             before: The part of the prompt before the text.
-            after: The part behind it.
+            after: The part after the text.
 
         Raises:
-            UsageError: The prompt alone takes all positions of the model.
+            UsageError: The prompt alone uses up all positions of the model.
         """
         if self.positions is None:
             return self.max_length
@@ -88,7 +88,7 @@ class ViewObjective(Objective):
         """The number of target tokens.
 
         Args:
-            batch: With the view's `target`.
+            batch: A batch with the view's `target`.
         """
         return int((batch[f"{self.name}/target"] != self.pad_token_id).sum())
 
@@ -99,12 +99,12 @@ class ViewObjective(Objective):
 
         Args:
             model: A model that generates.
-            batch: With the view.
-            normalizer: Target tokens of all micro-batches and processes that make one update; there may be none.
+            batch: A batch with the view.
+            normalizer: Target tokens of all micro-batches and processes that make one update; may be 0.
             step: Not used.
 
         Returns:
-            The loss, and the logs `loss` and `nll`, a token.
+            The loss, and the logs `loss` and `nll`, per token.
         """
         loss, nll = view_loss(
             model, batch, self.name, self.with_image, self.pad_token_id, self.label_smoothing, 1 / max(normalizer, 1)

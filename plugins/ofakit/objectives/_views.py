@@ -1,4 +1,4 @@
-"""What objectives with a view of their own share: the caption that an example teaches, and the loss of a view."""
+"""Shared by objectives with a view of their own: the caption to learn from an example, and the loss of a view."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["caption_of", "view_loss"]
 
 
 def caption_of(example: Any, rng: np.random.Generator) -> str:
-    """The caption that an example teaches, or one of its references.
+    """The caption to learn from an example, or one of its references.
 
     Args:
-        example: With `text` or `references`.
+        example: An example with `text` or `references`.
         rng: Draws the reference.
     """
     return example.text if example.text is not None else example.references[int(rng.integers(len(example.references)))]
@@ -33,16 +33,16 @@ def view_loss(
     label_smoothing: float,
     scale: float,
 ) -> tuple[Tensor, Tensor]:
-    """Cross entropy of the view called `name`, and its sum of negative log-likelihoods.
+    """Cross entropy of the view `name`, and the sum of its negative log-likelihoods.
 
-    Without images the encoder reads the text alone, which gives the numbers of a missing image at less cost.
+    Without images the encoder reads only the text, which gives the same numbers as a missing image at less cost.
 
     Args:
         model: A model that generates.
-        batch: With `<name>/input_ids`, `<name>/decoder_input_ids` and `<name>/target`.
-        name: The objective's.
-        with_image: Whether the encoder sees the image, too.
-        pad_token_id: What texts are padded with.
+        batch: A batch with `<name>/input_ids`, `<name>/decoder_input_ids` and `<name>/target`.
+        name: The name of the objective.
+        with_image: Whether the encoder also sees the image.
+        pad_token_id: The id that texts are padded with.
         label_smoothing: As in cross entropy.
         scale: Factor on both results.
     """

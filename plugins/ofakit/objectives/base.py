@@ -1,8 +1,8 @@
-"""What an objective is: from a batch to a loss, in one of two kinds.
+"""The interface of objectives, which compute a loss from a batch. There are two kinds.
 
-- `Objective`: a sum over examples. Each micro-batch of each process gives its share, divided by a normalizer that is
-  added up over all of them before, so the gradient is that of the joined batch.
-- `JoinedObjective`: a loss of the joined batch as a whole, such as a contrastive one, whose examples are each other's
+- `Objective`: a sum over examples. Each micro-batch of each process contributes its share, divided by a normalizer that
+  is summed over all of them beforehand, so the gradient is that of the joined batch.
+- `JoinedObjective`: a loss of the joined batch as a whole, such as a contrastive loss, where examples are each other's
   negatives. It turns a micro-batch into representations, and the representations of the joined batch into the loss.
 
     class Alignment(JoinedObjective):
@@ -27,23 +27,23 @@ from ofakit.models.base import Model
 __all__ = ["JoinedObjective", "Logs", "Objective"]
 
 Logs = Mapping[str, Any]
-"""Numbers by name. Those of micro-batches and processes are added up; a pair of a sum and a count becomes a mean."""
+"""Numbers by name. They are summed over micro-batches and processes; a pair of a sum and a count becomes a mean."""
 
 
 class Objective(ABC):
     """A loss that is a sum over examples.
 
     Attributes:
-        one_example_per: What an epoch has one example of, where all objectives of a run agree; a task says which there
-            are. None is the task's usual.
-        groups: Which groups of examples it learns from, where the examples of a run are of several; None: all.
+        one_example_per: The unit of which an epoch has one example each, if all objectives of a run agree; the task
+            defines the possible units. None is the task's default.
+        groups: The groups of examples that it learns from, if a run has several; None: all.
         parameters: Names of parameters of the model that belong to the loss, such as a temperature. They learn at
             `train.optimizer.scale_lr` and do not decay.
-        prepares_each_example: Whether `prepare` opens the image of every example, or asks a teacher about it. A dry run
-            shows such an objective no more than the examples that it tries.
+        prepares_each_example: Whether `prepare` opens the image of every example or runs a teacher on it. A dry run
+            then passes it only the examples that it tries.
         completes_with_model: Whether `complete` runs the model.
-        model_kind: What the model must be; others are refused before anything is read.
-        part: Which of several tasks it is for, whose batches say so by `task`; None: the only one.
+        model_kind: The class that the model must have; others are refused before anything is read.
+        part: The one of several tasks that it belongs to, by the name in the `task` of batches; None: the only task.
     """
 
     model_kind: ClassVar[type] = Model
@@ -57,10 +57,10 @@ class Objective(ABC):
     def prepare(  # noqa: B027 (most objectives need none)
         self, examples: Sequence[Any], bundle: Any, work_dir: Path
     ) -> None:
-        """Get ready for training; called once, before `begin`.
+        """Prepare for training; called once, before `begin`.
 
         Args:
-            examples: The training examples; `index` in a batch is the position among them.
+            examples: The training examples; `index` in a batch is the position in this sequence.
             bundle: The model with tokenizer and settings.
             work_dir: The run directory.
         """
@@ -68,39 +68,39 @@ class Objective(ABC):
     def begin(  # noqa: B027 (most objectives need none)
         self, bundle: Any, work_dir: Path, resumed: bool
     ) -> None:
-        """Look at the weights that training starts with; called once they are there.
+        """Look at the weights that training starts with; called once they are loaded.
 
         Args:
-            bundle: The model; of a resumed run it does not have the weights of the start.
-            work_dir: The run directory: what a resumed run needs of the start is written there, or read.
-            resumed: Whether the run goes on from a snapshot.
+            bundle: The model; in a resumed run it no longer has the initial weights.
+            work_dir: The run directory: what a resumed run needs from the start is written there, or read from it.
+            resumed: Whether the run continues from a snapshot.
         """
 
     def view(self, example: Any, rng: np.random.Generator) -> Mapping[str, Tensor]:
-        """The objective's own source and target for an example, which stand in the batch as `<type>/<name>`.
+        """The objective's own source and target for an example, which the batch contains as `<type>/<name>`.
 
         Args:
             example: A training example.
-            rng: Depends on seed, epoch and position alone.
+            rng: Depends only on seed, epoch and position.
         """
         return {}
 
     def complete(self, model: Any, batch: Mapping[str, Any], step: int) -> Mapping[str, Any]:
-        """Entries to lay over a batch before anything is counted, such as sequences that the model writes itself.
+        """Entries to add to a batch before anything is counted, such as sequences that the model generates itself.
 
         Args:
-            model: The model; it is left in the mode it was in.
+            model: The model; its mode is not changed.
             batch: On the model's device.
-            step: Updates done before.
+            step: Updates made so far.
         """
         return {}
 
     @abstractmethod
     def normalizer(self, batch: Mapping[str, Any]) -> int:
-        """How much of what the loss is a mean over the batch has, such as target tokens.
+        """How many of the units that the loss is averaged over the batch has, such as target tokens.
 
         Args:
-            batch: With the entries of `view` and `complete`.
+            batch: A batch with the entries of `view` and `complete`.
         """
 
     @abstractmethod
@@ -111,36 +111,36 @@ class Objective(ABC):
             model: The model.
             batch: On its device, with the entries of `view` and `complete`.
             normalizer: Sum of `normalizer` over all micro-batches and processes that make one update.
-            step: Updates done before.
+            step: Updates made so far.
 
         Returns:
-            The scalar sum over the micro-batch divided by `normalizer`, and the logs; where the objective is one of
-            several these include `loss`.
+            The sum over the micro-batch divided by `normalizer`, a scalar, and the logs; if the objective is one of
+            several, these include `loss`.
         """
 
     def learns_from(self, batch: Mapping[str, Any]) -> bool:
-        """Whether it learns from a batch: by default from those of its task. Nothing else is asked about other batches.
+        """Whether it learns from a batch; by default from those of its task. Other batches are not passed to it.
 
-        All batches of a step are of one task, and of one group where groups are told apart.
+        All batches of a step belong to one task, and to one group if groups are distinguished.
 
         Args:
-            batch: Of a run of several tasks with the name of one as `task`.
+            batch: A batch; in a run of several tasks, `task` is the name of its task.
         """
         return self.part is None or self.part == batch.get("task")
 
     @classmethod
     def has_view(cls) -> bool:
-        """Whether it adds a view of its own to the examples."""
+        """Whether it adds its own view to the examples."""
         return cls.view is not Objective.view
 
 
 class JoinedObjective(Objective):
     """A loss of the joined batch: of all micro-batches and processes that make one update.
 
-    The updater calls `represent` for every micro-batch without gradient, gathers what it gave, takes the gradient of
-    `loss` at the representations, and sends it back through each micro-batch, which is run once more with the dropout
-    masks that it had. So the batch of the loss is bound neither by memory nor by the number of processes, and the
-    gradient is that of one process that holds it all.
+    The updater calls `represent` for every micro-batch without gradient, gathers the results, computes the gradient of
+    `loss` at the representations, and propagates it back through each micro-batch, which is run again with the same
+    dropout masks. The batch of the loss is therefore limited neither by memory nor by the number of processes, and the
+    gradient is that of a single process that holds the whole batch.
 
     Source: Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup" (GradCache),
     https://arxiv.org/abs/2101.06983.
@@ -148,17 +148,17 @@ class JoinedObjective(Objective):
 
     @abstractmethod
     def represent(self, model: Any, batch: Mapping[str, Any]) -> Mapping[str, Tensor]:
-        """What the loss needs of a micro-batch.
+        """What the loss needs from a micro-batch.
 
         Args:
             model: The model.
             batch: On its device, with the entries of `view` and `complete`.
 
         Returns:
-            Tensors by name, each with a first dimension along which those of all micro-batches and processes are
-            joined, in the order of processes, then of micro-batches; the other dimensions are the same in each of
-            them. Names may differ in length. Floating-point tensors carry the gradient; whole numbers and masks, such
-            as ids that say which passage answers which question, are handed on as they are.
+            Tensors by name. Those of all micro-batches and processes are joined along the first dimension, in the order
+            of processes, then of micro-batches; their other dimensions are equal. Tensors of different names may differ
+            in length. Floating-point tensors carry the gradient; integers and masks, such as ids that say which passage
+            answers which question, are passed on unchanged.
         """
 
     @abstractmethod
@@ -166,22 +166,22 @@ class JoinedObjective(Objective):
         """The loss of the joined batch; every process computes the same.
 
         Args:
-            representations: From `represent`, joined; floating-point ones in fp32 or more.
+            representations: From `represent`, joined; floating-point tensors in fp32 or more.
 
         Returns:
-            The scalar loss, and the logs, which are not added up.
+            The loss, a scalar, and the logs, which are not summed.
         """
 
     def normalizer(self, batch: Mapping[str, Any]) -> int:
         """Not used: `loss` sees the whole joined batch.
 
         Args:
-            batch: Not looked at.
+            batch: Not used.
         """
         return 1
 
     def __call__(self, model: Any, batch: Mapping[str, Any], normalizer: float, step: int) -> tuple[Tensor, Logs]:
-        """The loss of a batch that is the whole joined batch, in one pass; not what training calls.
+        """The loss of a batch that is the whole joined batch, in one pass; training does not call this.
 
         Args:
             model: The model.

@@ -5,21 +5,21 @@
     {"type": "contrastive", "loss": "infonce", "temperature": 0.05, "hardness": 5.0}
     {"type": "contrastive", "name": "image", "groups": ["image"], "query": ["image"], "passage": ["image"]}
 
-Each question shall find its passage among all passages of the joined batch: those of other questions, and the hard
+Each question learns to find its passage among all passages of the joined batch: those of other questions, and the hard
 negatives that come with its own.
 
 | `loss` | similarity | temperature | directions |
 |---|---|---|---|
 | `dpr` | inner product | 1 | from question to passage |
-| `clip` | cosine | learnt, from where the model has it; 1 / temperature is at most 100 | both, each by itself |
+| `clip` | cosine | learnt, starting from the model's value; 1 / temperature is at most 100 | both, each by itself |
 | `infonce` | cosine | 0.05 | from question to passage |
 
-What is set beside `loss` overrules the table. Passages that are known to answer a question, or have the text of one
-that does, are not among its negatives. The loss of several positives is the mean over them; a question without any
-counts nothing, and a batch of none has the loss 0.
+Keys set in addition to `loss` override the table. Passages that are known to answer a question, or have the text of one
+that does, are not among its negatives. The loss of several positives is the mean over them; a question without a
+positive does not count, and a batch without positives has the loss 0.
 
 Sources: Karpukhin et al. 2020, https://arxiv.org/abs/2004.04906 (DPR); Radford et al. 2021,
-https://arxiv.org/abs/2103.00020 (CLIP), the cap as in mlfoundations/open_clip; `_contrast.py` for the rest.
+https://arxiv.org/abs/2103.00020 (CLIP), with the limit of mlfoundations/open_clip; `_contrast.py` for the rest.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ ONE_WAY, BOTH_WAYS = ("query_to_passage",), ("query_to_passage", "passage_to_que
 
 
 class _Usual(NamedTuple):
-    """What a loss is made of where the configuration does not say."""
+    """The defaults of a loss, for what the configuration does not set."""
 
     similarity: Literal["dot", "cosine"]
     temperature: float | None
@@ -64,21 +64,22 @@ class Contrastive(RetrievalObjective):
     """Cross entropy of the right passage among all passages of the joined batch.
 
     Args:
-        loss: Which of the usual losses; the other arguments overrule what it has.
-        query: What a question's vector is of: `text`, `image`, or both.
-        passage: Likewise, of a passage.
-        temperature: Divides similarities, over 0; where it is learnt, what it starts from. None: the loss's, or what
-            the model has where it is learnt.
-        learn_temperature: Learn the model's parameter `logit_scale`, log(1 / temperature). None: as the loss has it.
+        loss: One of the usual losses; the other arguments override its defaults.
+        query: The modalities of a question's vector: `text`, `image`, or both.
+        passage: Likewise for a passage.
+        temperature: Divides similarities, above 0; the initial value if it is learnt. None: the default of the loss, or
+            the model's value if it is learnt.
+        learn_temperature: Learn the model's parameter `logit_scale`, log(1 / temperature). None: the default of the
+            loss.
         directions: `query_to_passage`, `passage_to_query`, `query_to_query`, `passage_to_passage`.
-        partition: One softmax over all directions, or the mean of one each.
-        hardness: Factor on the similarity that is added to the logits of negatives; 5 for `hard_negatives` and 9 for
+        partition: One softmax over all directions, or the mean of one per direction.
+        hardness: The similarity times this factor is added to the logits of negatives; 5 for `hard_negatives` and 9 for
             `in_batch_negatives` are usual.
         hardness_of: Which negatives: `hard_negatives` of the question itself, `in_batch_negatives`, `all_negatives`.
         groups: Names of the groups of examples that it learns from; None: all.
 
     Raises:
-        UsageError: An argument is out of its range.
+        UsageError: An argument is out of range.
     """
 
     def __init__(
@@ -109,12 +110,12 @@ class Contrastive(RetrievalObjective):
         )
 
     def begin(self, bundle: Any, work_dir: Path, resumed: bool) -> None:
-        """Give a temperature that is learnt the value to start from.
+        """Set a temperature that is learnt to its initial value.
 
         Args:
-            bundle: Its model has `logit_scale`.
+            bundle: A bundle whose model has `logit_scale`.
             work_dir: Not used.
-            resumed: Whether the value is on its way already.
+            resumed: Whether the value has already been trained.
 
         Raises:
             UsageError: The model has no such parameter.
@@ -126,11 +127,11 @@ class Contrastive(RetrievalObjective):
                     bundle.model.logit_scale.fill_(-math.log(self.start))
 
     def complete(self, model: Any, batch: Mapping[str, Any], step: int) -> Mapping[str, Any]:
-        """Keep a learnt scale at its limit; it would go on to grow, and take as many steps to come back.
+        """Keep a learnt scale at its limit; otherwise it would grow further and take as many steps to return.
 
         Args:
             model: Its parameter is changed.
-            batch: Not looked at.
+            batch: Not used.
             step: Not used.
         """
         if self.learns:
@@ -138,11 +139,11 @@ class Contrastive(RetrievalObjective):
         return {}
 
     def further(self, model: Any, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """The logarithm of a scale that is learnt.
+        """The logarithm of the scale, if it is learnt.
 
         Args:
             model: The model.
-            batch: Not looked at.
+            batch: Not used.
         """
         return {"logit_scale": parameter_rows(model, "logit_scale", self.kind)} if self.learns else {}
 
@@ -150,12 +151,12 @@ class Contrastive(RetrievalObjective):
         """The loss of a joined batch.
 
         Args:
-            joined: `queries`, `passages` and, where it is learnt, `logit_scale`.
-            related: What its passages are to its questions.
+            joined: `queries`, `passages` and, if it is learnt, `logit_scale`.
+            related: How its passages relate to its questions.
 
         Returns:
-            The loss, and the logs `accuracy` (how many questions have a positive before all negatives), `answered` (the
-            share that has a positive) and, where it is learnt, `temperature`.
+            The loss, and the logs `accuracy` (how many questions have a positive above all negatives), `answered` (the
+            share that has a positive) and, if it is learnt, `temperature`.
         """
         scale = learnt_scale(joined["logit_scale"]) if self.learns else self.scale
         queries, passages = joined["queries"], joined["passages"]
@@ -188,13 +189,13 @@ def dpr_loss(queries: Tensor, passages: Tensor, labels: Tensor) -> Tensor:
     Args:
         queries: (B, d).
         passages: (N, d); the positives and negatives of all questions, in any order.
-        labels: (B,) int64, the row of each question's positive in `passages`; -100 for a question without.
+        labels: (B,) int64, the row of each question's positive in `passages`; -100 for a question without one.
 
     Returns:
-        A scalar, the mean over the questions that have a label; 0 where none has.
+        A scalar, the mean over the questions that have a label; 0 if none has.
 
     Raises:
-        UsageError: The shapes do not fit, or a label is no row.
+        UsageError: The shapes do not match, or a label is not a row.
 
     >>> loss = dpr_loss(torch.eye(2), torch.eye(2), torch.tensor([0, 1]))
     >>> round(loss.item(), 4), dpr_loss(torch.eye(2), torch.eye(2), torch.tensor([-100, -100])).item()
@@ -214,7 +215,7 @@ def clip_loss(images: Tensor, texts: Tensor, logit_scale: Tensor | float) -> Ten
     """The mean of two cross entropies: of each image's text among all texts, and of each text's image among all images.
 
     Args:
-        images: (B, d), scaled to length 1 here.
+        images: (B, d), normalised to length 1 here.
         texts: (B, d), likewise; row i is the text of image i.
         logit_scale: t; cosines are multiplied by exp(t), at most 100.
 
@@ -251,18 +252,18 @@ def info_nce_loss(
     Args:
         queries: (B, d).
         positives: (B, d); row i answers question i.
-        negatives: (B, K, d), hard negatives of each question; None: there are none.
-        temperature: Divides cosines, over 0.
+        negatives: (B, K, d), hard negatives of each question; None: no hard negatives.
+        temperature: Divides cosines, above 0.
         directions: `query_to_passage`, `passage_to_query`, `query_to_query`, `passage_to_passage`.
-        partition: One softmax over all directions, or the mean of one each.
-        hardness: Factor on the cosine that is added to the logits of negatives, at least 0.
+        partition: One softmax over all directions, or the mean of one per direction.
+        hardness: The cosine times this factor is added to the logits of negatives; at least 0.
         hardness_of: `hard_negatives`, `in_batch_negatives` or `all_negatives`.
 
     Returns:
         A scalar, the mean over the questions; 0 for an empty batch.
 
     Raises:
-        UsageError: The shapes do not fit, or an argument is out of its range.
+        UsageError: The shapes do not match, or an argument is out of range.
 
     >>> round(info_nce_loss(torch.eye(2), torch.eye(2), temperature=1.0).item(), 4)
     0.3133
@@ -286,7 +287,7 @@ def info_nce_loss(
 
 
 def refuse_other_widths(queries: Tensor, passages: Tensor) -> None:
-    """Refuse what cannot be multiplied.
+    """Refuse shapes that cannot be multiplied.
 
     Args:
         queries: Should be (B, d).

@@ -1,9 +1,9 @@
-"""Cross entropy with label smoothing, the dropping of the worst tokens, and R-Drop.
+"""Cross entropy with label smoothing, dropping of the worst tokens, and R-Drop.
 
     {"type": "cross_entropy", "label_smoothing": 0.1, "drop_worst_ratio": 0.2, "drop_worst_after": 6000}
 
-Logits are computed where a target stands, some tokens at a time, and their gradient together with them: no tensor of
-the size tokens x vocabulary outlives its chunk.
+Logits are computed only at the positions of targets, a chunk of tokens at a time, together with their gradient: no
+tensor of size tokens x vocabulary outlives its chunk.
 Sources: ModelScope 1.40.2, `trainers/multi_modal/ofa/ofa_trainer_utils.py`; label smoothing as in fairseq, the mass
 spread over the other V - 1 tokens; R-Drop, Liang et al. 2021, https://arxiv.org/abs/2106.14448.
 """
@@ -31,13 +31,13 @@ class CrossEntropy(Objective):
 
     Args:
         label_smoothing: Probability taken from the target and spread over the other tokens, in [0, 1).
-        drop_worst_ratio: Share of the tokens, those with the highest losses, that teach nothing, in [0, 1).
+        drop_worst_ratio: Share of the tokens, those with the highest losses, that are ignored, in [0, 1).
         drop_worst_after: Steps before dropping begins.
-        r_drop_alpha: Weight of the divergence between two passes with different dropout; 0 makes one pass.
-        pad_token_id: What targets are padded with; must be the model's.
+        r_drop_alpha: Weight of the divergence between two passes with different dropout; 0 runs a single pass.
+        pad_token_id: The id that targets are padded with; must be the model's.
 
     Raises:
-        UsageError: A number is out of its range.
+        UsageError: A number is out of range.
     """
 
     model_kind = Seq2SeqModel
@@ -75,21 +75,22 @@ class CrossEntropy(Objective):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one micro-batch of one process.
 
-        While worst tokens are dropped every process must call this equally often, since the worst are those of the
+        While the worst tokens are dropped, every process must call this equally often, since they are the worst of the
         joined batch.
 
         Args:
             model: A model that generates.
-            batch: What the model encodes, `decoder_input_ids` and `target`.
+            batch: The inputs of the model, `decoder_input_ids` and `target`.
             normalizer: Target tokens of all micro-batches and processes that make one update.
             step: Updates made so far.
 
         Returns:
-            The sum of the token losses over `normalizer`, and the logs `loss` and `nll` (detached, so divided too);
-            their sums over micro-batches and processes are the means over tokens. R-Drop adds its divergence as a sum.
+            The sum of the token losses divided by `normalizer`, and the logs `loss` and `nll` (detached, and also
+            divided); their sums over micro-batches and processes are the means over tokens. R-Drop adds its divergence
+            as a sum.
 
         Raises:
-            UsageError: The model pads with another token.
+            UsageError: The model pads with a different token.
         """
         if model.special_tokens.pad != self.pad_token_id:
             found = f"the objective pads with {self.pad_token_id}, the model with {model.special_tokens.pad}"
@@ -143,7 +144,7 @@ def label_smoothed_cross_entropy(
 def r_drop_loss(
     first: Tensor, second: Tensor, weight: Tensor, target: Tensor, epsilon: float, alpha: float, scale: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """The smoothed cross entropy of both passes plus alpha times the mean of their two divergences, all as sums.
+    """The smoothed cross entropy of both passes plus alpha times the mean of their two divergences, all summed.
 
     Args:
         first: `(N, d)` states of one pass.
@@ -155,7 +156,7 @@ def r_drop_loss(
         scale: Factor on both results.
 
     Returns:
-        As `label_smoothed_cross_entropy`.
+        See `label_smoothed_cross_entropy`.
     """
 
     def gradient(logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -190,14 +191,14 @@ def token_losses(hidden: Tensor, weight: Tensor, target: Tensor, epsilon: float)
 
 
 def best_tokens(losses: Tensor, drop_ratio: float) -> tuple[Tensor, float]:
-    """The tokens that stay when the worst of the joined batch go.
+    """The tokens that remain when the worst of the joined batch are dropped.
 
     Args:
         losses: `(N,)` of this process.
-        drop_ratio: Share that goes; of n tokens int(n (1 - drop_ratio)) stay.
+        drop_ratio: Share that is dropped; of n tokens int(n (1 - drop_ratio)) remain.
 
     Returns:
-        Positions among the N, and the share of the joined batch that stays.
+        Positions among the N, and the share of the joined batch that remains.
     """
     processes = joined_processes(losses.device)
     parts = processes.gather(losses.detach().cpu())
@@ -210,12 +211,12 @@ def best_tokens(losses: Tensor, drop_ratio: float) -> tuple[Tensor, float]:
 
 
 def target_states(model: Any, batch: Mapping[str, Tensor], passes: int = 1) -> Tensor:
-    """The decoder's states along the targets of a batch.
+    """The decoder's states at the targets of a batch.
 
     Args:
         model: A model that generates.
-        batch: What it encodes, of B examples, and `decoder_input_ids` (B, U).
-        passes: How often each example is run, with dropout of its own.
+        batch: The inputs of B examples, and `decoder_input_ids` (B, U).
+        passes: How many times each example is run, each time with different dropout.
 
     Returns:
         (passes * B, U, d), normalised.

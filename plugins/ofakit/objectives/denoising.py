@@ -1,9 +1,9 @@
-"""BART's denoising beside the image: the encoder reads a caption with masked spans, the decoder says the whole.
+"""BART's denoising with the image: the encoder reads a caption with masked spans, the decoder writes the whole caption.
 
     {"type": "denoising", "weight": 1.0, "ratio": 0.3}
 
-The source is `denoise text:` and the caption with a `<mask>` for every span of words that is gone; image or regions
-stand beside it. Source: j-min/VL-T5 `VL-T5/src/pretrain_data.py` and `preprocess.py` (`corrupt_bart`), VL-BART's ratio.
+The source is `denoise text:` and the caption with a `<mask>` for every removed span of words, together with the image
+or its regions. Source: j-min/VL-T5 `VL-T5/src/pretrain_data.py` and `preprocess.py` (`corrupt_bart`), VL-BART's ratio.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class Denoising(ViewObjective):
     Args:
         ratio: Share of the words to mask, in [0, 1], at least one word; None: VL-BART's 0.3.
         prompt: Text before the caption; None: `denoise text:`.
-        max_length: Words of the caption, and tokens of source and target.
+        max_length: Maximum number of words of the caption, and of tokens of source and target.
         label_smoothing: As in cross entropy.
-        pad_token_id: What targets are padded with; must be the model's.
+        pad_token_id: The id that targets are padded with; must be the model's.
 
     Raises:
-        UsageError: A number is out of its range.
+        UsageError: A number is out of range.
     """
 
     name = "denoising"
@@ -56,10 +56,10 @@ class Denoising(ViewObjective):
             raise UsageError(f"{self.name}: expected a ratio in [0, 1], found {ratio}")
 
     def view(self, example: Any, rng: np.random.Generator) -> dict[str, Tensor]:
-        """A caption with masked spans as source, the whole as target.
+        """A caption with masked spans as source, the whole caption as target.
 
         Args:
-            example: With a caption.
+            example: An example with a caption.
             rng: Draws the words that are masked.
 
         Returns:
@@ -73,17 +73,17 @@ class Denoising(ViewObjective):
         """The words of an example's caption.
 
         Args:
-            example: With a caption.
-            rng: Draws one of several.
+            example: An example with a caption.
+            rng: Draws one, if there are several.
         """
         return self.codec.cleaned(caption_of(example, rng)).split()[: self.max_length]
 
     def asked(self, source: Sequence[int], target: Sequence[int]) -> dict[str, Tensor]:
-        """The view of a source and a target, as much of them as the model has positions for.
+        """The view of a source and a target, cut to the positions that the model has.
 
         Args:
-            source: Ids behind the prompt.
-            target: Ids to say.
+            source: Ids after the prompt.
+            target: Ids to write.
         """
         room = min(self.room(self.prompt), self.max_length)
         shown = self.codec.source(self.prompt, source[:room])
@@ -94,7 +94,7 @@ class Denoising(ViewObjective):
 
         Args:
             pieces: From `corrupt_spans`.
-            spans: What stands for each span.
+            spans: The id that stands for each span.
         """
         ids: list[int] = []
         for are_words, stretch in itertools.groupby(pieces, lambda piece: isinstance(piece, str)):

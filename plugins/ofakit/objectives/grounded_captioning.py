@@ -1,10 +1,10 @@
-"""Grounded captioning: what is said about a part of an image, given where that is.
+"""Grounded captioning: the text about a part of an image, given the position of that part.
 
     {"type": "grounded_captioning", "weight": 1.0}
 
 The source is `caption region: <vis_extra_id_3>` for a model that reads regions, and `  what does the region describe?
-region: <bin_100> <bin_120> <bin_300> <bin_400>` for one that reads pixels; the target is the text. Readers give such
-texts: `scenes`, and `jsonl` with `regions_column`.
+region: <bin_100> <bin_120> <bin_300> <bin_400>` for one that reads pixels; the target is the text. The readers `scenes`
+and `jsonl`, with `regions_column`, provide such texts.
 Sources: j-min/VL-T5 `VL-T5/src/pretrain_data.py`, OFA-Sys/OFA `data/pretrain_data/unify_dataset.py`.
 """
 

@@ -1,12 +1,12 @@
-"""Image-text matching with style: does the caption fit the image, and the style?
+"""Image-text matching with style: does the caption match the image and the style?
 
     {"type": "itm", "weight": 0.6, "no_ratio": 0.25, "personality_ratio": 0.25}
 
-The source is ` does the image describe " {} " in personality {}?` beside the image. The answer is ` yes` for the
-image's own caption in its own style, ` no` for a caption in that style of another image, ` personality` for its
-own caption where another style is named. Only the tokens compete at which the answers part, usually their first.
-Without styles, or with one alone, ` personality` is left out and its share goes to ` no`. Models that read regions are
-asked as VL-T5 is, `image text match: {}` with ` true` and ` false`. What is asked, and the asking at inference, lie in
+The source is ` does the image describe " {} " in personality {}?` with the image. The answer is ` yes` for the image's
+own caption in its own style, ` no` for a caption of another image in that style, and ` personality` for its own caption
+with another style named. Only the tokens at which the answers differ compete, usually the first. Without styles, or
+with only one, ` personality` is left out and its share goes to ` no`. Models that read regions are asked as VL-T5 is,
+with `image text match: {}` and the answers ` true` and ` false`. The questions, and asking them at inference, are in
 `ofakit.inference`: `matching` and `reranking`.
 
 Sources: OFA-Sys/OFA `data/pretrain_data/unify_dataset.py` (prompt and answers yes and no); the stylish captioning log
@@ -47,13 +47,13 @@ __all__ = ["ITM"]
 
 
 class ITM(Objective):
-    """Cross entropy over the tokens at which the answers part.
+    """Cross entropy over the tokens at which the answers differ.
 
     Args:
         no_ratio: Share of the questions with another image's caption, in [0, 1].
         personality_ratio: Share of the questions that name another style, in [0, 1].
         max_length: Tokens of the caption.
-        pad_token_id: What sources are padded with; must be the model's.
+        pad_token_id: The id that sources are padded with; must be the model's.
 
     Raises:
         UsageError: The shares are out of range.
@@ -82,15 +82,15 @@ class ITM(Objective):
         self.captions: dict[str | None, list[tuple[Any, str]]] = {}
 
     def prepare(self, examples: Sequence[Any], bundle: Any, work_dir: Path) -> None:
-        """Gather the captions that negatives are drawn from.
+        """Collect the captions that negatives are drawn from.
 
         Args:
             examples: The training examples.
-            bundle: Its tokenizer, styles and preprocessor.
+            bundle: Tokenizer, styles and preprocessor.
             work_dir: Not used.
 
         Raises:
-            UsageError: The answers cannot be told apart by one token.
+            UsageError: The answers cannot be distinguished by one token.
         """
         self.codec, self.wording = bundle.codec(), wording_of(bundle.model)
         self.answers = answer_tokens(bundle.tokenizer, self.wording)
@@ -106,8 +106,8 @@ class ITM(Objective):
         """A question and the number of its answer.
 
         Args:
-            example: With image, caption and style.
-            rng: Draws the answer, and the caption or style that makes it true.
+            example: An example with image, caption and style.
+            rng: Draws the answer, and the caption or style that makes it the right one.
 
         Returns:
             input_ids (T,) and answer (), int64: 0 yes, 1 no, 2 personality.
@@ -125,7 +125,7 @@ class ITM(Objective):
         return {"input_ids": ids, "answer": torch.tensor(answer)}
 
     def _of_another_image(self, example: Any, rng: np.random.Generator) -> str | None:
-        """A caption in the same style of another image; None where there is no other."""
+        """A caption in the same style of another image; None if there is no other."""
         pool, own = self.captions[example.style_key], example.image_key
         for place in rng.permutation(len(pool))[:100] if len(pool) < 100 else rng.integers(len(pool), size=100):
             image, text = pool[int(place)]
@@ -137,7 +137,7 @@ class ITM(Objective):
         """The number of questions.
 
         Args:
-            batch: With the view.
+            batch: A batch with the view.
         """
         return len(batch["itm/answer"])
 
@@ -148,7 +148,7 @@ class ITM(Objective):
 
         Args:
             model: A model that generates.
-            batch: With the view and images as floats.
+            batch: A batch with the view, and images as floats.
             normalizer: Questions of all micro-batches and processes that make one update.
             step: Not used.
 

@@ -1,15 +1,15 @@
-"""ViQuAE's joint loss: a question's image against the images of passages and against their texts at once.
+"""ViQuAE's joint loss: a question's image against the images and the texts of passages at the same time.
 
     {"type": "joint_contrastive", "query": ["image"], "passage": ["image"], "cross": ["text"]}
 
-With Q the vectors of questions, P and C the monomodal and cross-modal vectors of passages, all of length 1, t and w
-learnt,
+With Q the vectors of questions, P and C the monomodal and cross-modal vectors of passages, all of length 1, and learnt
+t and w,
 
     logits = exp(t) (w_1 Q P^T + w_2 Q C^T)
 
-and the loss is the cross entropy of each question's passage. Passages that have the same text are one column, which
-several questions can then share; its vector is the mean of theirs. `logit_scale` (t) and `joint_weights` (w) are
-parameters of the model; `train.optimizer.lr` is usually too small for them: `train.optimizer.scale_lr` is theirs.
+and the loss is the cross entropy of each question's passage. Passages with the same text form one column, which several
+questions can then share; its vector is the mean of theirs. `logit_scale` (t) and `joint_weights` (w) are parameters of
+the model. Their learning rate is `train.optimizer.scale_lr`, as `train.optimizer.lr` is usually too small for them.
 
 Source: Lerner et al. 2024, "Cross-modal Retrieval for Knowledge-based Visual Question Answering",
 https://arxiv.org/abs/2401.05736; PaulLerner/ViQuAE `meerqat/train/trainee.py`, `JointMonoAndCrossModal`.
@@ -42,9 +42,9 @@ class JointContrastive(RetrievalObjective):
     """Cross entropy over the weighted sum of two similarities.
 
     Args:
-        query: What a question's vector is of.
-        passage: What the first vector of a passage is of, usually the same.
-        cross: What its second vector is of.
+        query: The modalities of a question's vector.
+        passage: The modalities of the first vector of a passage, usually the same.
+        cross: The modalities of its second vector.
         groups: Names of the groups of examples that it learns from; None: all.
 
     Raises:
@@ -65,11 +65,11 @@ class JointContrastive(RetrievalObjective):
         self.contrast = Contrast("dot")
 
     def further(self, model: Any, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """The second vectors of passages, and what is learnt beside vectors.
+        """The second vectors of passages, and the learnt parameters.
 
         Args:
             model: A model with `embed`, `logit_scale` () and `joint_weights` (2,).
-            batch: Of retrieval.
+            batch: A batch of retrieval.
 
         Raises:
             UsageError: The model has no such parameters.
@@ -84,7 +84,7 @@ class JointContrastive(RetrievalObjective):
 
         Args:
             model: Its parameter is changed.
-            batch: Not looked at.
+            batch: Not used.
             step: Not used.
         """
         limit_scale(model)
@@ -95,10 +95,10 @@ class JointContrastive(RetrievalObjective):
 
         Args:
             joined: `queries`, `passages`, `cross`, `logit_scale` (batches,) and `joint_weights` (batches, 2).
-            related: What its passages are to its questions.
+            related: How its passages relate to its questions.
 
         Returns:
-            The loss, and the logs `columns` (passages of different text), `temperature`, `monomodal_weight` and
+            The loss, and the logs `columns` (passages with different texts), `temperature`, `monomodal_weight` and
             `cross_modal_weight`.
         """
         numbers, columns = joined["passage_index"].unique(return_inverse=True)
@@ -118,12 +118,12 @@ class JointContrastive(RetrievalObjective):
 
 
 def _any_of_column(relation: Tensor, columns: Tensor, count: int) -> Tensor:
-    """A (B, N) relation over merged columns, (B, count): whether it holds for any row of the column."""
+    """A (B, N) relation over merged columns, (B, count): whether it holds for any passage of the column."""
     merged = torch.zeros(len(relation), count, dtype=torch.int64, device=relation.device)
     return merged.index_add_(1, columns, relation.to(torch.int64)) > 0
 
 
 def _mean_of_column(vectors: Tensor, columns: Tensor, count: int) -> Tensor:
-    """The mean of the rows of each column, (count, d); a product, since a GPU adds up by index in no fixed order."""
+    """The mean of the rows of each column, (count, d); a product, as a GPU sums by index in no fixed order."""
     member = F.one_hot(columns, count).t().to(vectors.dtype)
     return member @ vectors / member.sum(1, keepdim=True)

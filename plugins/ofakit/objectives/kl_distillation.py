@@ -1,4 +1,4 @@
-"""KL from a teacher's ranking: over the passages of a question the student's softmax shall be the teacher's.
+"""KL divergence from a teacher's ranking: the student's softmax over a question's passages approaches the teacher's.
 
     {"type": "kl_distillation", "temperature": 1.0, "min_max": false, "query": ["text"], "passage": ["text"]}
 
@@ -7,8 +7,8 @@ and T the temperature,
 
     L = T^2 mean over questions KL(softmax(t / T) | softmax(s / T))
 
-T^2 keeps the gradient's size while T grows. `min_max` stretches the teacher's scores of each list to [0, 1] first, for
-teachers whose scores differ in size from question to question.
+T^2 keeps the size of the gradient as T grows. `min_max` first stretches the teacher's scores of each list to [0, 1],
+for teachers whose scores vary in size from question to question.
 
 Sources: stanford-futuredata/ColBERT `training.py`; sentence-transformers 6.1 `DistillKLDivLoss` (T^2); lightonai/pylate
 `losses/distillation.py` (`normalize_scores`).
@@ -35,15 +35,15 @@ class KLDistillation(RetrievalObjective):
     """Divergence of the student's distribution over each question's own passages from the teacher's.
 
     Args:
-        temperature: Divides the scores of both, over 0.
-        min_max: Stretch the teacher's scores of each list to [0, 1] first.
-        query: What a question's vector is of: `text`, `image`, or both.
-        passage: Likewise, of a passage.
+        temperature: Divides the scores of both, above 0.
+        min_max: First stretch the teacher's scores of each list to [0, 1].
+        query: The modalities of a question's vector: `text`, `image`, or both.
+        passage: Likewise for a passage.
         similarity: Inner product or cosine; cosines are too close to each other for most teachers at temperature 1.
         groups: Names of the groups of examples that it learns from; None: all.
 
     Raises:
-        UsageError: The temperature is out of its range, or a modality is unknown.
+        UsageError: The temperature is out of range, or a modality is unknown.
     """
 
     def __init__(
@@ -64,10 +64,10 @@ class KLDistillation(RetrievalObjective):
 
         Args:
             model: Not used.
-            batch: With `teacher` (N,).
+            batch: A batch with `teacher` (N,).
 
         Raises:
-            UsageError: It has none.
+            UsageError: It has no such scores.
         """
         return {"teacher": teacher_rows(batch, self.kind)}
 
@@ -75,11 +75,11 @@ class KLDistillation(RetrievalObjective):
         """The loss of a joined batch.
 
         Args:
-            joined: `queries`, `passages` and `teacher`; a passage without a teacher's score (NaN) is in no list.
+            joined: `queries`, `passages` and `teacher`; a passage without a teacher's score (NaN) is left out.
             related: Which passages were sampled for which question.
 
         Returns:
-            The loss, and the log `lists`: how many questions have two passages or more to compare.
+            The loss, and the log `lists`: how many questions have at least two passages to compare.
         """
         queries, passages = comparable(joined["queries"], joined["passages"], self.similarity)
         teacher = joined["teacher"].detach()
@@ -97,15 +97,15 @@ def kl_loss(
     Args:
         scores: (B, N), the student's scores of each list.
         teacher: (B, N), the teacher's, finite.
-        temperature: T, over 0.
-        listed: (B, N) bool, what is in each list; None: everything. A list of one or none does not count.
-        min_max: Stretch the teacher's scores of each list to [0, 1] first.
+        temperature: T, above 0.
+        listed: (B, N) bool, what is in each list; None: everything. A list with fewer than two entries does not count.
+        min_max: First stretch the teacher's scores of each list to [0, 1].
 
     Returns:
-        A scalar; 0 where there is no list of two.
+        A scalar; 0 if no list has two entries.
 
     Raises:
-        UsageError: The shapes differ, or the temperature is out of its range.
+        UsageError: The shapes differ, or the temperature is out of range.
 
     >>> round(kl_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([[2.0, 0.0]])).item(), 4)
     0.3278
@@ -125,7 +125,7 @@ def kl_loss(
 
 
 def _stretched(scores: Tensor, listed: Tensor) -> Tensor:
-    """Each list from 0 to 1; all 0 where its scores are equal."""
+    """Each list stretched to [0, 1]; all 0 if its scores are equal."""
     low = scores.masked_fill(~listed, torch.inf).amin(1, keepdim=True)
     width = scores.masked_fill(~listed, -torch.inf).amax(1, keepdim=True) - low
     flat = ~(width > 0)
@@ -133,10 +133,10 @@ def _stretched(scores: Tensor, listed: Tensor) -> Tensor:
 
 
 def refuse_temperature(temperature: float) -> None:
-    """Refuse a temperature that nothing can be divided by.
+    """Refuse a temperature that is not above 0.
 
     Args:
-        temperature: Should be over 0.
+        temperature: Should be above 0.
 
     Raises:
         UsageError: It is not.

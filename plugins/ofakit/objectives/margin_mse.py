@@ -1,4 +1,4 @@
-"""Margin-MSE: the student's scores of a positive and a negative shall lie as far apart as the teacher's.
+"""Margin-MSE: the student's scores of a positive and a negative learn to be as far apart as the teacher's.
 
     {"type": "margin_mse", "weight": 1.0, "query": ["text"], "passage": ["text"]}
 
@@ -32,8 +32,8 @@ class MarginMSE(RetrievalObjective):
     """The mean squared difference between the margins of student and teacher.
 
     Args:
-        query: What a question's vector is of: `text`, `image`, or both.
-        passage: Likewise, of a passage.
+        query: The modalities of a question's vector: `text`, `image`, or both.
+        passage: Likewise for a passage.
         similarity: Inner product, whose margins are not bounded, or cosine.
         groups: Names of the groups of examples that it learns from; None: all.
 
@@ -56,10 +56,10 @@ class MarginMSE(RetrievalObjective):
 
         Args:
             model: Not used.
-            batch: With `teacher` (N,).
+            batch: A batch with `teacher` (N,).
 
         Raises:
-            UsageError: It has none.
+            UsageError: It has no such scores.
         """
         return {"teacher": teacher_rows(batch, self.kind)}
 
@@ -67,11 +67,11 @@ class MarginMSE(RetrievalObjective):
         """The loss of a joined batch.
 
         Args:
-            joined: `queries`, `passages` and `teacher`; a passage without a teacher's score (NaN) is in no triple.
+            joined: `queries`, `passages` and `teacher`; a passage without a teacher's score (NaN) is left out.
             related: Which passages were sampled for which question.
 
         Returns:
-            The loss, 0 where there is no triple, and the log `triples`: how many there are.
+            The loss, 0 if there is no triple, and the log `triples`: how many there are.
         """
         queries, passages = comparable(joined["queries"], joined["passages"], self.similarity)
         teacher = joined["teacher"].detach().to(queries.dtype)
@@ -95,10 +95,10 @@ def margin_mse_loss(queries: Tensor, positives: Tensor, negatives: Tensor, margi
         margins: (B, K), the teacher's score of the positive minus that of each negative.
 
     Returns:
-        A scalar; 0 where there is nothing.
+        A scalar; 0 for empty input.
 
     Raises:
-        UsageError: The shapes do not fit.
+        UsageError: The shapes do not match.
 
     >>> q = torch.tensor([[1.0, 0.0]])
     >>> margin_mse_loss(q, 2 * q, 0.5 * q[None], torch.tensor([[1.0]])).item()

@@ -1,8 +1,8 @@
-"""Whole-word masked language modelling: the encoder reads a caption with holes, the decoder says the whole.
+"""Whole-word masked language modelling: the encoder reads a masked caption, the decoder writes the whole caption.
 
     {"type": "mlm", "weight": 0.5, "ratio": 0.3, "poisson_lambda": 3.0, "replace_length": 1, "random_ratio": 0.0}
 
-The source is ` what is the complete text of " {} "?` with the masked ids between the quotes; no image is seen.
+The source is ` what is the complete text of " {} "?` with the masked ids between the quotes; the image is not used.
 Source: OFA-Sys/OFA `data/pretrain_data/unify_dataset.py` (pure text), where the weight is 2; the masking is that of
 `ofakit.text.masking`.
 """
@@ -32,12 +32,12 @@ class MLM(ViewObjective):
         poisson_lambda: Mean span length in words; 0 masks single words.
         replace_length: 1 puts one `<mask>` for a span, 0 deletes it, -1 puts one for each of its tokens.
         random_ratio: Share of the spans that random tokens replace.
-        max_length: Tokens of the text; of a longer one the last are taken, as OFA does.
+        max_length: Tokens of the text; a longer text is cut to its last tokens, as in OFA.
         label_smoothing: As in cross entropy.
-        pad_token_id: What targets are padded with; must be the model's.
+        pad_token_id: The id that targets are padded with; must be the model's.
 
     Raises:
-        UsageError: A number is out of its range.
+        UsageError: A number is out of range.
     """
 
     name = "mlm"
@@ -64,14 +64,14 @@ class MLM(ViewObjective):
         mask_whole_words([0, 2], [0, 0], mask_id=3, random_ratio=random_ratio, vocab_range=(4, 5), **self.masking)
 
     def view(self, example: Any, rng: np.random.Generator) -> dict[str, Tensor]:
-        """A caption with holes as source, the whole as target.
+        """A masked caption as source, the whole caption as target.
 
-        Of a text that the model has no positions for the last tokens that fit are taken, and of one that outgrows them
-        as spans without a word insert `<mask>`, the first.
+        A text that is too long for the model's positions is cut to the last tokens that fit; if it becomes too long
+        because spans without a word insert `<mask>`, it is cut to the first.
 
         Args:
-            example: With a caption.
-            rng: Draws the holes.
+            example: An example with a caption.
+            rng: Draws what is masked.
 
         Returns:
             input_ids (T,), decoder_input_ids (U,) and target (U,), int64.
@@ -83,7 +83,7 @@ class MLM(ViewObjective):
         return {"input_ids": self.codec.source(before, masked, after), **self.codec.target(ids)}
 
     def around(self, example: Any) -> tuple[str, str]:
-        """The prompt before the caption and behind it.
+        """The prompt before the caption and after it.
 
         Args:
             example: The example.
@@ -91,12 +91,12 @@ class MLM(ViewObjective):
         return BEFORE, AFTER
 
     def masked(self, ids: list[int], example: Any, rng: np.random.Generator) -> list[int]:
-        """The ids of a caption with holes.
+        """The ids of a masked caption.
 
         Args:
-            ids: Of the caption, without bos and eos.
+            ids: The ids of the caption, without bos and eos.
             example: The example.
-            rng: Draws the holes.
+            rng: Draws what is masked.
         """
         tokenizer = self.codec.tokenizer
         whole = [*tokenizer.begin, *ids, tokenizer.eos_token_id]

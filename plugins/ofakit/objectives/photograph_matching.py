@@ -1,18 +1,18 @@
-"""Photographs of flat things, made anew in every step, shall find the reference image that they show.
+"""Synthetic photographs of flat objects, made afresh in every step, learn to find the reference image that they show.
 
     {"type": "photograph_matching", "recolor": 0.7, "mirror": 0.3, "composite": {"width": [0.4, 1.0]}}
     {"type": "photograph_matching", "with_text": true}
 
-For knowledge bases of flags, logos, covers, banknotes: the images of the passages that answer the training questions
-are the references. With each training question comes one pair of a photograph and its reference, both in the same new
-colours where they are recoloured, so that a few references teach the matching of any
-(`ofakit/preprocessors/photograph_pairs.py`). The backgrounds are cut out of the questions' own images, where these are
-least like what they show; a share of the pairs are these images themselves, red, green and blue exchanged on both
-sides. The loss is CLIP's or another of `contrastive`; references that are the same are not each other's negatives.
+For knowledge bases of flags, logos, covers or banknotes: the references are the images of the passages that answer the
+training questions. Each training question comes with one pair of a photograph and its reference. If the pair is
+recoloured, both get the same new colours, so that a few references teach the matching of any
+(`ofakit/preprocessors/photograph_pairs.py`). The backgrounds are cut from the questions' own images, where they look
+least like the object. A share of the pairs are these images themselves, with red, green and blue exchanged on both
+sides. The loss is CLIP's or another of `contrastive`; identical references are not each other's negatives.
 
 `with_text` is for encoders that read text and image together: photographs come with the question's text, references
-with that of a passage that answers it. Since the image alone would tell the pairs apart, each reference comes once more
-with the text of the next question's passage, which does not answer.
+with the text of a passage that answers it. Since the image alone would distinguish the pairs, each reference appears
+again with the text of the next question's passage, which does not answer.
 """
 
 from __future__ import annotations
@@ -37,32 +37,32 @@ from ofakit.preprocessors.photograph_pairs import Emblem, PhotographPairs
 __all__ = ["PhotographMatching"]
 
 ROOM = 1.35
-"""Backgrounds are this much larger than photographs, so that there is something to cut."""
+"""Backgrounds are this much larger than photographs, so that they can be cropped."""
 SHARE = 0.34
-"""Of an image's side: how large the piece is whose reflections make a background, as sharp as the image is."""
+"""Size of the piece whose reflections make a background, as a share of the image's side; as sharp as the image."""
 STEPS = 6
-"""Places along each side where one may be cut out."""
+"""Positions along each side where a piece may be cut out."""
 TEXTS = 2_654_435_761
 """Spreads the numbers of texts, so that two pairs of reference and text hardly ever share a number."""
 LIKE = 60.0
-"""Colours nearer than this (Euclidean, RGB 0..255) may be of the same thing in another light."""
+"""Colours closer than this (Euclidean, RGB 0..255) may belong to the same object in a different light."""
 
 
 class PhotographMatching(Contrastive):
-    """The contrastive loss of made photographs and their references.
+    """The contrastive loss of synthetic photographs and their references.
 
     Args:
         recolor: Share of pairs in new colours.
-        mirror: Share of recoloured pairs turned left to right, and of those turned upside down.
+        mirror: Share of recoloured pairs flipped left to right, and share flipped upside down.
         real: Share of pairs whose photograph is a question's own.
-        with_text: The vectors are of text and image, not of the image alone.
+        with_text: Make the vectors from text and image, not from the image alone.
         composite: Keys of `Composite`: how photographs are made.
-        loss: `dpr`, `clip` or `infonce`, as of `contrastive`.
-        temperature: As of `contrastive`.
-        learn_temperature: As of `contrastive`.
+        loss: `dpr`, `clip` or `infonce`, as in `contrastive`.
+        temperature: As in `contrastive`.
+        learn_temperature: As in `contrastive`.
 
     Raises:
-        UsageError: A key of `composite` is unknown, or a number is out of its range.
+        UsageError: A key of `composite` is unknown, or a number is out of range.
     """
 
     prepares_each_example = True
@@ -99,11 +99,11 @@ class PhotographMatching(Contrastive):
 
         Args:
             examples: Training questions with images, answered by passages with images.
-            bundle: Its model reads images on both sides.
+            bundle: A bundle whose model reads images on both sides.
             work_dir: Not used.
 
         Raises:
-            UsageError: There are no images, or the model reads none.
+            UsageError: There are no images, or the model does not read images.
         """
         sizes = [bundle.tokenizer[side].image_size for side in ("query", "passage")]
         if None in sizes:
@@ -129,15 +129,15 @@ class PhotographMatching(Contrastive):
         self.emblems, self.backgrounds = list(references.values()), list(backgrounds.values())
 
     def view(self, example: Any, rng: np.random.Generator) -> dict[str, Tensor]:
-        """A pair, of a reference that is drawn.
+        """A pair for a reference drawn at random.
 
         Args:
-            example: Not looked at.
+            example: Not used.
             rng: Draws everything.
 
         Returns:
-            `photograph` and `reference` (3, side, side) uint8; `number` () int64, the same for the same reference in
-            its own colours.
+            `photograph` and `reference` (3, side, side) uint8; `number` () int64, equal for the same reference in its
+            own colours.
         """
         photograph, reference, number = self._real(rng) if rng.random() < self.real else self._made(rng)
         images = {"photograph": photograph, "reference": reference}
@@ -145,14 +145,14 @@ class PhotographMatching(Contrastive):
         return {**tensors, "number": torch.tensor(number)}
 
     def _made(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
-        """A made photograph, its reference, and the number of that."""
+        """A synthetic photograph, its reference, and the reference's number."""
         which = int(rng.integers(len(self.emblems)))
         background = self.backgrounds[int(rng.integers(len(self.backgrounds)))]
         photograph, reference, recolored = self.pairs(self.emblems[which], background, rng)
         return photograph, reference, int(rng.integers(2**30, 2**31)) if recolored else which
 
     def _real(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
-        """A question's own photograph, a little enlarged or not, its reference, and the number of that."""
+        """A question's own photograph, possibly enlarged a little, its reference, and the reference's number."""
         image, reference, which = self.photographs[int(rng.integers(len(self.photographs)))]
         side = int(rng.integers(round(0.85 * len(image)), len(image) + 1))
         top, left = rng.integers(len(image) - side + 1, size=2)
@@ -166,7 +166,7 @@ class PhotographMatching(Contrastive):
 
         Args:
             model: A model with `embed`.
-            batch: With the entries of `view`.
+            batch: A batch with the entries of `view`.
         """
         photographs, references, number = (
             batch[f"{self.kind}/{name}"] for name in ("photograph", "reference", "number")
@@ -193,7 +193,7 @@ def _with_texts(
     Args:
         references: `images` and `image_mask`, a row for each of B questions.
         numbers: `owner`, `passage_index` and `positive` of these rows.
-        batch: Of retrieval.
+        batch: A batch of retrieval.
 
     Returns:
         The same for 2 B rows. A question without a passage that answers it has no positive.
@@ -209,14 +209,14 @@ def _with_texts(
 
 
 def reflected(piece: np.ndarray, size: int) -> np.ndarray:
-    """A piece of an image, repeated in mirrors to all sides.
+    """A piece of an image, repeated with reflections on all sides.
 
     Args:
         piece: (h, h, 3) uint8.
-        size: Pixels a side of the result, at least h.
+        size: Side of the result in pixels, at least h.
 
     Returns:
-        (size, size, 3) uint8, the piece in its middle.
+        (size, size, 3) uint8, with the piece in the middle.
     """
     before = (size - len(piece)) // 2
     margin = (before, size - len(piece) - before)
@@ -224,12 +224,12 @@ def reflected(piece: np.ndarray, size: int) -> np.ndarray:
 
 
 def least_like(image: np.ndarray, palette: np.ndarray, size: int) -> np.ndarray:
-    """The square cut of an image that has the smallest share of some colours.
+    """The square crop of an image with the smallest share of the given colours.
 
     Args:
-        image: (H, W, 3) uint8, at least `size` a side.
+        image: (H, W, 3) uint8, each side at least `size`.
         palette: (n, 3) uint8.
-        size: Pixels a side of the cut.
+        size: Side of the crop in pixels.
 
     Returns:
         (size, size, 3) uint8.

@@ -1,15 +1,15 @@
-"""Self-critical sequence training: captions that the model writes itself become likelier the better they score.
+"""Self-critical sequence training: the better a caption by the model scores, the likelier it becomes.
 
     {"type": "scst", "samples": 5, "baseline": "leave_one_out",
      "rewards": [{"type": "cider_d"}, {"type": "style_accuracy", "weight": 0.5}]}
 
-The captions of an image are written in evaluation mode without gradient, rewarded, and compared with a baseline; a
-second pass, which encodes each image once, gives the gradient of
+The captions of an image are generated in evaluation mode without gradient, rewarded, and compared with a baseline; a
+second pass, which encodes each image once, computes the gradient of
 
     L = - sum_it A_i log p(y_it) / (number of tokens of all captions of the joined batch)
 
-Rewards are computed in a separate thread while the next captions are written and while the second pass runs, up to
-where it needs them. They are those of this step's captions, so the numbers are the same as one after the other.
+Rewards are computed in a separate thread while the next captions are generated and while the second pass runs, until it
+needs them. They always belong to the captions of the same step, so the numbers are the same as in sequential order.
 
 Sources: OFA-Sys/OFA `criterions/scst_loss.py`; Rennie et al. 2017, https://arxiv.org/abs/1612.00563 (greedy baseline);
 Luo 2020, https://arxiv.org/abs/2003.09971 (leave-one-out); Shao et al. 2024, https://arxiv.org/abs/2402.03300 (group
@@ -57,19 +57,19 @@ class SCST(Objective):
         rewards: Weighted list; None is CIDEr-D alone.
         samples: Captions per image.
         baseline: What a reward is compared with; see `advantages`.
-        sample: Draw captions, instead of taking the best of a beam search as OFA does.
-        temperature: Divides the logits while captions are written.
-        top_k: Sampling: from the k likeliest tokens; 0 from all.
+        sample: Sample captions, instead of taking the best of a beam search as OFA does.
+        temperature: Divides the logits during generation.
+        top_k: Sample from the k likeliest tokens; 0: from all.
         max_length: Tokens before eos; None is that of `generation`.
         no_repeat_ngram_size: As in `generation`; None is that of `generation`.
         kl_weight: Weight of the divergence from the model that the stage starts with.
-        train_mode: Whether the second pass runs in training mode, with the dropout and the batch statistics that the
-            model has there. OFA trains its stage two without either.
-        seed: Of the sampling.
-        pad_token_id: What targets are padded with; must be the model's.
+        train_mode: Whether the second pass runs in training mode, with its dropout and batch statistics. OFA trains its
+            second stage without either.
+        seed: Seed of the sampling.
+        pad_token_id: The id that targets are padded with; must be the model's.
 
     Raises:
-        UsageError: A number is out of its range, or one caption per image is to be its own baseline.
+        UsageError: A number is out of range, or a single caption per image would be its own baseline.
     """
 
     model_kind = Seq2SeqModel
@@ -116,10 +116,10 @@ class SCST(Objective):
         return {**self.__dict__, "thread": None}
 
     def prepare(self, examples: Sequence[Any], bundle: Any, work_dir: Path) -> None:
-        """Learn what the rewards need, before training.
+        """Prepare the rewards, before training.
 
         Args:
-            examples: The training examples; `index` in a batch is the position among them.
+            examples: The training examples; `index` in a batch is the position in this sequence.
             bundle: Tokenizer and generation settings.
             work_dir: The run directory; not used.
         """
@@ -133,12 +133,12 @@ class SCST(Objective):
         self.rewards.prepare(self.references, self.styles)
 
     def begin(self, bundle: Any, work_dir: Path, resumed: bool) -> None:
-        """With a divergence, keep the model that training starts with, also for when the run is resumed.
+        """With a divergence, keep the model that training starts with, and save it in case the run is resumed.
 
         Args:
-            bundle: Its model has the weights that training starts with, unless the run is resumed.
+            bundle: A bundle whose model has the weights that training starts with, unless the run is resumed.
             work_dir: The run directory; the model directory `starting_model/` is written there, or read.
-            resumed: Whether the run goes on from a snapshot.
+            resumed: Whether the run continues from a snapshot.
 
         Raises:
             UsageError: A resumed run has no `starting_model/`.
@@ -157,17 +157,17 @@ class SCST(Objective):
         self.starting_model = start.to(bundle.model.output_embedding.device).eval().requires_grad_(False)
 
     def complete(self, model: Any, batch: Mapping[str, Any], step: int) -> dict[str, Any]:
-        """Write captions for a batch and have them rewarded, so that `normalizer` can count their tokens.
+        """Generate captions for a batch and start computing their rewards, so that `normalizer` can count their tokens.
 
         Args:
-            model: The model; it is left in the mode it was in.
+            model: The model; its mode is not changed.
             batch: On the model's device, with `index`.
-            step: Updates done before; other samples are drawn in each.
+            step: Updates made so far; different samples are drawn in each step.
 
         Returns:
-            Entries to lay over the batch: `scst/target` and `scst/decoder_input_ids` (B * N, U), the captions of an
-            image beside each other; `scst/rewarded`, a function that waits for and gives their advantages (B * N,) and
-            the rewards by name, (B * N,) each; and with a divergence `scst/reference` (B * N, U).
+            Entries to add to the batch: `scst/target` and `scst/decoder_input_ids` (B * N, U), the captions of an image
+            in adjacent rows; `scst/rewarded`, a function that waits for and returns their advantages (B * N,) and the
+            rewards by name, (B * N,) each; and with a divergence `scst/reference` (B * N, U).
         """
         positions = batch["index"].tolist()
         tokens = self._write(model, batch, step, self.samples, self.sample)
@@ -193,7 +193,7 @@ class SCST(Objective):
         """The number of tokens of all captions, each with its eos.
 
         Args:
-            batch: With the entries of `complete`.
+            batch: A batch with the entries of `complete`.
         """
         return int((batch["scst/target"] != self.pad_token_id).sum())
 
@@ -204,12 +204,12 @@ class SCST(Objective):
 
         Args:
             model: A model that generates.
-            batch: With the entries of `complete`.
+            batch: A batch with the entries of `complete`.
             normalizer: Tokens of all captions of all micro-batches and processes that make one update.
             step: Not used.
 
         Returns:
-            The loss and the logs `loss`, `nll` (a token), and each reward as a pair of its sum and its count.
+            The loss and the logs `loss`, `nll` (per token), and each reward as a pair of its sum and its count.
         """
         target = batch["scst/target"]
         there = target_places(target, self.pad_token_id)
@@ -217,7 +217,7 @@ class SCST(Objective):
             hidden = decoder_states(model, batch, batch["scst/decoder_input_ids"])[there]
         advantage, rewards = batch["scst/rewarded"]()
         advantage = torch.as_tensor(advantage)
-        if target.device.type == "mps":  # where there is no double precision
+        if target.device.type == "mps":  # which has no double precision
             advantage = advantage.float()
         advantage = advantage.to(target.device)[:, None].expand_as(target)[there]
         reference = batch.get("scst/reference")
@@ -234,7 +234,7 @@ class SCST(Objective):
         return loss, {"loss": loss.detach(), "nll": nll, **rewards}
 
     def _write(self, model: Any, batch: Mapping[str, Any], step: int, count: int, sample: bool) -> list[list[int]]:
-        """`count` captions of each image as token ids with eos, those of an image beside each other."""
+        """`count` captions of each image as token ids with eos, those of an image in adjacent rows."""
         how = dict(self.search)
         if sample:
             seeds = [image_seed(self.seed, step, index) for index in batch["index"].tolist()]
@@ -245,7 +245,7 @@ class SCST(Objective):
         return [of_image[k % len(of_image)] for of_image in written for k in range(count)]
 
     def _ask_rewards(self, tokens: Sequence[Sequence[int]], positions: Sequence[int]) -> Future:
-        """Have captions that `_write` gave rewarded by the thread that does nothing else."""
+        """Let the reward thread compute the rewards of captions from `_write`."""
         if self.thread is None:
             self.thread = ThreadPoolExecutor(1, "rewards")
         return self.thread.submit(self._rewarded, tokens, positions)
@@ -253,14 +253,14 @@ class SCST(Objective):
     def _rewarded(
         self, tokens: Sequence[Sequence[int]], positions: Sequence[int]
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """The rewards of captions that `_write` gave for the examples at `positions`."""
+        """The rewards of captions from `_write` for the examples at `positions`."""
         captions = self.codec.texts(tokens)
         positions = np.repeat(positions, len(captions) // len(positions)).tolist()
         references = [self.references[position] for position in positions]
         return self.rewards(captions, references, [self.styles[position] for position in positions])
 
     def _compared(self, rewarded: Future, greedy: Future | None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Advantages (B * N,) and rewards by name, once they are there; an error of a reward is raised here."""
+        """Advantages (B * N,) and rewards by name, once they are computed; an error of a reward is raised here."""
         total, parts = rewarded.result()
         other = None if greedy is None else greedy.result()[0]
         found = advantages(total.reshape(-1, self.samples), self.baseline, other).reshape(-1)
@@ -276,14 +276,14 @@ def advantages(rewards: Any, baseline: str = "leave_one_out", greedy: Any = None
 
     Args:
         rewards: (images, N), NumPy array or tensor.
-        baseline: One of those.
-        greedy: (images,) or (images, 1), the rewards of greedy captions, where the baseline is that.
+        baseline: One of these names.
+        greedy: (images,) or (images, 1), the rewards of greedy captions, for that baseline.
 
     Returns:
-        (images, N) float64, a tensor where `rewards` is one.
+        (images, N) float64, a tensor if `rewards` is one.
 
     Raises:
-        UsageError: An unknown baseline, a wrong shape, no `greedy`, or leave-one-out of one caption.
+        UsageError: The baseline is unknown, a shape is wrong, `greedy` is missing, or leave-one-out has one caption.
 
     >>> advantages(np.array([[1.0, 2.0, 6.0]]))
     array([[-3. , -1.5,  4.5]])
@@ -316,24 +316,24 @@ def advantages(rewards: Any, baseline: str = "leave_one_out", greedy: Any = None
 
 
 def image_seed(seed: int, step: int, index: int) -> int:
-    """A seed for the samples of one image in one step: the same in whatever batch and process it is.
+    """A seed for the samples of one image in one step, independent of batch and process.
 
     Args:
-        seed: The objective's.
-        step: Updates done before.
+        seed: The seed of the objective.
+        step: Updates made so far.
         index: The image's position among the training examples.
     """
     return int(np.random.SeedSequence([seed, step, index]).generate_state(1, np.uint32)[0])
 
 
 def shifted_right(target: Tensor, bos: int, eos: int, pad: int) -> Tensor:
-    """What a decoder reads to say `target`: bos, then all but the last token of each row.
+    """The decoder inputs for `target`: bos, then all but the last token of each row.
 
     Args:
         target: (B, U), each row ended by eos and padded.
-        bos: Begins a sequence.
-        eos: Ends one; it is never read.
-        pad: What rows are padded with.
+        bos: The id that begins a sequence.
+        eos: The id that ends a sequence; it is never an input.
+        pad: The id that rows are padded with.
     """
     previous = torch.cat([torch.full_like(target[:, :1], bos), target[:, :-1]], 1)
     return previous.masked_fill(previous == eos, pad)

@@ -1,12 +1,12 @@
-"""Distillation by whole captions: the teacher writes one for every training image, and the student learns them.
+"""Distillation by whole captions: the teacher writes one for every training image, and the student learns from them.
 
     {"type": "sequence_distillation", "teacher": "work_dir/large/best", "weight": 0.5, "num_beams": 5}
 
-The mode of the teacher's distribution over captions stands for the whole of it, so what is left is cross entropy. The
-teacher writes before training, once per image and style, by beam search with its own prompt, image size and
-generation settings; its captions lie in `teacher_captions.jsonl` of the run directory, to be read by people and by a
-run that is resumed. They are text, so that teacher and student may differ in their vocabulary. Alone in the list an
-epoch has one example per image and style; beside `cross_entropy` one a caption.
+The mode of the teacher's distribution over captions represents the distribution, so the loss is a cross entropy. The
+teacher writes before training, once per image and style, by beam search with its own prompt, image size and generation
+settings. Its captions are kept in `teacher_captions.jsonl` in the run directory, where people and a resumed run can
+read them. They are text, so teacher and student may have different vocabularies. If this is the only objective, an
+epoch has one example per image and style; together with `cross_entropy`, one per caption.
 
 Source: Kim and Rush 2016, https://arxiv.org/abs/1606.07947, section 3.2.
 """
@@ -39,17 +39,17 @@ class SequenceDistillation(Objective):
     """Cross entropy of the captions that a teacher wrote.
 
     Args:
-        teacher: A model directory or hub id that knows the student's styles.
-        num_beams: Width of its beam; None is its own.
-        max_length: Tokens before eos; None is its own.
+        teacher: A model directory or hub id; the model must know the student's styles.
+        num_beams: Width of its beam; None is its own setting.
+        max_length: Tokens before eos; None is its own setting.
         label_smoothing: As in cross entropy.
         batch_size: Images that it captions at once.
-        precision: What it computes in: "fp32", "bf16" or "fp16".
-        workers: Loading processes beside each training process while it writes.
-        pad_token_id: What targets are padded with; must be the model's.
+        precision: The precision that it computes in: "fp32", "bf16" or "fp16".
+        workers: Loading processes for each training process while it writes.
+        pad_token_id: The id that targets are padded with; must be the model's.
 
     Raises:
-        UsageError: There is no such teacher, or a number is out of its range.
+        UsageError: There is no such teacher, or a number is out of range.
     """
 
     model_kind = Seq2SeqModel
@@ -80,12 +80,12 @@ class SequenceDistillation(Objective):
         self.targets: list[dict[str, Tensor]] = []
 
     def prepare(self, examples: Sequence[Any], bundle: Any, work_dir: Path) -> None:
-        """Let the teacher write, unless it has written for this run already, and encode what it wrote.
+        """Let the teacher write its captions, unless it already has for this run, and encode them.
 
         Args:
-            examples: The training examples; `index` in a batch is the position among them.
+            examples: The training examples; `index` in a batch is the position in this sequence.
             bundle: The student.
-            work_dir: The run directory; processes of one run share it.
+            work_dir: The run directory, which the processes of a run share.
 
         Raises:
             UsageError: The teacher does not know a style, cannot be loaded, or wrote nothing at all.
@@ -109,8 +109,8 @@ class SequenceDistillation(Objective):
             step: Not used.
 
         Returns:
-            Entries to lay over the batch: `sequence_distillation/target` and `…/decoder_input_ids` (B, U), and
-            `…/input_ids`, the very tensor that is the batch's, so that objectives share the encoder.
+            Entries to add to the batch: `sequence_distillation/target` and `…/decoder_input_ids` (B, U), and
+            `…/input_ids`, the same tensor object as in the batch, so that objectives share the encoder pass.
         """
         rows = [self.targets[index] for index in batch["index"].tolist()]
         device = batch["input_ids"].device
@@ -124,7 +124,7 @@ class SequenceDistillation(Objective):
         """The number of tokens of the teacher's captions.
 
         Args:
-            batch: With the entries of `complete`.
+            batch: A batch with the entries of `complete`.
         """
         return int((batch[f"{NAME}/target"] != self.pad_token_id).sum())
 
@@ -135,12 +135,12 @@ class SequenceDistillation(Objective):
 
         Args:
             model: The student.
-            batch: With the entries of `complete`.
+            batch: A batch with the entries of `complete`.
             normalizer: Tokens of the teacher's captions of all micro-batches and processes that make one update.
             step: Not used.
 
         Returns:
-            The loss, and the logs `loss` and `nll`, a token.
+            The loss, and the logs `loss` and `nll`, per token.
         """
         loss, nll = view_loss(model, batch, NAME, True, self.pad_token_id, self.label_smoothing, 1 / normalizer)
         return loss, {"loss": loss.detach(), "nll": nll}

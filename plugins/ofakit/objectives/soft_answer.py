@@ -1,9 +1,9 @@
-"""Cross entropy of answers that are right to some degree, as visual question answering has them.
+"""Cross entropy of answers that are right to some degree, as in visual question answering.
 
     {"type": "soft_answer", "label_smoothing": 0.0}
 
-L = mean over questions of score × (mean over the answer's tokens of their loss): a long answer counts as much as a
-short one, and one that few annotators gave counts less. Batches without scores count every answer as right.
+L = mean over questions of score × (mean of the loss over the answer's tokens): a long answer counts as much as a short
+one, and an answer given by few annotators counts less. In batches without scores every answer counts as right.
 
 Source: VL-T5 (https://github.com/j-min/VL-T5), `src/vqa_model.py`.
 """
@@ -29,10 +29,10 @@ class SoftAnswer(Objective):
 
     Args:
         label_smoothing: Probability taken from the target and spread over the other tokens, in [0, 1).
-        pad_token_id: What targets are padded with; must be the model's.
+        pad_token_id: The id that targets are padded with; must be the model's.
 
     Raises:
-        UsageError: A number is out of its range.
+        UsageError: A number is out of range.
     """
 
     model_kind = Seq2SeqModel
@@ -58,7 +58,7 @@ class SoftAnswer(Objective):
 
         Args:
             model: A model that generates.
-            batch: What the model encodes, `decoder_input_ids` and `target` `(B, U)`, perhaps `score` `(B,)`.
+            batch: The inputs of the model, `decoder_input_ids` and `target` `(B, U)`, and optionally `score` `(B,)`.
             normalizer: Questions of all micro-batches and processes that make one update.
             step: Not used.
 

@@ -1,9 +1,10 @@
-"""T5's span corruption beside the image: the decoder says what the words were that a caption lacks.
+"""T5's span corruption with the image: the decoder writes the words that are missing from a caption.
 
     {"type": "span_corruption", "weight": 1.0, "ratio": 0.15}
 
-The source is `span prediction:` and the caption with `<extra_id_0>`, `<extra_id_1>` and so on for spans of words; the
-target names each and says its words. A vocabulary without these tokens, such as OFA's, gets them.
+The source is `span prediction:` and the caption with `<extra_id_0>`, `<extra_id_1>` and so on in place of spans of
+words; the target contains each of them followed by its words. They are added to a vocabulary without them, such as
+OFA's.
 Source: j-min/VL-T5 `VL-T5/src/pretrain_data.py` and `preprocess.py` (`corrupt_spans`), VL-T5's ratio.
 """
 
@@ -20,21 +21,21 @@ from ofakit.text.span_corruption import SENTINEL, corrupt_spans
 __all__ = ["SpanCorruption"]
 
 SPANS = 100
-"""As many as T5 has tokens for; the words of further ones are not masked."""
+"""The number of spans that T5 has tokens for; the words of further spans are not masked."""
 
 
 class SpanCorruption(Denoising):
-    """Cross entropy of the masked spans of captions given the image and what is left.
+    """Cross entropy of the masked spans of captions given the image and the rest of the caption.
 
     Args:
         ratio: Share of the words to mask, in [0, 1], at least one word; None: VL-T5's 0.15.
         prompt: Text before the caption; None: `span prediction:`.
-        max_length: Words of the caption, and tokens of source and target.
+        max_length: Maximum number of words of the caption, and of tokens of source and target.
         label_smoothing: As in cross entropy.
-        pad_token_id: What targets are padded with; must be the model's.
+        pad_token_id: The id that targets are padded with; must be the model's.
 
     Raises:
-        UsageError: A number is out of its range.
+        UsageError: A number is out of range.
     """
 
     name = "span_corruption"
@@ -42,10 +43,10 @@ class SpanCorruption(Denoising):
     usual_ratio, usual_prompt = 0.15, "span prediction:"
 
     def view(self, example: Any, rng: np.random.Generator) -> dict[str, Tensor]:
-        """A caption without spans of words as source, these as target.
+        """A caption without some spans of words as source, the spans as target.
 
         Args:
-            example: With a caption.
+            example: An example with a caption.
             rng: Draws the words that are masked.
 
         Returns:

@@ -1,11 +1,11 @@
-"""Style MLM: the words that bear the style are masked, and image and style token are there to say them from.
+"""Style MLM: the words that carry the style are masked, to be predicted from the image and the style token.
 
     {"type": "style_mlm", "weight": 0.5, "ratio": 0.3, "top": 200}
 
-The source is ` what is the complete text of " {} " in personality {}?`. Which words bear a style is found by log-odds
-between the styles over the training captions (`ofakit.text.style_words`; `tools/data.py style-words` lists them). They
-are masked first, the strongest before the others, and what the budget ceil(words * ratio) leaves goes to words drawn
-at random. The style's token stands in the prompt and is never masked.
+The source is ` what is the complete text of " {} " in personality {}?`. The words that carry a style are found by the
+log-odds between the styles over the training captions (`ofakit.text.style_words`; `tools/data.py style-words` lists
+them). They are masked first, strongest first; the rest of the budget ceil(words * ratio) goes to words drawn at random.
+The token of the style is in the prompt and is never masked.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ ROUNDING = 1e-6
 
 
 class StyleMLM(MLM):
-    """Cross entropy of whole captions given the image, the style and a caption without its style-bearing words.
+    """Cross entropy of whole captions given the image, the style and a caption without its style words.
 
     Args:
         ratio: Share of the words to mask, in [0, 1].
         replace_length: 1 puts one `<mask>` for a word, -1 one for each of its tokens.
-        top: At most so many style-bearing words a style.
-        min_score: z-score of the log-odds that makes a word style-bearing.
+        top: Maximum number of style words per style.
+        min_score: z-score of the log-odds from which a word is a style word.
         max_length: Tokens of the text.
         label_smoothing: As in cross entropy.
-        pad_token_id: What targets are padded with; must be the model's.
+        pad_token_id: The id that targets are padded with; must be the model's.
 
     Raises:
-        UsageError: A number is out of its range.
+        UsageError: A number is out of range.
     """
 
     name = "style_mlm"
@@ -63,11 +63,11 @@ class StyleMLM(MLM):
         self.scores: dict[str, dict[str, float]] = {}
 
     def prepare(self, examples: Sequence[Any], bundle: Any, work_dir: Path) -> None:
-        """Find the words that bear each style.
+        """Find the words that carry each style.
 
         Args:
             examples: The training examples.
-            bundle: Its tokenizer, styles and preprocessor.
+            bundle: Tokenizer, styles and preprocessor.
             work_dir: Not used.
 
         Raises:
@@ -78,20 +78,20 @@ class StyleMLM(MLM):
         self.scores = {style: dict(pairs) for style, pairs in found.items()}
 
     def around(self, example: Any) -> tuple[str, str]:
-        """The prompt before the caption and behind it, with the style.
+        """The prompt before the caption and after it, with the style.
 
         Args:
-            example: With its style.
+            example: An example with a style.
         """
         return BEFORE, f' " in personality {self.codec.style(example.style)}?'
 
     def masked(self, ids: list[int], example: Any, rng: np.random.Generator) -> list[int]:
-        """The caption without its style-bearing words, and without others as far as the budget goes.
+        """The caption without its style words, and without other words up to the budget.
 
         Args:
-            ids: Of the caption, without bos and eos.
-            example: With its style.
-            rng: Draws the other words, and which of equally strong ones go.
+            ids: The ids of the caption, without bos and eos.
+            example: An example with a style.
+            rng: Draws the other words, and chooses among equally strong ones.
         """
         tokenizer = self.codec.tokenizer
         starts = tokenizer.word_starts(ids)
@@ -115,5 +115,5 @@ class StyleMLM(MLM):
         return kept
 
     def _strength(self, word: str, scores: dict[str, float]) -> float:
-        """How strongly a word bears the style; 0 if it does not."""
+        """How strongly a word carries the style; 0 if it does not."""
         return max((scores.get(part, 0.0) for part in words(word)), default=0.0)

@@ -1,4 +1,4 @@
-"""Distillation, token by token: at every place of a caption the student learns the teacher's whole distribution.
+"""Distillation token by token: at every position of a caption the student learns the teacher's whole distribution.
 
     {"type": "token_distillation", "teacher": "work_dir/large/best", "weight": 0.5, "temperature": 2.0}
 
@@ -6,9 +6,10 @@ With z and t the logits of student and teacher, T the temperature and n the targ
 
     L = T^2 / n  sum_tokens KL(softmax(t / T) | softmax(z / T)),    dL / dz = T / n (softmax(z / T) - softmax(t / T))
 
-T^2 keeps the gradient's size while T grows. Beside `cross_entropy` the two weights mix what people wrote with what the
-teacher thinks of it, and both share the student's one forward pass. The teacher reads the same batch, in evaluation
-mode and without gradient; it is frozen, no parameter of the run, and in none of its snapshots.
+T^2 keeps the size of the gradient as T grows. Together with `cross_entropy`, the two weights balance what people wrote
+against the teacher's distribution, and both share a single forward pass of the student. The teacher reads the same
+batch, in evaluation mode and without gradient; it is frozen and belongs neither to the parameters of the run nor to its
+snapshots.
 
 Sources: Hinton, Vinyals and Dean 2015, https://arxiv.org/abs/1503.02531, section 2; Kim and Rush 2016,
 https://arxiv.org/abs/1606.07947, section 3.1 (word level).
@@ -40,11 +41,11 @@ class TokenDistillation(Objective):
 
     Args:
         teacher: A model directory or hub id, with the student's vocabulary, styles and prompt.
-        temperature: Divides the logits of both, over 0.
-        pad_token_id: What targets are padded with; must be the model's.
+        temperature: Divides the logits of both, above 0.
+        pad_token_id: The id that targets are padded with; must be the model's.
 
     Raises:
-        UsageError: There is no such teacher, or the temperature is out of its range.
+        UsageError: There is no such teacher, or the temperature is out of range.
     """
 
     model_kind = Seq2SeqModel
@@ -58,7 +59,7 @@ class TokenDistillation(Objective):
         self.mean_std: str | None = None
 
     def prepare(self, examples: Sequence[Any], bundle: Any, work_dir: Path) -> None:
-        """Load the teacher and see that it understands what the student is given.
+        """Load the teacher and check that it understands the student's inputs.
 
         Args:
             examples: The training examples.
@@ -89,13 +90,13 @@ class TokenDistillation(Objective):
         Args:
             model: The student.
             batch: `input_ids`, `decoder_input_ids`, `target`, and with images `patch_images`, `patch_masks`;
-                `patch_features`, what a frozen backbone of the student made of them, are for the student alone.
+                `patch_features`, the output of a frozen backbone of the student, are only for the student.
             normalizer: Target tokens of all micro-batches and processes that make one update.
             step: Not used.
 
         Returns:
-            The loss, and the logs `loss` and `agreement`: the share of the tokens at which both models' first choice
-            is the same.
+            The loss, and the logs `loss` and `agreement`: the share of the tokens at which both models have the same
+            first choice.
         """
         there = target_places(batch["target"], self.pad_token_id)
         hidden = target_states(model, batch)[there]
@@ -122,18 +123,19 @@ def distillation_loss(
     temperature: float,
     scale: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
-    """T^2 KL(teacher | student) at temperature T, summed over tokens; both models' logits live a chunk at a time.
+    """T^2 KL(teacher | student) at temperature T, summed over tokens; logits of both exist for one chunk at a time.
 
     Args:
         hidden: (N, d) states of the student.
-        weight: (V, d) its output embedding.
-        teacher_hidden: (N, D) states of the teacher at the same places.
-        teacher_weight: (V, D) its output embedding.
-        temperature: Divides the logits of both, over 0.
+        weight: (V, d) output embedding of the student.
+        teacher_hidden: (N, D) states of the teacher at the same positions.
+        teacher_weight: (V, D) output embedding of the teacher.
+        temperature: Divides the logits of both, above 0.
         scale: Factor on both results.
 
     Returns:
-        The loss, differentiable in `hidden` and `weight`, and the number of tokens at which both prefer the same, not.
+        The loss, differentiable in `hidden` and `weight`, and the number of tokens at which both models prefer the same
+        token, which is not.
 
     >>> states = torch.zeros(1, 2, requires_grad=True)
     >>> loss, _ = distillation_loss(states, torch.eye(2), torch.tensor([[3.0, 0.0]]), torch.eye(2), 1.0)

@@ -1,10 +1,10 @@
-"""Visual grounding: where in an image that is which a text says.
+"""Visual grounding: the position in an image of what a text describes.
 
     {"type": "visual_grounding", "weight": 1.0}
 
 The source is `visual grounding: a red ball` for a model that reads regions, whose target is `<vis_extra_id_3>`, and
-` which region does the text " a red ball " describe?` for one that reads pixels, whose target are the four bins of the
-box. Readers give such texts: `scenes`, and `jsonl` with `regions_column`.
+` which region does the text " a red ball " describe?` for one that reads pixels, whose target is the four bins of the
+box. The readers `scenes` and `jsonl`, with `regions_column`, provide such texts.
 Sources: j-min/VL-T5 `VL-T5/src/pretrain_data.py`, OFA-Sys/OFA `data/pretrain_data/unify_dataset.py`.
 """
 
