@@ -1,4 +1,4 @@
-"""The loop: wires task, model, data, objectives and hooks."""
+"""The training loop, which connects task, model, data, objectives and hooks."""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@
 
     {"train": {"batch_size": "auto", "examples_per_step": 256}}
 
-Sizes are doubled until a step runs out of memory, and then halved in between. A GPU says by itself when it is full. A
-CPU would be killed, or swap: there a step stops where what it keeps for its backward pass exceeds the memory that is
-available. Each process tries alone, and the smallest result counts.
+Sizes are doubled until a step runs out of memory, then found by bisection. A GPU reports when it is full. On a CPU the
+process would be killed or would swap, so a step stops once the tensors kept for its backward pass exceed the available
+memory. Each process tries on its own, and the smallest result counts.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from ofakit.trainers.update import Updater, WeightedObjectives
 __all__ = ["batches_of_step", "find_batch_size", "largest_batch", "reckoned_batch_size"]
 
 SHARE_OF_CPU, SHARE_OF_GPU = 0.75, 0.92
-"""Of the memory that is there; the rest is for single operations and for batches of longer texts."""
+"""Share of the available memory to use; the rest is for single operations and for batches of longer texts."""
 FINENESS = 8
-"""A size is found to an eighth of it."""
+"""A size is found to within an eighth of it."""
 
 
 def largest_batch(trial: Callable[[int], None], most: int) -> int:
-    """The largest batch that fits, to an eighth of it.
+    """The largest batch that fits, to within an eighth of it.
 
     Args:
-        trial: Makes a step of so many examples, and runs out of memory where they are too many.
-        most: No more are tried.
+        trial: Runs a step with the given number of examples, and runs out of memory if there are too many.
+        most: The largest number to try.
 
     Raises:
         UsageError: Not even one example fits.
@@ -80,12 +80,12 @@ def _fits(trial: Callable[[int], None], size: int) -> bool:
 
 
 def batches_of_step(examples: int, largest: int, world_size: int) -> tuple[int, int]:
-    """How the examples of a step are divided: the batch of a process, and how many of them make a step.
+    """How the examples of a step are divided: the batch size of a process, and the number of its batches in a step.
 
     Args:
-        examples: Of a step, over all processes.
-        largest: The most that a batch may have.
-        world_size: How many processes there are.
+        examples: Examples of a step, over all processes.
+        largest: Largest size of a batch.
+        world_size: Number of processes.
 
     Raises:
         UsageError: They cannot be divided among the processes.
@@ -103,15 +103,15 @@ def batches_of_step(examples: int, largest: int, world_size: int) -> tuple[int, 
 
 
 def find_batch_size(loading: Loading, objectives: Mapping[str, Objective], weights: Sequence[float]) -> int:
-    """The largest batch of a process that a step can be made with; model and random states are left as they were.
+    """The largest batch of a process with which a step can be run; model and random states are not changed.
 
     Args:
-        loading: Ready to train.
-        objectives: What is trained, by name, prepared.
-        weights: One factor an objective.
+        loading: Loading that is ready to train.
+        objectives: The prepared objectives by name.
+        weights: One factor per objective.
 
     Raises:
-        UsageError: Not even one example fits, or how much memory there is cannot be told.
+        UsageError: Not even one example fits, or the amount of memory cannot be determined.
     """
     chance = random_state()
     with alone(), _memory_of_run(loading) as limit:
@@ -122,17 +122,17 @@ def find_batch_size(loading: Loading, objectives: Mapping[str, Objective], weigh
 
 
 def reckoned_batch_size(loading: Loading, an_example: float) -> tuple[list[int], int]:
-    """What `find_batch_size` would try and find if steps kept what was counted before.
+    """What `find_batch_size` would try and find if a step kept as much as was counted before.
 
     Args:
-        loading: Knows the training examples.
+        loading: Loading with the training examples.
         an_example: Bytes that an example keeps for the backward pass.
 
     Returns:
         The sizes in the order in which they would be tried, and the largest that should fit.
 
     Raises:
-        UsageError: As `find_batch_size`.
+        UsageError: See `find_batch_size`.
     """
     tried: list[int] = []
     room = _room(loading)
@@ -146,14 +146,14 @@ def reckoned_batch_size(loading: Loading, an_example: float) -> tuple[list[int],
 
 
 def _most(loading: Loading) -> int:
-    """No batch of a process may have more examples."""
+    """The largest number of examples that a batch of a process may have."""
     return max(len(loading.training_examples) // loading.processes.world_size, 1)
 
 
 def _trial(
     loading: Loading, objectives: Mapping[str, Objective], weights: Sequence[float], limit: int | None
 ) -> Callable[[int], None]:
-    """Makes the gradient of a batch of some size, of each group of examples, in this process alone."""
+    """Computes the gradient of a batch of a given size, for each group of examples, in this process alone."""
     train, model = loading.experiment.train, loading.bundle.model
     module = WeightedObjectives(model, objectives, weights, train.precision)
     optimizer = build_optimizer(model, train.optimizer)
@@ -171,7 +171,7 @@ def _trial(
 
 
 def _batches(loading: Loading, size: int) -> Iterator[dict[str, Any]]:
-    """A batch of some size of each group of training examples."""
+    """A batch of a given size from each group of training examples."""
     groups = [getattr(example, "group", None) for example in loading.training_examples]
     mixed = loading.experiment.train.dataloader.mixing is not None
     for group in sorted(set(groups), key=str) if mixed else [None]:
@@ -181,10 +181,10 @@ def _batches(loading: Loading, size: int) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def _memory_of_run(loading: Loading) -> Iterator[int | None]:
-    """Hold what a run needs beside a step: moments, the average, what processes exchange.
+    """Allocate what a run needs in addition to a step: moments, the average, buffers for the exchange.
 
     Yields:
-        The bytes that are left for what a step keeps; None where the device tells by itself.
+        The bytes that are left for what a step keeps; None if the device reports itself when it is full.
     """
     device = loading.processes.device
     if device.type == "cuda":
@@ -197,7 +197,7 @@ def _memory_of_run(loading: Loading) -> Iterator[int | None]:
 
 
 def _room(loading: Loading) -> int:
-    """The bytes that are left for what a step keeps, as far as that can be told without a step."""
+    """The bytes that are left for what a step keeps, as far as this is known without a step."""
     processes = loading.processes
     gradients = _learning(loading)
     if processes.device.type == "cuda":
@@ -211,11 +211,11 @@ def _room(loading: Loading) -> int:
 
 
 def _held(loading: Loading) -> int:
-    """The bytes of what a run needs beside weights and a step."""
+    """The bytes of what a run needs in addition to weights and a step."""
     more = MOMENTS + (loading.experiment.train.ema is not None) + (loading.processes.world_size > 1)
     return more * _learning(loading)
 
 
 def _learning(loading: Loading) -> int:
-    """The bytes of the weights that learn."""
+    """The bytes of the trainable weights."""
     return sum(weight.nbytes for weight in loading.bundle.model.parameters() if weight.requires_grad)

@@ -24,9 +24,9 @@ def read_experiment(
     """The checked configuration.
 
     Args:
-        model: A model directory or hub id, whose configuration.json counts where no file is given.
-        cfg_file: An experiment of ours or a ModelScope configuration.json.
-        cfg_modify_fn: Gets the configuration as ModelScope's `Config` and returns the one to use; called once.
+        model: A model directory or hub id; its configuration.json is used if no file is given.
+        cfg_file: One of our experiments or a ModelScope configuration.json.
+        cfg_modify_fn: Takes the configuration as ModelScope's `Config` and returns the one to use; called once.
 
     Raises:
         UsageError: There is no configuration, or something in it is wrong.
@@ -55,13 +55,13 @@ def with_arguments(
     max_epochs: int | None = None,
     use_fp16: bool = False,
 ) -> ExperimentConfig:
-    """The experiment with what the trainer's arguments replace.
+    """The experiment with the values that the trainer's arguments replace.
 
     Args:
-        experiment: As it was read.
-        seed: The seed; None leaves it, as it leaves what follows.
+        experiment: The experiment as read.
+        seed: The seed; None does not replace it, here and below.
         work_dir: The run directory.
-        max_epochs: How often the examples are gone through.
+        max_epochs: Number of epochs.
         use_fp16: Compute in fp16.
     """
     replacements = {"seed": seed, "work_dir": work_dir}
@@ -74,7 +74,7 @@ def with_arguments(
 
 
 def _stock_values(path: Path) -> dict[str, Any] | None:
-    """The content of a ModelScope configuration.json; None for any other file, of which `load_config` says more."""
+    """The content of a ModelScope configuration.json; None for any other file, which `load_config` then checks."""
     try:
         values = read_json_file(path, "a configuration")
     except UsageError:
@@ -83,7 +83,7 @@ def _stock_values(path: Path) -> dict[str, Any] | None:
 
 
 def _as_experiment(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Our keys, from a configuration of ours or ModelScope's, whose task counts where it is one of ours."""
+    """Our keys, from one of our configurations or ModelScope's, whose task is used if it is one of ours."""
     if not is_configuration(values):
         return run_keys_on_top(values)
     found = from_configuration(values)
@@ -91,7 +91,7 @@ def _as_experiment(values: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _modified(values: Mapping[str, Any], cfg_modify_fn: Callable[[Config], Config]) -> dict[str, Any]:
-    """What `cfg_modify_fn` makes of a configuration."""
+    """The configuration that `cfg_modify_fn` returns."""
     changed = cfg_modify_fn(Config(with_usual_sections(values) if is_configuration(values) else dict(values)))
     if not isinstance(changed, Config):
         raise UsageError(f"cfg_modify_fn must return the configuration, found {changed!r}")

@@ -1,8 +1,9 @@
 """Losses over the joined batch, with the memory of one micro-batch.
 
-First every micro-batch is represented without gradient, and the loss is taken over the representations of all of them,
-of all processes. Its gradient at the representations is then sent back through each micro-batch, which runs once more
-with the same random numbers: the surrogate sum(representation * gradient) has the gradient of the whole loss.
+First every micro-batch is represented without gradient, and the loss is computed over the representations of all
+micro-batches of all processes. Its gradient at the representations is then propagated back through each micro-batch,
+which runs again with the same random numbers: the surrogate sum(representation * gradient) has the gradient of the
+whole loss.
 
 Source: Gao et al. 2021, https://arxiv.org/abs/2101.06983.
 """
@@ -31,9 +32,9 @@ class Replay:
     """What the second pass of one micro-batch needs.
 
     Attributes:
-        gradients: Of the loss at the micro-batch's representations, by their names.
+        gradients: Gradients of the loss at the micro-batch's representations, by name.
         random: The state of the random generators before the first pass.
-        kept: The representations of the first pass with their graph, where there is no need for a second one.
+        kept: The representations of the first pass with their graph, if no second pass is needed.
     """
 
     gradients: Mapping[str, Tensor]
@@ -41,11 +42,11 @@ class Replay:
     kept: Mapping[str, Tensor] | None = None
 
     def surrogate(self, objective: JoinedObjective, model: Any, batch: Mapping[str, Any]) -> Tensor:
-        """A scalar whose gradient is the micro-batch's share of that of the loss; 0 where nothing of it is learnt.
+        """A scalar whose gradient is the micro-batch's share of the gradient of the loss; 0 if nothing in it is learnt.
 
         Args:
-            objective: The one that this was made for.
-            model: Its model in the mode of the first pass, or what stands in its place for this micro-batch.
+            objective: The objective that this was made for.
+            model: Its model in the mode of the first pass, or what replaces it for this micro-batch.
             batch: The micro-batch.
         """
         found = self.kept
@@ -66,7 +67,7 @@ class JoinedLoss:
 
     Attributes:
         value: The loss.
-        logs: The objective's.
+        logs: The logs of the objective.
         replays: One per micro-batch of this process.
     """
 
@@ -85,19 +86,19 @@ def joined_loss(
     views: Sequence[Any] | None = None,
     represent: Represent | None = None,
 ) -> JoinedLoss:
-    """Run the first pass. Neither buffers of the model, such as batch-norm statistics, nor weights change by it.
+    """Run the first pass. It changes neither weights nor buffers of the model, such as batch-norm statistics.
 
-    Where one process holds the whole batch in one piece, its only pass is the first, and buffers move in it.
+    If a single process holds the whole batch in one piece, the first pass is the only one, and buffers change in it.
 
     Args:
         objective: The objective.
         model: Its model.
         batches: The micro-batches of this process, on its device; every process has at least one.
-        processes: Those that train together.
-        precision: What `represent` computes in; the loss computes in fp32 or more.
+        processes: The processes that train together.
+        precision: The precision of `represent`; the loss computes in fp32 or more.
         weight: Factor on the gradients.
-        views: For each micro-batch what `represent` is given in the place of the model; None: the model itself.
-        represent: Calls the objective's own, where something has to be done around it.
+        views: For each micro-batch, what is passed to `represent` instead of the model; None: the model itself.
+        represent: Calls the objective's own `represent`, if something has to be done around it.
     """
     whole = len(batches) == 1 and processes.world_size == 1
     buffers = [] if whole else [(buffer, buffer.clone()) for buffer in model.buffers()]
@@ -115,7 +116,7 @@ def joined_loss(
         loss, logs = objective.loss({name: rows for name, (rows, _) in joined.items()})
         if loss.requires_grad:
             gradients = torch.autograd.grad(weight * loss, list(leaves.values()), allow_unused=True)
-        else:  # the batch has nothing to compare; zeros take part in what the processes exchange
+        else:  # the batch has nothing to compare; the exchange between processes needs zeros
             gradients = tuple(torch.zeros_like(rows) for rows in leaves.values())
     shares = {
         name: _own_share(gradient, joined[name][1], [len(part[name]) for part in found])
@@ -130,7 +131,7 @@ def joined_loss(
 
 
 def _join(parts: Sequence[Tensor], processes: Processes) -> tuple[Tensor, int]:
-    """The rows of all micro-batches of all processes, and where those of this process begin."""
+    """The rows of all micro-batches of all processes, and the position at which those of this process begin."""
     everybodys = processes.gather_rows(torch.cat([_full_precision(part) for part in parts]))
     return torch.cat(everybodys), sum(len(rows) for rows in everybodys[: processes.rank])
 
@@ -141,12 +142,12 @@ def _own_share(gradient: Tensor, first: int, counts: Sequence[int]) -> Sequence[
 
 
 def _full_precision(values: Tensor) -> Tensor:
-    """Half precision becomes fp32; everything else stays."""
+    """Converts half precision to fp32; everything else is unchanged."""
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
 def _generators(model: nn.Module) -> list[Tensor]:
-    """The state of the generators that a forward pass draws from: PyTorch's of the CPU and of the model's GPU."""
+    """The state of the generators that a forward pass draws from: PyTorch's for the CPU and for the model's GPU."""
     device = next(model.parameters()).device
     if device.type == "cuda":
         return [torch.get_rng_state(), torch.cuda.get_rng_state(device)]
@@ -155,7 +156,7 @@ def _generators(model: nn.Module) -> list[Tensor]:
 
 @contextmanager
 def _generators_at(states: Sequence[Tensor], model: nn.Module) -> Iterator[None]:
-    """The generators in a former state; afterwards they go on as if nothing had been drawn."""
+    """Sets the generators to an earlier state; afterwards they continue as if nothing had been drawn."""
     before = _generators(model)
     _set_generators(states, model)
     try:

@@ -1,6 +1,6 @@
-"""What ModelScope's base classes and hooks look for in a trainer: its counters, its buffers, and how far it is.
+"""What ModelScope's base classes and hooks expect of a trainer: its counters, its buffers and its progress.
 
-EpochBasedTrainer's own constructor is not run, since it builds what the trainer here builds otherwise.
+EpochBasedTrainer's own constructor is not run, as the trainer here builds these parts differently.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ class HookedTrainer(EpochBasedTrainer):
     Attributes:
         experiment: The configuration.
         processes: This process among the others.
-        loading: Gives the batches.
+        loading: Provides the batches.
         started: When the run began, by `time.perf_counter`.
-        evaluations: How many evaluations there have been, those before a resume included.
-        silent: For how many examples of the last evaluation the model gave nothing.
+        evaluations: Number of evaluations, including those before a resume.
+        silent: Number of examples of the last evaluation for which the model gave nothing.
         epoch_is_over: Whether the loop of the epoch has ended and its hooks run.
         step_logs: The numbers of the last step.
-        step_is_skipped: Whether it changed nothing, since its loss or gradient was not finite.
-        examples_in_step: How many examples it saw, over all processes.
+        step_is_skipped: Whether the last step changed nothing because its loss or gradient was not finite.
+        examples_in_step: Number of examples of the last step, over all processes.
     """
 
     experiment: ExperimentConfig
@@ -44,7 +44,7 @@ class HookedTrainer(EpochBasedTrainer):
     started: float
 
     def _set_base_attributes(self, arg_parse_fn: Callable[..., Any] | None) -> None:
-        """What BaseTrainer, EpochBasedTrainer's properties and ModelScope's hooks look for."""
+        """Sets what BaseTrainer, EpochBasedTrainer's properties and ModelScope's hooks expect."""
         self.work_dir = self.experiment.work_dir
         self.cfg = Config(self.experiment.model_dump())
         self.cfg.train.work_dir = self.work_dir
@@ -85,20 +85,20 @@ class HookedTrainer(EpochBasedTrainer):
 
     @property
     def is_over_after_this_epoch(self) -> bool:
-        """Whether no epoch follows the one that runs."""
+        """Whether the current epoch is the last one."""
         return self._epoch + 1 >= self._max_epochs or self._stop_training or self._iter >= self.max_iters
 
     def agree(self, wish: bool) -> bool:
-        """Whether any process wishes something, such as a snapshot that is due by its clock; all must ask.
+        """Whether any process wants something, such as a snapshot that is due by its clock; every process must call it.
 
         Args:
-            wish: Of this process.
+            wish: Whether this process wants it.
         """
         return self.processes.total([float(wish)])[0] > 0
 
     @property
     def ends_the_epoch(self) -> bool:
-        """Within the loop: whether the step that was just made is the last of its epoch."""
+        """Within the loop: whether the latest step is the last of its epoch."""
         return self._inner_iter + 1 >= self.iters_per_epoch or self._iter + 1 >= self.max_iters
 
     @property
@@ -108,22 +108,22 @@ class HookedTrainer(EpochBasedTrainer):
 
     @property
     def seconds(self) -> float:
-        """Seconds of the run, those before a resume included."""
+        """Seconds of the run, including those before a resume."""
         return self.seconds_before + time.perf_counter() - self.started
 
-    # What a snapshot keeps of it
+    # What a snapshot saves
 
     def counters(self, epoch_is_over: bool, uncounted: int | None = None) -> dict[str, Any]:
-        """How far the run is, as a resumed one must go on, and what its hooks remember.
+        """The position from which a resumed run must continue, and the state of the hooks.
 
         Args:
             epoch_is_over: Whether this is the end of the epoch's loop.
-            uncounted: Steps that were made and are not counted yet; None: within the loop 1, as hooks find it.
+            uncounted: Steps that were made but are not counted yet; None: 1 within the loop, as in hooks.
         """
         if uncounted is None:
             uncounted = 0 if epoch_is_over else 1
         step, done = self._iter + uncounted, self._inner_iter + uncounted
-        whole_epoch = epoch_is_over and done >= self.iters_per_epoch  # not so where max_steps or a hook ended it
+        whole_epoch = epoch_is_over and done >= self.iters_per_epoch  # False if max_steps or a hook ended it
         return {
             "epoch": self._epoch + 1 if whole_epoch else self._epoch,
             "iter": step,
@@ -137,10 +137,10 @@ class HookedTrainer(EpochBasedTrainer):
         }
 
     def set_counters(self, state: Mapping[str, Any]) -> None:
-        """Go on from there.
+        """Continue from there.
 
         Args:
-            state: From `counters`; hooks get back what those of their type had, whatever their order.
+            state: From `counters`; hooks get back the state of hooks of their type, whatever their order.
         """
         self._epoch, self._iter, self._inner_iter = state["epoch"], state["iter"], state["inner_iter"]
         done = state["epoch_is_over"] and self._iter >= self.max_iters

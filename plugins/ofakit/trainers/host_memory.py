@@ -1,4 +1,4 @@
-"""The memory of a CPU: how much there is, and keeping what a step frees for the next one."""
+"""The memory of a CPU: how much is available, and keeping what a step frees for the next one."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ __all__ = ["available_memory", "keep_freed_memory"]
 
 CGROUP = Path("/sys/fs/cgroup")
 LIMITS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
-"""Of a container: what it may use and what it uses, in cgroups of version 2 and 1."""
+"""Limit and use of a container's memory, in cgroups of version 2 and 1."""
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-"""Options of glibc's mallopt(3), as malloc.h numbers them."""
+"""Options of glibc's mallopt(3), with their numbers in malloc.h."""
 
 
 def keep_freed_memory() -> bool:
     """Let the C library of this process reuse freed memory.
 
-    By default glibc takes every large block from the system and gives it back when it is freed; a training step on a
-    CPU then spends a tenth of its time on pages that the system clears for it, the same ones every step. The process
-    keeps its peak from here on.
+    By default glibc takes every large block from the system and returns it when it is freed. A training step on a CPU
+    then spends a tenth of its time on pages that the system clears, the same ones in every step. After this call the
+    process keeps its peak memory.
 
     Returns:
-        Whether the C library is one that can be told so; others are left as they are.
+        Whether the C library has such options; otherwise nothing is changed.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -36,14 +36,14 @@ def keep_freed_memory() -> bool:
 
 
 def available_memory(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = CGROUP) -> int | None:
-    """Bytes that this process may still use without swapping, the limit of its container included.
+    """Bytes that this process may still use without swapping, within the limit of its container.
 
     Args:
-        meminfo: Where Linux tells.
-        cgroup: Where the container's limits stand.
+        meminfo: Linux's file of memory information.
+        cgroup: The files of the container's limits.
 
     Returns:
-        None where the system does not tell.
+        None if the system does not report it.
     """
     found = []
     try:

@@ -1,4 +1,4 @@
-"""Examples become batches: the image store is filled, bad images are left out, steps can be entered anywhere."""
+"""Turns examples into batches: fills the image store, leaves out bad images, and can start at any step."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class Loading:
 
     Args:
         experiment: The configuration.
-        task: Says what an epoch and a batch consist of.
+        task: Defines what an epoch and a batch consist of.
         bundle: The model with tokenizer and settings.
         processes: This process among the others.
         preprocessor: Replaces the task's; a callable or {"train": …, "val": …}.
         data_collator: Replaces the task's; a callable or {"train": …, "val": …}.
-        logger: Is told what is left out.
+        logger: Logs what is left out.
     """
 
     def __init__(
@@ -78,11 +78,12 @@ class Loading:
         return -(-self.sampler.batches_per_epoch // self.experiment.train.gradient_accumulation)
 
     def prepare_training(self, examples: Sequence[Any], objectives: Mapping[str, Objective] | None = None) -> None:
-        """Decode the images and settle the order of examples.
+        """Decode the images and fix the order of examples.
 
         Args:
-            examples: The training split, as the reader gives it.
-            objectives: What is trained, by name; they say what an epoch consists of, and add their views to samples.
+            examples: The training split, as read by the reader.
+            objectives: The objectives by name; they determine what an epoch consists of, and add their views to
+                samples.
 
         Raises:
             UsageError: Too many images are bad, or there are too few examples.
@@ -107,10 +108,10 @@ class Loading:
         self.settle_batches(objectives)
 
     def settle_batches(self, objectives: Mapping[str, Objective]) -> None:
-        """Make batches of the size that the configuration has now.
+        """Make batches of the size that is now in the configuration.
 
         Args:
-            objectives: What is trained, by name.
+            objectives: The objectives by name.
 
         Raises:
             UsageError: There are too few examples.
@@ -120,14 +121,14 @@ class Loading:
         self.loader = self._loader(self.dataset, "train", workers, batch_sampler=self.sampler)
 
     def plan_training(self, examples: Sequence[Any], objectives: Mapping[str, Objective]) -> dict[str, int]:
-        """Settle the order of examples without a look at their images, of which some may be bad.
+        """Fix the order of examples without checking their images, some of which may be bad.
 
         Args:
-            examples: The training split, as the reader gives it.
-            objectives: What is trained, by name.
+            examples: The training split, as read by the reader.
+            objectives: The objectives by name.
 
         Returns:
-            How many examples are left out, by reason.
+            The number of examples that are left out, by reason.
 
         Raises:
             UsageError: There are too few examples.
@@ -140,10 +141,10 @@ class Loading:
         return bad.counts
 
     def settle_order(self, objectives: Mapping[str, Objective]) -> None:
-        """Settle the order of the training examples, which a fault of the configuration may rule out.
+        """Fix the order of the training examples; an error in the configuration may make this impossible.
 
         Args:
-            objectives: What is trained, by name.
+            objectives: The objectives by name.
 
         Raises:
             UsageError: There are too few examples.
@@ -152,7 +153,7 @@ class Loading:
             self.sampler = self._sampler(objectives)
 
     def _sampler(self, objectives: Mapping[str, Objective]) -> ResumableBatchSampler:
-        """The order of the training examples: all in one, or group by group."""
+        """The order of the training examples: all together, or group by group."""
         train, seed = self.experiment.train, self.experiment.seed
         size, mixing = train.dataloader.batch_size_per_gpu, train.dataloader.mixing
         rank, world_size = self.processes.rank, self.processes.world_size
@@ -173,8 +174,8 @@ class Loading:
         """The batches of each step of an epoch.
 
         Args:
-            epoch: Counted from 0.
-            first_step: Steps of the epoch that are done already.
+            epoch: The epoch, counted from 0.
+            first_step: Steps of the epoch that are already done.
         """
         size = self.experiment.train.gradient_accumulation
         done = min(first_step * size, self.sampler.batches_per_epoch)
@@ -191,10 +192,10 @@ class Loading:
             yield batches
 
     def evaluation(self, examples: Sequence[Any]) -> tuple[list[Any], Iterator[dict[str, Any]]]:
-        """What can be evaluated, and this process's share of it as batches.
+        """The examples that can be evaluated, and this process's share of them as batches.
 
         Args:
-            examples: A split, as the reader gives it.
+            examples: A split, as read by the reader.
         """
         bad = BadExamples(1.0)
         usable = self._with_images(self.task.evaluation_examples(examples, bad), bad)
@@ -212,7 +213,7 @@ class Loading:
         return usable, batches_with_progress
 
     def _loader(self, dataset: ExampleDataset, mode: str, workers: int, **sampling: Any) -> DataLoader:
-        """A loader that draws nothing from the global generators, so that a resumed run draws the same numbers."""
+        """A loader that does not use the global generators, so that a resumed run draws the same numbers."""
         return DataLoader(
             cast("Dataset[dict[str, Any]]", dataset),
             num_workers=workers,
@@ -224,7 +225,7 @@ class Loading:
         )
 
     def _with_images(self, examples: Sequence[Any], bad: BadExamples) -> list[Any]:
-        """The examples whose image can be decoded, now in the store; processes share the decoding."""
+        """The examples whose image can be decoded and is now in the store; processes share the decoding."""
         examples = self.task.with_inputs(self.bundle, examples, bad)
         if self.store is None:
             size = self.task.image_size(self.bundle)
@@ -241,7 +242,7 @@ class Loading:
 
 
 def _unless_killed(loader: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The batches of a loader; where one of its processes was killed, one sentence that says so."""
+    """The batches of a loader; if one of its processes is killed, the error is a sentence that says so."""
     try:
         yield from loader
     except (RuntimeError, EOFError, ConnectionError) as error:
@@ -255,7 +256,7 @@ def _unless_killed(loader: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]
 
 
 def _refuse_groups(objectives: Mapping[str, Objective], groups: Sequence[str | None], mixing: str | None) -> None:
-    """Refuse objectives that learn from groups which are not there or not told apart, and groups that teach nothing."""
+    """Refuse objectives whose groups do not exist or are not kept apart, and groups that no objective learns from."""
     there = {group for group in groups if group is not None}
     for name, objective in objectives.items():
         if objective.groups is not None and mixing is None:
@@ -276,5 +277,5 @@ def _refuse_groups(objectives: Mapping[str, Objective], groups: Sequence[str | N
 
 
 def _chosen(given: Any, mode: str) -> Callable[..., Any] | None:
-    """The callable for a mode, of one for all or a dict by mode."""
+    """The callable for a mode, given one for all modes or a dict by mode."""
     return given.get(mode) if isinstance(given, Mapping) else given

@@ -1,8 +1,8 @@
-"""How much memory a training step takes: weights, gradients, the optimizer's moments, and activations.
+"""Estimates the memory of a training step: weights, gradients, the optimizer's moments, and activations.
 
-The first three are counted from the parameters. Activations are what autograd keeps for the backward pass, counted at
-two small batches, whose difference tells what one more example takes. Not counted: the work space of single operations,
-what the allocator keeps in reserve, and what a GPU's libraries take for themselves.
+The first three are counted from the parameters. Activations are the tensors that autograd keeps for the backward pass,
+counted with two small batches, whose difference shows what one more example takes. Not counted: the work space of
+single operations, the allocator's reserve, and the memory that a GPU's libraries use themselves.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 __all__ = ["KeptForBackward", "MemoryEstimate", "estimate_memory"]
 
 MOMENTS = 2
-"""What AdamW keeps beside each weight that learns, each as large as the weight."""
+"""Number of tensors that AdamW keeps for each trainable weight, each as large as the weight."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class MemoryEstimate:
 
     Attributes:
         weights: Parameters and buffers.
-        gradients: Of the parameters that learn.
+        gradients: Gradients of the trainable parameters.
         optimizer: The optimizer's moments.
-        activations: What one batch keeps for the backward pass, at most at one time.
+        activations: The peak of what one batch keeps for the backward pass.
         an_example: What each further example of a batch keeps.
-        counted_with: How many examples the activations were counted with.
+        counted_with: Number of examples that the activations were counted with.
     """
 
     weights: int
@@ -43,29 +43,29 @@ class MemoryEstimate:
 
     @property
     def total(self) -> int:
-        """All of them: the backward pass has all gradients before it has let go of the last activations."""
+        """The sum of all: the backward pass has all gradients before it releases the last activations."""
         return self.weights + self.gradients + self.optimizer + self.activations
 
     def with_more(self, examples: int) -> MemoryEstimate:
-        """The same for another batch.
+        """The estimate for a batch of another size.
 
         Args:
-            examples: How many more it has; fewer where this is negative.
+            examples: How many more examples it has; fewer if negative.
         """
         return replace(self, activations=max(self.activations + round(self.an_example * examples), 0))
 
 
 class KeptForBackward:
-    """Counts what autograd keeps, while it is entered.
+    """Counts what autograd keeps, while it is active.
 
-    Memory that several operations keep counts once, and that of the model's own weights not at all.
+    Memory kept by several operations counts once; that of the model's own weights does not count.
 
     Args:
         model: The model.
-        limit: Bytes that must not be exceeded; None: any number may be kept.
+        limit: Bytes that must not be exceeded; None: no limit.
 
     Attributes:
-        peak: The most bytes that were kept at one time.
+        peak: The largest number of bytes kept at the same time.
 
     >>> layer = nn.Linear(4, 4)
     >>> kept = KeptForBackward(layer)
@@ -89,7 +89,7 @@ class KeptForBackward:
             yield
 
     def begin(self, tensor: Tensor) -> None:
-        """A tensor is kept.
+        """Count a tensor that is kept.
 
         Args:
             tensor: From a forward pass.
@@ -108,10 +108,10 @@ class KeptForBackward:
         self._keepers[place] = self._keepers.get(place, 0) + 1
 
     def end(self, tensor: Tensor) -> None:
-        """A tensor is let go of.
+        """Stop counting a tensor that is released.
 
         Args:
-            tensor: One that `begin` was told of.
+            tensor: One that was passed to `begin`.
         """
         place = _place(tensor)
         if place in self._weights:
@@ -123,7 +123,7 @@ class KeptForBackward:
 
 
 class _Kept:
-    """What the graph holds in a tensor's place; it is gone when the graph lets go of it."""
+    """Held by the graph in place of a tensor; deleted when the graph releases it."""
 
     def __init__(self, tensor: Tensor, count: KeptForBackward) -> None:
         count.begin(tensor)
@@ -137,12 +137,12 @@ class _Kept:
 def estimate_memory(
     model: nn.Module, backward: Callable[[Sequence[Any]], Any], samples: Sequence[Any], batch_size: int
 ) -> MemoryEstimate:
-    """What a step takes.
+    """The memory of a step.
 
     Args:
         model: The model, on its device.
-        backward: Makes a batch of samples, and gives the weights the gradient of its loss.
-        samples: At least one.
+        backward: Makes a batch of samples and computes the gradient of its loss in the weights.
+        samples: At least one sample.
         batch_size: Examples of a batch in training.
     """
     few, many = len(samples) // 2, len(samples)
@@ -169,7 +169,7 @@ def _kept(model: nn.Module, backward: Callable[[Sequence[Any]], Any], samples: S
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:
-    """Of some tensors; memory that two of them share counts once."""
+    """The bytes of some tensors; memory that two of them share counts once."""
     storages = {_place(tensor): tensor.untyped_storage().nbytes() for tensor in tensors}
     return sum(storages.values())
 

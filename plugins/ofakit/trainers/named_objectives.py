@@ -22,16 +22,16 @@ __all__ = ["build_objectives", "objectives_of_parts", "parameters_of_losses"]
 def objectives_of_parts(
     parts: Mapping[str | None, tuple[ExperimentConfig, ModelBundle]],
 ) -> tuple[dict[str, Objective], list[float]]:
-    """What is trained of every task of a run; the objectives of one of several are called `<task>.<objective>`.
+    """The objectives of every task of a run; with several tasks they are called `<task>.<objective>`.
 
     Args:
-        parts: Configuration and bundle of each task; None names the only one.
+        parts: Configuration and bundle of each task; None is the name of the only one.
 
     Returns:
-        As `build_objectives`.
+        See `build_objectives`.
 
     Raises:
-        UsageError: As `build_objectives`.
+        UsageError: See `build_objectives`.
     """
     objectives: dict[str, Objective] = {}
     weights: list[float] = []
@@ -49,7 +49,7 @@ def parameters_of_losses(model: Model, objectives: Mapping[str, Objective]) -> l
 
     Args:
         model: The whole model, which several tasks may share.
-        objectives: What is trained, by name.
+        objectives: The objectives by name.
     """
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     found = []
@@ -60,18 +60,17 @@ def parameters_of_losses(model: Model, objectives: Mapping[str, Objective]) -> l
 
 
 def build_objectives(experiment: ExperimentConfig, bundle: ModelBundle) -> tuple[dict[str, Objective], list[float]]:
-    """What is trained, and how much each objective counts; the bundle notes their types.
+    """The objectives and the weight of each; the bundle records their types.
 
     Args:
-        experiment: With its `objectives`.
-        bundle: The model that learns.
+        experiment: The experiment with `objectives`.
+        bundle: The model that is trained.
 
     Returns:
         The objectives by name, in the order of the configuration, and the weight of each.
 
     Raises:
-        UsageError: An objective is unknown or takes other keys, or a name does not tell it apart; the message names the
-            file.
+        UsageError: An objective or one of its keys is unknown, or a name is not unique; the message names the file.
     """
     context = {"pad_token_id": bundle.pad_token_id, "bundle": bundle}
     components = experiment.objectives or ()
@@ -91,7 +90,7 @@ def build_objectives(experiment: ExperimentConfig, bundle: ModelBundle) -> tuple
 
 
 def _refuse_other_models(kind: str, objective: Objective, model: Any) -> None:
-    """See that the model is one that the objective can teach."""
+    """Check that the objective can train the model."""
     if not isinstance(model, objective.model_kind):
         raise UsageError(
             f"the objective {kind!r} trains a {objective.model_kind.__name__}, found a {type(model).__name__}; choose "
@@ -100,7 +99,7 @@ def _refuse_other_models(kind: str, objective: Objective, model: Any) -> None:
 
 
 def _name(spec: dict[str, Any], taken: Mapping[str, Objective]) -> str:
-    """What an objective is logged under: the `name` taken out of its configuration, or else its type."""
+    """The name that an objective is logged under: the `name`, removed from its configuration, or else its type."""
     name = checked_value(spec.pop("name", spec["type"]), str, "name", f"objective {spec['type']!r}")
     if name in taken:
         raise UsageError(

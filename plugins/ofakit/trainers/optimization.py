@@ -23,12 +23,12 @@ def build_optimizer(model: Model, section: OptimizerSection, of_losses: Iterable
     """AdamW over the weights that are not frozen.
 
     Args:
-        model: The model; its parts get the learning rates that `lr_scales` gives them.
+        model: The model; `lr_scales` sets the learning rates of its parts.
         section: `train.optimizer`.
         of_losses: Names of parameters that belong to losses; they get `scale_lr` and do not decay.
 
     Raises:
-        UsageError: `lr_scales` names what is not a part of the model.
+        UsageError: `lr_scales` contains a name that is not a part of the model.
     """
     model.refuse_unknown_parts(section.lr_scales, "train.optimizer.lr_scales")
     left = {id(weight): weight for weight in model.parameters() if weight.requires_grad}
@@ -52,7 +52,7 @@ def build_scheduler(optimizer: AdamW, section: SchedulerSection, steps: int) -> 
     """The schedule over all steps of the run.
 
     Args:
-        optimizer: Its learning rates are the peaks.
+        optimizer: The optimizer, whose learning rates are the peaks.
         section: `train.lr_scheduler`.
         steps: Updates of the whole run.
     """

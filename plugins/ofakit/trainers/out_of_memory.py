@@ -1,8 +1,8 @@
-"""What a step does that has run out of memory: it tells that from other errors, and halves its batches.
+"""For a step that has run out of memory: recognising this error and halving the batches.
 
-Several processes cannot repeat a step: the others wait in the middle of what they exchange, which nothing but the end
-of a process breaks off. So the one that ran out notes what would have helped, all end, and the run that goes on has its
-batches halved: by itself under `torchrun --max-restarts`.
+Several processes cannot repeat a step: the others wait in the middle of an exchange, which only the end of a process
+breaks off. So the process that ran out of memory records what would have helped, all processes end, and the run that
+continues has its batches halved; under `torchrun --max-restarts` it continues by itself.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from ofakit.json_text import from_json, to_json
 __all__ = ["NOTES", "StepOutOfMemory", "forget", "halves", "is_out_of_memory", "note_halvings", "noted_halvings"]
 
 NOTES = "out_of_memory"
-"""The folder of a run directory with a file for each process that ran out of memory among others."""
+"""The folder of a run directory with a file for each process that ran out of memory in a run of several."""
 
 WORDS = ("out of memory", "can't allocate memory", "not enough memory")
-"""What RuntimeErrors say that are none of PyTorch's own kind: cuDNN's, those of CPUs and of MPS."""
+"""Texts in RuntimeErrors that are not PyTorch's own class of error: those of cuDNN, of CPUs and of MPS."""
 
 
 class StepOutOfMemory(OfakitError):
-    """A step ran out of memory, and cannot be repeated with smaller batches here and now.
+    """A step ran out of memory and cannot be repeated with smaller batches in this process.
 
     Args:
-        message: What is told.
-        halvings: How often the batches of a run that goes on should be halved; None: they cannot be halved.
+        message: The message.
+        halvings: How often a run that continues should halve its batches; None: they cannot be halved.
     """
 
     def __init__(self, message: str, halvings: int | None = None) -> None:
@@ -41,18 +41,18 @@ class StepOutOfMemory(OfakitError):
 
 
 def note_halvings(work_dir: Path, rank: int, halvings: int) -> None:
-    """Note for the run that goes on how often its batches should be halved.
+    """Record for the run that continues how often its batches should be halved.
 
     Args:
         work_dir: The run directory.
-        rank: Of the process that ran out of memory.
+        rank: Rank of the process that ran out of memory.
         halvings: How often.
     """
     write_text(work_dir / NOTES / f"{rank}.json", to_json({"halvings": halvings}) + "\n")
 
 
 def noted_halvings(work_dir: Path) -> int:
-    """How often the batches should be halved by what processes noted; 0 where there is no note.
+    """How often the batches should be halved according to what processes recorded; 0 without a record.
 
     Args:
         work_dir: The run directory.
@@ -62,10 +62,10 @@ def noted_halvings(work_dir: Path) -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory is full.
+    """Whether an error means that memory is full.
 
     Args:
-        error: Any.
+        error: Any error.
 
     >>> is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes"))
     True
@@ -78,21 +78,21 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def forget() -> None:
-    """Give up what a failed step leaves behind: graphs that only cycles hold, and what a GPU's allocator keeps."""
+    """Free what a failed step leaves behind: graphs held only by cycles, and the reserve of a GPU's allocator."""
     gc.collect()
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
 
 
 def halves(batch: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """A batch in two, where each of its entries has a row an example.
+    """Split a batch in two, if each of its entries has one row per example.
 
     Args:
-        batch: As the collator made it.
+        batch: A batch from the collator.
 
     Returns:
-        The first half, the larger one, and the second; None where there is one example, or an entry that has no row
-        for each, such as a batch of two sides.
+        The first half, which is the larger one, and the second; None if there is only one example, or an entry without
+        one row per example, such as a batch of two sides.
 
     >>> halves({"index": torch.arange(3), "text": ["a", "b", "c"]})
     ({'index': tensor([0, 1]), 'text': ['a', 'b']}, {'index': tensor([2]), 'text': ['c']})

@@ -1,4 +1,4 @@
-"""Tensors of which each process has some rows, as FSDP2 divides them: what is here, and the whole."""
+"""Tensors of which each process has some rows, as divided by FSDP2: the part of this process, and the whole tensor."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ __all__ = ["like", "own_part", "whole"]
 
 
 def own_part(tensor: Tensor) -> Tensor:
-    """What this process has of a tensor; all of it, where it is not divided.
+    """The part of a tensor that this process has; all of it if the tensor is not divided.
 
     Args:
-        tensor: Divided or not.
+        tensor: A tensor, divided or not.
     """
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """All of a tensor; every process must ask for one that is divided.
+    """The whole of a tensor; if it is divided, every process must call this.
 
     Args:
-        tensor: Divided or not.
+        tensor: A tensor, divided or not.
     """
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def like(tensor: Tensor, other: Tensor) -> Tensor:
-    """A whole tensor divided as another is; nothing is exchanged.
+    """A whole tensor divided in the same way as another; nothing is exchanged.
 
     Args:
-        tensor: The same on every process.
-        other: Of the same shape.
+        tensor: A tensor that is the same on every process.
+        other: A tensor of the same shape.
     """
     if not isinstance(other, DTensor):
         return tensor

@@ -1,4 +1,4 @@
-"""Snapshots of a running trainer: what they hold beside the weights, when none is written, and going on from one."""
+"""Snapshots of a running trainer: what they contain besides the weights, when none is written, and resuming."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ __all__ = ["ResumableTrainer"]
 
 
 class ResumableTrainer(HookedTrainer):
-    """A trainer whose run can be left at any step and gone on with.
+    """A trainer whose run can be interrupted at any step and continued.
 
     Attributes:
         bundle: The model with tokenizer and settings.
         updater: Changes the weights.
         writer: Writes the snapshots.
-        average: The moving average of the weights; None: there is none.
-        sharding: Divides the weights among the processes; None: every process has them all.
+        average: The moving average of the weights; None: no average.
+        sharding: Divides the weights among the processes; None: every process has all weights.
     """
 
     bundle: ModelBundle
@@ -56,23 +56,23 @@ class ResumableTrainer(HookedTrainer):
     _sound: tuple[dict[str, Any], dict[str, Any], int] | None = None
 
     def save_snapshot(self, epoch_is_over: bool, then: Callable[[Path], None] | None = None) -> Path | None:
-        """Write everything a resumed run needs, unless the model is in no state to go on from.
+        """Write everything a resumed run needs, unless the state of the model cannot be continued from.
 
         Args:
             epoch_is_over: Whether this is the end of the epoch's loop.
-            then: Is called with the folder, in the first process, when the snapshot is on disk as a whole.
+            then: Called with the folder, in the first process, when the whole snapshot is on disk.
 
         Returns:
-            The snapshot's folder, which is there once `finish_snapshots` has returned; None where none is written,
-            since the last step was skipped or the model or the optimizer has a value that is not finite. In the
-            background that is found later: the log says so, and the snapshot before is the last.
+            The folder of the snapshot, which exists once `finish_snapshots` has returned. None if no snapshot is
+            written because the last step was skipped, or the model or the optimizer has a value that is not finite. A
+            snapshot in the background detects this later: the log says so, and the previous snapshot remains the last.
         """
         return self._save(self.counters(epoch_is_over), random_state(), then)
 
     def _save(
         self, counters: Mapping[str, Any], chance: Mapping[str, Any], then: Callable[[Path], None] | None = None
     ) -> Path | None:
-        """Write a snapshot of the weights as they are, with these counters and random states."""
+        """Write a snapshot of the current weights, with these counters and random states."""
         if not self._is_fit():
             return None
         began = time.perf_counter()
@@ -105,7 +105,7 @@ class ResumableTrainer(HookedTrainer):
         return folder
 
     def finish_snapshots(self) -> None:
-        """Return when the last snapshot is on disk; every process must ask.
+        """Return when the last snapshot is on disk; every process must call this.
 
         Raises:
             SaveError: It could not be written.
@@ -116,16 +116,16 @@ class ResumableTrainer(HookedTrainer):
     # After a failure
 
     def _note_progress(self, uncounted: int = 0) -> None:
-        """Note how far the run is wherever it could go on from.
+        """Record the position of the run at every point from which it could continue.
 
         Args:
-            uncounted: Steps that were made and are not counted yet.
+            uncounted: Steps that were made but are not counted yet.
         """
         self._sound = (self.counters(False, uncounted), random_state(), self.updater.changes)
 
     @contextmanager
     def _kept_at_failure(self) -> Iterator[None]:
-        """Write a snapshot where the block fails, and let the error go on."""
+        """Write a snapshot if the block fails, and let the error propagate."""
         try:
             yield
         except Exception as error:
@@ -138,9 +138,9 @@ class ResumableTrainer(HookedTrainer):
     def _save_after(self, error: Exception) -> None:
         """Write a snapshot of the last sound state, which is the end of the last whole step.
 
-        A step that failed before it changed weights is taken back: batch-norm statistics, random states and counters
-        are those of its start. There is none where weights may be changed in part, where the disk refuses, and with
-        several processes, of which the others wait in the middle of a step.
+        A step that failed before it changed weights is undone: batch-norm statistics, random states and counters are
+        those at its start. No snapshot is written if weights may be partly changed, if writing fails, or with several
+        processes, since the others wait in the middle of a step.
         """
         self._wait_quietly()
         if self._sound is None or self.processes.world_size > 1 or isinstance(error, LossNotFinite | SaveError):
@@ -155,33 +155,33 @@ class ResumableTrainer(HookedTrainer):
             self.updater.take_back()
             folder = self._save(counters, chance)
             self.writer.wait()
-        except Exception as second:  # the first error is what the run ends with
+        except Exception as second:  # the run ends with the first error
             self.logger.warning(f"no snapshot could be written for the failed run: {second}")
         else:
             if folder is not None:
                 self.logger.warning(f"the run failed; continue it from {folder} with --resume")
 
     def _wait_quietly(self) -> None:
-        """Let a snapshot that is on its way arrive, where an error is under way already."""
+        """Wait for a snapshot that is being written, while an error is already propagating."""
         try:
             self.writer.wait()
         except OfakitError as error:
             self.logger.warning(str(error))
 
     def _fixed_values(self) -> dict[str, Any]:
-        """What a resumed run must have in common with this one; a large vocabulary takes a while to go through."""
+        """What a resumed run must have in common with this one; a large vocabulary takes a while to fingerprint."""
         if self._fixed is None:
             others = {**self.bundle.fixed(), "the training examples": self.loading.fingerprint}
             self._fixed = fixed_values(self.experiment.train, others)
         return self._fixed
 
     def _is_fit(self) -> bool:
-        """Whether every process may go on from what it has now; says why where not."""
+        """Whether every process can continue from its current state; logs the reason if not."""
         reason = None
         if self.updater.bad_steps_in_a_row:
             reason = "the last step was skipped"
         elif self.writer.copies is not None and self.sharding is None:
-            pass  # the writer looks at its copy
+            pass  # the writer checks its copy
         elif not all_finite([*self.model.state_dict().values(), *_tensors_of(self.optimizer)]):
             reason = "a weight or an optimizer moment is not finite"
         reason = next((found for found in self.processes.gather(reason) if found is not None), None)
@@ -193,7 +193,7 @@ class ResumableTrainer(HookedTrainer):
         self.logger.warning(f"no snapshot is written: {reason}; the previous one is intact")
 
     def _resume(self, path: Path) -> None:
-        """Go on from a snapshot in every respect."""
+        """Continue from a snapshot in every respect."""
         state = read_state(path)
         refuse_changes(path, state.get("fixed"), self._fixed_values())
         load_weights(path, self.model)
@@ -212,7 +212,7 @@ class ResumableTrainer(HookedTrainer):
         self.logger.info(f"resuming from {path}: epoch {self._epoch + 1}, step {self._iter}")
 
     def _restore_chance(self, states: Sequence[Mapping[str, Any]]) -> None:
-        """The random states of each process; new ones, the same at every resume, where there are more or fewer now."""
+        """The random states of each process; if their number has changed, new ones, the same at every resume."""
         if len(states) == self.processes.world_size:
             restore_random_state(states[self.processes.rank])
             return

@@ -1,6 +1,6 @@
 """What a resumed run must have in common with the one that wrote its snapshot.
 
-Each of these would otherwise end in a state that does not fit, or be overruled by the snapshot without a word.
+A difference would otherwise lead to a state that does not fit, or be silently overridden by the snapshot.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ __all__ = ["fixed_values", "refuse_changes"]
 
 
 def fixed_values(train: TrainSection, others: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The values that may not change, by their key, as JSON gives them back.
+    """The values that must not change, by key, as they are after a round trip through JSON.
 
     Args:
         train: The section `train`.
-        others: Further ones, such as a fingerprint of the data.
+        others: Further values, such as a fingerprint of the data.
     """
     optimizer = train.optimizer.model_dump(mode="json")
     step = "gradient_accumulation" if train.examples_per_step is None else "examples_per_step"
@@ -39,12 +39,12 @@ def refuse_changes(snapshot: Path, then: Mapping[str, Any] | None, now: Mapping[
     """Compare the values of a snapshot with those of this run.
 
     Args:
-        snapshot: Where it lies, for the message.
-        then: `fixed_values` of the run that wrote it; None where it does not say.
-        now: Those of this run.
+        snapshot: Its path, for the message.
+        then: `fixed_values` of the run that wrote it; None if it does not record them.
+        now: `fixed_values` of this run.
 
     Raises:
-        UsageError: One differs.
+        UsageError: A value differs.
     """
     cure = f"start a new run from its weights: --checkpoint {snapshot}"
     if then is None:

@@ -1,4 +1,4 @@
-"""The run directory: made once it is known to be writable, cleared of an earlier run, and its model to go on from."""
+"""The run directory: created if it is writable, cleared of an earlier run, and its model to continue from."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ NUMBER = re.compile("[0-9]{1,18}")
 
 
 def make_run_directory(work_dir: str | Path) -> Path:
-    """The run directory, which exists afterwards.
+    """The run directory, created if necessary.
 
     Args:
-        work_dir: Where it shall be.
+        work_dir: Its path.
 
     Raises:
-        UsageError: It is a file, or nothing can be written there.
+        UsageError: It is a file or is not writable.
     """
     folder = Path(work_dir)
     try:
@@ -51,15 +51,15 @@ def make_run_directory(work_dir: str | Path) -> Path:
 
 @contextmanager
 def alone_in(work_dir: str | Path, is_main: bool = True, wait: bool = False) -> Iterator[None]:
-    """Keep other runs out of a run directory; the first process of a run does it for all.
+    """Keep other runs out of a run directory; the first process of a run does this for all.
 
     Args:
-        work_dir: The run directory, which is made where it is missing.
+        work_dir: The run directory, which is created if it is missing.
         is_main: Whether this is the first process.
-        wait: Wait until another run has ended, rather than refuse.
+        wait: Wait until another run has ended instead of refusing.
 
     Raises:
-        UsageError: Another run works there, or nothing can be written there.
+        UsageError: Another run uses it, or it is not writable.
     """
     if not is_main:
         yield
@@ -70,14 +70,14 @@ def alone_in(work_dir: str | Path, is_main: bool = True, wait: bool = False) -> 
 
 @contextmanager
 def all_alone_in(work_dir: str | Path, processes: Processes) -> Iterator[None]:
-    """`alone_in` for all processes of a run: where another one works there, every process says so.
+    """`alone_in` for all processes of a run: if another run uses the directory, every process raises the error.
 
     Args:
         work_dir: The run directory.
-        processes: Those of the run.
+        processes: The processes of the run.
 
     Raises:
-        UsageError: As `alone_in`, in every process.
+        UsageError: See `alone_in`; raised in every process.
     """
     refused: UsageError | None = None
     with ExitStack() as stack:
@@ -92,10 +92,10 @@ def all_alone_in(work_dir: str | Path, processes: Processes) -> Iterator[None]:
 
 
 def move_earlier_run(work_dir: Path) -> None:
-    """Put what an earlier run left aside, so that nothing of it is lost or mistaken for the new one's.
+    """Move the files of an earlier run aside, so that none is lost or mistaken for a file of the new run.
 
     Args:
-        work_dir: The run directory; what it has goes to `earlier/<n>/`.
+        work_dir: The run directory; its contents are moved to `earlier/<n>/`.
     """
     left = [work_dir / name for name in OUTPUTS if (work_dir / name).exists()]
     if not left:
@@ -112,7 +112,7 @@ def move_earlier_run(work_dir: Path) -> None:
 
 
 def _move_behind_link(link: Path, aside: Path) -> None:
-    """Rename what a link leads to, and link it from aside; the link itself stays for what the new run writes."""
+    """Rename the target of a link and link to it from `earlier/`; the link itself stays for the new run."""
     target = Path(os.path.realpath(link))
     names = (target.with_name(f"{target.name}.earlier_{number}") for number in itertools.count(1))
     free = next(path for path in names if not os.path.lexists(path))
@@ -121,7 +121,7 @@ def _move_behind_link(link: Path, aside: Path) -> None:
 
 
 def best_model(work_dir: str | Path) -> Path | None:
-    """The model directory of a run: its best, or its last where none was chosen; None where it has neither.
+    """The model directory of a run: its best, or its last if no best was chosen; None if it has neither.
 
     Args:
         work_dir: A run directory.

@@ -1,6 +1,6 @@
-"""The log of a run: to stderr at once, and to `train.log` once it is known that the run directory is this run's.
+"""The log of a run: to stderr immediately, and to `train.log` once the run directory is known to belong to this run.
 
-Records with `extra=progress.TOLD_BY_THE_BAR` go to the file alone while a bar on the terminal tells the same.
+Records with `extra=progress.TOLD_BY_THE_BAR` go only to the file while a progress bar on the terminal shows the same.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ __all__ = ["log_to_file", "run_logger"]
 
 
 def run_logger(work_dir: str, is_main: bool) -> logging.Logger:
-    """To stderr; processes other than the first only warn. The first keeps its lines for `train.log`.
+    """A logger to stderr; processes other than the first only log warnings. The first keeps its lines for `train.log`.
 
     Args:
-        work_dir: The run directory, which names the logger.
+        work_dir: The run directory, after which the logger is named.
         is_main: Whether this is the first process.
     """
     logger = logging.getLogger(f"ofakit.{Path(work_dir).resolve()}")
@@ -35,11 +35,11 @@ def run_logger(work_dir: str, is_main: bool) -> logging.Logger:
 
 
 def log_to_file(logger: logging.Logger, path: Path) -> None:
-    """Log to a file too, which also gets what was said before.
+    """Also log to a file, which starts with the earlier records.
 
     Args:
         logger: From `run_logger`.
-        path: The file; lines are added to it.
+        path: The file; lines are appended.
     """
     file = _RunFile(path, encoding="utf-8", errors="backslashreplace")
     said = [record for handler in logger.handlers for record in getattr(handler, "buffer", [])]
@@ -49,24 +49,24 @@ def log_to_file(logger: logging.Logger, path: Path) -> None:
 
 
 class _RunFile(logging.FileHandler):
-    """A file that says so where the disk refuses, and is written no further; logging prints a traceback and goes on."""
+    """A log file that reports a failure to write and then stops; logging would print a traceback and continue."""
 
     is_refused = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record, unless the disk has refused one.
+        """Write a record, unless writing has failed before.
 
         Args:
-            record: What was said.
+            record: The record.
         """
         if not self.is_refused:
             super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
-        """Tell what went wrong.
+        """Report the failure.
 
         Args:
-            record: What could not be written.
+            record: The record that could not be written.
 
         Raises:
             SaveError: The disk is full or permission is missing.

@@ -1,4 +1,4 @@
-"""What a run is before its first step: device, parameters, examples, steps; and the same as lines for people."""
+"""The plan of a run before its first step: device, parameters, examples and steps; also as lines for people."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["plan_lines", "run_plan"]
 
 
 def run_plan(trainer: Trainer) -> dict[str, Any]:
-    """On what, with what and how long a run trains.
+    """The device, parameters, data and length of a training.
 
     Args:
-        trainer: One whose training is prepared.
+        trainer: A trainer that is ready to train.
 
     Returns:
         `device`, `processes`, `precision`, `parameters` (`all`, `learning`), `examples` by split, `training_examples`,
@@ -44,7 +44,7 @@ def plan_lines(plan: Mapping[str, Any]) -> Iterator[str]:
     """The lines of a small table.
 
     Args:
-        plan: From `run_plan`; `left_out`, counts by reason, and `objectives` are told where they are in it.
+        plan: From `run_plan`; `left_out`, counts by reason, and `objectives` are shown if it contains them.
     """
     parameters, examples = plan["parameters"], plan["examples"]
     processes = f" x {plan['processes']} processes" if plan["processes"] > 1 else ""
@@ -62,11 +62,11 @@ def plan_lines(plan: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _parameters(model: torch.nn.Module) -> dict[str, int]:
-    """How many there are, and how many of them learn."""
+    """The number of parameters, and how many of them are trainable."""
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
     return {"all": sum(size for size, _ in sizes), "learning": sum(size for size, learns in sizes if learns)}
 
 
 def _device_words(device: torch.device) -> str:
-    """The device, and of a GPU its name."""
+    """The device, with the name of a GPU."""
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)

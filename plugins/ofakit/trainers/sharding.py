@@ -2,10 +2,10 @@
 
     {"train": {"sharding": "full"}}
 
-Every process holds its rows of each weight. A layer's weights are gathered for its forward pass, and again for its
-backward pass ("full", ZeRO-3) or kept until then ("grad", ZeRO-2); those outside of the layers are gathered once a
-pass. What does not learn, and what belongs to a loss, stays whole everywhere. What is saved and evaluated is a whole
-model, gathered for that.
+Every process holds its rows of each weight. A layer's weights are gathered for its forward pass, and either gathered
+again for its backward pass ("full", ZeRO-3) or kept until then ("grad", ZeRO-2); weights outside the layers are
+gathered once per pass. Frozen weights and parameters of a loss stay whole on every process. Saving and evaluation use a
+whole model, gathered for this purpose.
 
 Source: Zhao et al. 2023, https://arxiv.org/abs/2304.11277; Rajbhandari et al. 2020, https://arxiv.org/abs/1910.02054.
 """
@@ -38,13 +38,14 @@ class Sharding:
     """A module whose weights are divided among the processes.
 
     Args:
-        module: With the model as `model`, changed in place; its `represent` and its forward pass run the model.
-        kind: What is divided while a step runs: gradients and moments, or the weights, too.
-        processes: Those that train together.
+        module: A module with the model as `model`, changed in place; its `represent` and its forward pass run the
+            model.
+        kind: What is divided during a step: gradients and moments, or also the weights.
+        processes: The processes that train together.
         of_losses: Names of the model's parameters that belong to losses.
 
     Raises:
-        UsageError: The model leaves out layers by chance, each process others.
+        UsageError: The model skips layers at random, different ones in each process.
     """
 
     def __init__(
@@ -67,9 +68,9 @@ class Sharding:
         register_fsdp_forward_method(module, "represent")
 
     def _agree_on_gradients(self, module: nn.Module, _: Any, output: tuple[Tensor, Any]) -> None:
-        """Let every process have the gradients that any has, zeros where it used no such weight.
+        """Give every process the gradients that any process has, with zeros for weights that it did not use.
 
-        FSDP exchanges the gradients that there are in one piece, which must be of one size everywhere.
+        FSDP exchanges all existing gradients in one piece, which must have the same size in every process.
         """
 
         def agree() -> None:
@@ -83,21 +84,21 @@ class Sharding:
             output[0].register_hook(lambda _: Variable._execution_engine.queue_callback(agree))
 
     def exchange_undivided(self) -> None:
-        """Average the gradients of what stays whole; FSDP does so with the others."""
+        """Average the gradients of weights that stay whole; FSDP averages the others."""
         for weight in self._undivided:
             if weight.grad is not None:
                 distributed.all_reduce(weight.grad.div_(self.processes.world_size))
 
     @torch.no_grad()
     def clip(self, weights: Sequence[nn.Parameter], limit: float) -> float:
-        """Scale the gradients down to a norm, as `torch.nn.utils.clip_grad_norm_`.
+        """Scale the gradients down to a norm, like `torch.nn.utils.clip_grad_norm_`.
 
         Args:
-            weights: Those that learn.
+            weights: The trainable weights.
             limit: The largest norm.
 
         Returns:
-            The norm before, of all gradients of all processes.
+            The norm before clipping, of all gradients of all processes.
         """
         gradients = [weight.grad for weight in weights if weight.grad is not None]
         shares = (_square(gradient) / (1 if isinstance(gradient, DTensor) else self._count) for gradient in gradients)
@@ -113,11 +114,11 @@ class Sharding:
 
     @contextmanager
     def whole_model(self, model: Model, weights: Mapping[str, Tensor] | None = None) -> Iterator[Model]:
-        """A whole model beside the divided one, as long as the block lasts; every process must ask.
+        """A whole model in addition to the divided one, for the duration of the block; every process must call this.
 
         Args:
-            model: The divided one.
-            weights: Stand for the model's own, by name.
+            model: The divided model.
+            weights: Weights that replace the model's own, by name.
         """
         twin, given = self._twin, weights or {}
         with torch.no_grad():
@@ -135,12 +136,12 @@ class Sharding:
 
 
 def _square(gradient: Tensor) -> float:
-    """The sum of squares of what this process has of a gradient."""
+    """The sum of squares of this process's part of a gradient."""
     return float(torch.linalg.vector_norm(own_part(gradient), dtype=torch.float64)) ** 2
 
 
 def _emptied(model: Model) -> Model:
-    """The model with no memory behind its weights; shared ones stay shared."""
+    """The model without memory for its weights; shared weights stay shared."""
     for weight in model.parameters():
         weight.grad = None
         weight.data = weight.data.new_empty(0)

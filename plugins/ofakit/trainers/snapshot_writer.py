@@ -1,10 +1,10 @@
-"""Snapshots are written while the run goes on: a thread copies, serialises, syncs and renames.
+"""Writes snapshots while the run continues: a thread copies, serialises, syncs and renames.
 
     {"train": {"async_snapshots": true}}
 
 Weights and moments are copied while the next step runs forward and backward, which changes neither; the update waits
-for the copy (`let_change`). One snapshot is on its way at a time. A process that is killed meanwhile leaves the one
-before whole, and whoever ends a run waits for the last one.
+for the copy (`let_change`). Only one snapshot is written at a time. A process that is killed meanwhile leaves the
+previous snapshot complete, and the end of a run waits for the last one.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class SnapshotWriter:
 
     Args:
         in_background: Whether to return before a snapshot is on disk.
-        say: Is told where a snapshot in the background is not written, since a value of it is not finite.
+        say: Called with a message if a snapshot in the background is not written because a value is not finite.
 
     Attributes:
-        copies: Memory that the tensors of a snapshot are copied into, by name, and that is used again for the next
-            one; None where they are written before anything changes them.
-        longest: Seconds that the slowest one took to write.
+        copies: Memory that the tensors of a snapshot are copied into, by name, reused for the next snapshot; None if
+            they are written before anything changes them.
+        longest: Seconds that the slowest snapshot took to write.
         waited: Seconds that updates have waited for copies.
     """
 
@@ -47,15 +47,15 @@ class SnapshotWriter:
         self._on_its_way: Future[None] | None = None
 
     def write(self, folder: Path, state: TakenState, then: Callable[[Path], None] | None = None) -> None:
-        """Write a snapshot; what was on its way must have arrived.
+        """Write a snapshot; the previous one must be complete.
 
         Args:
             folder: Its final name.
-            state: What it holds; what it has not copied is copied in the background.
-            then: Is called with the folder when it is on disk as a whole.
+            state: Its contents; tensors that are not copied yet are copied in the background.
+            then: Called with the folder when the whole snapshot is on disk.
 
         Raises:
-            SaveError: It cannot be written, where that is not done in the background.
+            SaveError: It cannot be written; not raised when writing in the background.
         """
         if self._thread is None:
             self._write(folder, state, then)
@@ -64,14 +64,14 @@ class SnapshotWriter:
             self._on_its_way = self._thread.submit(self._copy_and_write, folder, state, then)
 
     def let_change(self) -> None:
-        """Return when weights and moments may change, as far as a snapshot on its way is concerned."""
+        """Return when the snapshot being written no longer needs weights and moments to stay unchanged."""
         if not self._may_change.is_set():
             began = time.perf_counter()
             self._may_change.wait()
             self.waited += time.perf_counter() - began
 
     def look(self) -> None:
-        """Raise what went wrong with a snapshot that has ended.
+        """Raise the error of a snapshot that has finished.
 
         Raises:
             SaveError: It could not be written.
@@ -80,7 +80,7 @@ class SnapshotWriter:
             self.wait()
 
     def wait(self) -> None:
-        """Return when no snapshot is on its way.
+        """Return when no snapshot is being written.
 
         Raises:
             SaveError: It could not be written.

@@ -1,9 +1,9 @@
-"""Several trainings in turn, each from the best model of the one before, such as cross entropy and then SCST.
+"""Several trainings in sequence, each from the best model of the previous one, such as cross entropy and then SCST.
 
-    <work_dir>/stages/1_cross_entropy/  stages/2_scst/    a run directory each, and `result.json` once it is done
+    <work_dir>/stages/1_cross_entropy/  stages/2_scst/    a run directory each, with `result.json` once it is done
     <work_dir>/best/  output/  eval/                      those of the last stage
 
-A stage that was interrupted goes on from its own snapshots; one that is done is not run again.
+An interrupted stage continues from its own snapshots; a finished one is not run again.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ def train_stages(
     """Train every stage.
 
     Args:
-        config: With `stages`.
-        train_one: Trains one experiment, from its newest snapshot if the run is resumed, and gives its scores; it is
-            told whether this is the first stage.
-        resume: Leave out stages that are done; otherwise an earlier run in the directory is moved aside.
+        config: An experiment with `stages`.
+        train_one: Trains one experiment, from its newest snapshot if the run is resumed, and returns its scores; its
+            argument says whether this is the first stage.
+        resume: Skip finished stages; otherwise an earlier run in the directory is moved aside.
 
     Returns:
-        What `train_one` gave for the last stage, `work_dir` and the sums of `steps` and `seconds` being those of the
+        The result of `train_one` for the last stage, with `work_dir` and the sums of `steps` and `seconds` for the
         whole run, and `stages`: name and scores of each.
 
     Raises:
-        UsageError: A stage's keys are wrong, or one left no model.
+        UsageError: The keys of a stage are wrong, or a stage left no model.
     """
     experiments = stage_experiments(config)
     work_dir, is_main = Path(config.work_dir), launched_rank() == 0
@@ -84,7 +84,7 @@ def _model_of_stage(work_dir: str) -> Path:
 
 
 def _publish(stage: Path, work_dir: Path) -> None:
-    """Copy the last stage's models and evaluations to where those of a run are looked for."""
+    """Copy the last stage's models and evaluations to where those of a run are expected."""
     for name in ("best", "output", "eval"):
         if (stage / name).is_dir():
             with replace_folder(work_dir / name, keep_strangers=True) as new:
@@ -92,7 +92,7 @@ def _publish(stage: Path, work_dir: Path) -> None:
 
 
 def _joined(results: list[dict[str, Any]], work_dir: Path) -> dict[str, Any]:
-    """The last stage's result as the run's, with those of all stages in it."""
+    """The last stage's result as the result of the run, including the results of all stages."""
     totals = {key: round(sum(result[key] for result in results), 1) for key in ("steps", "seconds")}
     last = {key: value for key, value in results[-1].items() if key != "name"}
     return {**last, **totals, "work_dir": str(work_dir), "stages": results}

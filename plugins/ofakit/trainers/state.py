@@ -1,4 +1,4 @@
-"""Everything a run needs to go on bit for bit, as tensors and plain numbers: no pickle.
+"""Everything a run needs to continue bit for bit, as tensors and plain numbers, without pickle.
 
 step_<n>/model.safetensors      weights and batch-norm statistics
 step_<n>/state.safetensors      optimizer moments, random states
@@ -49,27 +49,27 @@ WEIGHTS, TENSORS, PLAIN = "model.safetensors", "state.safetensors", "state.json"
 
 
 def snapshot_folder(work_dir: Path, step: int) -> Path:
-    """Where the snapshot after `step` updates lies.
+    """The folder of the snapshot after `step` updates.
 
     Args:
         work_dir: The run directory.
-        step: Updates done.
+        step: Updates made.
     """
     return work_dir / "checkpoints" / f"step_{step}"
 
 
 def latest_snapshot(work_dir: Path, say: Callable[[str], None] | None = None) -> Path | None:
-    """The newest snapshot of a run that is whole and finite.
+    """The newest snapshot of a run that is complete and finite.
 
     Args:
         work_dir: The run directory.
-        say: Is told of each snapshot that is passed over, and why.
+        say: Called for each snapshot that is skipped, with the reason.
 
     Returns:
-        The snapshot; None where there is none at all.
+        The snapshot; None if there are no snapshots.
 
     Raises:
-        UsageError: There are snapshots, and none of them is whole and finite.
+        UsageError: There are snapshots, but none is complete and finite.
     """
     folder = work_dir / "checkpoints"
     if not folder.is_dir():
@@ -95,7 +95,7 @@ def latest_snapshot(work_dir: Path, say: Callable[[str], None] | None = None) ->
 
 
 def snapshot_fault(folder: Path) -> str | None:
-    """What is wrong with a snapshot: not whole, damaged or not finite; None if nothing is.
+    """What is wrong with a snapshot: incomplete, damaged or not finite; None if nothing is.
 
     Args:
         folder: A snapshot.
@@ -104,7 +104,7 @@ def snapshot_fault(folder: Path) -> str | None:
         with _readable(folder, cure=""):
             state = from_json((folder / PLAIN).read_bytes())
             _put_tensors_back(state, dict.fromkeys(_names_in(folder / TENSORS), torch.empty(0)))
-            state["optimizer"]["state"], state["iter"]  # as `read_state` and the trainer want them
+            state["optimizer"]["state"], state["iter"]  # as `read_state` and the trainer expect them
             for name in (WEIGHTS, TENSORS):
                 with safe_open(folder / name, "pt") as file:
                     for key in file.keys():  # noqa: SIM118 (not a dict)
@@ -116,7 +116,7 @@ def snapshot_fault(folder: Path) -> str | None:
 
 
 def _names_in(path: Path) -> list[str]:
-    """The tensors of a file, whose length is compared with what its header says."""
+    """The tensors of a file, whose length is checked against its header."""
     with safe_open(path, "pt") as file:
         return list(file.keys())
 
@@ -124,11 +124,11 @@ def _names_in(path: Path) -> list[str]:
 def all_finite(tensors: Iterable[torch.Tensor]) -> bool:
     """Whether no tensor has a NaN or an infinity.
 
-    Their Euclidean norms tell, which on a CPU are a twentieth of the work of the largest values; only where a norm is
-    not finite, of huge values perhaps, each value is looked at.
+    This is decided by their Euclidean norms, which on a CPU take a twentieth of the work of the largest values; only if
+    a norm is not finite, perhaps due to huge values, is each value checked.
 
     Args:
-        tensors: Of any type, on any devices.
+        tensors: Tensors of any type, on any devices.
     """
     groups: dict[tuple[torch.device, torch.dtype], list[torch.Tensor]] = {}
     for value in map(own_part, tensors):
@@ -146,23 +146,23 @@ def save_state(folder: Path, model: torch.nn.Module, optimizer: Optimizer, rest:
     """Write a snapshot into a folder.
 
     Args:
-        folder: Exists and is empty.
-        model: Its weights and buffers are saved.
-        optimizer: Its state is saved.
-        rest: Whatever else is needed, of JSON values and tensors.
+        folder: An existing, empty folder.
+        model: The model whose weights and buffers are saved.
+        optimizer: The optimizer whose state is saved.
+        rest: Anything else that is needed, made of JSON values and tensors.
     """
     write_state(folder, take_state(model, optimizer, rest))
 
 
 @dataclass(frozen=True)
 class TakenState:
-    """What a snapshot holds, before it is written.
+    """The contents of a snapshot before it is written.
 
     Attributes:
         weights: Weights and buffers by name, contiguous.
-        tensors: Those of the optimizer and of the rest.
-        plain: Everything else, of JSON values; the places of tensors have their names.
-        is_copied: Whether the tensors are in memory of their own; else those that an update changes are the run's.
+        tensors: The tensors of the optimizer and of the rest.
+        plain: Everything else, as JSON values; tensors are replaced by their names.
+        is_copied: Whether all tensors are copies; otherwise those that an update changes are the run's own.
     """
 
     weights: dict[str, torch.Tensor]
@@ -171,10 +171,10 @@ class TakenState:
     is_copied: bool = True
 
     def copied(self, copies: dict[str, torch.Tensor]) -> TakenState:
-        """The same with all tensors in memory of their own.
+        """The same state with all tensors copied.
 
         Args:
-            copies: As for `take_state`.
+            copies: See `take_state`.
         """
         if self.is_copied:
             return self
@@ -184,7 +184,7 @@ class TakenState:
 
 
 WEIGHT = "weight "
-"""What the names of weights begin with among the copies."""
+"""Prefix of the names of weights among the copies."""
 ONLY_UPDATES_CHANGE = ("/optimizer/", "/average/")
 
 
@@ -195,15 +195,16 @@ def take_state(
     copies: dict[str, torch.Tensor] | None = None,
     later: bool = False,
 ) -> TakenState:
-    """What a snapshot of now holds.
+    """The contents of a snapshot of the current state.
 
     Args:
-        model: Its weights and buffers are taken.
-        optimizer: Its state is taken.
-        rest: Whatever else is needed, of JSON values and tensors.
-        copies: Tensors of an earlier snapshot that is written, by name; the new ones are copied into their memory, and
-            the training may go on. None: they are to be written before anything changes them.
-        later: Leave what only an update changes, which is nearly all, to be copied before the next one.
+        model: The model whose weights and buffers are taken.
+        optimizer: The optimizer whose state is taken.
+        rest: Anything else that is needed, made of JSON values and tensors.
+        copies: Tensors of an earlier snapshot that has been written, by name; the new ones are copied into their
+            memory, and training may continue. None: the tensors must be written before anything changes them.
+        later: Do not copy yet what only an update changes, which is nearly everything; it is copied before the next
+            update.
     """
     tensors: dict[str, torch.Tensor] = {}
     plain = _take_tensors_out({"optimizer": optimizer.state_dict(), **rest}, tensors, "")
@@ -224,10 +225,10 @@ def take_state(
 
 
 def hand_in(model: torch.nn.Module, optimizer: Optimizer, rest: Mapping[str, Any]) -> None:
-    """Give this process's parts of what another one takes with `take_state` meanwhile.
+    """Contribute this process's parts while another process calls `take_state`.
 
     Args:
-        model: As for `take_state`.
+        model: See `take_state`.
         optimizer: Likewise.
         rest: Likewise.
     """
@@ -238,9 +239,9 @@ def hand_in(model: torch.nn.Module, optimizer: Optimizer, rest: Mapping[str, Any
 
 
 def _copied(values: Mapping[str, torch.Tensor], copies: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Tensors' values in memory of the CPU that was used before, where there is some of their size.
+    """Copies of tensors on the CPU, in memory that was used before if there is some of their size.
 
-    One call copies all, without Python's lock, so that the training goes on beside it.
+    A single call copies all of them without Python's lock, so that training continues meanwhile.
     """
     there = {name: whole(value) for name, value in values.items()}
     for name, value in there.items():
@@ -257,7 +258,7 @@ def _copied(values: Mapping[str, torch.Tensor], copies: dict[str, torch.Tensor])
 
 
 def write_state(folder: Path, state: TakenState) -> None:
-    """Write what was taken.
+    """Write the contents of a snapshot.
 
     Args:
         folder: Exists and is empty.
@@ -269,16 +270,16 @@ def write_state(folder: Path, state: TakenState) -> None:
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    """What a snapshot holds beside the weights.
+    """The contents of a snapshot other than the weights.
 
     Args:
         folder: A snapshot.
 
     Returns:
-        What `save_state` was given as `rest`, and under `optimizer` the optimizer's state.
+        The `rest` that was passed to `save_state`, with the optimizer's state under `optimizer`.
 
     Raises:
-        UsageError: The folder is no snapshot, or a file in it is damaged.
+        UsageError: The folder is not a snapshot, or a file in it is damaged.
     """
     with _readable(folder):
         plain = from_json((folder / PLAIN).read_bytes())
@@ -289,27 +290,27 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 
 def read_plain(folder: Path) -> dict[str, Any]:
-    """What a snapshot holds beside all tensors, which stay unread.
+    """The contents of a snapshot other than tensors, which are not read.
 
     Args:
         folder: A snapshot.
 
     Raises:
-        UsageError: The folder is no snapshot, or is damaged.
+        UsageError: The folder is not a snapshot, or it is damaged.
     """
     with _readable(folder):
         return dict(from_json((folder / PLAIN).read_bytes()))
 
 
 def load_weights(folder: Path, model: torch.nn.Module) -> None:
-    """Read a snapshot's weights and buffers back into the model.
+    """Read a snapshot's weights and buffers into the model.
 
     Args:
         folder: A snapshot.
-        model: Gets them.
+        model: The model to load them into.
 
     Raises:
-        UsageError: The folder is no snapshot, its weights are damaged, or they are of another model.
+        UsageError: The folder is not a snapshot, its weights are damaged, or they belong to a different model.
     """
     with _readable(folder):
         weights = load_file(folder / WEIGHTS)
@@ -327,11 +328,11 @@ def load_weights(folder: Path, model: torch.nn.Module) -> None:
 
 
 def restore_optimizer(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
-    """Give an optimizer back its state, each moment in the memory layout of its weight, which files do not keep.
+    """Restore an optimizer's state, with each moment in the memory layout of its weight, which files do not record.
 
     Args:
-        optimizer: Gets it.
-        state: What `read_state` found under `optimizer`.
+        optimizer: The optimizer.
+        state: The entry `optimizer` of the result of `read_state`.
     """
     every = [weight for group in optimizer.param_groups for weight in group["params"]]
     moments = {
@@ -356,7 +357,7 @@ REMOVE = "; remove it to resume from the previous one, or start a new run"
 
 @contextmanager
 def _readable(folder: Path, cure: str = REMOVE) -> Iterator[None]:
-    """Say of a folder that cannot be read what is wrong with it."""
+    """Report what is wrong with a folder that cannot be read."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -366,7 +367,7 @@ def _readable(folder: Path, cure: str = REMOVE) -> Iterator[None]:
 
 
 def _each_once(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """The model's tensors, those it shares under their first name only: safetensors shares none."""
+    """The model's tensors, with shared ones only under their first name, as safetensors cannot share."""
     state = model.state_dict()
     names = [name for name, _ in (*model.named_parameters(), *model.named_buffers()) if name in state]
     return {name: state[name] for name in names}
@@ -392,7 +393,7 @@ def restore_random_state(state: Mapping[str, Any]) -> None:
     """Set every global random generator of this process.
 
     Args:
-        state: From `random_state`, also after a round trip through a snapshot.
+        state: From `random_state`, possibly after a round trip through a snapshot.
     """
     version, words, gauss = state["python"]
     random.setstate((version, tuple(words), gauss))

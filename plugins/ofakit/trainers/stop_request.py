@@ -1,11 +1,11 @@
-"""A run that is asked to stop writes a snapshot at the end of its step: by a signal, or because its time is up.
+"""A run that is asked to stop, by a signal or because its time is up, writes a snapshot at the end of its step.
 
     {"train": {"time_limit": 230}}
 
-SIGTERM and Ctrl-C are what a scheduler and a person send, SIGUSR1 what Slurm can be told to send ahead of the end
-(`#SBATCH --signal=USR1@120`), SIGBREAK what Windows has in place of SIGTERM. A second signal ends the process at once;
-under torchrun and Slurm, which pass on what their processes may have heard from elsewhere, one that comes within
-seconds is the same.
+A scheduler sends SIGTERM, a person Ctrl-C; Slurm can be told to send SIGUSR1 before the end
+(`#SBATCH --signal=USR1@120`), and Windows has SIGBREAK in place of SIGTERM. A second signal ends the process at once.
+Under torchrun and Slurm, which pass on signals that their processes may already have received, a signal that follows
+within seconds counts as the same.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ EXIT_CODES = {number: 143 for number in signals(("SIGTERM", "SIGUSR1", "SIGBREAK
 OUT_OF_TIME = 143
 LAUNCHERS = ("TORCHELASTIC_RUN_ID", "SLURM_JOB_ID")
 ECHO = 3.0
-"""Seconds for which a second signal is taken for the first, where a launcher passes on what its processes heard too."""
+"""Seconds for which a second signal counts as the first, under a launcher that passes on what its processes receive."""
 SLURM_MARGIN = 60.0
-"""Seconds that a job is given to end before Slurm ends it."""
+"""Seconds that a job has to end before Slurm ends it."""
 
 
 class StopRequest:
-    """Listens to signals and to the clock while a run trains.
+    """Watches for signals and the clock while a run trains.
 
     Args:
-        seconds: After how many seconds from `started` the run must have ended; None: never.
+        seconds: Seconds from `started` by which the run must have ended; None: no limit.
         started: When the run began, by `time.perf_counter`.
     """
 
@@ -55,7 +55,7 @@ class StopRequest:
         self._echo = ECHO if any(name in os.environ for name in LAUNCHERS) else 0.0
 
     def __enter__(self) -> StopRequest:
-        """Listen to signals, where this is the main thread: no other may."""
+        """Handle signals, if this is the main thread: no other thread may."""
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._heard) for number in EXIT_CODES}
         return self
@@ -63,16 +63,16 @@ class StopRequest:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Leave signals to whoever listened before."""
+        """Restore the previous handlers of the signals."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
-        """Note a signal; end at once at a second one, or where there is nothing to finish.
+        """Record a signal; end at once on a second one, or if there is nothing to finish.
 
-        Loading processes that were forked hear what a terminal or Slurm sends to all, and must go on until the step is
-        done; the SIGTERM that ends them at last is their second.
+        Forked loading processes also receive what a terminal or Slurm sends to all processes, and must continue until
+        the step is done; the SIGTERM that finally ends them is their second signal.
         """
         if self.reason is not None and time.monotonic() - self._heard_at < self._echo:
             return
@@ -84,28 +84,28 @@ class StopRequest:
             self.stop_here()
 
     def look_at_the_clock(self, seconds_needed: float) -> None:
-        """Ask to stop where another step might not end in time.
+        """Request a stop if another step might not end in time.
 
         Args:
-            seconds_needed: For a step and a snapshot.
+            seconds_needed: Seconds for a step and a snapshot.
         """
         if self.reason is None and self.ends is not None and time.perf_counter() + seconds_needed >= self.ends:
             self.reason, self.exit_code = "the time limit", OUT_OF_TIME
 
     def stop_here(self) -> None:
-        """Stop an evaluation, where the run was asked to stop.
+        """Stop an evaluation if the run was asked to stop.
 
         Raises:
-            RunStopped: It was.
+            RunStopped: The run was asked to stop.
         """
         if self.reason is not None:
             raise self.stopped("in an evaluation, which will be repeated")
 
     def stopped(self, where: str) -> RunStopped:
-        """What the run ends with.
+        """The exception that the run ends with.
 
         Args:
-            where: At what it stopped, such as "after step 12".
+            where: Where it stopped, such as "after step 12".
         """
         reason = self.reason or "another process"
         code = self.exit_code or OUT_OF_TIME
@@ -113,10 +113,10 @@ class StopRequest:
 
 
 class StoppableTrainer(ResumableTrainer):
-    """A trainer that ends its step where it is asked to stop."""
+    """A trainer that finishes its step and stops when it is asked to."""
 
     def _seconds_allowed(self) -> float | None:
-        """Seconds after the start by which the run must have ended; None: it may take as long as it likes."""
+        """Seconds after the start by which the run must have ended; None: no limit."""
         minutes = self.experiment.train.time_limit
         if minutes is not None:
             return 60 * minutes
@@ -124,10 +124,10 @@ class StoppableTrainer(ResumableTrainer):
         return None if left is None else time.perf_counter() - self.started + left
 
     def _stop_if_asked(self) -> None:
-        """Write a snapshot and end the run where a process of it was asked to, or its time is up.
+        """Write a snapshot and end the run if one of its processes was asked to stop, or its time is up.
 
         Raises:
-            RunStopped: That is so.
+            RunStopped: The run ends.
         """
         now = time.perf_counter()
         self.longest_step = max(self.longest_step, now - self.step_began)
@@ -143,7 +143,7 @@ class StoppableTrainer(ResumableTrainer):
 
     @contextmanager
     def _stoppable(self) -> Iterator[None]:
-        """Where an evaluation after an epoch is stopped, go back to the end of its last step and write a snapshot."""
+        """If an evaluation after an epoch is stopped, return to the end of the last step and write a snapshot."""
         chance = random_state()
         try:
             yield
@@ -157,9 +157,9 @@ class StoppableTrainer(ResumableTrainer):
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """Let a signal end an evaluation after an epoch at once: it may take long, and changes nothing.
+        """Let a signal end an evaluation after an epoch at once, as it may take long and changes nothing.
 
-        Several processes would stop at different places; they end it first.
+        Several processes would stop at different places, so they complete it first.
         """
         request = self.stop_request
         if request is None or not self.epoch_is_over or self.processes.world_size > 1:
@@ -174,7 +174,7 @@ class StoppableTrainer(ResumableTrainer):
 
 
 def seconds_left_in_slurm(environment: Mapping[str, str]) -> float | None:
-    """How long the Slurm job of this process may still run, less a margin to end in; None outside of Slurm.
+    """How long the Slurm job of this process may still run, less a margin for ending; None outside Slurm.
 
     Args:
         environment: The environment variables.

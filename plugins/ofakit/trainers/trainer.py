@@ -3,11 +3,10 @@
     trainer = build_trainer("ofakit", {"cfg_file": "train_conf.json"})
     trainer.train()
 
-What the experiment is for, its task knows (`ofakit.tasks`); how one update is made, the updater; when something is
-saved, evaluated or logged, the hooks. It stands on ModelScope's EpochBasedTrainer for its hooks and its interface, and
-replaces the parts that are in the way: its constructor runs `cfg_modify_fn` several times and wraps models for CUDA
-only, its loop cannot be resumed in the middle of an epoch, and its train step leaves gradients of several processes
-apart.
+The task defines what the experiment is for (`ofakit.tasks`), the updater makes an update, and the hooks decide when to
+save, evaluate or log. The trainer derives from ModelScope's EpochBasedTrainer for its hooks and interface, and replaces
+the parts that are in the way: its constructor runs `cfg_modify_fn` several times and wraps models for CUDA only, its
+loop cannot be resumed in the middle of an epoch, and its train step does not combine gradients of several processes.
 """
 
 from __future__ import annotations
@@ -67,9 +66,9 @@ class Trainer(StoppableTrainer):
     """Train a model for a task, from one configuration.
 
     Args:
-        model: A model directory, hub id or `ModelBundle` to start from; None follows the configuration.
-        cfg_file: An experiment of ours or a ModelScope configuration.json; None takes that of the model directory.
-        cfg_modify_fn: Gets the configuration as ModelScope's `Config` and returns the one to use; called once.
+        model: A model directory, hub id or `ModelBundle` to start from; None uses the configuration.
+        cfg_file: One of our experiments or a ModelScope configuration.json; None takes that of the model directory.
+        cfg_modify_fn: Takes the configuration as ModelScope's `Config` and returns the one to use; called once.
         arg_parse_fn: As in ModelScope's `Config.to_args`.
         train_dataset: Examples instead of the reader's: an MsDataset, a Hugging Face data set, dicts or examples.
         eval_dataset: Likewise, for evaluation.
@@ -77,13 +76,13 @@ class Trainer(StoppableTrainer):
         data_collator: Replaces the task's; a callable or {"train": …, "val": …} from a list of those to a batch.
         optimizers: An optimizer and a schedule to use instead of the configuration's.
         seed: Replaces the configuration's.
-        callbacks: Hooks beside those of the configuration.
+        callbacks: Hooks in addition to those of the configuration.
         max_epochs: Replaces `train.max_epochs`.
         work_dir: Replaces the configuration's run directory.
-        device: "cpu" or "gpu"; None takes a GPU where there is one.
+        device: "cpu" or "gpu"; None takes a GPU if there is one.
         use_fp16: Compute in fp16, whatever the configuration says.
-        model_revision: Of a hub id; kept for ModelScope's sake.
-        launcher: Kept for ModelScope's sake; processes that torchrun started are found without it.
+        model_revision: Revision of a hub id; kept for compatibility with ModelScope.
+        launcher: Kept for compatibility with ModelScope; processes started by torchrun are found without it.
         experiment: The checked configuration, instead of `cfg_file`.
 
     Raises:
@@ -137,7 +136,7 @@ class Trainer(StoppableTrainer):
     # Construction
 
     def _build_task(self) -> Task:
-        """What the experiment is for; from here on the configuration says what is trained."""
+        """The task of the experiment; from here on the configuration contains the objectives."""
         with self.experiment.naming_the_file("task"):
             task_class = TASKS.get(self.experiment.task)
         if self.experiment.objectives is None and task_class.usual_objectives:
@@ -145,7 +144,7 @@ class Trainer(StoppableTrainer):
         return task_class(self.experiment)
 
     def _look_for_model(self) -> None:
-        """Refuse a model that is not there, before any data is read."""
+        """Refuse a model that does not exist before any data is read."""
         path = self.experiment.model.path
         if path is not None:
             with self.experiment.naming_the_file("model"):
@@ -153,14 +152,14 @@ class Trainer(StoppableTrainer):
                     refuse_odd_files(path)
 
     def _set_seed(self) -> None:
-        """Start every generator; processes draw different dropout masks."""
+        """Seed every generator; processes draw different dropout masks."""
         seed = self.experiment.seed
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)
 
     def _place_model(self) -> None:
-        """The model on its device, its frozen parts frozen."""
+        """Put the model on its device and freeze its parts."""
         torch.manual_seed(self.experiment.seed + self.processes.rank)
         self.model = self.bundle.model.to(self.device)
         with self.experiment.naming_the_file("train"):
@@ -181,7 +180,7 @@ class Trainer(StoppableTrainer):
         self.task.see_regions(self.bundle)
 
     def _register_hooks(self, callbacks: Sequence[Any] | None) -> None:
-        """The configuration's hooks, or the usual ones where it names none, and those that were given."""
+        """The configuration's hooks, or the default ones if it has none, and those passed as arguments."""
         evaluates = bool(self.examples.get("val"))
         for hook in build_hooks(
             self.experiment, self.task.usual_score, evaluates, self.logger, self.task.part_scores()
@@ -196,17 +195,17 @@ class Trainer(StoppableTrainer):
     def train(
         self, checkpoint_path: str | None = None, load_all_state: bool = True, goes_on: bool = False, **_: Any
     ) -> None:
-        """Train to the end. A run that does not go on from a snapshot moves an earlier one in its directory aside.
+        """Train to the end. A run that does not continue from a snapshot moves an earlier run in its directory aside.
 
         Args:
-            checkpoint_path: A snapshot to go on from, or a model directory whose weights to start with.
-            load_all_state: Whether to go on from a snapshot in every respect, or to take only its weights.
-            goes_on: Whether a run that wrote no snapshot is to be continued: one that ran out of memory among several
-                processes begins anew with halved batches then.
+            checkpoint_path: A snapshot to continue from, or a model directory with the weights to start from.
+            load_all_state: Whether to continue from a snapshot in every respect, or to load only its weights.
+            goes_on: Whether to continue a run that wrote no snapshot: one of several processes that ran out of memory
+                then starts again with halved batches.
             **_: Ignored arguments of ModelScope's trainer.
 
         Raises:
-            UsageError: There is nothing to train on, the snapshot does not fit, or another run works in the directory.
+            UsageError: There is nothing to train on, the snapshot does not fit, or another run uses the directory.
             LossNotFinite: The loss was not finite too often.
         """
         if not self.examples.get("train"):
@@ -217,7 +216,7 @@ class Trainer(StoppableTrainer):
             self._train(checkpoint_path, load_all_state, goes_on)
 
     def _train(self, checkpoint_path: str | None, load_all_state: bool, goes_on: bool) -> None:
-        """Train to the end, in a run directory where no other run works."""
+        """Train to the end, in a run directory that no other run uses."""
         if self.device.type == "cpu":
             keep_freed_memory()
         self._fixed = None
@@ -251,7 +250,7 @@ class Trainer(StoppableTrainer):
                 raise self.stop_request.stopped("after the last step")
 
     def _halve_batches(self, halvings: int) -> None:
-        """Halve every batch so often, or as often as any process has noted, unless the snapshot does so already."""
+        """Halve every batch this often, or as often as any process has recorded, unless the snapshot already does."""
         agreed = max(self.processes.gather(halvings))
         if agreed > self.updater.halvings:
             self.updater.halvings = agreed
@@ -262,7 +261,7 @@ class Trainer(StoppableTrainer):
             )
 
     def _divide_step(self) -> None:
-        """The batches of a step, where the configuration says how many examples it has."""
+        """The batches of a step, if the configuration sets its number of examples."""
         train = self.experiment.train
         if train.examples_per_step is None:
             return
@@ -278,7 +277,7 @@ class Trainer(StoppableTrainer):
         self._set_batches(largest, accumulation)
 
     def _set_batches(self, batch_size: int, accumulation: int) -> None:
-        """Let this run, and no other of the same configuration, have such batches."""
+        """Give such batches to this run, but not to others with the same configuration."""
         train = self.experiment.train.model_copy(deep=True)
         train.dataloader.batch_size_per_gpu, train.gradient_accumulation = batch_size, accumulation
         self.experiment.train = train
@@ -286,7 +285,7 @@ class Trainer(StoppableTrainer):
     def _settle_batch_size(
         self, objectives: Mapping[str, Objective], weights: Sequence[float], snapshot: Path | None
     ) -> None:
-        """The largest batch that fits, or that of the snapshot, from here on as if the configuration had it."""
+        """Use the largest batch that fits, or that of the snapshot, from here on as if it were configured."""
         train = self.experiment.train
         if snapshot is None:
             with self.experiment.naming_the_file("train"):
@@ -303,17 +302,17 @@ class Trainer(StoppableTrainer):
         self.logger.info(f"batches of {batch} examples ({origin}), {accumulation} a step")
 
     def reckon_batch_size(self, an_example: float, objectives: Mapping[str, Objective]) -> list[int]:
-        """Have the batches that a run should find by trying, without a try.
+        """Set the batch size that a run should find by trying, without trying.
 
         Args:
             an_example: Bytes that an example keeps for the backward pass.
-            objectives: What is trained, by name.
+            objectives: The objectives by name.
 
         Returns:
             The sizes that would be tried, in order.
 
         Raises:
-            UsageError: Not even one example fits, or how much memory there is cannot be told.
+            UsageError: Not even one example fits, or the amount of memory cannot be determined.
         """
         train = self.experiment.train
         with self.experiment.naming_the_file("train"):
@@ -326,7 +325,7 @@ class Trainer(StoppableTrainer):
         return tried
 
     def _prepare_objectives(self, objectives: Mapping[str, Objective], resumed: bool) -> None:
-        """Let objectives get ready, once the weights to start with are there."""
+        """Prepare the objectives once the initial weights are loaded."""
         work_dir = Path(self.work_dir)
         parts, examples = self.task.parts(self.bundle), self.loading.training_examples
         for objective in objectives.values():
@@ -357,7 +356,7 @@ class Trainer(StoppableTrainer):
         self.average = None if train.ema is None else WeightAverage(self.model, train.ema)
 
     def _refuse_to_shard(self, given_optimizer: Any) -> None:
-        """Refuse what cannot be had of divided weights."""
+        """Refuse what is not possible with divided weights."""
         if self.experiment.train.precision == "fp16":
             raise UsageError("fp16 loss scaling does not work with sharding; choose bf16 or fp32", "precision")
         if given_optimizer is not None:
@@ -366,15 +365,15 @@ class Trainer(StoppableTrainer):
             )
 
     def _say_what_runs(self, objectives: Sequence[str]) -> None:
-        """What is trained on what, and for how long."""
+        """Log what is trained on what, and for how long."""
         table = [*plan_lines({**run_plan(self), "objectives": objectives}), f"work_dir    {self.work_dir}"]
         self.logger.info("\n  ".join(["training", *table]))
 
     def train_loop(self, data_loader: Loading) -> None:
-        """Run the epochs that are left.
+        """Run the remaining epochs.
 
         Args:
-            data_loader: Gives the batches.
+            data_loader: Provides the batches.
         """
         self.invoke_hook(TrainerStages.before_run)
         with self._kept_at_failure():
@@ -414,7 +413,7 @@ class Trainer(StoppableTrainer):
             self._inner_iter = 0
 
     def _steps_left(self, loading: Loading) -> Iterator[list[dict[str, Any]]]:
-        """The batches of each step of this epoch that is still to do."""
+        """The batches of each remaining step of this epoch."""
         for batches in loading.steps(self._epoch, self._inner_iter):
             if self._iter >= self.max_iters:
                 return
@@ -425,7 +424,7 @@ class Trainer(StoppableTrainer):
 
         Args:
             model: Unused; the trainer's own is updated.
-            inputs: The batches that this process contributes.
+            inputs: The batches of this process.
         """
         self.model.train()
         batches = [self.task.move(self.bundle, batch, self.device) for batch in inputs]
@@ -458,12 +457,12 @@ class Trainer(StoppableTrainer):
     def evaluate(
         self, checkpoint_path: str | None = None, split: str = "val", part: str | None = None, **_: Any
     ) -> dict[str, float]:
-        """Evaluate a split as the task does, and write what was found under `eval/`.
+        """Evaluate a split with the task, and write the results under `eval/`.
 
         Args:
-            checkpoint_path: A model directory or snapshot whose weights to take first.
+            checkpoint_path: A model directory or snapshot whose weights to load first.
             split: "train", "val" or "test".
-            part: One of several tasks, to evaluate it alone.
+            part: One of several tasks, to evaluate only that one.
             **_: Ignored arguments of ModelScope's trainer.
 
         Returns:
@@ -471,7 +470,7 @@ class Trainer(StoppableTrainer):
         """
         if not self.examples.get(split):
             raise UsageError(f"no examples to evaluate on in {split!r}: {did_you_mean(split, self.examples)}")
-        self._mode = ModeKeys.EVAL  # until the next step: ModelScope's loggers tell by it what they log
+        self._mode = ModeKeys.EVAL  # until the next step: it tells ModelScope's loggers what they log
         self.model.eval()
         with self._interruptible(), self._to_be_judged(checkpoint_path):
             examples = self.examples[split] if part is None else self.task.one_part(part, self.examples[split])
@@ -489,11 +488,11 @@ class Trainer(StoppableTrainer):
     # Files
 
     def _take_weights(self, path: str) -> None:
-        """Only the weights of a snapshot or of a model directory."""
+        """Load only the weights of a snapshot or a model directory."""
         self.bundle.take_weights(Path(path), allow_partial=self.experiment.model.allow_partial)
 
     def _leave_earlier_run(self) -> None:
-        """Move what an earlier run left in the run directory aside."""
+        """Move the files of an earlier run in the run directory aside."""
         if self.processes.is_main:
             move_earlier_run(Path(self.work_dir))
         self.processes.wait()
@@ -502,7 +501,7 @@ class Trainer(StoppableTrainer):
         """Write the model directory `best/`, or that of one of several tasks, `best_of/<task>/`.
 
         Args:
-            scores: What made it the best.
+            scores: The scores of the best model.
             part: One of several tasks.
         """
         bundle = self.bundle if part is None else self.task.parts(self.bundle)[part][1]
@@ -520,9 +519,9 @@ class Trainer(StoppableTrainer):
 
     @contextmanager
     def _to_be_judged(self, checkpoint: str | None = None) -> Iterator[None]:
-        """Where the bundle has the model to evaluate and keep: the moving average of the weights, if one is kept.
+        """A block in which the bundle has the model to evaluate and save: the moving average of the weights, if any.
 
-        A checkpoint's weights take the place of the model's own; of a divided model, of a copy's for the block.
+        A checkpoint's weights replace the model's own; with a divided model, those of a copy for the block.
         """
         if self.sharding is None:
             if checkpoint is not None:
@@ -541,7 +540,7 @@ class Trainer(StoppableTrainer):
                 self.bundle.model = self.model
 
     def save_configuration(self) -> None:
-        """Write `conf.json`: running it again repeats the run."""
+        """Write `conf.json`, with which the run can be repeated."""
         if self.processes.is_main:
             values = self.experiment.model_dump(mode="json")
             write_text(Path(self.work_dir) / "conf.json", to_json(values, indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""How far a training is: one line of the terminal with loss, rate and time left; elsewhere the log's own lines tell it.
+"""The progress of a training: one line on a terminal with loss, rate and time left; elsewhere the log shows it.
 
 step 120/400 30%  ██▍       loss 1.234  85.2 examples/s  0.376 s/step  1:43 left
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["TrainingProgress", "progress_text"]
 
 SMOOTHING = 0.1
-"""Share of the newest step in the means of loss and seconds."""
+"""Weight of the newest step in the means of loss and seconds."""
 SMALLEST_BAR, LARGEST_BAR = 8, 40
 
 
@@ -26,17 +26,17 @@ def progress_text(
     done: int, total: int, seconds_left: float | None, loss: float | None, seconds: float | None, examples: float,
     width: int, ascii_only: bool = False,
 ) -> str:  # fmt: skip
-    """The line, with as much as has room.
+    """The line, with as much as fits.
 
     Args:
-        done: Steps that were made.
+        done: Steps made so far.
         total: Steps of the whole run.
-        seconds_left: How long it will take; None while nobody can know.
-        loss: Its mean over the last steps; None before the first.
-        seconds: Likewise, how long a step takes.
-        examples: Likewise, how many it sees.
+        seconds_left: The remaining time; None while it is unknown.
+        loss: Mean loss over the last steps; None before the first.
+        seconds: Likewise, the duration of a step.
+        examples: Likewise, the examples of a step.
         width: Columns of the terminal.
-        ascii_only: Whether to draw with ASCII alone.
+        ascii_only: Whether to draw with ASCII only.
 
     >>> progress_text(120, 400, 103.0, 1.234, 0.376, 32, 60)
     'step 120/400 30%  loss 1.23  85.1 examples/s  1:43 left'
@@ -58,7 +58,7 @@ def _bar(share: float, room: int, ascii_only: bool) -> str:
 
 
 def _short(value: float) -> str:
-    """Three digits, without an exponent where there is a way.
+    """Three digits, without an exponent if possible.
 
     >>> _short(85.123), _short(0.0376), _short(1234.5)
     ('85.1', '0.0376', '1,234')
@@ -67,10 +67,10 @@ def _short(value: float) -> str:
 
 
 class TrainingProgress:
-    """The line of a training; use it around the loop, so that it goes however the loop ends.
+    """The line of a training; use it around the loop, so that it disappears however the loop ends.
 
     Args:
-        trainer: One whose training is prepared. Only its first process shows anything, and only on a terminal.
+        trainer: A trainer that is ready to train. Only its first process shows the line, and only on a terminal.
     """
 
     def __init__(self, trainer: Trainer) -> None:
@@ -94,14 +94,14 @@ class TrainingProgress:
             self.line.close()
 
     def step_begins(self) -> None:
-        """Whatever comes from now on belongs to the next step, its wait for data included."""
+        """Start the next step, which includes the wait for its data."""
         self.step_began = time.perf_counter()
 
     def step_ends(self, trainer: Trainer) -> None:
         """Count a step, before its hooks run.
 
         Args:
-            trainer: Has just made it.
+            trainer: The trainer that has just made it.
         """
         seconds = time.perf_counter() - self.step_began
         self.seconds = _mean(self.seconds, seconds)
@@ -115,23 +115,23 @@ class TrainingProgress:
         """The line.
 
         Args:
-            done: Steps that were made, those before a resume included.
+            done: Steps made so far, including those before a resume.
             width: Columns of the terminal.
-            ascii_only: Whether to draw with ASCII alone.
+            ascii_only: Whether to draw with ASCII only.
         """
         made = done - self.first
         elapsed = time.perf_counter() - self.began
-        left = elapsed / made * (self.total - done) if made else None  # evaluations in between are in it
+        left = elapsed / made * (self.total - done) if made else None  # includes evaluations in between
         return progress_text(done, self.total, left, self.loss, self.seconds, self.examples, width, ascii_only)
 
 
 def _mean(before: float | None, value: float) -> float:
-    """A mean in which older values count less and less."""
+    """A mean in which older values have less and less weight."""
     return value if before is None else before + SMOOTHING * (value - before)
 
 
 class _Line(ProgressLine):
-    """Draws what a `TrainingProgress` says."""
+    """Draws the line of a `TrainingProgress`."""
 
     def __init__(self, progress: TrainingProgress) -> None:
         self.progress = progress

@@ -1,10 +1,10 @@
 """One update of the weights from one or several batches, the same on one process and on many.
 
-The sum of an objective's loss is divided by the number of target tokens of all batches and all processes, or the loss
-is taken over the joined batch as a whole (`gradient_cache`); either way the gradient is that of the joined batch. A
-step whose loss or gradient is not finite changes nothing: neither weights nor the running statistics of batch-norm. In
-fp16 that is also how the scale of the loss finds its size: such a step halves it, and counts against `max_bad_steps`
-only where the loss is no longer scaled up.
+The sum of an objective's loss is divided by the number of target tokens of all batches and processes, or the loss is
+computed over the joined batch as a whole (`gradient_cache`); either way the gradient is that of the joined batch. A
+step whose loss or gradient is not finite changes neither weights nor running statistics of batch norms. In fp16 this is
+also how the scale of the loss is adjusted: such a step halves it, and counts against `max_bad_steps` only if the loss
+is no longer scaled up.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class WeightedObjectives(nn.Module):
 
     Args:
         model: The model.
-        objectives: What is trained, by the name it is logged under, in the configuration's order.
-        weights: One factor an objective.
-        precision: "fp32", "bf16" or "fp16"; what matrix products compute in.
+        objectives: The objectives by the name they are logged under, in the order of the configuration.
+        weights: One factor per objective.
+        precision: "fp32", "bf16" or "fp16", the precision of matrix products.
     """
 
     def __init__(
@@ -65,21 +65,21 @@ class WeightedObjectives(nn.Module):
         """The loss of one batch, a share of the loss of all batches of the step.
 
         Args:
-            batch: As made by the collator, images as floats.
-            normalizers: What each objective divides by.
-            step: Updates done before.
-            replays: Of each objective over the joined batch, by name, what its first pass left for this batch.
+            batch: A batch from the collator, with images as floats.
+            normalizers: The divisor of each objective.
+            step: Updates made so far.
+            replays: For each objective over the joined batch, by name, what its first pass kept for this batch.
 
         Returns:
             The scalar to differentiate, and numbers to log, summed over the batches of a step; a pair of a sum and a
-            count becomes a mean. `loss` is what the batch adds to the loss of the step; objectives over the joined
+            count becomes a mean. `loss` is the batch's contribution to the loss of the step; objectives over the joined
             batch add nothing to the logs here.
         """
         device = self.model.device
         total, surrogates = torch.zeros((), device=device), []
         logs: dict[str, Any] = {}
         several = len(self.objectives) > 1
-        # apart, since what runs in a second pass must have the random numbers of the first
+        # separate, since a second pass must have the random numbers of the first
         own = self.model.for_task(batch.get("task"))
         model, replayed = (_RunOnce(own) if several else own for _ in range(2))
         with autocast(device, self.precision):
@@ -97,21 +97,21 @@ class WeightedObjectives(nn.Module):
         return sum(surrogates, total), logs
 
     def represent(self, objective: JoinedObjective, model: Any, batch: Batch) -> Mapping[str, torch.Tensor]:
-        """What an objective over the joined batch makes of a micro-batch.
+        """The representations of a micro-batch for an objective over the joined batch.
 
         Args:
-            objective: One of these.
-            model: The model, or what stands in its place.
+            objective: An objective over the joined batch.
+            model: The model, or what replaces it.
             batch: On its device.
         """
         return objective.represent(model, batch)
 
     def named(self, name: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
-        """An objective's numbers; one that is alone needs no name before them, and its loss is the total.
+        """An objective's numbers to log; a single objective needs no name before them, and its loss is the total.
 
         Args:
-            name: The objective's.
-            numbers: What it logs.
+            name: The name of the objective.
+            numbers: The numbers that it logs.
         """
         if len(self.names) > 1:
             return {f"{name}/{key}": value for key, value in numbers.items()}
@@ -119,13 +119,13 @@ class WeightedObjectives(nn.Module):
 
 
 class _RunOnce:
-    """The model of one batch, whose parts run once for objectives that give them the very same tensors.
+    """The model for one batch, whose parts run only once for objectives that pass the same tensor objects.
 
-    Objectives over the joined batch draw their random numbers anew in the second pass: the one that is the first to ask
-    draws in both, so that all have the masks of the first pass.
+    Objectives over the joined batch repeat their random numbers in the second pass: the objective that calls first
+    draws them in both passes, so that all have the masks of the first pass.
 
     Args:
-        model: The model; everything but `encode`, `decode` and `embed` is its own.
+        model: The model; everything except `encode`, `decode` and `embed` is passed on to it.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -136,28 +136,28 @@ class _RunOnce:
         return getattr(self._model, name)
 
     def encode(self, **inputs: Any) -> Any:
-        """What the model's own gives, or gave before.
+        """The result of the model's method, computed or remembered.
 
         Args:
-            **inputs: The model's.
+            **inputs: Arguments of the model's method.
         """
         return self._once("encode", inputs)
 
     def decode(self, **inputs: Any) -> Any:
-        """What the model's own gives, or gave before.
+        """The result of the model's method, computed or remembered.
 
         Args:
-            **inputs: The model's.
+            **inputs: Arguments of the model's method.
         """
         return self._once("decode", inputs)
 
     def embed(self, side: str, inputs: Mapping[str, Any], modalities: Sequence[str]) -> Any:
-        """What the model's own gives, or gave before.
+        """The result of the model's method, computed or remembered.
 
         Args:
-            side: The model's.
-            inputs: The model's.
-            modalities: The model's.
+            side: Argument of the model's method.
+            inputs: Argument of the model's method.
+            modalities: Argument of the model's method.
         """
         return self._once("embed", {"side": side, "inputs": inputs, "modalities": tuple(modalities)})
 
@@ -173,7 +173,7 @@ class _RunOnce:
 
 
 def _same(known: Any, value: Any) -> bool:
-    """Whether an input is the one before: the very same object, or equal words."""
+    """Whether an input is the same as before: the same object, or equal strings."""
     return known is value or (isinstance(value, str | tuple) and known == value)
 
 
@@ -181,19 +181,19 @@ class Updater:
     """Changes the weights.
 
     Args:
-        module: The objectives over the model, not yet wrapped.
-        optimizer: Steps after every update.
-        scheduler: Steps with it.
-        processes: Those that train together.
+        module: The objectives with the model, not yet wrapped.
+        optimizer: The optimizer, stepped after every update.
+        scheduler: The schedule, stepped with the optimizer.
+        processes: The processes that train together.
         clip_norm: Largest gradient norm; None: no clipping.
         max_bad_steps: How many steps in a row may have a loss or gradient that is not finite.
-        sharding: What has divided the module among the processes; None: each has it all.
+        sharding: The sharding that has divided the module among the processes; None: each has the whole.
 
     Attributes:
-        changes: How often a step came as far as to change weights, schedule or scale.
-        before_change: Is called ahead of each change of weights, averages of them and moments.
-        is_under_way: Whether a step has begun and not ended.
-        halvings: How often every batch is halved, since a step has run out of memory.
+        changes: How many steps reached the point of changing weights, schedule or scale.
+        before_change: Called before each change of weights, their averages and moments.
+        is_under_way: Whether a step has begun but not ended.
+        halvings: How often every batch is halved because a step has run out of memory.
 
     Raises:
         UsageError: The device cannot train in the precision.
@@ -239,7 +239,7 @@ class Updater:
         self.module = self._shared(module)
 
     def _shared(self, module: WeightedObjectives) -> nn.Module:
-        """The module, its gradients averaged over the processes where there are several."""
+        """The module, with gradients averaged over the processes if there are several."""
         if self.processes.world_size == 1 or self.sharding is not None:
             return module
         gpu = self.processes.device.type == "cuda"
@@ -253,11 +253,11 @@ class Updater:
         """Update the weights once.
 
         Args:
-            batches: What this process contributes, on its device; at least one.
-            step: Updates done before.
+            batches: The batches of this process, on its device; at least one.
+            step: Updates made so far.
 
         Returns:
-            Numbers to log: `loss` and the objectives' own, of the joined batch; `grad_norm` before clipping; `lr`.
+            Numbers to log: `loss` and those of the objectives, for the joined batch; `grad_norm` before clipping; `lr`.
 
         Raises:
             LossNotFinite: The loss or the gradient was not finite `max_bad_steps` times in a row.
@@ -281,25 +281,25 @@ class Updater:
         return {**logs, "grad_norm": norm, "lr": lr}
 
     def gradients(self, batches: Sequence[Batch], step: int) -> dict[str, float]:
-        """Add the gradient of a step to what the weights have, in fp16 scaled up, and change no weight.
+        """Add the gradient of a step to the existing one, scaled up in fp16, without changing weights.
 
         Args:
-            batches: What this process contributes, on its device; at least one.
-            step: Updates done before.
+            batches: The batches of this process, on its device; at least one.
+            step: Updates made so far.
 
         Returns:
-            `loss` and the objectives' own numbers, of the joined batch.
+            `loss` and the numbers of the objectives, for the joined batch.
         """
         batches = [self._completed(batch, step) for batch in batches]
         return self._backward(batches, self._normalizers(batches), step)
 
     def _gradients_in_memory(self, batches: Sequence[Batch], step: int) -> dict[str, float]:
-        """The gradients of a step; where memory does not hold them, again with batches halved, from then on.
+        """Compute the gradients of a step; if memory is not enough, again with batches halved from then on.
 
-        Several processes are in the middle of what they exchange then, and end.
+        Several processes would be in the middle of an exchange, so they end.
 
         Raises:
-            StepOutOfMemory: They do, or batches cannot be halved any more.
+            StepOutOfMemory: There are several processes, or batches cannot be halved any further.
         """
         for _ in range(self.halvings):
             batches = _halved(batches) or batches
@@ -324,7 +324,7 @@ class Updater:
             forget()
 
     def _completed(self, batch: Batch, step: int) -> Batch:
-        """The batch with what is added before anything is counted, such as sequences that the model writes."""
+        """The batch with the entries that are added before anything is counted, such as generated sequences."""
         with autocast(self.model.device, self.precision):
             batch = self.model.for_task(batch.get("task")).with_frozen_features(batch)
             for objective in self.objectives:
@@ -335,7 +335,7 @@ class Updater:
 
     @contextmanager
     def _model_for(self, objective: Objective) -> Iterator[Model]:
-        """The model that an objective completes a batch with, whole where it runs it."""
+        """The model that an objective completes a batch with; a whole model if the objective runs it."""
         if self.sharding is None or not objective.completes_with_model:
             yield self.model
             return
@@ -343,7 +343,7 @@ class Updater:
             yield model
 
     def _normalizers(self, batches: Sequence[Batch]) -> list[float]:
-        """What each objective divides by: its count over all batches and processes."""
+        """The divisor of each objective: its count over all batches and processes."""
         counts = [
             float(sum(objective.normalizer(batch) for batch in batches if objective.learns_from(batch)))
             for objective in self.objectives
@@ -351,7 +351,7 @@ class Updater:
         return [max(count, 1.0) for count in self.processes.total(counts)]
 
     def _backward(self, batches: Sequence[Batch], normalizers: Sequence[float], step: int) -> dict[str, float]:
-        """Add up the gradients of all batches; the logs are sums over batches and processes, or means of pairs."""
+        """Sum the gradients of all batches; the logs are sums over batches and processes, or means of pairs."""
         model, processes = self.model.for_task(batches[0].get("task")), self.processes
         views = [_RunOnce(model) for _ in batches] if len(self.joined) > 1 else None
         joined = {
@@ -374,11 +374,11 @@ class Updater:
         return self._with_joined(sums.over(self.processes).means(), joined)
 
     def _without_exchange(self) -> AbstractContextManager[None]:
-        """Leaves gradients where they are; those of the last batch are exchanged with its backward."""
+        """Do not exchange gradients yet; they are exchanged in the backward pass of the last batch."""
         return self.module.no_sync() if isinstance(self.module, DistributedDataParallel) else nullcontext()
 
     def _with_joined(self, logs: dict[str, float], joined: Mapping[str, JoinedLoss]) -> dict[str, float]:
-        """The numbers of a step with those of the objectives over the joined batch, which every process has whole."""
+        """The numbers of a step, with those of objectives over the joined batch, complete in every process."""
         for name, found in joined.items():
             logs["loss"] += self.weights[name] * found.value
             numbers = _Sums()
@@ -387,7 +387,7 @@ class Updater:
         return logs
 
     def _gradient_norm(self) -> float:
-        """The gradient's norm; clips on the way where clipping is asked for."""
+        """The norm of the gradient, which is also clipped if requested."""
         self.scaler.unscale_(self.optimizer)
         weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         limit = self.clip_norm if self.clip_norm is not None else math.inf
@@ -396,7 +396,7 @@ class Updater:
         return float(torch.nn.utils.clip_grad_norm_(weights, limit))
 
     def _keep_buffers(self) -> None:
-        """Copy the model's buffers, such as the statistics of batch norms; one by one they would be 200 launches."""
+        """Copy the model's buffers, such as batch-norm statistics, together; one by one would take 200 launches."""
         now = dict(self.model.named_buffers())
         if self.buffers.keys() != now.keys():
             self.buffers = {name: torch.empty_like(value) for name, value in now.items()}
@@ -405,26 +405,26 @@ class Updater:
             torch._foreach_copy_([self.buffers[name] for name in names], [now[name] for name in names])
 
     def _put_buffers_back(self) -> None:
-        """Set the model's buffers to what they were before the step."""
+        """Restore the model's buffers from before the step."""
         with torch.no_grad():
             for name, value in self.model.named_buffers():
                 if name in self.buffers:
                     value.copy_(self.buffers[name])
 
     def take_back(self) -> None:
-        """Leave the model as it was before a step that failed ahead of its change of the weights (`changes`)."""
+        """Restore the model from before a step that failed before it changed the weights (`changes`)."""
         if self.is_under_way:
             self._undo()
             self.is_under_way = False
 
     def _undo(self) -> None:
-        """Forget the gradients of this step, and what it did to the buffers."""
+        """Discard the gradients of this step and its changes of the buffers."""
         self._put_buffers_back()
         self.optimizer.zero_grad(set_to_none=True)
 
     @contextmanager
     def on_trial(self) -> Iterator[None]:
-        """The gradients of the block are forgotten, and so is what it does to the buffers."""
+        """Discard the gradients of the block and its changes of the buffers."""
         self._keep_buffers()
         try:
             yield
@@ -432,7 +432,7 @@ class Updater:
             self._undo()
 
     def _skip(self, loss: float, step: int) -> None:
-        """Leave the model as it was before the step, and count."""
+        """Restore the model from before the step, and count the step."""
         too_large = math.isfinite(loss) and self.scaler.get_scale() > 1
         self._put_buffers_back()
         self.bad_steps += 1
@@ -447,7 +447,7 @@ class Updater:
 
 
 def _halved(batches: Sequence[Batch]) -> list[Batch] | None:
-    """Every batch in two, as far as it has two examples; None where none has, or a batch cannot be divided."""
+    """Split every batch that has two examples; None if no batch has, or a batch cannot be divided."""
     parts = [halves(batch) for batch in batches]
     if all(part is None for part in parts):
         return None
@@ -455,9 +455,9 @@ def _halved(batches: Sequence[Batch]) -> list[Batch] | None:
 
 
 class _Sums:
-    """Numbers that are added up over the micro-batches of a step, and means of pairs.
+    """Numbers that are summed over the micro-batches of a step, and means of pairs.
 
-    They are read when all are there: reading one waits for the device, which would then wait for the next micro-batch.
+    They are read at the end: reading one waits for the device, which would then wait for the next micro-batch.
     """
 
     def __init__(self) -> None:
@@ -465,7 +465,7 @@ class _Sums:
         self.counts: dict[str, float] = {}
 
     def add(self, logs: Mapping[str, Any]) -> None:
-        """Add those of one micro-batch.
+        """Add the numbers of one micro-batch.
 
         Args:
             logs: A pair is a sum and a count.
@@ -479,7 +479,7 @@ class _Sums:
         """The sums over all processes.
 
         Args:
-            processes: Those that train together; each has the same names.
+            processes: The processes that train together; all have the same names.
         """
         names = sorted(self.values)
         totals = processes.total([self._sum(name) for name in names] + [self.counts[name] for name in names])
@@ -494,5 +494,5 @@ class _Sums:
         return {name: value / self.counts[name] if self.counts[name] else value for name, value in sums.items()}
 
     def _sum(self, name: str) -> float:
-        """The numbers of one name, added in their order; `sum` rounds in another way from Python 3.12 on."""
+        """The numbers of one name, added in order; `sum` rounds differently from Python 3.12 on."""
         return functools.reduce(operator.add, map(float, self.values[name]), 0.0)

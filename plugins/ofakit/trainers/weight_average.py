@@ -1,10 +1,10 @@
-"""The exponential moving average of the weights, which is what is evaluated and kept.
+"""The exponential moving average of the weights, which is evaluated and saved.
 
     {"train": {"ema": {"decay": 0.999, "after": 100}}}
 
-After each step of the optimizer, average = decay average + (1 - decay) weight; until `after` steps are done the average
-is the weights themselves. Statistics of batch norms are running means already and stay as they are.
-Source: Polyak and Juditsky 1992; as `torch.optim.swa_utils` has it, but in the model's own memory while it is used.
+After each step of the optimizer, average = decay average + (1 - decay) weight; for the first `after` steps the average
+equals the weights. Statistics of batch norms are already running means and are not averaged.
+Source: Polyak and Juditsky 1992; as in `torch.optim.swa_utils`, but in the model's own memory while it is used.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ __all__ = ["WeightAverage"]
 
 
 class WeightAverage:
-    """Follows the weights of a model that learn.
+    """Follows the trainable weights of a model.
 
     Args:
-        model: The model with the weights to start from.
+        model: The model with the initial weights.
         section: `train.ema`.
 
     >>> model = nn.Linear(1, 1, bias=False).requires_grad_()
@@ -47,10 +47,10 @@ class WeightAverage:
 
     @torch.no_grad()
     def follow(self, step: int) -> None:
-        """Take in the weights after an update.
+        """Include the weights after an update.
 
         Args:
-            step: Updates done.
+            step: Updates made.
         """
         averages = [own_part(average) for average in self._averages.values()]
         weights = [own_part(weight.detach()) for weight in self._weights.values()]
@@ -61,7 +61,7 @@ class WeightAverage:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """The model has the averages in the block, and its weights again after it; not where it is divided."""
+        """Give the model the averages for the block, and its weights again after it; not for a divided model."""
         self._exchange()
         try:
             yield
@@ -75,12 +75,12 @@ class WeightAverage:
             self._averages[name] = own
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What a snapshot must hold: the averages by the names of their weights."""
+        """What a snapshot must contain: the averages by the names of their weights."""
         return dict(self._averages)
 
     @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up the averages of a snapshot.
+        """Load the averages of a snapshot.
 
         Args:
             state: From `state_dict`.
