@@ -85,7 +85,7 @@ class OFA(ModelType):
             section: The section `model`.
 
         Raises:
-            UsageError: The model's eye is another than the section's, or so are its adapters.
+            UsageError: The model's visual backbone or its adapters differ from those of the section.
         """
         if section.backbone is not None:
             backbone_as(_eye(model), section.backbone)
