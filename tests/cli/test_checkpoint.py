@@ -11,11 +11,13 @@ import pytest
 import torch
 from ofakit.cli import caption, checkpoint, finetune
 from ofakit.hub import CaptionBundle, RetrievalBundle, load_bundle, save_bundle
+from ofakit.models.types import MODELS
 from ofakit.text import OFATokenizer, train_tokenizer
 
 from tests.file_limit import file_limit
 from tests.models.encoders.kinds import KINDS
 from tests.models.test_retriever import made
+from tests.models.test_shared_model import shared_model
 from tests.models.vl.small import tiny as vl_model
 
 from .conftest import QUICKSTART, last_line, overrides
@@ -65,6 +67,17 @@ def test_inspect_says_what_a_vl_model_is(tmp_path, capsys, family):
     assert found["config"]["model_type"] == family and found["adapter"]["type"] == "bottleneck"
     assert found["parameters"] == sum(parameter.numel() for parameter in model.parameters())
     assert 0 < found["parts"]["adapter"] < found["parts"]["language_model"] < found["parameters"]
+
+
+@pytest.mark.parametrize("network", ["vl", "ofa"])
+def test_inspect_says_what_several_tasks_share(tmp_path, capsys, network):
+    model, tokenizer = shared_model(network)
+    MODELS.build({"type": "shared"}).save(model, tokenizer, tmp_path)
+    (tmp_path / "configuration.json").write_text(json.dumps({"ofakit": {"model_type": "shared"}}))
+    assert checkpoint.main(["inspect", str(tmp_path)]) == 0
+    found = last_line(capsys.readouterr().out)
+    assert found["network"] == network and found["retrievers"].keys() == {"search"}
+    assert found["parameters"] == sum(parameter.numel() for parameter in model.network.parameters())
 
 
 @pytest.mark.parametrize("there, back", [("huggingface", "ofakit"), ("plain", "huggingface"), ("fairseq", "ofakit")])

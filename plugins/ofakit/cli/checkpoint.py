@@ -106,16 +106,18 @@ def _inspect(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _about_network(path: str) -> dict[str, Any]:
-    """What a checkpoint of OFA is, or a directory of VL-T5 or VL-BART."""
+    """What a checkpoint of OFA is, a directory of VL-T5 or VL-BART, or one of either with the retrievers around it."""
     from pathlib import Path
 
     from ofakit.hub.directory import model_type_of
+    from ofakit.models.ofa.describe import describe as describe_ofa
+    from ofakit.models.types.shared import describe_shared
+    from ofakit.models.vl.describe import describe as describe_vl
 
-    if Path(path).is_dir() and model_type_of(Path(path)) == "vl":
-        from ofakit.models.vl.describe import describe
-    else:
-        from ofakit.models.ofa.describe import describe
-    return describe(path)
+    kind = model_type_of(Path(path)) if Path(path).is_dir() else "ofa"
+    shared = describe_shared(path) if kind == "shared" else {}
+    describe = describe_vl if shared.get("network", kind) == "vl" else describe_ofa
+    return {**describe(path), **shared}
 
 
 def _about_adapter(path: str) -> dict[str, Any]:

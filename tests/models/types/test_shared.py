@@ -9,6 +9,7 @@ import torch
 from ofakit.config.schema import ModelSection
 from ofakit.errors import UsageError
 from ofakit.models.types import MODELS
+from ofakit.models.types.shared import describe_shared
 from safetensors.torch import load_file, save_file
 
 from tests.models.test_shared_model import KEYS, shared_model, texts
@@ -32,6 +33,14 @@ def test_a_directory_is_read_back(kind, network, tmp_path):
     assert torch.equal(*vectors) and not again.training
     alone, _ = MODELS.build({"type": network}).load(tmp_path)
     assert torch.equal(alone.output_embedding, model.network.output_embedding)
+
+
+def test_a_directory_says_its_network_and_the_size_of_its_retrievers(kind, tmp_path):
+    model, tokenizer = shared_model()
+    kind.save(model, tokenizer, tmp_path)
+    found = describe_shared(tmp_path)
+    assert found == {"network": "vl", "retrievers": {"search": sum(value.numel() for value in model.heads().values())}}
+    assert found["retrievers"]["search"] > 0
 
 
 def test_weights_of_a_directory_and_of_a_snapshot_are_taken(kind, tmp_path):

@@ -27,7 +27,7 @@ from ofakit.models.shared_model import SharedModel, own_settings_of, retriever_a
 from ofakit.models.types import MODELS
 from ofakit.models.weights import read_content, some_of, tensors_of
 
-__all__ = ["Shared"]
+__all__ = ["Shared", "describe_shared"]
 
 SHARED, HEADS = "shared.json", "heads.safetensors"
 
@@ -159,6 +159,27 @@ class Shared(ModelType):
         if not only_look:
             model.load_state_dict(fitting, strict=False)
         return missing, unexpected
+
+
+def describe_shared(folder: str | Path) -> dict[str, Any]:
+    """What a directory contains besides the network.
+
+    Args:
+        folder: As `Shared.save` wrote it.
+
+    Returns:
+        `network`, the type of the network, and `retrievers`, the number of parameters of each retriever's own weights.
+
+    Raises:
+        UsageError: A file is missing or damaged.
+    """
+    about, heads = _about(folder), _read(Path(folder) / HEADS)
+    own = {name: f"retrievers.{name}." for name in about["retrievers"]}
+    sizes = {
+        name: sum(value.numel() for key, value in heads.items() if key.startswith(prefix))
+        for name, prefix in own.items()
+    }
+    return {"network": about["network"], "retrievers": sizes}
 
 
 def _about(folder: str | Path) -> dict[str, Any]:
