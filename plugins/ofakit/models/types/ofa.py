@@ -78,7 +78,7 @@ class OFA(ModelType):
         return OFAModel.from_pretrained(folder, allow_partial=allow_partial), self.read_tokenizer(folder)
 
     def train_as(self, model: Model, section: ModelSection) -> None:
-        """Freeze the timm network, let its batch norms rest and keep its features, and put adapters into the model.
+        """Freeze the timm network, stop its batch norms, keep its features, and add adapters to the model.
 
         Args:
             model: An `OFAModel`; changed in place.
