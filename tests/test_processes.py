@@ -7,7 +7,8 @@ import json
 import pytest
 import torch
 from ofakit.errors import UsageError
-from ofakit.processes import Processes, device_named, join_processes, joined_processes, launched_rank
+from ofakit.processes import Processes, device_named, join_processes, joined_processes, launched_rank, leave_processes
+from torch import distributed
 
 from tests.two_processes import run_two
 
@@ -27,6 +28,46 @@ found = {
 mine.wait()
 Path(sys.argv[1], f"{mine.rank}.json").write_text(json.dumps(found))
 """
+
+IN_FLIGHT = """
+import atexit
+import sys
+import time
+
+import torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ofakit.processes import join_processes
+
+
+class Run:
+    pass
+
+
+class SlowToEnd:
+    def __del__(self, sleep=time.sleep):
+        sleep(1)
+
+
+@atexit.register
+def be_busy():
+    until = time.monotonic() + 1.5
+    while time.monotonic() < until:
+        pass
+
+
+mine, slow, run = join_processes("cpu", 1), SlowToEnd(), Run()
+run.module, run.itself = DistributedDataParallel(nn.Linear(2, 2)), run
+del run
+distributed.barrier()
+sys.setswitchinterval(100)
+if mine.rank == 0:
+    time.sleep(0.5)
+distributed.all_reduce(torch.ones(3), async_op=True)
+"""
+"""A thread of gloo gives back a tensor while Python ends, which it lets no thread do that has to wait for it: unless all
+threads have ended before, this aborts the process of rank 1, and not just rarely."""
 
 
 def test_the_cpu_is_always_there():
@@ -91,3 +132,19 @@ def test_a_mac_has_its_gpu_by_its_name_alone(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UsageError, match="mps supports one process, but torchrun has started 2"):
         join_processes("mps")
+
+
+def test_no_thread_of_gloo_is_met_by_the_end_of_python(tmp_path):
+    run_two(IN_FLIGHT, tmp_path, leave="")
+
+
+def test_processes_that_somebody_else_has_joined_are_not_left(tmp_path, monkeypatch):
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
+    try:
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        join_processes("cpu")
+        leave_processes()
+        assert distributed.is_initialized()
+    finally:
+        distributed.destroy_process_group()
+    leave_processes()

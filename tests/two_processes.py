@@ -28,12 +28,15 @@ os._exit(0)
 """What is under test has ended here; gloo's threads, met by the interpreter's own end, may abort the process."""
 
 
-def run_two(script, folder, *arguments):
-    """Run a script in two processes that find each other over gloo; its arguments are the folder and what follows."""
+def run_two(script, folder, *arguments, leave=LEAVE):
+    """Run a script in two processes that find each other over gloo; its arguments are the folder and what follows.
+
+    `leave` is what they end with; nothing, where that Python ends is under test.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    (folder / "two.py").write_text(script + LEAVE)
+    (folder / "two.py").write_text(script + leave)
     command = [sys.executable, folder / "two.py", folder, *arguments]
     world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
     environment = {**os.environ, **world, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import gc
+import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +28,7 @@ __all__ = [
 ]
 
 _alone = False
+_joined_here = False
 
 LONGEST_WAIT = 120.0
 """Minutes for a process that decodes images, scores or saves while the others wait."""
@@ -117,16 +120,38 @@ def join_processes(device: str | None = None, minutes: float = LONGEST_WAIT) -> 
             f"the device mps supports one process, but torchrun has started {world_size}; choose --device cpu"
         )
     if world_size > 1 and not distributed.is_initialized():
-        wait = timedelta(minutes=minutes)
-        distributed.init_process_group("nccl" if place.type == "cuda" else "gloo", timeout=wait)
-        atexit.register(leave_processes)
+        _join("nccl" if place.type == "cuda" else "gloo", timedelta(minutes=minutes))
     return Processes(launched_rank(), world_size, place)
 
 
+def _join(backend: str, wait: timedelta) -> None:
+    """Begin the process group, and end it before Python ends.
+
+    The functions that are imported first, as DDP does later, have the group that there is by then as a default, and
+    would hold it for good.
+    """
+    global _joined_here
+    importlib.import_module("torch.distributed.nn.functional")
+    distributed.init_process_group(backend, timeout=wait)
+    _joined_here = True
+    atexit.register(leave_processes)
+
+
 def leave_processes() -> None:
-    """Part from the other processes, as one does at its end: gloo's threads would abort an interpreter that ends."""
-    if distributed.is_initialized():
+    """Part from the other processes that `join_processes` has joined; whoever ends a program calls it, or Python's end.
+
+    The threads of gloo give back the tensors they were sent, for which they wait for the interpreter; one that waits
+    when it ends aborts the process. They end with the process group, which lasts as long as anything holds it. DDP and
+    FSDP do, and are often part of a cycle. These go first, since the group ends well only with Python's own hold on it:
+    that alone lets the threads have the interpreter until they have ended.
+
+    Source: https://github.com/pytorch/pytorch/issues/190489.
+    """
+    global _joined_here
+    if _joined_here and distributed.is_initialized():
+        gc.collect()
         distributed.destroy_process_group()
+    _joined_here = False
 
 
 def device_named(name: str | None = None) -> torch.device:
