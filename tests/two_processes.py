@@ -27,11 +27,20 @@ os._exit(0)
 """
 """What is under test has ended here; gloo's threads, met by the interpreter's own end, may abort the process."""
 
+ENDED = """
+from pathlib import Path
+from ofakit.processes import leave_processes
+leave_processes()
+threads = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
+assert not any("gloo" in name for name in threads), threads
+"""
+"""Where nothing holds the process group any more: its threads have ended, as far as the system names them."""
+
 
 def run_two(script, folder, *arguments, leave=LEAVE):
     """Run a script in two processes that find each other over gloo; its arguments are the folder and what follows.
 
-    `leave` is what they end with; nothing, where that Python ends is under test.
+    `leave` is what they end with, before Python itself ends: nothing, or `ENDED`, where that is under test.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -12,6 +12,33 @@ from ofakit.trainers.state import latest_snapshot
 
 from .small_runs import TRAIN, arguments, same_weights, start, wait_for_steps
 
+KEEPER = """
+import atexit
+import runpy
+import sys
+from pathlib import Path
+
+from ofakit.trainers import Trainer
+
+kept, make = [], Trainer.__init__
+
+
+def keep(self, *arguments, **named):
+    kept.append(self)
+    make(self, *arguments, **named)
+
+
+@atexit.register
+def look():
+    threads = (path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm"))
+    print("threads at the end:", *threads, file=sys.stderr)
+
+
+Trainer.__init__ = keep
+runpy.run_path(sys.argv.pop(1), run_name="__main__")
+"""
+"""Holds its trainer until Python ends, as a script may, and says what runs then."""
+
 TORCHRUN = ["-m", "torch.distributed.run"]
 
 
@@ -57,17 +84,33 @@ def two(work_dir, **more):
     return [*TORCHRUN, "--standalone", "--nproc_per_node", "2", TRAIN, *arguments(work_dir, **more)]
 
 
+def kept(work_dir, **more):
+    """The same, by a script that keeps its trainer."""
+    script = work_dir.parent / "keeper.py"
+    script.write_text(KEEPER)
+    command = two(work_dir, **more)
+    return [*command[: command.index(TRAIN)], script, *command[command.index(TRAIN) :]]
+
+
+def threads_at_the_end(log):
+    """What has still run in each process when Python ended."""
+    return [line for line in log.read_text().splitlines() if "threads at the end:" in line]
+
+
 def test_two_processes_stop_at_sigterm_and_go_on_bit_for_bit(tmp_path):
-    whole = start(two(tmp_path / "whole", steps=12), tmp_path / "whole.log")
+    whole = start(kept(tmp_path / "whole", steps=12), tmp_path / "whole.log")
     assert whole.wait(240) == 0, (tmp_path / "whole.log").read_text()
-    run = start(two(tmp_path / "run", steps=12), tmp_path / "log")
+    found = threads_at_the_end(tmp_path / "whole.log")
+    assert len(found) == 2 and not any("gloo" in line for line in found), found
+    run = start(kept(tmp_path / "run", steps=12), tmp_path / "log")
     wait_for_steps(run, tmp_path / "run", 2)
     run.send_signal(signal.SIGTERM)
     assert run.wait(120) != 0
     assert "stopped by SIGTERM after step" in (tmp_path / "log").read_text()
     assert "terminate called" not in (tmp_path / "log").read_text()
+    assert not any("gloo" in line for line in threads_at_the_end(tmp_path / "log"))
     assert latest_snapshot(tmp_path / "run") is not None
-    assert start(two(tmp_path / "run", steps=12), tmp_path / "log").wait(240) == 0
+    assert start(kept(tmp_path / "run", steps=12), tmp_path / "log").wait(240) == 0
     assert "resuming from" in (tmp_path / "log").read_text()
     assert same_weights(tmp_path / "whole", tmp_path / "run")
 

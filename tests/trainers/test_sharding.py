@@ -26,7 +26,7 @@ from tests.models.ofa.small import build
 from tests.tasks.small_retrieval import small_config
 from tests.trainers.conftest import merged, trained, weights
 from tests.trainers.test_update import ONE, OptimizerSection, model_and_batch, slices
-from tests.two_processes import run_two
+from tests.two_processes import ENDED, run_two
 
 KINDS = ("grad", "full")
 CASES = [(kind, again, apart) for kind in KINDS for again, apart in ((False, False), (True, True))]
@@ -143,7 +143,7 @@ def run_on_two(tmp_path, *runs):
     folder = tmp_path / "script"
     folder.mkdir()
     written = [(config.model_dump(mode="json"), None if start is None else str(start)) for config, start in runs]
-    run_two(RUNS, folder, json.dumps(written))
+    run_two(RUNS, folder, json.dumps(written), leave=ENDED)
 
 
 def assert_near(one, other):

@@ -60,12 +60,16 @@ class Sharding:
         undivided = {w for name, w in named.items() if not w.requires_grad or w.dim() == 0 or name in lost}
         self._undivided = [weight for weight in named.values() if weight in undivided and weight.requires_grad]
         module.register_forward_hook(self._agree_on_gradients)  # before those of FSDP, and so ahead of them in backward
-        mesh = init_device_mesh(processes.device.type, (processes.world_size,))
+        self._mesh = mesh = init_device_mesh(processes.device.type, (processes.world_size,))
         for layer in repeated_layers(model):
             if any(weight not in undivided for weight in layer.parameters()):
                 fully_shard(layer, mesh=mesh, reshard_after_forward=kind == "full", ignored_params=undivided)
         fully_shard(module, mesh=mesh, ignored_params=undivided)
         register_fsdp_forward_method(module, "represent")
+
+    def close(self) -> None:
+        """Let the mesh hold no process group: it outlives the model, among what PyTorch remembers of its operations."""
+        getattr(self._mesh, "_pg_registry", {}).clear()
 
     def _agree_on_gradients(self, module: nn.Module, _: Any, output: tuple[Tensor, Any]) -> None:
         """Give every process the gradients that any process has, with zeros for weights that it did not use.

@@ -14,7 +14,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -244,7 +244,8 @@ class Trainer(StoppableTrainer):
         self.updater.before_change = self.writer.let_change
         self._say_what_runs(list(objectives))
         self.progress = TrainingProgress(self)
-        with StopRequest(self._seconds_allowed(), self.started) as self.stop_request, self.progress:
+        stop_request = StopRequest(self._seconds_allowed(), self.started)
+        with closing(self.updater), stop_request as self.stop_request, self.progress:
             self.train_loop(self.loading)
             if self.agree(self.stop_request.reason is not None) and self.saved_step == self._iter:
                 raise self.stop_request.stopped("after the last step")

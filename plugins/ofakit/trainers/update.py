@@ -249,6 +249,13 @@ class Updater:
             find_unused_parameters=True,
         )
 
+    def close(self) -> None:
+        """Let go of the other processes; no step follows."""
+        if isinstance(self.module, DistributedDataParallel):
+            self.module = self.module.module
+        if self.sharding is not None:
+            self.sharding.close()
+
     def __call__(self, batches: Sequence[Batch], step: int) -> dict[str, float]:
         """Update the weights once.
 
