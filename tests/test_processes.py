@@ -57,7 +57,7 @@ def be_busy():
         pass
 
 
-mine, slow, run = join_processes("cpu", 1), SlowToEnd(), Run()
+mine, slow, run = join_processes("cpu"), SlowToEnd(), Run()
 run.module, run.itself = DistributedDataParallel(nn.Linear(2, 2)), run
 del run
 distributed.barrier()
@@ -66,8 +66,8 @@ if mine.rank == 0:
     time.sleep(0.5)
 distributed.all_reduce(torch.ones(3), async_op=True)
 """
-"""A thread of gloo gives back a tensor while Python ends, which it lets no thread do that has to wait for it: unless all
-threads have ended before, this aborts the process of rank 1, and not just rarely."""
+"""In rank 1 a thread of gloo waits for the interpreter, to give back a tensor, when Python ends: unless the threads end
+before, this aborts the process, and not just rarely."""
 
 
 def test_the_cpu_is_always_there():
