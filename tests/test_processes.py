@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from ofakit import processes
 from ofakit.errors import UsageError
 from ofakit.processes import Processes, device_named, join_processes, joined_processes, launched_rank, leave_processes
 from torch import distributed
@@ -128,7 +129,9 @@ def test_a_mac_has_its_gpu_by_its_name_alone(monkeypatch):
         device_named("mps")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert device_named("mps") == torch.device("mps") and device_named() == torch.device("cpu")
-    assert join_processes("mps") == Processes(0, 1, torch.device("mps"))
+    monkeypatch.setattr(processes, "_place", torch.device("cpu"))
+    assert joined_processes().device.type == "cpu"
+    assert join_processes("mps") == joined_processes() == Processes(0, 1, torch.device("mps"))
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UsageError, match="mps supports one process, but torchrun has started 2"):
         join_processes("mps")

@@ -29,6 +29,7 @@ __all__ = [
 
 _alone = False
 _joined_here = False
+_place = torch.device("cpu")
 
 LONGEST_WAIT = 120.0
 """Minutes for a process that decodes images, scores or saves while the others wait."""
@@ -111,8 +112,9 @@ def join_processes(device: str | None = None, minutes: float = LONGEST_WAIT) -> 
     Raises:
         UsageError: There is no such device here, or several processes cannot train on it together.
     """
+    global _place
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
-    place = device_named(device)
+    _place = place = device_named(device)
     if place.type == "cuda":
         torch.cuda.set_device(place)
     if place.type == "mps" and world_size > 1:
@@ -177,15 +179,15 @@ def device_named(name: str | None = None) -> torch.device:
     return torch.device(place)
 
 
-def joined_processes(device: torch.device | str = "cpu") -> Processes:
+def joined_processes(device: torch.device | str | None = None) -> Processes:
     """The processes that have joined: the default process group, or this one alone where there is none.
 
     Args:
-        device: Where this one computes.
+        device: Where this one computes; None: where `join_processes` placed it, or on the CPU.
     """
     together = distributed.is_available() and distributed.is_initialized() and not _alone
     rank, world_size = (distributed.get_rank(), distributed.get_world_size()) if together else (0, 1)
-    return Processes(rank, world_size, torch.device(device))
+    return Processes(rank, world_size, _place if device is None else torch.device(device))
 
 
 @contextmanager

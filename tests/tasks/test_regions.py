@@ -35,6 +35,7 @@ from ofakit.models.types import MODELS
 from ofakit.models.types.ofa import OFA
 from ofakit.retrieval.index_directory import load_index
 from ofakit.serving import caption_app
+from ofakit.tasks import _regions
 from ofakit.tasks.captioning import Captioning
 from ofakit.tasks.retrieval import Retrieval
 from ofakit.trainers import Trainer
@@ -100,6 +101,13 @@ def test_features_are_made_on_the_way_and_found_by_the_next_run(with_regions):
     assert shown["regions"] == [4, 16] and "image_size" not in shown
     assert (store.folder / "index.jsonl").read_bytes() == before
     assert again.evaluate(split="test")["captions"] == 16
+
+
+def test_features_are_made_where_the_run_computes(with_regions, monkeypatch):
+    devices, make = [], _regions.region_store
+    monkeypatch.setattr(_regions, "region_store", lambda config, device="none": devices.append(device) or make(config))
+    Trainer(experiment=with_regions({"network": NETWORK, "image_size": 64}), device="cpu")
+    assert devices == ["cpu"]
 
 
 def test_features_of_a_file_and_examples_without_them(with_regions, tmp_path, scenes_root):

@@ -3,7 +3,7 @@
     {"model": {"backbone": {"name": "tf_efficientnet_lite2", "weights": "FILE", "out_indices": [3, 4]}}}
 
 OFA has it in place of its ResNet, VL-T5 and VL-BART in place of regions that were made before. Patches are the places
-of the finest map that is asked for; behind its features stand those of the coarser map at that place. The network
+of the finest requested map; the coarser map's features at that position are appended to its own. The network
 normalises images by itself, so that it takes them as bytes.
 """
 
@@ -26,7 +26,7 @@ __all__ = ["TimmBackbone", "backbone_as"]
 
 
 class TimmBackbone(nn.Module):
-    """A network of timm as a model's eye, of random weights.
+    """A timm network as the visual backbone of a model, with random weights.
 
     Attributes:
         section: What the network is.
@@ -64,7 +64,7 @@ class TimmBackbone(nn.Module):
         self.features: dict[tuple[int, int], FrozenFeatures] = {}
 
     def train(self, mode: bool = True) -> TimmBackbone:
-        """Go into training or evaluation mode; norms that rest stay in evaluation mode.
+        """Switch to training or evaluation mode; batch norms with fixed statistics stay in evaluation mode.
 
         Args:
             mode: Whether to train.
@@ -97,7 +97,7 @@ class TimmBackbone(nn.Module):
         return _joined([part.view(-1, *shape) for part, shape in zip(parts, shapes, strict=True)])
 
     def _maps(self, images: Tensor) -> list[Tensor]:
-        """The maps that are asked for, the finest first."""
+        """The requested maps, the finest first."""
         floats = self.pixels(images).contiguous(memory_format=torch.channels_last)
         try:
             if self.stages is None:
@@ -124,7 +124,7 @@ class TimmBackbone(nn.Module):
 
 
 def backbone_as(found: object, section: BackboneSection) -> TimmBackbone:
-    """The eye of a model, whose norms rest and whose features are kept as a section says.
+    """The visual backbone of a model, with its batch norms fixed and its features cached as a section says.
 
     Args:
         found: What the model sees through; None: nothing.
@@ -145,7 +145,7 @@ def backbone_as(found: object, section: BackboneSection) -> TimmBackbone:
 
 
 def _cut(network: Any, section: BackboneSection) -> list[int] | None:
-    """The stages that are asked for in order, all behind them cut off; None for the last map of all."""
+    """The requested stages in order, with everything after them cut off; None for the last map."""
     if section.out_indices is None:
         return None
     if not hasattr(network, "forward_intermediates") or not hasattr(network, "prune_intermediate_layers"):

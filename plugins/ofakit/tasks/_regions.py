@@ -61,7 +61,7 @@ def region_inputs(config: ExperimentConfig, images: Callable[[], Mapping[str, An
     with config.naming_the_file("data", "regions"):
         if section.network is not None and images is not None:
             processes = joined_processes()
-            network, store = region_store(config)
+            network, store = region_store(config, str(processes.device))
             make_missing_regions(network, store, images(), processes)
             processes.wait()
         return RegionInputs(open_regions(region_folder(config)), section.boxes, section.max_regions)
