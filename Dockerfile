@@ -15,7 +15,7 @@ FROM python:${PYTHON}-slim AS build
 ARG TORCH_INDEX=""
 ARG EXTRAS="serve"
 RUN python -m venv /venv
-RUN /venv/bin/pip install --no-cache-dir ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch torchvision
+RUN PIP_INDEX_URL="$TORCH_INDEX" /venv/bin/pip install --no-cache-dir torch torchvision
 WORKDIR /source
 COPY pyproject.toml setup.py MANIFEST.in README.md LICENSE ./
 COPY plugins plugins

@@ -59,13 +59,17 @@ ARMS = {
     "flickr8k": {
         START: Arm("caption/flickr8k_pretrained", None),
         CONTINUED: Arm("caption/flickr8k_pretrained", START, MORE, (START,)),
-        "backbone learns": Arm("caption/flickr8k_pretrained_learning", against=(START, CONTINUED)),
+        "backbone learns": Arm(
+            "caption/flickr8k_pretrained_learning", START, {"model.backbone.feature_store": None}, (START, CONTINUED)
+        ),
         MATCHING: Arm("caption/flickr8k_pretrained_itm", against=(START, CONTINUED)),
         "matching": Arm("", MATCHING, {"generation.rerank": None}, (START, CONTINUED, MATCHING), evaluates=True),
         "SCST": Arm("caption/flickr8k_pretrained_scst", against=(START, CONTINUED)),
         "SCST, varied": Arm("caption/flickr8k_pretrained_scst_varied", against=(START, "SCST")),
         "VL-BART": Arm("vl/flickr8k", None, {}, (START,)),
-        "student": Arm("caption/flickr8k_pretrained_distilled", teacher=True),
+        "student": Arm(
+            "caption/flickr8k_pretrained_distilled", START, {"objectives": [{"type": "cross_entropy"}]}, teacher=True
+        ),
         "distilled student": Arm("caption/flickr8k_pretrained_distilled", against=("student",), teacher=True),
     },
     "flickrstyle": {
@@ -90,10 +94,8 @@ def folder(options: argparse.Namespace, arm: str, seed: int) -> Path:
 def run(options: argparse.Namespace, name: str, seed: int) -> dict:
     """One run, or what it gave when it was run before."""
     arm = ARMS[options.task][name]
-    keys: dict[str, Any] = {"seed": seed, "data.root": options.data, **arm.keys}
-    keys |= {"data.image_store": f"{options.out}/images", "model.backbone.feature_store": f"{options.out}/features"}
-    if name == "backbone learns":
-        del keys["model.backbone.feature_store"]
+    keys: dict[str, Any] = {"seed": seed, "data.root": options.data, "data.image_store": f"{options.out}/images"}
+    keys |= {"model.backbone.feature_store": f"{options.out}/features", **arm.keys}
     tool, config = ["finetune.py"], ROOT / "configs" / f"{arm.config}.json"
     start = folder(options, arm.after, seed) if arm.after else None
     if start is None or arm.teacher:
@@ -103,7 +105,7 @@ def run(options: argparse.Namespace, name: str, seed: int) -> dict:
         keys = dict(arm.keys)
     elif start is not None and arm.teacher:
         keys["model.tokenizer.path"] = f"{start}/best"
-        keys["objectives"] = lessons(f"{start}/best") if name == "distilled student" else [{"type": "cross_entropy"}]
+        keys.setdefault("objectives", lessons(f"{start}/best"))
     elif start is not None:
         keys["model.path"] = f"{start}/best"
     return ended([*tool, "--device", options.device], config, folder(options, name, seed), keys, options.set)
@@ -165,12 +167,10 @@ def main() -> None:
             print("| " + " | ".join([*label, *cells_of(options, runs[name], results[name], style)]) + " |")
     print("\n| | against | CIDEr, by image |\n|---|---|---|")
     captions = {name: captions_of(runs[name]) for name in names}
-    found = {
-        name: measure(one.candidates, one.references, java=False, meteor=False)[0] for name, one in captions.items()
-    }
+    cider = {name: measure(*one[:2], java=False, meteor=False)[0]["cider"] for name, one in captions.items()}
     for name in names:
         for other in (arm for arm in ARMS[options.task][name].against if arm in names):
-            tested = test_by_image(found[other]["cider"], found[name]["cider"], captions[name].images)
+            tested = test_by_image(cider[other], cider[name], captions[name].images)
             print(f"| {name} | {other} | {tested} |")
 
 
