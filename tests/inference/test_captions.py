@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from ofakit.inference.captions import write_captions
+import torch
+from ofakit.inference.captions import caption_batches, write_captions
 from ofakit.inference.reranking import Reranker
 from ofakit.models.generation.generate import generate
 from ofakit.models.ofa import prepare_for_inference
@@ -39,6 +40,20 @@ def test_captions_are_the_decoded_hypotheses(bundle, batch, mean_std):
     assert [[(c.text, c.score, c.p_yes) for c in captions] for captions in found] == [
         [(bundle.tokenizer.decode(h.tokens).strip(), h.score, None) for h in hypotheses] for hypotheses in expected
     ]
+
+
+@pytest.mark.parametrize("sample, hypotheses", [(False, 4), (True, 1)])
+def test_an_evaluation_gets_all_hypotheses_of_a_beam(bundle, batch, sample, hypotheses):
+    settings = bundle.generation.model_copy(update={**SETTINGS, "do_sample": sample})
+    searching = replace(bundle, generation=settings)
+    rows = {**batch, "index": torch.tensor([5, 3, 4, 6])}
+    found = list(caption_batches(searching, [rows], [None] * 7))
+    assert [(index, len(captions), first) for index, captions, first in found] == [
+        (index, hypotheses, None) for index in (5, 3, 4, 6)
+    ]
+    if not sample:
+        single = write_captions(bundle.model, bundle, batch, {**SETTINGS, "num_return_sequences": 1})
+        assert [captions[0].text for _, captions, _ in found] == [captions[0].text for captions in single]
 
 
 @pytest.mark.parametrize("sample", [False, True])

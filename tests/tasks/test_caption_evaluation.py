@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ofakit.scores import document_frequency, self_cider
 from ofakit.tasks._caption_evaluation import Prediction, StyleJudge, score_predictions, shuffled
 
 STYLES = ["happy", "gloomy"]
@@ -119,6 +120,16 @@ def test_captions_that_are_all_the_same_are_told(caplog):
     assert (scores["distinct"], scores["vocabulary"], scores["most_frequent"]) == (1, 2, 1.0)
     assert scores["cross_cider"] == pytest.approx(5)  # "a dog" has no n-grams of three and four words
     assert "20 of 20 items have the same caption: 'a dog'" in caplog.text
+
+
+def test_the_variety_of_an_images_hypotheses_is_measured_where_there_are_several():
+    texts = [("a dog runs", "a dog runs"), ("a red car", "two birds sing"), ("a cat", "the cat"), ("a bus",)]
+    given = [Prediction(t[0], None, None, t[0], 0.0, (t[0],), alternatives=t[1:]) for t in texts]
+    frequency = document_frequency([[t[0]] for t in texts[:3]])
+    found = score_predictions(given, None, None)["self_cider"]
+    assert 0 < found < 1 and found == pytest.approx(self_cider(texts[:3], frequency).corpus)
+    assert "self_cider" not in score_predictions([replace(p, alternatives=()) for p in given], None, None)
+    assert "alternatives" not in given[0].row()
 
 
 def test_chinese_is_scored_by_characters():

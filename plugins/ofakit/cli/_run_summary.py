@@ -21,7 +21,7 @@ RETRIEVAL = "multimodal-retrieval"
 NO_SCORES = ("steps", "seconds", "captions", "without_relevant")
 DETAILS = (
     "bleu1", "bleu2", "bleu3", "style_accuracy_of_people", "distinct", "distinct1", "distinct2", "vocabulary",
-    "cross_cider", "most_frequent",
+    "cross_cider", "self_cider", "most_frequent",
 )  # fmt: skip
 """Scores that a table on the terminal leaves to `eval/<split>.json`."""
 

@@ -79,7 +79,7 @@ def caption_batches(
     batches: Iterable[Mapping[str, Any]],
     styles: Sequence[str | None],
     precision: str = "fp32",
-) -> Iterator[tuple[int, Caption, str | None]]:
+) -> Iterator[tuple[int, list[Caption], str | None]]:
     """Caption every image of every batch.
 
     Args:
@@ -89,15 +89,15 @@ def caption_batches(
         precision: What generation computes in.
 
     Yields:
-        The example's position in its data set, the caption, and what would be the caption without reranking, or None
-        where nothing is reranked.
+        The example's position in its data set; all hypotheses of a beam search, or the one sample, best first; and what
+        would be the caption without reranking, or None where nothing is reranked.
 
     Raises:
         UsageError: Hypotheses are to be reranked by a model that was not trained for it.
     """
     settings = bundle.generation.model_dump()
     reranker = reranker_of(bundle, bundle.generation.rerank)
-    if reranker is not None:
+    if reranker is not None or not settings["do_sample"]:
         settings["num_return_sequences"] = settings["num_beams"]
     model = bundle.model.prepare_for_inference(precision)
     for batch in batches:
@@ -106,4 +106,4 @@ def caption_batches(
         for index, captions in zip(positions, found, strict=True):
             captions = captions or [NOTHING]
             first = None if reranker is None else max(captions, key=lambda caption: caption.score).text
-            yield index, captions[0], first
+            yield index, captions, first

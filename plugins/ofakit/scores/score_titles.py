@@ -8,7 +8,8 @@ __all__ = ["title"]
 
 _TITLES = {
     "bleu1": "BLEU-1", "bleu2": "BLEU-2", "bleu3": "BLEU-3", "bleu4": "BLEU-4", "rouge_l": "ROUGE-L",
-    "cider": "CIDEr", "cider_d": "CIDEr-D", "meteor": "METEOR", "spice": "SPICE", "spider": "SPIDEr",
+    "cider": "CIDEr", "cider_d": "CIDEr-D", "self_cider": "self-CIDEr", "cross_cider": "cross-CIDEr",
+    "meteor": "METEOR", "spice": "SPICE", "spider": "SPIDEr",
     "clip_score": "CLIPScore", "ref_clip_score": "RefCLIPScore",
     "mrr": "MRR", "map": "MAP", "p": "P", "precision": "P", "hit": "Hit", "hit_rate": "Hit", "recall": "Recall",
     "f1": "F1", "ndcg": "nDCG", "ndcg_burges": "nDCG (Burges)", "r-precision": "R-precision", "rbp": "RBP",

@@ -24,7 +24,7 @@ from ofakit.data.style_names import first_spellings, same_style
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.metrics import METRICS
 from ofakit.registry import modelscope_members
-from ofakit.scores import StyleClassifier, cider, measure, tokenize, variety
+from ofakit.scores import StyleClassifier, cider, document_frequency, measure, self_cider, tokenize, variety
 from ofakit.scores.cider import zero_by_nature
 from ofakit.scores.diversity import one_for_many
 
@@ -97,6 +97,7 @@ class Prediction:
         p_yes: With reranking how sure the model is that the caption fits, in [0, 1]; else None.
         before_rerank: With reranking the hypothesis with the best score; else None.
         group: What its scores are also given by; None for no group.
+        alternatives: The further hypotheses of the search.
     """
 
     id: str
@@ -108,10 +109,11 @@ class Prediction:
     p_yes: float | None = None
     before_rerank: str | None = None
     group: str | None = None
+    alternatives: tuple[str, ...] = ()
 
     def row(self) -> dict[str, Any]:
-        """For JSON lines; an image in memory is null, and what only reranking or groups give is left out without."""
-        row = {field.name: getattr(self, field.name) for field in fields(self)}
+        """For JSON lines, without alternatives; an image in memory is null, and `SELDOM` are left out where empty."""
+        row = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "alternatives"}
         row["image"] = str(self.image) if isinstance(self.image, str | Path) else None
         return {key: value for key, value in row.items() if value is not None or key not in SELDOM}
 
@@ -166,9 +168,10 @@ def score_predictions(
     Returns:
         The scores by name: `cider` and `cross_cider` from 0 to 10, the others from 0 to 1, but for `distinct` and
         `vocabulary`, the numbers of different captions and words; `most_frequent` is the share of the caption that
-        occurs most often; those of a style, as it is spelled first, as `<style>/<score>`, and those of a group as
-        `<group>/<score>`. Where hypotheses were reranked also `p_yes`, its mean; `reranked`, the share of captions that
-        it changed; and as `without_rerank/<score>` the scores of what the search put first.
+        occurs most often; `self_cider` is how varied the hypotheses for one image are, where it has several; those of a
+        style, as it is spelled first, as `<style>/<score>`, and those of a group as `<group>/<score>`. Where hypotheses
+        were reranked also `p_yes`, its mean; `reranked`, the share of captions that it changed; and as
+        `without_rerank/<score>` the scores of what the search put first.
     """
     scores = _text_scores(predictions, segmentation) | _control(predictions, seed, segmentation)
     if scores["cider"] == 0:
@@ -247,7 +250,18 @@ def _variety(predictions: Sequence[Prediction], segmentation: str, warn: bool = 
     warning = one_for_many(caption, count, len(predictions))
     if warn and warning:
         logger.warning(warning)
-    return {**found, "most_frequent": count / len(predictions)}
+    return {**found, "most_frequent": count / len(predictions), **_self_cider(predictions, segmentation)}
+
+
+def _self_cider(predictions: Sequence[Prediction], segmentation: str) -> dict[str, float]:
+    """How varied the hypotheses for one image are, over the images that have several; nothing where none has."""
+    several = [p for p in predictions if p.alternatives]
+    if not several:
+        return {}
+    _, references = _tokenized(several, segmentation)
+    flat = iter(tokenize([text for p in several for text in (p.caption, *p.alternatives)], segmentation))
+    sets = [[next(flat) for _ in (p.caption, *p.alternatives)] for p in several]
+    return {"self_cider": float(self_cider(sets, document_frequency(references)).corpus)}
 
 
 def _tokenized(predictions: Sequence[Prediction], segmentation: str) -> tuple[list[str], list[list[str]]]:

@@ -251,7 +251,7 @@ class Captioning(WritingTask[CaptionBundle]):
         listed, predictions = bundle.styles, []
         for index, example in enumerate(usable):
             style = listed.spelling(example.style) if listed is not None and example.style else example.style
-            caption, before_rerank = by_index[index]
+            (caption, *others), before_rerank = by_index[index]
             predictions.append(
                 Prediction(
                     example.id,
@@ -263,6 +263,7 @@ class Captioning(WritingTask[CaptionBundle]):
                     caption.p_yes,
                     before_rerank,
                     example.group,
+                    tuple(other.text for other in others),
                 )
             )
         return predictions
