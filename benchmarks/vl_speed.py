@@ -23,6 +23,7 @@ from collections.abc import Callable
 import torch
 from ofakit.models.adapters import add_adapters, trainable_share
 from ofakit.models.generation import generate
+from ofakit.models.onednn import use_onednn
 from ofakit.models.precision import autocast
 from ofakit.models.vl import VLConfig, VLModel
 from ofakit.objectives import OBJECTIVES
@@ -137,6 +138,8 @@ def finish(device: str) -> None:
 
 def training(side: Ours | Peer, batch: dict[str, Tensor]) -> Callable[[], None]:
     """One step, forward to AdamW."""
+    if isinstance(side, Ours):
+        use_onednn(side.model)
     side.model.train()
     learnt = [parameter for parameter in side.model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(learnt, lr=1e-5, fused=isinstance(side, Ours))

@@ -28,9 +28,11 @@ class Ours:
 
     def __init__(self, directory: str, precision: str, device: str = "cpu") -> None:
         from ofakit.models.ofa import OFAModel, autocast
+        from ofakit.models.onednn import use_onednn
         from ofakit.objectives.cross_entropy import CrossEntropy
 
         self.model = OFAModel.from_pretrained(directory).to(device)
+        use_onednn(self.model)
         self.objective = CrossEntropy()
         self.context = lambda: autocast(device, precision)
 

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from ofakit.models import recompute
+from ofakit.models import onednn, recompute
 from ofakit.models.ofa import vision
 from ofakit.models.ofa.vision import build_resnet, visual_features
 from ofakit.models.recompute import biased_attention, norm_linear, recomputed
@@ -61,9 +61,10 @@ def test_recomputed_respects_what_needs_no_gradient():
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("faster", [True, False])
-def test_a_convolution_of_single_pixels_keeps_the_layout(faster, stride, monkeypatch):
-    monkeypatch.setattr(recompute, "_convolutions_are_faster", lambda: faster)
+@pytest.mark.parametrize("by_onednn", [True, False])
+def test_a_convolution_of_single_pixels_keeps_the_layout(by_onednn, stride, monkeypatch):
+    monkeypatch.setattr(onednn, "onednn_is_faster", lambda: by_onednn and onednn._works())
+    monkeypatch.setattr(onednn, "SMALL", 0)
     images, weight = torch.randn(2, 8, 6, 6), torch.randn(4, 8, 1, 1, requires_grad=True)
     images = images.contiguous(memory_format=torch.channels_last).requires_grad_()
     one, other = recompute.convolve(images, weight, stride), F.conv2d(images, weight, None, stride)

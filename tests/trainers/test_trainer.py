@@ -16,6 +16,8 @@ from ofakit.config import load_config, parse_config
 from ofakit.data import Example, examples_from_dataset
 from ofakit.errors import UsageError
 from ofakit.hub import load_bundle
+from ofakit.models import onednn
+from ofakit.models.onednn import OneDNNLinear
 from ofakit.trainers import Trainer
 from ofakit.trainers.state import latest_snapshot
 from PIL import Image
@@ -34,6 +36,21 @@ def assert_bit_equal(one, other):
     assert one.keys() == other.keys()
     for name, value in one.items():
         assert torch.equal(value, other[name]), name
+
+
+def test_products_by_onednn_give_the_same_run(experiment, monkeypatch):
+    if not onednn._works():
+        pytest.skip("this build of PyTorch has no oneDNN product")
+    monkeypatch.setattr(onednn, "SMALL", 0)
+    runs = []
+    for faster in (False, True):
+        monkeypatch.setattr(onednn, "onednn_is_faster", lambda faster=faster: faster)
+        runs.append(trained(experiment(f"run_{faster}", train={"hooks": USUAL})))
+    kinds = [{type(module) for module in run.model.modules()} for run in runs]
+    assert OneDNNLinear in kinds[1] and OneDNNLinear not in kinds[0]
+    lines = [Path(run.work_dir, "metrics.jsonl").read_text().splitlines() for run in runs]
+    losses = [[line["loss"] for line in map(json.loads, of) if "loss" in line] for of in lines]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3) and losses[1][0] == pytest.approx(losses[0][0], rel=1e-5)
 
 
 def test_run_writes_its_directory(experiment):

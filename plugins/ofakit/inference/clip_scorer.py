@@ -23,6 +23,7 @@ from ofakit.data.image_keys import image_key
 from ofakit.errors import UsageError
 from ofakit.models.encoders.clip import ClipEncoder, ClipSettings
 from ofakit.models.encoders.hugging_face import local_directory
+from ofakit.models.onednn import use_onednn
 from ofakit.processes import device_named
 from ofakit.scores.clip_score import clip_score, ref_clip_score
 from ofakit.scores.score import Score
@@ -59,6 +60,7 @@ class ClipScorer:
         self.texts, self.batch_size, self.prompt = reading.texts, batch_size, prompt
         self.device = device_named(device)
         self.encoder = ClipEncoder(settings, reading).eval().to(self.device)
+        use_onednn(self.encoder)
         self.images = _image_processor(folder)
 
     def scores(

@@ -17,6 +17,7 @@ import torch
 
 from ofakit.errors import ModelNotFinite, UsageError, did_you_mean
 from ofakit.models.encoders.hugging_face import local_directory
+from ofakit.models.onednn import use_onednn
 from ofakit.models.precision import autocast
 from ofakit.models.transformers_directory import read_pretrained
 from ofakit.models.weights import some_of
@@ -59,6 +60,7 @@ class CrossEncoder:
         self.device, self.precision, self.batch_tokens = device_named(device), precision, batch_tokens
         self.tokenizer, self.model = _read(self.directory)
         self.model.to(self.device).eval()
+        use_onednn(self.model)
         self.label = _label_number(self.model.config, label, self.directory)
         self.max_length = max_length or _longest(self.tokenizer, self.model.config)
 

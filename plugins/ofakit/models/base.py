@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.models.generation.protocol import SearchRules, SpecialTokens, Stepper
+from ofakit.models.onednn import use_onednn
 from ofakit.models.pixels import PixelNorm
 from ofakit.models.precision import dtype_named
 
@@ -137,7 +138,9 @@ class Model(nn.Module, ABC):
         Raises:
             UsageError: There is no such precision.
         """
-        return copy.deepcopy(self).eval().requires_grad_(False).to(dtype_named(precision))
+        fast = copy.deepcopy(self).eval().requires_grad_(False).to(dtype_named(precision))
+        use_onednn(fast)
+        return fast
 
     @abstractmethod
     def save_pretrained(self, directory: str | Path) -> None:

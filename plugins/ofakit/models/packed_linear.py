@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from ofakit.models.adapters.linear import Adapted, AdaptedLinear
+from ofakit.models.onednn import onednn_is_faster
 
 __all__ = ["PackedLinear", "pack_linear_layers", "packs"]
 
 PACKED = (torch.float32, torch.bfloat16)  # what oneDNN computes fast on CPUs of today
 BEAM_ROWS = 40  # rows that weights are packed for: 8 images of 5 beams; others run as well
-SMALL_FP32 = 2**20  # fp32 weights with fewer elements are not faster packed
+SMALL_FP32 = 2**20  # fp32 weights with fewer elements are not faster packed where MKL is as fast as oneDNN
 
 
 def packs(device: torch.device, dtype: torch.dtype) -> bool:
@@ -103,4 +104,4 @@ def _bias(linear: nn.Linear) -> Tensor | None:
 
 
 def _worth(weight: Tensor) -> bool:
-    return weight.dtype != torch.float32 or weight.numel() >= SMALL_FP32
+    return weight.dtype != torch.float32 or weight.numel() >= SMALL_FP32 or onednn_is_faster()

@@ -7,15 +7,14 @@ single steps instead of whole layers.
 
 from __future__ import annotations
 
-import functools
-import platform
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from ofakit.models.onednn import linear, product
 
 __all__ = ["biased_attention", "convolve", "finish_bottleneck", "norm_linear", "norm_relu_convolution", "recomputed"]
 
@@ -102,7 +101,7 @@ class _NormLinear(torch.autograd.Function):
         ctx.function = function
         ctx.save_for_backward(x, weight, *parameters)
         y = function(x, *parameters)
-        return F.linear(y, weight.to(y.dtype), None if bias is None else bias.to(y.dtype))
+        return linear(y, weight.to(y.dtype), None if bias is None else bias.to(y.dtype))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -112,8 +111,8 @@ class _NormLinear(torch.autograd.Function):
             y = ctx.function(*inputs)
         flat, states = grad.flatten(0, -2), y.detach().flatten(0, -2)
         _, weight_learns, bias_learns, *_ = ctx.needs_input_grad
-        dweight = (flat.t() @ states).to(weight.dtype) if weight_learns else None
-        dx, *rest = torch.autograd.grad(y, inputs, grad @ weight.to(grad.dtype))
+        dweight = product(flat.t(), states).to(weight.dtype) if weight_learns else None
+        dx, *rest = torch.autograd.grad(y, inputs, product(flat, weight.to(grad.dtype)).view(y.shape))
         return dx, dweight, flat.sum(0, dtype=weight.dtype) if bias_learns else None, None, *rest
 
 
@@ -183,22 +182,11 @@ def convolve(x: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
         return F.conv2d(x, weight, None, stride, weight.shape[-1] // 2)
     if stride > 1:
         x = _Subsampled.apply(x, stride)
-    return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1)).permute(0, 3, 1, 2)
+    return linear(x.permute(0, 2, 3, 1), weight.flatten(1)).permute(0, 3, 1, 2)
 
 
 def _is_product(x: Tensor, weight: Tensor) -> bool:
-    if weight.shape[-1] > 1 or not x.is_contiguous(memory_format=torch.channels_last):
-        return False
-    return not (x.dtype == torch.float32 and x.device.type == "cpu" and _convolutions_are_faster())
-
-
-@functools.cache
-def _convolutions_are_faster() -> bool:
-    """Whether oneDNN convolves in fp32 faster than MKL multiplies: on AMD's processors, by a third."""
-    try:
-        return "AuthenticAMD" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return "AuthenticAMD" in platform.processor()
+    return weight.shape[-1] == 1 and x.is_contiguous(memory_format=torch.channels_last)
 
 
 def _convolution_gradient(
@@ -206,8 +194,8 @@ def _convolution_gradient(
 ) -> tuple[Tensor, Tensor | None]:
     if _is_product(x, weight):
         rows, states = grad.permute(0, 2, 3, 1).flatten(0, 2), x.permute(0, 2, 3, 1)
-        dx = (rows @ weight.to(x.dtype).flatten(1)).view(states.shape).permute(0, 3, 1, 2)
-        return dx, (rows.t() @ states.flatten(0, 2)).view(weight.shape).to(weight.dtype)
+        dx = product(rows, weight.to(x.dtype).flatten(1)).view(states.shape).permute(0, 3, 1, 2)
+        return dx, product(rows.t(), states.flatten(0, 2)).view(weight.shape).to(weight.dtype)
     arguments = [0], [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], 1
     dx, dweight, _ = torch.ops.aten.convolution_backward(
         grad, x, weight.to(x.dtype), *arguments, [True, weight.requires_grad, False]

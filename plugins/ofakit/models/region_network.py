@@ -25,6 +25,7 @@ from ofakit.errors import UsageError
 from ofakit.models.encoders.clip import image_norm
 from ofakit.models.encoders.hugging_face import local_directory
 from ofakit.models.heads.grid_pool import pool_grid
+from ofakit.models.onednn import use_onednn
 from ofakit.models.pixels import PixelNorm
 from ofakit.models.timm_network import load_weights, pixel_norm, timm_network
 from ofakit.models.transformers_directory import load_network
@@ -62,6 +63,7 @@ class RegionNetwork:
             torch.manual_seed(seed)
             network, own = (_clip if self.spec.name == CLIP else _timm)(self.spec)
         self.network: Any = network.eval().requires_grad_(False)
+        use_onednn(network)
         self.pixels = own if pixels is None else pixels
         self.to(device)
         self.count, self.width = self._shape()

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ofakit.models.ofa.layers import announce_dense_gradient
+from ofakit.models.onednn import product
 from ofakit.models.precision import compute_dtype
 
 __all__ = ["LossOfLogits", "chunks_of_rows", "project", "projected_loss", "smoothed_loss", "target_places"]
@@ -132,7 +133,7 @@ def project(hidden: Tensor, projection: Tensor) -> Tensor:
         projection: (V, d) output embedding, in the type of `compute_dtype`.
     """
     with torch.autocast(hidden.device.type, enabled=False):
-        logits = hidden.to(projection.dtype) @ projection.t()
+        logits = product(hidden.to(projection.dtype), projection.t())
     return logits if logits.dtype == torch.float64 else logits.float()
 
 
@@ -160,9 +161,9 @@ class _ProjectedLoss(torch.autograd.Function):
             slope = slope.mul_(before).to(projection.dtype)
             with torch.autocast(hidden.device.type, enabled=False):
                 if grad_hidden is not None:
-                    grad_hidden[at] = (slope @ projection).to(kept)
+                    grad_hidden[at] = product(slope, projection).to(kept)
                 if want_weight:
-                    part = (slope.t() @ states[at]).to(weight.dtype)
+                    part = product(slope.t(), states[at]).to(weight.dtype)
                     grad_weight = part if grad_weight is None else grad_weight.add_(part)
         for gradient in (grad_hidden, grad_weight):
             if gradient is not None and after != 1:

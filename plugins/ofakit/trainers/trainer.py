@@ -36,6 +36,7 @@ from ofakit.json_text import to_json
 from ofakit.models.adapters import adapter_of, trainable_share
 from ofakit.models.compiled_layers import compile_layers, compiler_fault
 from ofakit.models.gradient_checkpointing import recompute_layers
+from ofakit.models.onednn import use_onednn
 from ofakit.objectives.base import Objective
 from ofakit.processes import join_processes
 from ofakit.tasks import TASKS
@@ -162,6 +163,7 @@ class Trainer(StoppableTrainer):
         """Put the model on its device and freeze its parts."""
         torch.manual_seed(self.experiment.seed + self.processes.rank)
         self.model = self.bundle.model.to(self.device)
+        use_onednn(self.model)
         with self.experiment.naming_the_file("train"):
             self.model.freeze(self.experiment.train.freeze)
         if adapter_of(self.model) is not None:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from ofakit.models.onednn import linear
+
 __all__ = ["Adapted", "AdaptedLinear", "Adapter", "adapted_layers", "put_on"]
 
 
@@ -62,7 +64,7 @@ class AdaptedLinear(nn.Linear):
         Args:
             x: As for the layer.
         """
-        return self.adapter.after(x, super().forward(self.adapter.before(x)))
+        return self.adapter.after(x, linear(self.adapter.before(x), self.weight, self.bias))
 
 
 class Adapted(nn.Module):

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from ofakit.errors import UsageError
 from ofakit.models.generation.hypotheses import NEGATIVE, Banned, is_integer
 from ofakit.models.generation.protocol import EncoderDecoder, SpecialTokens
+from ofakit.models.onednn import linear
 from ofakit.models.precision import compute_dtype
 
 __all__ = ["Vocabulary", "finite", "largest", "log_total"]
@@ -142,7 +143,7 @@ class Vocabulary:
         """
         if hidden.device.type == "cpu" and hidden.dtype != torch.float32:
             return torch.mm(self.weight, hidden.t()).t()
-        return F.linear(hidden, self.weight)
+        return linear(hidden, self.weight)
 
     def exact_logits(self, hidden: Tensor, local: Tensor) -> Tensor:
         """Logits of some tokens in fp32.

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ofakit.models.adapters.linear import AdaptedLinear
+from ofakit.models.onednn import linear
 from ofakit.models.recompute import biased_attention
 
 __all__ = ["Attention", "attend", "padding_bias"]
@@ -115,7 +116,7 @@ class Attention(nn.Module):
         gains = self.c_attn.repeat_interleave(x.shape[-1] // self.heads)
         if x.shape[0] * x.shape[1] < x.shape[2] or isinstance(self.out_proj, AdaptedLinear):
             return self.out_proj(x * gains)
-        return F.linear(x, self.out_proj.weight * gains, self.out_proj.bias)
+        return linear(x, self.out_proj.weight * gains, self.out_proj.bias)
 
     def forward(
         self,

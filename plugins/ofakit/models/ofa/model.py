@@ -31,6 +31,7 @@ from ofakit.models.ofa.encoder import Encoder, EncoderOutput
 from ofakit.models.ofa.layers import initialize
 from ofakit.models.ofa.packing import speed_up
 from ofakit.models.ofa.positions import MAX_POSITIONS, stock_image_table, token_buckets
+from ofakit.models.onednn import use_onednn
 from ofakit.models.packed_linear import PackedLinear
 from ofakit.models.pixels import PixelNorm
 from ofakit.models.precision import dtype_named
@@ -400,6 +401,7 @@ class OFAModel(Seq2SeqModel):
         """
         dtype = dtype_named(precision)
         fast = copy.deepcopy(self).eval().requires_grad_(False)
+        use_onednn(fast)
         eye = fast.encoder.embed_images
         stays = isinstance(eye, TimmBackbone) and eye.folder is not None and self.visual_frozen
         if stays:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ofakit.models.adapters.linear import AdaptedLinear
 from ofakit.models.generation.beam_cache import LayerCache
 from ofakit.models.ofa.attention import attend
 from ofakit.models.ofa.layers import dropout
@@ -161,7 +162,8 @@ class Layer(nn.Module):
         """
         rate = self.activation_dropout if self.training else 0.0
         y = self.fc1(x)
-        plain = self.gate is None and rate == 0 and type(self.fc2) is nn.Linear
+        bare = isinstance(self.fc2, nn.Linear) and not isinstance(self.fc2, AdaptedLinear)
+        plain = bare and self.gate is None and rate == 0
         if plain and torch.is_grad_enabled() and y.requires_grad:
             return norm_linear(y, self.activation, (), self.fc2.weight, self.fc2.bias)
         y = self.activation(y)
