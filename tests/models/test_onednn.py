@@ -65,6 +65,15 @@ def test_a_product_in_any_layout(used):
     assert len(used) == 4
 
 
+def test_the_smaller_factor_is_copied(used):
+    grad, x = torch.randn(90, 12), torch.randn(90, 3)
+    found = product(grad.t(), x)
+    torch.testing.assert_close(found, grad.t() @ x)
+    assert used == [(3, 90, 12)] and found.is_contiguous()
+    product(x.t(), grad)
+    assert used[1] == (3, 90, 12)
+
+
 def test_everything_else_is_left_to_pytorch(used, monkeypatch):
     x, weight = torch.randn(3, 4), torch.randn(2, 4)
     for dtype in (torch.float64, torch.bfloat16):

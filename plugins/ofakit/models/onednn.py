@@ -46,7 +46,13 @@ def product(a: Tensor, b: Tensor) -> Tensor:
         a: `(n, k)`, in any layout.
         b: `(k, m)`, in any layout.
     """
-    return _multiply(a, b.t(), None) if _suits(a, b, b.shape[1]) else a @ b
+    if not _suits(a, b, b.shape[1]):
+        return a @ b
+    (n, k), m = a.shape, b.shape[1]
+    # The operator copies a first factor that is not contiguous: let that be the smaller of the two.
+    if not a.is_contiguous() and k * (n - m) > 4 * n * m:
+        return _multiply(b.t(), a, None).t().contiguous()
+    return _multiply(a, b.t(), None)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
