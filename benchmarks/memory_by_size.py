@@ -28,6 +28,7 @@ import torch
 from ofakit.models.gradient_checkpointing import recompute_layers
 from ofakit.models.ofa import OFAConfig, OFAModel
 from ofakit.models.ofa.configuration import SIZES
+from ofakit.models.onednn import use_onednn
 from ofakit.models.precision import autocast
 from ofakit.objectives import OBJECTIVES
 from torch.utils.flop_counter import FlopCounterMode
@@ -69,6 +70,7 @@ def kept(model: OFAModel, images: int, pixels: int, precision: str, device: str)
 def measured(size: str, images: int, pixels: int, precision: str, again: bool) -> dict[str, object]:
     """Seconds and the peak of a step on the CPU, forward to AdamW."""
     model = OFAModel(OFAConfig.from_size(size)).train()
+    use_onednn(model)
     if again:
         recompute_layers(model)
     objective, batch = OBJECTIVES.build({"type": "cross_entropy"}), batch_of(images, pixels, "cpu")

@@ -1,7 +1,7 @@
 """Matrix products in fp32 on AMD's processors, by oneDNN in place of MKL.
 
-PyTorch multiplies fp32 matrices by MKL, which on an AMD EPYC with AVX-512 reaches 100 GFLOP/s a thread where oneDNN
-reaches 200 to 240, for weights as they are and for all three products of a training step
+PyTorch multiplies fp32 matrices by MKL, which on an AMD EPYC with AVX-512 reaches 110 GFLOP/s a thread where oneDNN
+reaches 240 to 260, for weights as they are and for all three products of a training step
 (`benchmarks/fp32_products.py`). The operator is the one that PyTorch's compiler emits (`torch.ops.mkldnn`). Everywhere
 else, and where a build of PyTorch lacks it, everything is as usual.
 
