@@ -11,8 +11,10 @@ import pytest
 import torch
 from ofakit.cli import caption, checkpoint, finetune
 from ofakit.hub import CaptionBundle, RetrievalBundle, load_bundle, save_bundle
+from ofakit.hub.multitask_bundle import MultitaskBundle
 from ofakit.models.types import MODELS
 from ofakit.text import OFATokenizer, train_tokenizer
+from safetensors.torch import save_file
 
 from tests.file_limit import file_limit
 from tests.models.encoders.kinds import KINDS
@@ -204,6 +206,36 @@ def test_retrievers_are_averaged_too(tmp_path):
     assert checkpoint.main(["average", *paths, "--out", str(tmp_path / "mean")]) == 0
     found = next(parameter for parameter in load_bundle(tmp_path / "mean").model.parameters())
     torch.testing.assert_close(found, weight - 1.0)
+
+
+@pytest.mark.parametrize("kind", ["bart", "t5", "shared"])
+def test_models_of_every_other_type_are_averaged_too(tmp_path, kind):
+    tokenizer = train_tokenizer([" a calm dog by the sea"] * 4, 290, num_codes=0, num_bins=0)
+    for name, change in (("one", 0.0), ("other", 2.0)):
+        model, tokenizer = shared_model() if kind == "shared" else (vl_model(kind), tokenizer)
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.add_(change)
+        bundle = MultitaskBundle if kind == "shared" else CaptionBundle
+        save_bundle(bundle(model, tokenizer, model_type="shared" if kind == "shared" else "vl"), tmp_path / name)
+    paths = [str(tmp_path / "one"), str(tmp_path / "other")]
+    assert checkpoint.main(["average", *paths, "--out", str(tmp_path / "mean")]) == 0
+    first, mean = (dict(load_bundle(tmp_path / name).model.named_parameters()) for name in ("one", "mean"))
+    for name, value in first.items():
+        torch.testing.assert_close(mean[name], value + 1.0)
+
+
+def test_weights_of_vl_without_a_directory_are_refused_in_a_sentence(tmp_path, capsys):
+    torch.save(vl_model().stock_state_dict(), tmp_path / "Epoch30.pth")
+    (tmp_path / "step_3").mkdir()
+    save_file(vl_model("t5").stock_state_dict(), tmp_path / "step_3" / "model.safetensors")
+    for path in (tmp_path / "Epoch30.pth", tmp_path / "step_3"):
+        for more in ([], ["--tokenizer", str(tmp_path)]):
+            assert checkpoint.main(["convert", str(path), str(tmp_path / "out"), "--to", "ofakit", *more]) == 2
+            said = capsys.readouterr().err
+            assert f"{path} has the weights of a model of type 'vl'" in said and said.count("\n") == 1
+        assert checkpoint.main(["inspect", str(path)]) == 0
+        assert last_line(capsys.readouterr().out)["config"]["d_model"] == 64
 
 
 def test_a_retrievers_encoder_is_written_for_sentence_transformers(shared, tmp_path, capsys):

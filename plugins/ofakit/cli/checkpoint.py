@@ -94,53 +94,15 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _inspect(args: argparse.Namespace) -> dict[str, Any]:
-    from ofakit.hub.adapter_directory import is_adapter
+    from ofakit.hub.checkpoint_description import describe_checkpoint
 
-    if is_adapter(args.path):
-        return {"path": args.path, **_about_adapter(args.path)}
-    from ofakit.hub.retriever_directory import is_retriever, load_retriever
-
-    if is_retriever(args.path):
-        return {"path": args.path, **load_retriever(args.path).describe()}
-    return {"path": args.path, **_about_network(args.path)}
-
-
-def _about_network(path: str) -> dict[str, Any]:
-    """What a checkpoint of OFA is, a directory of VL-T5 or VL-BART, or one of either with the retrievers around it."""
-    from pathlib import Path
-
-    from ofakit.hub.directory import model_type_of
-    from ofakit.models.ofa.describe import describe as describe_ofa
-    from ofakit.models.types.shared import describe_shared
-    from ofakit.models.vl.describe import describe as describe_vl
-
-    kind = model_type_of(Path(path)) if Path(path).is_dir() else "ofa"
-    shared = describe_shared(path) if kind == "shared" else {}
-    describe = describe_vl if shared.get("network", kind) == "vl" else describe_ofa
-    return {**describe(path), **shared}
-
-
-def _about_adapter(path: str) -> dict[str, Any]:
-    """What a directory of adapters holds."""
-    from pathlib import Path
-
-    from ofakit.models.adapters.saving import WEIGHTS, read_adapter
-    from ofakit.models.weights import read_content
-
-    about, weights = read_adapter(path), read_content(Path(path) / WEIGHTS)
-    return {
-        "format": "adapter",
-        "parameters": sum(value.numel() for value in weights.values()),
-        "tensors": len(weights),
-        "dtypes": sorted({str(value.dtype).removeprefix("torch.") for value in weights.values()}),
-        "adapter": about["adapter"],
-        "base": about["base"],
-    }
+    return {"path": args.path, **describe_checkpoint(args.path)}
 
 
 def _adapter(args: argparse.Namespace) -> dict[str, Any]:
     from ofakit.hub import load_bundle
     from ofakit.hub.adapter_directory import write_adapter
+    from ofakit.hub.checkpoint_description import describe_adapter
     from ofakit.hub.directory import whole_configuration
     from ofakit.models.adapters import adapter_of
 
@@ -151,7 +113,7 @@ def _adapter(args: argparse.Namespace) -> dict[str, Any]:
         )
     base = args.base or _base_of_run(args.path)
     write_adapter(bundle, whole_configuration(bundle), out, base)
-    return {"out": str(out), **{key: value for key, value in _about_adapter(str(out)).items() if key != "dtypes"}}
+    return {"out": str(out), **{key: value for key, value in describe_adapter(out).items() if key != "dtypes"}}
 
 
 def _base_of_run(path: str) -> str:
@@ -259,6 +221,7 @@ def _bundle(args: argparse.Namespace) -> CaptionBundle:
     from ofakit.text import OFATokenizer
 
     path = resolve_model(args.path)
+    _refuse_weights_of_others(path)
     if path.is_dir() and args.tokenizer is None:
         return load_bundle(path, allow_partial=args.allow_partial)
     if path.is_dir() and any((path / name).exists() for name in ("vocab.json", "vocab.txt")):
@@ -276,6 +239,22 @@ def _bundle(args: argparse.Namespace) -> CaptionBundle:
     _take_averaged(args, model, released)
     sizes = PreprocessorSection(**{**released.preprocessor, **_image_size(args, released.preprocessor)})
     return CaptionBundle(model, tokenizer, None, sizes, GenerationSection(**released.generation))
+
+
+def _refuse_weights_of_others(path: Path) -> None:
+    """Refuse a file or a snapshot that is not OFA's; a model directory of any type is read."""
+    from ofakit.hub.adapter_directory import is_adapter
+    from ofakit.hub.checkpoint_description import type_of_checkpoint
+
+    if (path / "config.json").exists() or is_adapter(path) or not path.exists():
+        return
+    kind = type_of_checkpoint(path)
+    if kind != "ofa":
+        raise UsageError(
+            f"{path} has the weights of a model of type {kind!r} and nothing beside them; such files and snapshots "
+            "are converted of OFA only. Convert a model directory, such as best/ of its run, or let a run start from "
+            f"it: --set model.path={path}"
+        )
 
 
 def _check_vocabulary(args: argparse.Namespace, tokenizer: Any, rows: int, is_fairseq: bool) -> None:
@@ -326,15 +305,14 @@ def _extract(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _average(args: argparse.Namespace) -> dict[str, Any]:
-    from ofakit.hub import RetrievalBundle, load_bundle, save_bundle
+    from ofakit.hub import load_bundle, save_bundle
+    from ofakit.models.ofa import OFAModel
     from ofakit.models.ofa.checkpoints import average
-    from ofakit.models.weights import read_content, tensors_of
 
     out = _replaceable(args.out)
     bundle = load_bundle(args.paths[0])
-    if isinstance(bundle, RetrievalBundle):
-        mean = average(args.paths, lambda path: tensors_of(read_content(path), path))
-        bundle.model.load_state_dict(mean, strict=False)
-    else:
+    if isinstance(bundle.model, OFAModel):
         bundle.model.load_stock_state_dict(average(args.paths))
+    else:
+        bundle.model.load_state_dict(average(args.paths, lambda path: load_bundle(path).model.state_dict()))
     return {"out": str(save_bundle(bundle, out)), "averaged": len(args.paths)}

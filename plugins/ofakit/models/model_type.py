@@ -10,14 +10,18 @@ A member of `ofakit.models.types` is a subclass, made without arguments:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from ofakit.config.schema import ModelSection
 from ofakit.errors import UsageError
 from ofakit.models.adapters.adding import adapter_of, adapter_settings, add_adapters
 from ofakit.models.base import Model
+from ofakit.models.description import counted
+from ofakit.models.weights import read_content, tensors_of
 
 __all__ = ["ModelType"]
 
@@ -159,3 +163,44 @@ class ModelType(ABC):
         Raises:
             UsageError: The weights do not fit and `allow_partial` is not set, or nothing fits.
         """
+
+    def recognises(self, names: Collection[str]) -> bool:
+        """Whether weights are of this kind, judging by their names; never what another kind recognises.
+
+        Args:
+            names: Those of all tensors of a checkpoint.
+        """
+        return False
+
+    def describe(self, path: str | Path, section: ModelSection | None = None) -> dict[str, Any]:
+        """What a checkpoint is, without loading it into a model.
+
+        Args:
+            path: A model directory, a snapshot of a run, or a file of weights.
+            section: The section `model` of the run that made a snapshot, which says what weights do not tell; None
+                where that is not known.
+
+        Returns:
+            JSON values: `format`, and what `describe_weights` says.
+
+        Raises:
+            UsageError: A file is missing or damaged.
+        """
+        weights = tensors_of(read_content(path), path)
+        kind = "directory" if Path(path).is_dir() else "state dict"
+        return {"format": kind, **self.describe_weights(weights, section)}
+
+    def describe_weights(self, weights: Mapping[str, Tensor], section: ModelSection | None = None) -> dict[str, Any]:
+        """What weights are, as far as they tell it.
+
+        Args:
+            weights: By name, as a snapshot has them.
+            section: As in `describe`.
+
+        Returns:
+            At least `parameters`, `tensors` and `dtypes`, as `ofakit.models.description.counted` has them.
+
+        Raises:
+            UsageError: They are of another kind.
+        """
+        return counted(weights)

@@ -9,7 +9,6 @@ import torch
 from ofakit.config.schema import ModelSection
 from ofakit.errors import UsageError
 from ofakit.models.types import MODELS
-from ofakit.models.types.shared import describe_shared
 from safetensors.torch import load_file, save_file
 
 from tests.models.test_shared_model import KEYS, shared_model, texts
@@ -38,8 +37,9 @@ def test_a_directory_is_read_back(kind, network, tmp_path):
 def test_a_directory_says_its_network_and_the_size_of_its_retrievers(kind, tmp_path):
     model, tokenizer = shared_model()
     kind.save(model, tokenizer, tmp_path)
-    found = describe_shared(tmp_path)
-    assert found == {"network": "vl", "retrievers": {"search": sum(value.numel() for value in model.heads().values())}}
+    found = kind.describe(tmp_path)
+    assert found["network"] == "vl" and found["config"]["d_model"] == 32
+    assert found["retrievers"] == {"search": sum(value.numel() for value in model.heads().values())}
     assert found["retrievers"]["search"] > 0
 
 

@@ -31,5 +31,5 @@ def test_backbone_and_adapters_are_said(tmp_path):
 
 
 def test_a_folder_without_weights_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="config.json"):
+    with pytest.raises(UsageError, match="no weights in"):
         describe(tmp_path)

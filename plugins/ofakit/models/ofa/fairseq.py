@@ -160,7 +160,7 @@ def config_from_weights(weights: Mapping[str, Tensor], **settings: Any) -> OFACo
         UsageError: These are not the weights of an OFA model.
     """
     shapes = {name: tuple(value.shape) for name, value in weights.items()}
-    if any(name.startswith("encoder.embed_images.network.") for name in shapes):
+    if not settings.get("backbone") and any(name.startswith("encoder.embed_images.network.") for name in shapes):
         raise UsageError("these weights belong to an OFA with a timm backbone, which only a model directory records")
     try:
         keys = _sizes(shapes)

@@ -10,9 +10,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
+
+from torch import Tensor
 
 from ofakit.config.schema import ModelSection
 from ofakit.errors import UsageError, did_you_mean
@@ -20,9 +22,11 @@ from ofakit.models.base import Model
 from ofakit.models.model_type import ModelType
 from ofakit.models.ofa.checkpoints import config_of, load_checkpoint
 from ofakit.models.ofa.configuration import OFAConfig
+from ofakit.models.ofa.describe import describe, describe_weights
 from ofakit.models.ofa.model import OFAModel
 from ofakit.models.timm_backbone import backbone_as
 from ofakit.models.timm_network import load_weights
+from ofakit.models.types._run_keys import keys_of_run
 from ofakit.text.base_tokenizer import BaseTokenizer
 from ofakit.text.tokenizer import OFATokenizer
 from ofakit.text.training import train_tokenizer
@@ -115,6 +119,42 @@ class OFA(ModelType):
         if not isinstance(model, OFAModel):
             raise UsageError(f"expected an OFA model to load {path} into, found a {type(model).__name__}")
         return load_checkpoint(model, path, allow_partial=allow_partial)
+
+    def recognises(self, names: Collection[str]) -> bool:
+        """Whether there is a table of OFA's relative positions.
+
+        Args:
+            names: Those of all tensors of a checkpoint.
+        """
+        return any(name.removeprefix("module.").startswith("encoder.token_rel_pos_table_list.") for name in names)
+
+    def describe(self, path: str | Path, section: ModelSection | None = None) -> dict[str, Any]:
+        """As `ofakit.models.ofa.describe.describe`.
+
+        Args:
+            path: A fairseq file, a file of weights, a model directory or a snapshot.
+            section: The section `model` of the run that made a snapshot.
+        """
+        return describe(path, None if section is None else known_of_run(section))
+
+    def describe_weights(self, weights: Mapping[str, Tensor], section: ModelSection | None = None) -> dict[str, Any]:
+        """As `ofakit.models.ofa.describe.describe_weights`.
+
+        Args:
+            weights: By name.
+            section: As in `describe`.
+        """
+        return describe_weights(weights, None if section is None else known_of_run(section))
+
+
+def known_of_run(section: ModelSection) -> dict[str, Any]:
+    """What a run's configuration says of an OFA that its weights do not tell.
+
+    Args:
+        section: The section `model`.
+    """
+    said = keys_of_run(section, OFAConfig, "backbone")
+    return {key: said[key] for key in (*section.config, "adapter", "backbone") if key in said and key != "vocab_size"}
 
 
 def chosen_tokenizer(

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from ofakit.config.component import Component
 from ofakit.config.load import checked
@@ -16,6 +18,7 @@ from ofakit.data.json_files import read_json
 from ofakit.errors import UsageError
 from ofakit.models.adapters.adding import add_adapters
 from ofakit.models.base import Model
+from ofakit.models.description import counted
 from ofakit.models.encoders import ENCODERS
 from ofakit.models.encoders._sentence_transformers import is_sentence_transformer, read_modules
 from ofakit.models.encoders.base import settings_of
@@ -143,6 +146,43 @@ class RetrieverType(ModelType):
         model.load_state_dict(fitting, strict=False)
         return missing, unexpected
 
+    def recognises(self, names: Collection[str]) -> bool:
+        """Whether they are those of the encoders of one or both sides.
+
+        Args:
+            names: Those of all tensors of a checkpoint.
+        """
+        return any(name.startswith(tuple(f"encoders.{side}." for side in SIDES)) for name in names)
+
+    def describe(self, path: str | Path, section: ModelSection | None = None) -> dict[str, Any]:
+        """What a snapshot or a directory holds; how large the vectors are is for `RetrievalBundle.describe` to say.
+
+        Args:
+            path: A directory of ours, a snapshot or a file.
+            section: The section `model` of the run that made a snapshot.
+
+        Returns:
+            As every kind's; and where they are known `adapter`, and `sides`, the type of each side's encoder.
+        """
+        found = super().describe(path, section)
+        if not is_retriever(path):
+            return found
+        adapter = _configuration(Path(path)).get("adapter")
+        return {**found, "adapter": adapter, "sides": _types_of(_saved_settings(Path(path)))}
+
+    def describe_weights(self, weights: Mapping[str, Tensor], section: ModelSection | None = None) -> dict[str, Any]:
+        """The sizes of weights, and what the section says of `adapter` and `sides`.
+
+        Args:
+            weights: By name.
+            section: As in `describe`.
+        """
+        found = counted(weights)
+        if section is None:
+            return found
+        adapter = None if section.adapter is None else section.adapter.model_dump(mode="json")
+        return {**found, "adapter": adapter, "sides": _types_of(_settings(section))}
+
     def _evaluated(self, model: Retriever) -> Retriever:
         return model.eval()
 
@@ -155,6 +195,11 @@ def is_retriever(folder: str | Path) -> bool:
     """
     path = Path(folder) / "config.json"
     return path.exists() and read_json(path, "configuration").get("model_type") == "ofakit-retriever"
+
+
+def _types_of(settings: RetrieverSettings) -> dict[str, dict[str, str]]:
+    """The type of each side's encoder."""
+    return {side: {"type": settings.of_side(side).type} for side in SIDES}
 
 
 def with_prompts(settings: RetrieverSettings) -> RetrieverSettings:

@@ -9,7 +9,7 @@ It is made by the task `multitask`; no configuration names it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,12 +24,14 @@ from ofakit.json_text import to_json
 from ofakit.models.base import Model
 from ofakit.models.model_type import ModelType
 from ofakit.models.shared_model import SharedModel, own_settings_of, retriever_around
-from ofakit.models.types import MODELS
+from ofakit.models.types import MODELS, recognised
 from ofakit.models.weights import read_content, some_of, tensors_of
 
-__all__ = ["Shared", "describe_shared"]
+__all__ = ["Shared"]
 
 SHARED, HEADS = "shared.json", "heads.safetensors"
+NETWORK, RETRIEVERS = "network", "retrievers"
+"""How the names of the weights of a `SharedModel` begin."""
 
 
 class Shared(ModelType):
@@ -139,6 +141,54 @@ class Shared(ModelType):
         of_heads = self._load(shared, heads, shared.heads(), path, allow_partial)
         return [*missing, *of_heads[0]], [*unexpected, *of_heads[1]]
 
+    def recognises(self, names: Collection[str]) -> bool:
+        """Whether they are those of a network and of the retrievers around it.
+
+        Args:
+            names: Those of all tensors of a checkpoint.
+        """
+        beginnings = {name.partition(".")[0] for name in names}
+        return beginnings == {NETWORK, RETRIEVERS}
+
+    def describe(self, path: str | Path, section: ModelSection | None = None) -> dict[str, Any]:
+        """What the network is, and what stands beside it.
+
+        Args:
+            path: A directory, a snapshot or a file.
+            section: The section `model` of the run that made a snapshot.
+
+        Returns:
+            As for the network alone, whose type is `network`; and `retrievers`, the number of parameters of each
+            retriever's own weights.
+
+        Raises:
+            UsageError: A file is missing or damaged.
+        """
+        if not (Path(path) / SHARED).exists():
+            return super().describe(path, section)
+        about, heads = _about(path), _read(Path(path) / HEADS)
+        found = MODELS.build({"type": about["network"]}).describe(path)
+        return {**found, "network": about["network"], "retrievers": _sizes(heads, about["retrievers"])}
+
+    def describe_weights(self, weights: Mapping[str, Tensor], section: ModelSection | None = None) -> dict[str, Any]:
+        """As `describe`, of a snapshot's weights.
+
+        Args:
+            weights: By name.
+            section: As in `describe`.
+
+        Raises:
+            UsageError: The network is of no type that is known here.
+        """
+        parts: dict[str, dict[str, Tensor]] = {NETWORK: {}, RETRIEVERS: {}}
+        for name, value in weights.items():
+            part, _, rest = name.partition(".")
+            parts[part][rest] = value
+        kind = recognised(parts[NETWORK])
+        names = sorted({name.partition(".")[0] for name in parts[RETRIEVERS]})
+        found = MODELS.build({"type": kind}).describe_weights(parts[NETWORK], section)
+        return {**found, "network": kind, "retrievers": _sizes(weights, names)}
+
     def _load(
         self,
         model: SharedModel,
@@ -161,25 +211,13 @@ class Shared(ModelType):
         return missing, unexpected
 
 
-def describe_shared(folder: str | Path) -> dict[str, Any]:
-    """What a directory contains besides the network.
-
-    Args:
-        folder: As `Shared.save` wrote it.
-
-    Returns:
-        `network`, the type of the network, and `retrievers`, the number of parameters of each retriever's own weights.
-
-    Raises:
-        UsageError: A file is missing or damaged.
-    """
-    about, heads = _about(folder), _read(Path(folder) / HEADS)
-    own = {name: f"retrievers.{name}." for name in about["retrievers"]}
-    sizes = {
-        name: sum(value.numel() for key, value in heads.items() if key.startswith(prefix))
+def _sizes(weights: Mapping[str, Tensor], retrievers: Iterable[str]) -> dict[str, int]:
+    """How many numbers each retriever has of its own."""
+    own = {name: f"{RETRIEVERS}.{name}." for name in retrievers}
+    return {
+        name: sum(value.numel() for key, value in weights.items() if key.startswith(prefix))
         for name, prefix in own.items()
     }
-    return {"network": about["network"], "retrievers": sizes}
 
 
 def _about(folder: str | Path) -> dict[str, Any]:

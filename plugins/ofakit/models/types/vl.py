@@ -18,9 +18,11 @@ the cells of the map of a timm network, which learns with it unless it is frozen
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from ofakit.config.backbone import BackboneSection
 from ofakit.config.schema import ModelSection
@@ -29,11 +31,14 @@ from ofakit.models.base import Model
 from ofakit.models.model_type import ModelType
 from ofakit.models.timm_backbone import backbone_as
 from ofakit.models.timm_network import load_weights
+from ofakit.models.types._run_keys import keys_of_run
 from ofakit.models.types._vl_vocabulary import name_regions, read_vocabulary, with_sentinels
 from ofakit.models.types.ofa import chosen_tokenizer
 from ofakit.models.vl.checkpoints import BACKBONE, PROJECTION, is_language_model, load_checkpoint, rows_of
 from ofakit.models.vl.configuration import VLConfig
+from ofakit.models.vl.describe import describe, describe_weights
 from ofakit.models.vl.model import VLModel
+from ofakit.models.vl.weights_configuration import are_vl_names
 from ofakit.text.base_tokenizer import BaseTokenizer
 
 __all__ = ["VL"]
@@ -165,6 +170,44 @@ class VL(ModelType):
         if not isinstance(model, VLModel):
             raise UsageError(f"expected a VL-T5 or VL-BART to load {path} into, found a {type(model).__name__}")
         return load_checkpoint(model, path, allow_partial=allow_partial)
+
+    def recognises(self, names: Collection[str]) -> bool:
+        """Whether they are those of a VL-T5 or VL-BART, or of a T5 or BART.
+
+        Args:
+            names: Those of all tensors of a checkpoint.
+        """
+        return are_vl_names(names)
+
+    def describe(self, path: str | Path, section: ModelSection | None = None) -> dict[str, Any]:
+        """As `ofakit.models.vl.describe.describe`.
+
+        Args:
+            path: A file of weights, such as `Epoch30.pth`, a model directory or a snapshot.
+            section: The section `model` of the run that made a snapshot.
+        """
+        return describe(path, None if section is None else known_of_run(section))
+
+    def describe_weights(self, weights: Mapping[str, Tensor], section: ModelSection | None = None) -> dict[str, Any]:
+        """As `ofakit.models.vl.describe.describe_weights`.
+
+        Args:
+            weights: By name.
+            section: As in `describe`.
+        """
+        return describe_weights(weights, None if section is None else known_of_run(section))
+
+
+def known_of_run(section: ModelSection) -> dict[str, Any]:
+    """What a run's configuration says of a VL-T5 or VL-BART that its weights do not tell.
+
+    Args:
+        section: The section `model`.
+    """
+    said = keys_of_run(section, VLConfig, "timm_backbone")
+    family = said.get("model_type", "bart")
+    size = {} if "d_kv" in said else VLConfig.from_size(f"{family}-{section.size}").to_dict()
+    return {**size, **said}
 
 
 def _configuration(section: ModelSection, tokenizer: BaseTokenizer) -> VLConfig:
