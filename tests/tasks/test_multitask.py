@@ -17,8 +17,11 @@ from ofakit.models.adapters.tasks import adapter_set_of
 from ofakit.trainers import Trainer
 from ofakit.trainers.dry_run import dry_run
 from ofakit.trainers.state import latest_snapshot
+from safetensors.torch import load_file
 
+from tests.tasks.small_retrieval import write_base
 from tests.trainers.conftest import Interrupt, trained, weights
+from tests.two_processes import run_two
 
 CAPTION = {"name": "caption", "task": "captioning", "style": {"mode": "none"}}
 VQA = {
@@ -331,13 +334,89 @@ def test_the_scale_of_the_retrievers_loss_has_its_own_rate_and_a_dry_run_counts(
         ({"retriever": {"encoder": {"path": "DIR"}}}, "path: the encoder is the network that the tasks share"),
         ({"retriever": {"tie": ["embeddings"]}}, "tie: the encoder is the network that the tasks share"),
         ({"retriever": {"encoder": {"poling": "mean"}}}, "unknown key 'poling': did you mean 'pooling'"),
-        ({"objectives": [{**SEARCH["objectives"][0], "groups": ["text"]}]}, "learns from groups, which a run of"),
+        ({"objectives": [{**SEARCH["objectives"][0], "groups": ["text"]}]}, "learns from groups, text; set mixing to"),
+        (
+            {"objectives": [{**SEARCH["objectives"][0], "groups": ["image"]}], "mixing": "balanced"},
+            "there are no examples of the group 'image'",
+        ),
     ],
 )
 def test_what_a_shared_retriever_cannot_be_is_refused(searching, search, message):
     config = searching(search=search)
     with pytest.raises(UsageError, match=message):
         trained(config)
+
+
+ASKED = [
+    {"id": "t0", "question": "red", "relevant": ["p0"]},
+    {"id": "t1", "question": "blue", "relevant": ["p2"]},
+    {"id": "t2", "question": "a capital", "relevant": ["p1"]},
+    {"id": "i0", "image": "red.png", "relevant": ["p0"]},
+    {"id": "i1", "image": "blue.png", "relevant": ["p2"]},
+]
+"""Questions of two groups: with a text, and with an image."""
+LOSSES = [
+    {"type": "contrastive", "name": kind, "groups": [kind], "query": [kind], "passage": ["text"]}
+    for kind in ("text", "image")
+]
+
+
+@pytest.fixture
+def in_groups(searching, tmp_path):
+    """Makes a run one of whose tasks learns from two groups of questions, by an objective each."""
+
+    def make(name="run", mixing="balanced", **changes):
+        data = write_base(tmp_path / "base", ASKED)
+        own = {"data": data, "objectives": LOSSES, "mixing": mixing, "retrieval": {}, "batch_size": 2}
+        own["retrieval"] = {"searchers": {"dense": {"type": "dense", "query": ["text"], "passage": ["text"]}}}
+        train = {"dataloader": {"batch_size_per_gpu": 8}, **changes.pop("train", {})}
+        return searching(name, kind="ofa", search=own, train=train, **changes)
+
+    return make
+
+
+@pytest.mark.parametrize("mixing", ["balanced", "proportional"])
+def test_a_task_learns_from_groups_and_an_interruption_changes_nothing(in_groups, mixing):
+    config = in_groups("whole", mixing, train={"gradient_accumulation": 2, "max_steps": 8})
+    whole = trained(config)
+    known, steps = whole.loading.training_examples, []
+    for batches in whole.loading.steps(0, 0):
+        examples = [known[place] for batch in batches for place in batch["index"].tolist()]
+        steps.append({example.part if example.part != "search" else example.group for example in examples})
+    assert all(len(step) == 1 for step in steps)
+    assert set().union(*steps) == {"caption", "vqa", "text", "image"}
+    lines = [json.loads(line) for line in (Path(whole.work_dir) / "metrics.jsonl").read_text().splitlines()]
+    logged = [{name for name in line if name.startswith("search.") and name.endswith("/loss")} for line in lines]
+    assert {"search.text/loss"} in logged and {"search.image/loss"} in logged  # never both in a step
+    config = in_groups("cut", mixing, train={"gradient_accumulation": 2, "max_steps": 8})
+    with pytest.raises(KeyboardInterrupt):
+        trained(config, callbacks=[Interrupt(5)])
+    again = trained(config, str(latest_snapshot(Path(config.work_dir))))
+    expected, found = weights(whole), weights(again)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+TWO = """
+import json, sys
+from ofakit.config import parse_config
+from tests.trainers.conftest import trained
+
+trained(parse_config(json.loads(sys.argv[2])))
+"""
+
+
+def test_two_processes_learn_from_groups_as_one_does(in_groups, tmp_path):
+    small = {"model": {"config": {"dropout": 0.0}}}
+    train = {"max_steps": 6, "optimizer": {"lr": 1e-3, "eps": 1e-3}, "hooks": [HOOKS[3]], "freeze": ["visual"]}
+    one = trained(in_groups("one", train={**train, "gradient_accumulation": 2}, **small))
+    two = in_groups("two", train=train, **small)
+    (tmp_path / "script").mkdir()
+    run_two(TWO, tmp_path / "script", to_json(two.model_dump(mode="json", exclude_unset=True)))
+    found = load_file(latest_snapshot(Path(two.work_dir)) / "model.safetensors")
+    expected = load_file(latest_snapshot(Path(one.work_dir)) / "model.safetensors")
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, atol=1e-5, rtol=1e-5, msg=name)
 
 
 def test_a_retriever_of_another_task_is_refused(several):

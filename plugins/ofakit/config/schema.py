@@ -397,6 +397,11 @@ class TaskSection(Section):
     batch_size: int | None = Field(
         None, ge=1, le=1_000_000, description="training batch size; null: train.dataloader.batch_size_per_gpu"
     )
+    mixing: Literal["balanced", "proportional"] | None = Field(
+        None,
+        description="how the groups of its examples take turns, so that each of its steps has one group, for "
+        "objectives with `groups`; null: groups are not kept apart",
+    )
 
 
 class ExperimentConfig(Section):

@@ -38,7 +38,7 @@ def task_experiments(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
     for number, section in enumerate(config.tasks):
         if section.name in experiments:
             raise UsageError(f"two tasks are called {section.name!r}; rename one")
-        own = section.model_dump(exclude_unset=True, exclude={"name", "batch_size", "retriever"})
+        own = section.model_dump(exclude_unset=True, exclude={"name", "batch_size", "mixing", "retriever"})
         if section.retriever:
             own["model"] = {"type": RETRIEVER, "config": section.retriever}
         try:

@@ -26,7 +26,10 @@ import numpy as np
 from ofakit.data.sampler import ResumableBatchSampler
 from ofakit.errors import UsageError
 
-__all__ = ["GroupedBatchSampler", "Turn"]
+__all__ = ["GroupMixing", "GroupedBatchSampler", "Turn", "turns_of"]
+
+GroupMixing = Literal["balanced", "proportional"]
+"""How groups are mixed."""
 
 
 class Turn(NamedTuple):
@@ -41,6 +44,31 @@ class Turn(NamedTuple):
     group: int
     cycle: int
     step: int
+
+
+def turns_of(steps: Sequence[int], mixing: GroupMixing, *seed: int) -> list[Turn]:
+    """Whose turn it is when groups alternate until the largest was seen once.
+
+    Args:
+        steps: How many steps each group gives when it is gone through once, at least 1.
+        mixing: How often a group has its turn.
+        *seed: Of the order, not negative.
+
+    >>> [turn.group for turn in turns_of([2, 1], "balanced", 7, 0)]
+    [0, 1, 1, 0]
+    """
+    rng = np.random.Generator(np.random.PCG64(seed))
+    if mixing == "balanced":
+        return [
+            Turn(int(group), *divmod(number, steps[group]))
+            for number in range(max(steps))
+            for group in rng.permutation(len(steps))
+        ]
+    starts = rng.random(len(steps))
+    spread = [
+        ((step + starts[group]) / count, group, step) for group, count in enumerate(steps) for step in range(count)
+    ]
+    return [Turn(group, 0, step) for _, group, step in sorted(spread)]
 
 
 class GroupedBatchSampler(ResumableBatchSampler):
@@ -65,7 +93,7 @@ class GroupedBatchSampler(ResumableBatchSampler):
         self,
         groups: Sequence[str | None],
         batch_size: int,
-        mixing: Literal["balanced", "proportional"],
+        mixing: GroupMixing,
         batches_per_step: int = 1,
         seed: int = 0,
         rank: int = 0,
@@ -124,19 +152,7 @@ class GroupedBatchSampler(ResumableBatchSampler):
         Args:
             epoch: Counted from 0.
         """
-        rng = np.random.Generator(np.random.PCG64([self.seed, epoch]))
-        steps = [self.steps_of(group) for group in range(len(self.names))]
-        if self.mixing == "balanced":
-            return [
-                Turn(int(group), *divmod(number, steps[group]))
-                for number in range(max(steps))
-                for group in rng.permutation(len(steps))
-            ]
-        starts = rng.random(len(steps))
-        spread = [
-            ((step + starts[group]) / count, group, step) for group, count in enumerate(steps) for step in range(count)
-        ]
-        return [Turn(group, 0, step) for _, group, step in sorted(spread)]
+        return turns_of([self.steps_of(group) for group in range(len(self.names))], self.mixing, self.seed, epoch)
 
     def order(self, epoch: int) -> np.ndarray:
         """The positions of an epoch in their order; balanced, those of small groups come several times.

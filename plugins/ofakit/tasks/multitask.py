@@ -37,6 +37,7 @@ from ofakit.hub.multitask_bundle import MULTITASK, MultitaskBundle
 from ofakit.models.adapters.tasks import choose_task
 from ofakit.models.shared_model import SharedModel
 from ofakit.models.types import MODELS
+from ofakit.objectives._groups import refuse_groups
 from ofakit.objectives.base import Objective
 from ofakit.processes import Processes
 from ofakit.tasks import TASKS
@@ -169,7 +170,7 @@ class Multitask(Task[MultitaskBundle]):
         return [example for example in examples if example.part == part]
 
     def sampler(self, examples: Sequence[TaskExample], **place: int) -> TaskBatchSampler:
-        """Batches of one task each.
+        """Batches of one task each, and of one group where an entry of `tasks` has `mixing`.
 
         Args:
             examples: Those that an epoch consists of.
@@ -179,8 +180,10 @@ class Multitask(Task[MultitaskBundle]):
         usual = train.dataloader.batch_size_per_gpu
         sizes = {section.name: section.batch_size or usual for section in self.config.tasks}
         mixing = train.dataloader.mixing or "roundrobin"
-        names = [example.part for example in examples]
-        return TaskBatchSampler(names, sizes, mixing, train.gradient_accumulation, self.config.seed, **place)
+        names, groups = [example.part for example in examples], [_group_of(example) for example in examples]
+        apart = {section.name: section.mixing for section in self.config.tasks if section.mixing is not None}
+        order = {"seed": self.config.seed, "groups": groups, "group_mixing": apart, **place}
+        return TaskBatchSampler(names, sizes, mixing, train.gradient_accumulation, **order)
 
     def adopt(self, bundle: MultitaskBundle) -> None:
         """Let every task take over what its bundle says.
@@ -212,17 +215,18 @@ class Multitask(Task[MultitaskBundle]):
             examples: The training split.
             objectives: What is trained, by name.
             bad: Counts and lists what is left out.
+
+        Raises:
+            UsageError: The objectives of a task and the groups of its examples do not fit together.
         """
 
         def chosen(name: str, task: Task[Any], own: Sequence[Any]) -> Sequence[Any]:
             learned = {key: objective for key, objective in objectives.items() if objective.part == name}
-            grouped = next((key for key, objective in learned.items() if objective.groups is not None), None)
-            if grouped is not None:
-                raise UsageError(
-                    f"the objective {grouped!r} learns from groups, which a run of several tasks does not tell apart; "
-                    "leave out its groups, or train the task in a run of its own"
-                )
-            return task.training_examples(own, learned, bad)
+            found = task.training_examples(own, learned, bad)
+            (number,) = (place for place, section in enumerate(self.config.tasks) if section.name == name)
+            with self.config.naming_the_file("tasks", number):
+                refuse_groups(learned, [_group_of(example) for example in found], self.config.tasks[number].mixing)
+            return found
 
         return self._each(examples, chosen)
 
@@ -352,6 +356,11 @@ class Multitask(Task[MultitaskBundle]):
                 "task's retrieval.metrics"
             )
         return scores[key]
+
+
+def _group_of(example: Any) -> str | None:
+    """The group of a training example; those of most tasks have none."""
+    return getattr(example, "group", None)
 
 
 def _split_of(task: Task[Any], examples: Sequence[Any]) -> Sequence[Any]:

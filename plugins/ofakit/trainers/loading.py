@@ -21,8 +21,9 @@ from ofakit.data import (
     usable_examples,
 )
 from ofakit.data.fingerprint import examples_fingerprint
-from ofakit.errors import OfakitError, UsageError, did_you_mean
+from ofakit.errors import OfakitError, UsageError
 from ofakit.hub import ModelBundle
+from ofakit.objectives._groups import refuse_groups
 from ofakit.objectives.base import Objective
 from ofakit.preprocessors.views import with_views
 from ofakit.processes import Processes
@@ -165,7 +166,7 @@ class Loading:
                 "roundrobin mixes several tasks, and there is only one: choose balanced or proportional", "mixing"
             )
         groups = [getattr(example, "group", None) for example in self.training_examples]
-        _refuse_groups(objectives, groups, mixing)
+        refuse_groups(objectives, groups, mixing)
         if mixing is None:
             return ResumableBatchSampler(len(groups), size, seed, rank, world_size)
         return GroupedBatchSampler(groups, size, mixing, train.gradient_accumulation, seed, rank, world_size)
@@ -253,27 +254,6 @@ def _unless_killed(loader: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]
             "a data-loading process was killed, most likely because memory ran out; lower "
             "train.dataloader.workers_per_gpu and continue with --resume auto"
         ) from error
-
-
-def _refuse_groups(objectives: Mapping[str, Objective], groups: Sequence[str | None], mixing: str | None) -> None:
-    """Refuse objectives whose groups do not exist or are not kept apart, and groups that no objective learns from."""
-    there = {group for group in groups if group is not None}
-    for name, objective in objectives.items():
-        if objective.groups is not None and mixing is None:
-            raise UsageError(
-                f"the objective {name!r} learns from groups, {', '.join(objective.groups)}; set mixing to balanced or "
-                "proportional, so that each step has one group",
-                "mixing",
-            )
-        for group in objective.groups or ():
-            if group not in there:
-                raise UsageError(
-                    f"objective {name!r}: there are no examples of the group {group!r}; {did_you_mean(group, there)}"
-                )
-    learned = [objective.groups for objective in objectives.values()]
-    for group in sorted(there) if learned and None not in learned else ():
-        if not any(group in (names or ()) for names in learned):
-            raise UsageError(f"no objective learns from the group {group!r}; remove its data, or add an objective")
 
 
 def _chosen(given: Any, mode: str) -> Callable[..., Any] | None:
