@@ -16,6 +16,8 @@ from torch.nn import functional as F
 class Decoder(nn.Module):
     """Gives states that were written down."""
 
+    output_bias = None
+
     def __init__(self, states, weight):
         super().__init__()
         self.states, self.output_embedding = states, nn.Parameter(weight)

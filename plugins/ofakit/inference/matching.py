@@ -127,6 +127,8 @@ def answer_logits(model: Any, inputs: Mapping[str, Tensor], answers: Answers) ->
     begin = torch.tensor([model.special_tokens.bos, *answers.prefix], device=inputs["input_ids"].device)
     begin = begin.expand(len(inputs["input_ids"]), -1)
     hidden = model.decode(decoder_input_ids=begin, encoder_outputs=encoded)[:, -1]
-    weight = model.output_embedding[torch.tensor(answers.tokens, device=hidden.device)]
+    tokens, bias = torch.tensor(answers.tokens, device=hidden.device), model.output_bias
+    weight = model.output_embedding[tokens]
     logits = hidden.to(weight.dtype) @ weight.t()
-    return logits if logits.dtype == torch.float64 else logits.float()
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    return logits if bias is None else logits + bias[tokens]

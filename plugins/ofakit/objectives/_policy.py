@@ -28,6 +28,7 @@ def policy_loss(
     scale: float = 1.0,
     reference: Tensor | None = None,
     kl_weight: float = 0.0,
+    bias: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The loss of the tokens of all sequences, summed; logits exist for one chunk of tokens at a time.
 
@@ -39,6 +40,7 @@ def policy_loss(
         scale: Factor on both results.
         reference: (N,) log-probabilities of the targets under the starting model.
         kl_weight: Weight of the divergence from it.
+        bias: (V,), added to the logits, or None.
 
     Returns:
         The loss, differentiable in `hidden` and `weight`, and the sum of the negative log-likelihoods, which is not.
@@ -59,7 +61,7 @@ def policy_loss(
             factor = factor + kl_weight * distance.expm1()
         return loss.sum(), nll.sum(), slope.mul_(factor[:, None])
 
-    return projected_loss(hidden, weight, gradient, len(target), scale)
+    return projected_loss(hidden, weight, gradient, len(target), scale, bias)
 
 
 def decoder_states(model: Any, batch: Mapping[str, Tensor], decoder_input_ids: Tensor) -> Tensor:
@@ -98,7 +100,7 @@ def sequence_log_probs(
     """
     there = target_places(target, pad_token_id)
     hidden = decoder_states(model, batch, decoder_input_ids)[there]
-    nll = token_losses(hidden, model.output_embedding, target[there], 0.0)[1]
+    nll = token_losses(hidden, model.output_embedding, target[there], 0.0, model.output_bias)[1]
     log_probs = nll.new_zeros(target.shape)
     log_probs[there] = -nll
     return log_probs

@@ -1,7 +1,7 @@
 """Losses of logits that are never held in full: each chunk of tokens is projected, used and discarded.
 
-Logits are `hidden @ weight.t()`, (N, V) with N the tokens and V the vocabulary. Their loss and its gradient are
-computed together, chunk by chunk, so that no tensor of that size outlives its chunk.
+Logits are `hidden @ weight.t()`, and a bias where the model has one, (N, V) with N the tokens and V the vocabulary.
+Their loss and its gradient are computed together, chunk by chunk, so that no tensor of that size outlives its chunk.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def target_places(target: Tensor, pad_token_id: int) -> tuple[Tensor, Tensor]:
 
 
 def projected_loss(
-    hidden: Tensor, weight: Tensor, loss_of: LossOfLogits, count: int, scale: float
+    hidden: Tensor, weight: Tensor, loss_of: LossOfLogits, count: int, scale: float, bias: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """The loss of all tokens, summed over chunks, with its gradient.
 
@@ -62,11 +62,12 @@ def projected_loss(
             several states, the first state of every target comes first.
         count: Number of targets.
         scale: Factor on both results.
+        bias: (V,), added to the logits and not learnt; None adds nothing.
 
     Returns:
         The loss, differentiable in `hidden` and `weight`, and the sum of the numbers to log, which is not.
     """
-    return _ProjectedLoss.apply(hidden, weight, loss_of, count, scale, torch.is_grad_enabled())
+    return _ProjectedLoss.apply(hidden, weight, loss_of, count, scale, torch.is_grad_enabled(), bias)
 
 
 @overload
@@ -125,16 +126,18 @@ def chunks_of_rows(count: int, weight: Tensor, passes: int = 1) -> tuple[Tensor,
     return torch.arange(count, device=weight.device).split(max(1, rows // passes))
 
 
-def project(hidden: Tensor, projection: Tensor) -> Tensor:
+def project(hidden: Tensor, projection: Tensor, bias: Tensor | None = None) -> Tensor:
     """Logits, computed in the type of `projection` and returned in fp32, or in double if `projection` is double.
 
     Args:
         hidden: (N, d).
         projection: (V, d) output embedding, in the type of `compute_dtype`.
+        bias: (V,), or None for none.
     """
     with torch.autocast(hidden.device.type, enabled=False):
         logits = product(hidden.to(projection.dtype), projection.t())
-    return logits if logits.dtype == torch.float64 else logits.float()
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    return logits if bias is None else logits.add_(bias)
 
 
 class _ProjectedLoss(torch.autograd.Function):
@@ -142,7 +145,14 @@ class _ProjectedLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, loss_of: LossOfLogits, count: int, scale: float, wanted: bool
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        loss_of: LossOfLogits,
+        count: int,
+        scale: float,
+        wanted: bool,
+        bias: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         want_hidden, want_weight = (wanted and need for need in ctx.needs_input_grad[:2])
         projection = weight.to(compute_dtype(hidden))
@@ -156,7 +166,7 @@ class _ProjectedLoss(torch.autograd.Function):
         total = hidden.new_zeros(2, dtype=torch.promote_types(hidden.dtype, torch.float32))
         for rows in chunks_of_rows(count, weight, passes):
             at = (rows[None] * passes + torch.arange(passes, device=rows.device)[:, None]).flatten()
-            loss, logged, slope = loss_of(project(states[at], projection), rows)
+            loss, logged, slope = loss_of(project(states[at], projection, bias), rows)
             total += torch.stack([loss, logged])
             slope = slope.mul_(before).to(projection.dtype)
             with torch.autocast(hidden.device.type, enabled=False):
@@ -179,7 +189,7 @@ class _ProjectedLoss(torch.autograd.Function):
         return loss, logged
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None, None]:
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         gradients = ctx.gradients
         if not torch._C._autograd._get_current_graph_task_keep_graph():
             ctx.gradients = None
@@ -188,4 +198,4 @@ class _ProjectedLoss(torch.autograd.Function):
         if grad.device.type != "cpu" or grad.item() != 1:
             gradients = tuple(None if g is None else g * grad.to(g.dtype) for g in gradients)
         gradients = (None if g is None else g.to(dtype) for g, dtype in zip(gradients, ctx.dtypes, strict=True))
-        return *gradients, None, None, None, None
+        return *gradients, None, None, None, None, None

@@ -51,4 +51,6 @@ def view_loss(
     images = model.encoder_inputs(batch) if with_image else {}
     encoded = model.encode(**{**images, "input_ids": batch[f"{name}/input_ids"]})
     hidden = model.decode(decoder_input_ids=batch[f"{name}/decoder_input_ids"], encoder_outputs=encoded)
-    return label_smoothed_cross_entropy(hidden[there], model.output_embedding, target[there], label_smoothing, scale)
+    return label_smoothed_cross_entropy(
+        hidden[there], model.output_embedding, target[there], label_smoothing, scale, model.output_bias
+    )

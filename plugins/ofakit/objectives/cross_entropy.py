@@ -99,23 +99,23 @@ class CrossEntropy(Objective):
         there = target_places(batch["target"], self.pad_token_id)
         target = batch["target"][there]
         hidden = target_states(model, batch, passes).unflatten(0, (passes, -1))[:, there[0], there[1]]
-        weight = model.output_embedding
+        weight, bias = model.output_embedding, model.output_bias
         scale = 1 / (passes * normalizer)
         if self.drop_worst_ratio > 0 and step > self.drop_worst_after:
-            losses = token_losses(hidden[0], weight, target, self.label_smoothing)[0]
+            losses = token_losses(hidden[0], weight, target, self.label_smoothing, bias)[0]
             kept, share = best_tokens(losses, self.drop_worst_ratio)
             hidden, target, scale = hidden[:, kept], target[kept], scale / share
         if passes == 2:
             first, second = hidden.unbind()
             alpha = self.r_drop_alpha / scale
-            loss, nll = r_drop_loss(first, second, weight, target, self.label_smoothing, alpha, scale)
+            loss, nll = r_drop_loss(first, second, weight, target, self.label_smoothing, alpha, scale, bias)
         else:
-            loss, nll = label_smoothed_cross_entropy(hidden[0], weight, target, self.label_smoothing, scale)
+            loss, nll = label_smoothed_cross_entropy(hidden[0], weight, target, self.label_smoothing, scale, bias)
         return loss, {"loss": loss.detach(), "nll": nll}
 
 
 def label_smoothed_cross_entropy(
-    hidden: Tensor, weight: Tensor, target: Tensor, epsilon: float, scale: float = 1.0
+    hidden: Tensor, weight: Tensor, target: Tensor, epsilon: float, scale: float = 1.0, bias: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Sum over tokens of (1 - epsilon - e) nll - e sum_v log p(v), where e = epsilon / (V - 1).
 
@@ -125,6 +125,7 @@ def label_smoothed_cross_entropy(
         target: `(N,)` int64.
         epsilon: Label smoothing.
         scale: Factor on both results.
+        bias: `(V,)`, added to the logits, or None.
 
     Returns:
         The loss, differentiable in `hidden` and `weight`, and the sum of the negative log-likelihoods, which is not.
@@ -138,11 +139,18 @@ def label_smoothed_cross_entropy(
         loss, nll, slope = smoothed_loss(logits, target[rows], epsilon)
         return loss.sum(), nll.sum(), slope
 
-    return projected_loss(hidden, weight, gradient, len(target), scale)
+    return projected_loss(hidden, weight, gradient, len(target), scale, bias)
 
 
 def r_drop_loss(
-    first: Tensor, second: Tensor, weight: Tensor, target: Tensor, epsilon: float, alpha: float, scale: float = 1.0
+    first: Tensor,
+    second: Tensor,
+    weight: Tensor,
+    target: Tensor,
+    epsilon: float,
+    alpha: float,
+    scale: float = 1.0,
+    bias: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The smoothed cross entropy of both passes plus alpha times the mean of their two divergences, all summed.
 
@@ -154,6 +162,7 @@ def r_drop_loss(
         epsilon: Label smoothing.
         alpha: Weight of the divergence.
         scale: Factor on both results.
+        bias: `(V,)`, added to the logits, or None.
 
     Returns:
         See `label_smoothed_cross_entropy`.
@@ -165,11 +174,13 @@ def r_drop_loss(
         return loss.sum() + alpha * divergence, nll.sum(), slope.add_(extra, alpha=alpha)
 
     states = torch.stack([first, second], 1).flatten(0, 1)
-    return projected_loss(states, weight, gradient, len(target), scale)
+    return projected_loss(states, weight, gradient, len(target), scale, bias)
 
 
 @torch.no_grad()
-def token_losses(hidden: Tensor, weight: Tensor, target: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
+def token_losses(
+    hidden: Tensor, weight: Tensor, target: Tensor, epsilon: float, bias: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """The smoothed loss and the negative log-likelihood of every token, without gradient.
 
     Args:
@@ -177,6 +188,7 @@ def token_losses(hidden: Tensor, weight: Tensor, target: Tensor, epsilon: float)
         weight: `(V, d)`.
         target: `(N,)` int64.
         epsilon: Label smoothing.
+        bias: `(V,)`, added to the logits, or None.
 
     Returns:
         `(N,)` each, fp32.
@@ -184,7 +196,7 @@ def token_losses(hidden: Tensor, weight: Tensor, target: Tensor, epsilon: float)
     projection = weight.to(compute_dtype(hidden))
     parts = []
     for rows in chunks_of_rows(len(target), weight):
-        logits = project(hidden[rows], projection)
+        logits = project(hidden[rows], projection, bias)
         parts.append(torch.stack(smoothed_loss(logits, target[rows], epsilon, slope=False)[:2]))
     losses, nll = torch.cat(parts, 1) if parts else hidden.new_zeros(2, 0, dtype=torch.float32)
     return losses, nll

@@ -229,6 +229,7 @@ class SCST(Objective):
             1 / normalizer,
             None if reference is None else reference[there],
             self.kl_weight,
+            model.output_bias,
         )
         rewards = {name: (values.sum(), len(values)) for name, values in rewards.items()}
         return loss, {"loss": loss.detach(), "nll": nll, **rewards}

@@ -76,5 +76,6 @@ class SoftAnswer(Objective):
             own = weight[places].to(loss.dtype)
             return (own * loss).sum(), (own * nll).sum(), slope.mul_(own[:, None])
 
-        loss, nll = projected_loss(hidden, model.output_embedding, gradient, len(target), 1 / normalizer)
+        head = model.output_embedding, gradient, len(target), 1 / normalizer, model.output_bias
+        loss, nll = projected_loss(hidden, *head)
         return loss, {"loss": loss.detach(), "nll": nll}

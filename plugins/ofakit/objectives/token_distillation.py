@@ -111,6 +111,8 @@ class TokenDistillation(Objective):
             self.teacher.output_embedding,
             self.temperature,
             1 / normalizer,
+            model.output_bias,
+            self.teacher.output_bias,
         )
         return loss, {"loss": loss.detach(), "agreement": agreement}
 
@@ -122,6 +124,8 @@ def distillation_loss(
     teacher_weight: Tensor,
     temperature: float,
     scale: float = 1.0,
+    bias: Tensor | None = None,
+    teacher_bias: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """T^2 KL(teacher | student) at temperature T, summed over tokens; logits of both exist for one chunk at a time.
 
@@ -132,6 +136,8 @@ def distillation_loss(
         teacher_weight: (V, D) output embedding of the teacher.
         temperature: Divides the logits of both, above 0.
         scale: Factor on both results.
+        bias: (V,), added to the student's logits, or None.
+        teacher_bias: (V,), added to the teacher's, or None.
 
     Returns:
         The loss, differentiable in `hidden` and `weight`, and the number of tokens at which both models prefer the same
@@ -145,11 +151,11 @@ def distillation_loss(
     projection = teacher_weight.detach().to(compute_dtype(teacher_hidden))
 
     def gradient(logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        taught = project(teacher_hidden[rows], projection).to(logits.dtype)
+        taught = project(teacher_hidden[rows], projection, teacher_bias).to(logits.dtype)
         agreement = (logits.argmax(-1) == taught.argmax(-1)).sum()
         log_p, log_q = logits.div_(temperature).log_softmax(-1), taught.div_(temperature).log_softmax(-1)
         q = log_q.exp()
         divergence = (q * log_q.sub_(log_p)).sum()
         return temperature**2 * divergence, agreement.to(logits.dtype), log_p.exp_().sub_(q).mul_(temperature)
 
-    return projected_loss(hidden, weight, gradient, len(hidden), scale)
+    return projected_loss(hidden, weight, gradient, len(hidden), scale, bias)

@@ -9,6 +9,9 @@ from ofakit.errors import UsageError
 from ofakit.hub.directory import load_bundle
 from ofakit.models.types import MODELS
 from ofakit.models.types._vl_vocabulary import read_vocabulary
+from ofakit.objectives.cross_entropy import CrossEntropy
+from ofakit.trainers.state import save_state
+from torch.nn import functional as F
 
 from tests.text.small_t5 import write_t5_vocabulary
 
@@ -98,12 +101,40 @@ def test_bad_keys_are_refused(kind, tokenizer):
         kind.tokenizer(ModelSection(type="vl"), TEXTS)
 
 
-def test_a_bias_of_logits_cannot_be_trained(kind, tokenizer):
-    model = kind.build(section(), tokenizer)
-    weights = {**model.stock_state_dict(), "final_logits_bias": torch.ones(1, len(tokenizer))}
-    model.load_stock_state_dict(weights)
-    with pytest.raises(UsageError, match="final_logits_bias"):
-        kind.train_as(model, section())
+def test_a_start_with_a_bias_of_logits_is_trained_with_it(kind, tokenizer, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    sizes = {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 40, "decoder_ffn_dim": 40}
+    config = transformers.BartConfig(vocab_size=len(tokenizer) - 200, encoder_attention_heads=2,
+                                     decoder_attention_heads=2, dropout=0.0, **sizes)  # fmt: skip
+    network = transformers.BartForConditionalGeneration(config)
+    bias = network.final_logits_bias.normal_()
+    network.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    wanted = ModelSection(type="vl", path=str(tmp_path), config={"feat_dim": 6})
+    model = kind.build(wanted, kind.tokenizer(wanted, ()))
+    kind.train_as(model, wanted)
+    rows = bias.shape[1]
+    assert torch.equal(model.output_bias[:rows], bias[0]) and not model.output_bias[rows:].any()
+    ids = torch.tensor([[0, 9, 2]])
+    batch = {"input_ids": ids, "decoder_input_ids": ids, "target": torch.tensor([[9, 7, 2]])}
+    loss, logs = CrossEntropy(label_smoothing=0.0)(model.eval(), batch, 3, 0)
+    labels = F.pad(network.eval()(input_ids=ids, decoder_input_ids=ids).logits, (0, len(tokenizer) - rows), value=-99)
+    expected = F.cross_entropy(labels[0], batch["target"][0])
+    others = model(input_ids=ids, decoder_input_ids=ids).logits[0, :, rows:].logsumexp(-1)  # rows that BART has not
+    normal = torch.logaddexp(labels[0].logsumexp(-1), others) - labels[0].logsumexp(-1)
+    torch.testing.assert_close(loss, expected + normal.mean())
+    loss.backward()
+    torch.optim.SGD(model.parameters(), 0.1).step()
+    assert torch.equal(model.output_bias[:rows], bias[0])  # a buffer, which no optimizer changes
+    kind.save(model, tokenizer, tmp_path / "saved")
+    (tmp_path / "step_1").mkdir()
+    save_state(tmp_path / "step_1", model, torch.optim.SGD(model.parameters(), 0.1), {"iter": 1})
+    other = kind.load(tmp_path / "saved")[0]
+    assert torch.equal(other.output_bias, model.output_bias)
+    fresh = kind.build(section(config={**SMALL, "d_model": 32}), tokenizer)
+    assert fresh.output_bias is None
+    kind.load_weights(fresh, tmp_path / "step_1")
+    assert torch.equal(fresh.output_bias, model.output_bias)
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from ofakit.errors import UsageError
@@ -190,14 +192,15 @@ def test_a_vocabulary_grows_and_shrinks(family):
         torch.testing.assert_close(model(**batch, labels=labels).logits, before)
 
 
-@pytest.mark.parametrize("kind", ["bart", "t5", "gated"])
+@pytest.mark.parametrize("kind", ["bart", "biased bart", "t5", "gated"])
 def test_weights_of_hugging_face(kind, tmp_path):
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)
-    if kind == "bart":
+    if kind.endswith("bart"):
         sizes = {"d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48}
         config = transformers.BartConfig(vocab_size=90, encoder_attention_heads=4, decoder_attention_heads=4, **sizes)
         theirs = transformers.BartForConditionalGeneration(config)
+        theirs.final_logits_bias.normal_(std=2.0 if kind == "biased bart" else 0.0)
     else:
         gated = {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False} if kind == "gated" else {}
         config = transformers.T5Config(vocab_size=90, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4,
@@ -210,11 +213,32 @@ def test_weights_of_hugging_face(kind, tmp_path):
         wanted = theirs(input_ids=ids, labels=labels)
         found = ours(input_ids=ids, labels=labels)
     torch.testing.assert_close(found.logits, wanted.logits, **CLOSE)
+    torch.testing.assert_close(found.loss, wanted.loss, **CLOSE)
+    assert (ours.output_bias is not None) == (kind == "biased bart")
     settings = {"num_beams": 3, "max_length": 9, "length_penalty": 0.7}
     made = theirs.generate(input_ids=ids, do_sample=False, early_stopping=True, **settings)
     best = generate(ours, {"input_ids": ids}, early_stopping=True, no_repeat_ngram_size=0, min_length=0, **settings)
     eos = ours.special_tokens.eos
     assert [row[0].tokens for row in best] == [_ended(row[1:], eos) for row in made.tolist()]
+    ours.save_pretrained(tmp_path / "again")
+    again = VLModel.from_pretrained(tmp_path / "again")
+    with torch.no_grad():
+        assert torch.equal(again(input_ids=ids, labels=labels).logits, found.logits)
+
+
+def test_whether_there_is_a_bias_of_logits_is_asked_again_when_it_has_changed():
+    model = tiny()
+    assert model.output_bias is None
+    model.final_logits_bias[0, 3] = 2.0
+    assert model.output_bias[3] == 2 and copy.deepcopy(model).output_bias[3] == 2
+    model.load_state_dict(tiny().state_dict())
+    assert model.output_bias is None
+    model.final_logits_bias = torch.ones(1, 300)
+    assert torch.equal(model.output_bias, torch.ones(300))
+    model.resize_token_embeddings(310)
+    assert model.output_bias.tolist() == [1.0] * 300 + [0.0] * 10
+    assert torch.equal(model.prepare_for_inference().output_bias, model.output_bias)
+    assert tiny("t5").output_bias is None
 
 
 def test_names_of_data_parallel_training_and_of_the_first_release():

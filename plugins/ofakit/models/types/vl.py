@@ -128,7 +128,7 @@ class VL(ModelType):
 
         Raises:
             UsageError: The model sees through another network, or was taught with features of another width; or its
-                adapters are others; or it adds a bias to its logits, which no objective knows.
+                adapters are others.
         """
         if isinstance(model, VLModel):
             if "feat_dim" in section.config:
@@ -136,8 +136,6 @@ class VL(ModelType):
             if section.backbone is not None:
                 self._let_see(model, section.backbone)
         self.adapt(model, section)
-        if isinstance(model, VLModel) and model.output_bias is not None:
-            raise UsageError("the model has a nonzero final_logits_bias, which the objectives do not support")
 
     def _let_see(self, model: VLModel, section: BackboneSection) -> None:
         """The backbone of a section in a model, as it is to be trained."""

@@ -99,6 +99,7 @@ class VLModel(Seq2SeqModel):
             self.register_buffer("final_logits_bias", torch.zeros(1, config.vocab_size))
         self.state_scale = config.d_model**-0.5 if config.is_t5 and config.scale_decoder_outputs else 1.0
         self.packed_projection: PackedLinear | None = None
+        self._bias_seen: tuple[Tensor, int | None, bool] | None = None
         initialize(self, config)
         self.backbone = eye  # behind the initialisation, which timm's networks have of their own
         self.backbone_frozen = False
@@ -125,8 +126,18 @@ class VLModel(Seq2SeqModel):
 
     @property
     def output_bias(self) -> Tensor | None:
-        """BART's `final_logits_bias`, `(V,)`; none where it is zero, as in all that were released."""
-        return None if self.config.is_t5 or not self.final_logits_bias.any() else self.final_logits_bias[0]
+        """BART's `final_logits_bias`, `(V,)`; none where it is zero, as in all that were released.
+
+        Whether it is zero is asked again only when it has changed, since an accelerator answers once its work is done.
+        """
+        if self.config.is_t5:
+            return None
+        bias = self.final_logits_bias
+        # tensors of inference count no versions; they are never changed
+        version = None if bias.is_inference() else bias._version
+        if self._bias_seen is None or self._bias_seen[0] is not bias or self._bias_seen[1] != version:
+            self._bias_seen = bias, version, bool(bias.any())
+        return bias[0] if self._bias_seen[2] else None
 
     @property
     def project(self) -> Callable[[Tensor], Tensor] | None:
