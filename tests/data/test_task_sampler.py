@@ -61,6 +61,13 @@ def test_an_epoch_can_be_entered_anywhere():
         assert positions(sampler, 1, start) == whole[start:]
 
 
+def test_more_processes_with_smaller_batches_go_on():
+    state = TaskBatchSampler(TASKS, {"vqa": 8, "caption": 6}, "roundrobin").state_dict(0, 2)
+    TaskBatchSampler(TASKS, SIZES, "roundrobin", rank=1, world_size=2).load_state_dict(state)
+    with pytest.raises(UsageError, match="batch sizes = vqa 8, caption 6, found vqa 8, caption 4 now"):
+        TaskBatchSampler(TASKS, {"vqa": 4, "caption": 2}, "roundrobin", world_size=2).load_state_dict(state)
+
+
 def test_other_batch_sizes_cannot_be_resumed():
     state = TaskBatchSampler(TASKS, SIZES, "roundrobin").state_dict(0, 2)
     TaskBatchSampler(TASKS, SIZES, "roundrobin").load_state_dict(state)

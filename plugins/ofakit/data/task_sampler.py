@@ -112,7 +112,7 @@ class TaskBatchSampler(GroupedBatchSampler):
         return [self.steps_of(self.names.index(part)) for part in self.parts[task]]
 
     def _identity(self) -> dict[str, int | str]:
-        sizes = ", ".join(f"{name} {size}" for name, size in self.batch_sizes.items())
+        sizes = ", ".join(f"{name} {size * self.world_size}" for name, size in self.batch_sizes.items())
         own: dict[str, int | str] = {"mixing": self.task_mixing, "batch sizes": sizes}
         if self.group_mixing:
             own["mixing of groups"] = ", ".join(f"{task} {kind}" for task, kind in self.group_mixing.items())

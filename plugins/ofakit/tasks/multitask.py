@@ -182,8 +182,8 @@ class Multitask(Task[MultitaskBundle]):
         mixing = train.dataloader.mixing or "roundrobin"
         names, groups = [example.part for example in examples], [_group_of(example) for example in examples]
         apart = {section.name: section.mixing for section in self.config.tasks if section.mixing is not None}
-        order = {"seed": self.config.seed, "groups": groups, "group_mixing": apart, **place}
-        return TaskBatchSampler(names, sizes, mixing, train.gradient_accumulation, **order)
+        steps, seed = train.gradient_accumulation, self.config.seed
+        return TaskBatchSampler(names, sizes, mixing, steps, seed, groups=groups, group_mixing=apart, **place)
 
     def adopt(self, bundle: MultitaskBundle) -> None:
         """Let every task take over what its bundle says.
