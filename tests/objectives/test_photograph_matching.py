@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -118,6 +119,23 @@ def test_with_texts_the_right_image_alone_does_not_answer(examples):
     assert joined["passages"].shape == (16, 12) and joined["positive"].tolist() == [True] * 8 + [False] * 8
     assert torch.equal(joined["passages"][:8, :3], joined["passages"][8:, :3]), "each reference comes twice"
     assert torch.equal(joined["passages"][8:, 3:].argmax(1), torch.tensor(texts).roll(1))
+
+
+def test_further_images_of_a_question_are_no_references_and_not_looked_at(examples):
+    shown = examples[0].image_paths[0]
+    examples[1].query = replace(examples[1].query, other_images=(shown,))
+    examples[1].image_paths = (examples[1].image_paths[0], shown, examples[1].image_paths[1])
+    objective, _ = prepared(examples, recolor=0.0, real=1.0, with_text=True)
+    assert len(objective.emblems) == 4
+    batch = with_texts(objective, [0, 1, 2])
+    several = {"images": torch.zeros(5, 3, 48, 48), "image_index": torch.tensor([[0, 1], [2, 3], [4, -1]])}
+    model, seen = ColoursAndTexts(), []
+    model.embed = lambda side, inputs, modalities: (
+        seen.append(set(inputs)) or ColoursAndTexts.embed(model, side, inputs, modalities)
+    )
+    expected = objective.represent(model, batch)
+    found = objective.represent(model, {**batch, "query": {**batch["query"], **several}})
+    assert torch.equal(found["queries"], expected["queries"]) and seen[0] == seen[2]
 
 
 def test_with_texts_the_same_reference_and_text_are_no_negatives(examples):

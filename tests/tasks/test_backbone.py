@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from ofakit.cli import caption
+from ofakit.data.query import Query
 from ofakit.errors import UsageError
 from ofakit.hub import load_bundle
+from ofakit.inference.embedder import Embedder
 from ofakit.trainers import Trainer
 
-from tests.tasks.small_retrieval import small_config
+from tests.tasks.small_retrieval import QUESTIONS, base_config, small_config
 from tests.trainers.conftest import trained
 
 EYE = {"name": "test_resnet"}
@@ -90,3 +92,38 @@ def test_a_retriever_learns_through_it_and_is_read_back(tmp_path, scenes_root):
     assert any(".backbone." in name for name in changed)
     again = load_bundle(tmp_path / "run" / "output")
     assert again.model.fingerprint() == trainer.model.fingerprint() and again.tokenizer["query"].image_size == 32
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_all_images_of_a_question_are_seen_in_training_and_search(tmp_path, frozen):
+    eye = {**EYE, "frozen": True, "feature_store": str(tmp_path / "features")} if frozen else EYE
+    encoder = {
+        "type": "vl", "backbone": eye, "image_size": 32, "config": NETWORK, "max_length": 32,
+        "tokenizer": {"train_vocab_size": 300, "num_codes": 1, "num_bins": 0},
+    }  # fmt: skip
+    questions = [{**QUESTIONS[0], "image": ["red.png", "blue.png"]}, *QUESTIONS[1:]]
+    config = base_config(tmp_path, questions, train={"max_epochs": 1})
+    config.model.config = {"encoder": encoder}
+    trainer, seen = Trainer(experiment=config, device="cpu"), []
+    network = trainer.model.encoder("query").network
+    network.backbone.register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
+    trainer.train()
+    assert seen[0] == 5, "those of four questions in one call"
+    assert trainer.evaluate(split="test")["queries"] == 4
+    bundle = load_bundle(tmp_path / "run" / "output")
+    two = trainer.examples["test"][0]
+    assert len(two.images) == 2
+    items = [two, Query("1", two.text, two.image), Query("2", two.text, two.images[1])]
+    found = Embedder(bundle, "query", ["text", "image"], "cpu").embed(items)
+    eyes = bundle.model.encoder("query").network
+    inputs = Embedder(bundle, "query", ["text", "image"], "cpu").inputs
+    with torch.no_grad():
+        red, blue = (inputs.collate([inputs.sample(item)]) for item in items[1:])
+        features = [eyes.visual_features(one["images"]).flatten(2).transpose(1, 2) for one in (red, blue)]
+        numbers = torch.arange(2).repeat_interleave(features[0].shape[1])[None]
+        places = torch.arange(features[0].shape[1]).repeat(2)[None]
+        encoded = eyes.encode(red["input_ids"], torch.cat(features, 1), img_order_ids=numbers, obj_order_ids=places)
+        expected = encoded.last_hidden_state[0].mean(0)
+    torch.testing.assert_close(torch.from_numpy(found[0]), expected, rtol=1e-5, atol=1e-5)
+    assert all(abs(found[0] - found[other]).max() > 1e-4 for other in (1, 2))
+    assert (tmp_path / "features").exists() == frozen

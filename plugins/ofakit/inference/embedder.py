@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -157,8 +157,11 @@ def side_inputs(bundle: RetrievalBundle, side: Any, modalities: Sequence[str]) -
     """
     reading = bundle.tokenizer[side]
     sees = "image" in modalities
-    reading = type(reading)(
-        reading.texts if "text" in modalities else None, reading.image_size if sees else None, reading.regions and sees
+    reading = replace(
+        reading,
+        texts=reading.texts if "text" in modalities else None,
+        image_size=reading.image_size if sees else None,
+        regions=reading.regions and sees,
     )
     prompt = bundle.model.settings.prompts.get(side, "")
     regions = regions_of(bundle) if reading.regions else None

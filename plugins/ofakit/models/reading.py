@@ -64,11 +64,13 @@ class Reading:
         texts: How texts become ids; None for one that reads none.
         image_size: Pixels a side that images must have; None for one that reads no pixels.
         regions: Whether it reads images as features of their regions.
+        several_images: Whether it sees the pixels of all images of an example, not of the first alone.
     """
 
     texts: Texts | None = None
     image_size: int | None = None
     regions: bool = False
+    several_images: bool = False
 
     def save(self, folder: str | Path) -> None:
         """Write the files of the tokenizer.

@@ -109,7 +109,7 @@ class PhotographMatching(Contrastive):
         if None in sizes:
             raise UsageError("photograph_matching: expected encoders that read images on both sides")
         self.pairs.size, self.pairs.reference_size = sizes
-        own = {example.query.image_path for example in examples}
+        own = {str(image) for example in examples for image in example.query.images if isinstance(image, str | Path)}
         references: dict[str, Emblem] = {}
         backgrounds: dict[str, np.ndarray] = {}
         for example in examples:
@@ -176,7 +176,8 @@ class PhotographMatching(Contrastive):
         passages: dict[str, Tensor] = {"images": references, "image_mask": there}
         numbers = {"owner": own, "passage_index": number, "positive": there}
         if "text" in self.query:
-            questions = {**batch["query"], **questions}
+            texts = {name: value for name, value in batch["query"].items() if name != "image_index"}
+            questions = {**texts, **questions}
             passages, numbers = _with_texts(passages, numbers, batch)
         vectors = {
             "queries": model.embed("query", questions, self.query),

@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ofakit.data.passage import Passage
 from ofakit.data.passage_base import PassageBase
-from ofakit.data.query import Query
 from ofakit.data.training_question import TrainingQuestion
 from ofakit.preprocessors.sides import SideInputs
 
@@ -76,8 +74,8 @@ class RetrievalPreprocessor:
         places = [*right, *_drawn(data.negatives, self.hard_negatives, rng)]
         passages = [self.base[place] for place in places]
         sample: dict[str, Any] = {
-            "query": self.query.sample(data.query, _decoded(data.query, pixels), rng),
-            "passages": self.passage.samples(passages, [_decoded(passage, pixels) for passage in passages], rng),
+            "query": self.query.sample(data.query, pixels, rng),
+            "passages": self.passage.samples(passages, pixels, rng),
             "query_index": data.query_index,
             "passage_index": torch.tensor([data.numbers[place] for place in places]),
             "positive": torch.arange(len(places)) < len(right),
@@ -134,7 +132,3 @@ def _drawn(places: Sequence[int], count: int, rng: np.random.Generator) -> list[
     if len(places) <= 1 and count:
         return list(places)
     return [int(place) for place in rng.permutation(np.asarray(places, dtype=np.int64))[:count]]
-
-
-def _decoded(item: Query | Passage, pixels: Callable[[str], np.ndarray] | None) -> np.ndarray | None:
-    return None if pixels is None or item.image_path is None else pixels(item.image_path)

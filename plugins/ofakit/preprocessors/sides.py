@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,36 +65,39 @@ class SideInputs:
         return self.prompt + text if text else ""
 
     def sample(
-        self, item: Query | Passage, pixels: np.ndarray | None = None, rng: np.random.Generator | None = None
+        self,
+        item: Query | Passage,
+        pixels: Callable[[str], np.ndarray] | None = None,
+        rng: np.random.Generator | None = None,
     ) -> dict[str, Any]:
         """What is read of one item.
 
         Args:
             item: A query or a passage.
-            pixels: Its image, decoded already, (S, S, 3) uint8.
+            pixels: Gives images by path, decoded already, (S, S, 3) uint8; None decodes them here.
             rng: Cuts and mirrors at random; None does neither.
 
         Returns:
             `input_ids` (T,) int64 where the encoder reads texts; `image` (3, H, W) uint8, zeros for none, and
-            `image_mask` () bool where it reads images; in place of `image` what `RegionInputs.sample` gives of all its
-            images where it reads regions.
+            `image_mask` () bool where it reads images, with `other_images` (k, 3, H, W) uint8 if there are some and it
+            reads them; in place of images what `RegionInputs.sample` gives of them all where it reads regions.
 
         Raises:
             BadImage: The image is missing or cannot be read.
         """
-        return self.samples([item], [pixels], rng)[0]
+        return self.samples([item], pixels, rng)[0]
 
     def samples(
         self,
         items: Sequence[Query | Passage],
-        pixels: Sequence[np.ndarray | None] | None = None,
+        pixels: Callable[[str], np.ndarray] | None = None,
         rng: np.random.Generator | None = None,
     ) -> list[dict[str, Any]]:
         """As `sample`, of several items, whose texts are encoded together.
 
         Args:
             items: Queries or passages.
-            pixels: Of each.
+            pixels: As for `sample`.
             rng: Cuts at random; None cuts the centre.
         """
         found: list[dict[str, Any]] = [{} for _ in items]
@@ -102,12 +106,11 @@ class SideInputs:
             for sample, row in zip(found, ids, strict=True):
                 sample["input_ids"] = torch.tensor(row, dtype=torch.int64)
         if self.reading.image_size is not None:
-            for sample, item, own in zip(found, items, pixels or [None] * len(items), strict=True):
-                sample |= self._image(item, own, rng)
+            for sample, item in zip(found, items, strict=True):
+                sample |= self._seen(item, pixels, rng)
         if self.regions is not None:
             for sample, item in zip(found, items, strict=True):
-                images = item.images if isinstance(item, Query) else (item.image,)
-                sample |= self.regions.sample(images)
+                sample |= self.regions.sample(_images_of(item))
                 sample["image_mask"] = torch.tensor(len(sample["vis_feats"]) > 0)
         return found
 
@@ -119,7 +122,9 @@ class SideInputs:
 
         Returns:
             `input_ids` and `attention_mask` (n, T) int64, padded on the right; `images` (n, 3, H, W) uint8 and
-            `image_mask` (n,) bool; for regions what `RegionInputs.collate` gives.
+            `image_mask` (n,) bool; where an item has several images, `images` (M, 3, H, W), those of all items one
+            after another, and `image_index` (n, K) int64, which of them are each item's, -1 where there are fewer than
+            K; for regions what `RegionInputs.collate` gives.
         """
         batch: dict[str, Tensor] = {}
         if "input_ids" in samples[0]:
@@ -127,20 +132,53 @@ class SideInputs:
             batch["input_ids"] = pad_sequence(rows, batch_first=True, padding_value=pad)
             batch["attention_mask"] = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
         if "image" in samples[0]:
-            batch["images"] = torch.stack([sample["image"] for sample in samples])
+            batch |= _joined_images(samples)
         if "vis_feats" in samples[0]:
             batch |= collate_regions(samples)
         if "image_mask" in samples[0]:
             batch["image_mask"] = torch.stack([sample["image_mask"] for sample in samples])
         return batch
 
-    def _image(
-        self, item: Query | Passage, pixels: np.ndarray | None, rng: np.random.Generator | None
+    def _seen(
+        self, item: Query | Passage, pixels: Callable[[str], np.ndarray] | None, rng: np.random.Generator | None
     ) -> dict[str, Tensor]:
+        """The image of an item, or all its images where the encoder sees several."""
         size = self.reading.image_size or 0
-        if item.image is None:
+        shown = _images_of(item) if self.reading.several_images else (item.image,)
+        images = [self._square(image, pixels, rng) for image in shown if image is not None]
+        if not images:
             return {"image": torch.zeros(3, size, size, dtype=torch.uint8), "image_mask": torch.tensor(False)}
+        sample = {"image": images[0], "image_mask": torch.tensor(True)}
+        return sample if len(images) == 1 else {**sample, "other_images": torch.stack(images[1:])}
+
+    def _square(
+        self, image: Any, pixels: Callable[[str], np.ndarray] | None, rng: np.random.Generator | None
+    ) -> Tensor:
+        """An image of the encoder's size, (3, H, W)."""
+        size = self.reading.image_size or 0
         before = size if rng is None or self.crop_from is None else max(size, self.crop_from)
-        if pixels is None or pixels.shape[0] != before:
-            pixels = load_square(item.image if pixels is None else pixels, before)
-        return {"image": crop_and_flip(pixels, size, rng, self.horizontal_flip), "image_mask": torch.tensor(True)}
+        found = image if pixels is None or not isinstance(image, str | Path) else pixels(str(image))
+        if found is image or found.shape[0] != before:
+            found = load_square(found, before)
+        return crop_and_flip(found, size, rng, self.horizontal_flip)
+
+
+def _images_of(item: Query | Passage) -> Sequence[Any]:
+    """All images of an item; None is none."""
+    return item.images if isinstance(item, Query) else (item.image,)
+
+
+def _joined_images(samples: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+    """The images of a batch; where a sample has several, also which of them are whose."""
+    if not any("other_images" in sample for sample in samples):
+        return {"images": torch.stack([sample["image"] for sample in samples])}
+    own = [_all_images(sample) for sample in samples]
+    counts = [len(images) for images in own]
+    places = torch.arange(sum(counts)).split(counts)
+    return {"images": torch.cat(own), "image_index": pad_sequence(places, batch_first=True, padding_value=-1)}
+
+
+def _all_images(sample: Mapping[str, Any]) -> Tensor:
+    """Those of one sample, (k, 3, H, W); k is 0 where it has none."""
+    first = sample["image"][None][: int(sample["image_mask"])]
+    return torch.cat([first, sample["other_images"]]) if "other_images" in sample else first

@@ -7,8 +7,12 @@ import dataclasses
 import pytest
 import torch
 from ofakit.config.component import Component
+from ofakit.data.query import Query
+from ofakit.data.regions import Regions
 from ofakit.models.encoders.base import make_encoder, settings_of
 from ofakit.models.encoders.vl import VLEncoder
+from ofakit.preprocessors.regions import RegionInputs
+from ofakit.preprocessors.sides import SideInputs
 
 from tests.text.small_t5 import write_t5_vocabulary
 
@@ -141,6 +145,43 @@ def test_with_a_backbone_it_reads_pixels(modalities):
     assert again.network.backbone_frozen
 
 
+@pytest.mark.parametrize("pooling", ["mean", "decoder_start"])
+@pytest.mark.parametrize("modalities", [("text",), ("image",), ("text", "image")])
+@torch.no_grad()
+def test_all_images_of_a_question_are_read_as_their_regions_are(pooling, modalities):
+    spec = without_width(pooling=pooling)
+    reading = VLEncoder.make_reading(settings_of(spec), TEXTS)
+    encoder = make_encoder(spec, reading).eval()
+    pixels = [image.permute(1, 2, 0).numpy() for image in seen(reading)["images"]]
+    items = [
+        Query("1", "a dog", pixels[0], other_images=(pixels[1],)),
+        Query("2", "the sea", pixels[1]),
+        Query("3", "a"),
+    ]
+    side = SideInputs(reading)
+    found = encoder.embed(side.collate(side.samples(items)), modalities)
+
+    class Live:
+        width, image_size = encoder.network.config.feat_dim, 64
+
+        def regions(self, image):
+            cells = encoder.network.visual_features(torch.from_numpy(image).permute(2, 0, 1)[None])
+            return Regions(cells.flatten(2)[0].T.numpy())
+
+    of_regions = without_width(pooling=pooling, backbone=None, config={**SMALL, "feat_dim": Live.width})
+    blind = VLEncoder.make_reading(settings_of(of_regions), TEXTS)
+    by_regions = make_encoder(of_regions, blind).eval()
+    weights = {name: value for name, value in encoder.state_dict().items() if ".backbone." not in name}
+    by_regions.load_state_dict(weights)
+    side = SideInputs(blind, regions=RegionInputs(None, live=Live()))
+    expected = by_regions.embed(side.collate(side.samples(items)), modalities)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    first = [dataclasses.replace(item, other_images=()) for item in items]
+    alone = encoder.embed((side := SideInputs(reading)).collate(side.samples(first)), modalities)
+    torch.testing.assert_close(found[1:], alone[1:], atol=1e-5, rtol=1e-5)
+    assert torch.allclose(found[0], alone[0], atol=1e-5) == ("image" not in modalities)
+
+
 def test_a_directory_whose_model_has_a_backbone_is_read_with_it(tmp_path):
     reading = VLEncoder.make_reading(settings_of(without_width()), TEXTS)
     encoder = make_encoder(without_width(), reading).eval()
@@ -148,7 +189,7 @@ def test_a_directory_whose_model_has_a_backbone_is_read_with_it(tmp_path):
     reading.texts.save(tmp_path)
     spec = Component(type="vl", path=str(tmp_path), image_size=64)
     read = VLEncoder.make_reading(settings_of(spec), ())
-    assert dataclasses.astuple(read)[1:] == (64, False)
+    assert dataclasses.astuple(read)[1:] == (64, False, True)
     again = make_encoder(spec, read).eval()
     with torch.no_grad():
         assert torch.equal(again.embed(seen(read), ["image"]), encoder.embed(seen(reading), ["image"]))

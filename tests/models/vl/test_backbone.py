@@ -14,6 +14,7 @@ from ofakit.models.generation import generate
 from ofakit.models.region_network import RegionNetwork
 from ofakit.models.types.vl import VL
 from ofakit.models.vl import VLModel
+from ofakit.preprocessors.regions import collate_regions
 
 from tests.models.vl.small import tiny
 
@@ -82,6 +83,94 @@ def test_several_texts_about_an_image_see_it_once():
     expected = model.encode(**model.encoder_inputs(batch(patch_images=IMAGES[index], patch_masks=None)))
     torch.testing.assert_close(found.last_hidden_state, expected.last_hidden_state)
     assert len(runs) == 2 and not found.padding_mask.any()
+
+
+SEVERAL = torch.tensor([[1, 0], [2, -1]])
+
+
+def one_at_a_time(model, images, index):
+    """Regions of several images an example, each image computed alone, as a store of regions has them."""
+    cells = [model.visual_features(image[None]).flatten(2).transpose(1, 2)[0] for image in images]
+    samples = []
+    for row in index.tolist():
+        own = [cells[place] for place in row if place >= 0]
+        orders = [torch.arange(len(one)) for one in own]
+        numbers = [torch.full_like(order, number) for number, order in enumerate(orders)]
+        samples.append({
+            "vis_feats": torch.cat(own), "boxes": torch.zeros(sum(map(len, own)), 4),
+            "img_order_ids": torch.cat(numbers), "obj_order_ids": torch.cat(orders),
+        })  # fmt: skip
+    return {"input_ids": IDS[: len(index)], **collate_regions(samples)}
+
+
+@pytest.mark.parametrize("family", ["bart", "t5"])
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("keys", [{}, {"downsample": True, "n_boxes": 1}])
+@torch.no_grad()
+def test_several_images_of_an_example_are_read_as_their_regions_are(family, name, keys):
+    model = seeing(family, name, **keys)
+    expected = model.encode(**one_at_a_time(model, IMAGES, SEVERAL))
+    runs = []
+    model.backbone.register_forward_hook(lambda _, given, __: runs.append(len(given[0])))
+    seen = {"input_ids": IDS[:2], "patch_images": IMAGES, "image_index": SEVERAL}
+    found = model.encode(**model.encoder_inputs(seen))
+    assert runs == [3], "all in one call, and no image that is not there"
+    assert torch.equal(found.padding_mask, expected.padding_mask) and found.padding_mask.any()
+    there = ~found.padding_mask
+    states = (one.last_hidden_state[there] for one in (found, expected))
+    torch.testing.assert_close(*states, rtol=1e-5, atol=1e-5)
+    turned = model.encode(**{**seen, "image_index": torch.tensor([[0, 1], [2, -1]])})
+    assert not torch.allclose(turned.last_hidden_state[0], found.last_hidden_state[0])
+    alone = model(IDS[1:2], patch_images=IMAGES[2:], labels=IDS[1:2]).logits
+    torch.testing.assert_close(model(**seen, labels=IDS[:2]).logits[1:], alone, rtol=1e-5, atol=1e-5)
+
+
+def test_padding_beside_several_images_does_not_learn():
+    model = seeing().train()
+    for part in model.parts()["backbone"][0].modules():
+        part.train(False)
+    gradients = []
+    for index in (SEVERAL[1:], SEVERAL[1:, :1]):
+        model.zero_grad()
+        model(IDS[:1], patch_images=IMAGES, image_index=index, labels=IDS[:1]).loss.backward()
+        gradients.append([weight.grad for weight in model.backbone.parameters()])
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-6)
+    assert any(gradient.any() for gradient in gradients[0])
+
+
+@torch.no_grad()
+def test_texts_about_examples_of_several_images_see_each_once():
+    model, of_example = seeing(), torch.tensor([1, 0, 0])
+    seen = {"input_ids": IDS[:2], "patch_images": IMAGES, "image_index": SEVERAL}
+    expected = model.encode(IDS, patch_images=IMAGES, image_index=SEVERAL[of_example]).last_hidden_state
+    runs = []
+    model.backbone.register_forward_hook(lambda _, given, __: runs.append(len(given[0])))
+    found = model.encode(IDS, **model.seen_by_texts(seen, of_example)).last_hidden_state
+    torch.testing.assert_close(found, expected)
+    assert runs == [3]
+    model.encode(IDS, **model.seen_by_texts(batch(), torch.tensor([1, 1, 0])))
+    assert runs == [3, 3]
+
+
+@torch.no_grad()
+def test_features_of_several_images_are_kept(tmp_path):
+    model = seeing()
+    seen = {"input_ids": IDS[:2], "patch_images": IMAGES, "image_index": SEVERAL}
+    expected = model.encode(**seen).last_hidden_state
+    model.freeze(["backbone"])
+    model.backbone.keep_features(section(feature_store=str(tmp_path)))
+    runs = []
+    model.backbone.network.conv1.register_forward_hook(lambda *_: runs.append(1))
+    found = [model.encode(**model.encoder_inputs(model.with_frozen_features(seen))) for _ in range(2)]
+    torch.testing.assert_close(found[0].last_hidden_state, expected, rtol=1e-5, atol=1e-5)
+    assert torch.equal(found[0].last_hidden_state, found[1].last_hidden_state)
+    assert len(runs) == 4, "one image finds the shape, and each of three is computed once"
+
+
+def test_more_images_than_the_model_tells_apart_are_refused():
+    with pytest.raises(UsageError, match=r"expected at most 2 images an example \(n_images\), found 3"):
+        seeing().encode(IDS[:1], patch_images=IMAGES, image_index=torch.tensor([[0, 1, 2]]))
+    assert seeing(n_images=3).encode(IDS[:1], patch_images=IMAGES, image_index=torch.tensor([[0, 1, 2]]))
 
 
 @pytest.mark.parametrize("family", ["bart", "t5"])

@@ -5,7 +5,8 @@
      "tokenizer": {"train_vocab_size": 2000}}
     {"type": "vl", "path": "MODEL_DIR", "backbone": {"name": "resnet50", "frozen": true}, "image_size": 224}
 
-Images are read as regions, or with a `backbone` as pixels, as by a model that was trained with one.
+Images are read as regions, or with a `backbone` as pixels, as by a model that was trained with one; all images of an
+example, one after another.
 
 `pooling` `sum` and `concat` take the last `layers` states of the encoder, the last one as the decoder reads it. An
 image alone is read with an empty text.
@@ -37,7 +38,7 @@ from ofakit.text.base_tokenizer import BaseTokenizer
 __all__ = ["VLEncoder", "VLSettings"]
 
 REGIONS = ("vis_feats", "boxes", "vis_attention_mask", "img_order_ids", "obj_order_ids")
-PIXELS = {"patch_images": "images", "patch_masks": "image_mask"}
+PIXELS = {"patch_images": "images", "patch_masks": "image_mask", "image_index": "image_index"}
 """What the network calls images, and what an encoder's inputs call them."""
 
 
@@ -95,7 +96,9 @@ class VLEncoder(SequenceModelEncoder):
             tokenizer: The tokenizer.
         """
         texts = OFATexts(tokenizer, settings.max_length, settings.lowercase)
-        return Reading(texts, settings.image_size) if settings.sees_pixels else Reading(texts, regions=True)
+        if settings.sees_pixels:
+            return Reading(texts, settings.image_size, several_images=True)
+        return Reading(texts, regions=True)
 
     @property
     def start_token(self) -> int:
@@ -144,12 +147,15 @@ class VLEncoder(SequenceModelEncoder):
         Args:
             inputs: `input_ids` `(n, T)`, and of `vis_feats` `(n, N, f)`, `boxes`, `vis_attention_mask`,
                 `img_order_ids` and `obj_order_ids` those that are there; with a backbone `images` `(n, 3, H, W)` uint8
-                and `image_mask` `(n,)` bool in place of these.
+                and `image_mask` `(n,)` bool in place of these, or where an example has several images `(M, 3, H, W)`
+                and `image_index` `(n, K)` int64, as `VLModel.encode` takes them.
             modalities: Which of `text` and `image` the vectors are of.
         """
         named = {name: name for name in REGIONS} if self.network.reads_regions else PIXELS
         read = {name: inputs[own] for name, own in named.items() if own in inputs and "image" in modalities}
-        text = inputs["input_ids"] if "text" in modalities else self.no_text(next(iter(read.values())))
+        if "image_index" in read:  # says which images are there
+            read.pop("patch_masks", None)
+        text = inputs["input_ids"] if "text" in modalities else self.no_text([*read.values()][-1])
         return {**read, "input_ids": text, "task": self.settings.task}
 
     @classmethod

@@ -42,6 +42,9 @@ __all__ = ["VLModel", "VLOutput"]
 INPUTS = ("input_ids", "vis_feats", "boxes", "vis_attention_mask", "img_order_ids", "obj_order_ids", "task")
 """What `encode` takes of a batch, without a backbone."""
 
+Regions = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None, Tensor | None]
+"""What the encoder takes of images: features, boxes, mask, and the numbers of image and place."""
+
 IGNORED = -100
 """Stands in labels where nothing is to be learnt."""
 
@@ -299,8 +302,8 @@ class VLModel(Seq2SeqModel):
 
         Args:
             batch: `input_ids` `(B, L)`, and those of `vis_feats`, `boxes`, `vis_attention_mask`, `img_order_ids`,
-                `obj_order_ids` and `task` that are there; with a backbone those of `patch_images`, `patch_masks` and
-                `patch_features`, which stand for images.
+                `obj_order_ids` and `task` that are there; with a backbone those of `patch_images`, `patch_masks`,
+                `image_index` and `patch_features`, which stand for images.
 
         Raises:
             UsageError: There are no `input_ids`.
@@ -309,8 +312,21 @@ class VLModel(Seq2SeqModel):
             wanted = "vis_feats and boxes" if self.backbone is None else "patch_images and patch_masks"
             raise UsageError(f"inputs: expected input_ids, {wanted}, found {', '.join(batch)}")
         shown = "patch_images" if batch.get("patch_features") is None else "patch_features"
-        names = INPUTS if self.backbone is None else ("input_ids", shown, "patch_masks", "task")
+        names = INPUTS if self.backbone is None else ("input_ids", shown, "patch_masks", "image_index", "task")
         return {name: batch[name] for name in names if batch.get(name) is not None}
+
+    def seen_by_texts(self, batch: Mapping[str, Any], image_index: Tensor) -> dict[str, Any]:
+        """As every model's; a backbone sees each image once.
+
+        Args:
+            batch: As made by a collator, of each example's images once.
+            image_index: `(N,)` int64, which example of the batch each text is about.
+        """
+        if self.backbone is None:
+            return super().seen_by_texts(batch, image_index)
+        seen = {name: value for name, value in self.encoder_inputs(batch).items() if name != "input_ids"}
+        own = seen.get("image_index")
+        return {**seen, "image_index": image_index if own is None else own.index_select(0, image_index)}
 
     @torch.no_grad()
     def with_frozen_features(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -342,16 +358,18 @@ class VLModel(Seq2SeqModel):
             )
         return self.backbone(patch_images, self.backbone_frozen).to(self.shared.weight.dtype)
 
-    def _cells(
+    def _regions(
         self, images: Tensor | None, features: Tensor | None, masks: Tensor | None, index: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
-        """Images as regions `(B, N, f)`, the cells of the backbone's map row by row, and where there is an image."""
+    ) -> Regions:
+        """Images as regions, the cells of the backbone's map row by row."""
         found = self.visual_features(cast(Tensor, images)) if features is None else features
         cells = found.flatten(2).transpose(1, 2)
         there = None if masks is None else masks.view(-1, 1).expand(-1, cells.shape[1])
         if index is None:
-            return cells, there
-        return cells.index_select(0, index), None if there is None else there.index_select(0, index)
+            return cells, None, there, None, None
+        if index.dim() == 2:
+            return _one_after_another(cells, there, index)
+        return cells.index_select(0, index), None, None if there is None else there.index_select(0, index), None, None
 
     def encode(
         self,
@@ -379,18 +397,20 @@ class VLModel(Seq2SeqModel):
             obj_order_ids: `(B, N)` int64, a region's place in its image; none: 0 to N - 1.
             task: Whose adapters to use, where tasks have their own.
             output_hidden_states: Keep the states of every layer.
-            patch_images: `(B, 3, H, W)` bytes, which the backbone sees in place of regions.
-            patch_masks: `(B,)` bool, False where an image is missing; none: all are there.
-            patch_features: `(B, f, h, w)`, what `visual_features` gave for the images, instead of these.
-            image_index: `(B,)` int64, which of the images each text is about; none: one image a text.
+            patch_images: `(M, 3, H, W)` bytes, which the backbone sees in place of regions; M is B but for
+                `image_index`.
+            patch_masks: `(M,)` bool, False where an image is missing; none: all are there.
+            patch_features: `(M, f, h, w)`, what `visual_features` gave for the images, instead of these.
+            image_index: `(B,)` int64, which of the images each text is about, or `(B, K)`, which of them it is about
+                one after another, -1 where there are fewer than K; none: one image a text.
 
         Raises:
-            UsageError: A text is too long, features are of another width, there are images and no backbone, or no
-                adapter is for the task.
+            UsageError: A text is too long, features are of another width, there are images and no backbone, a text is
+                about more images than the model has embeddings for (`n_images`), or no adapter is for the task.
         """
+        regions: Regions = (vis_feats, boxes, vis_attention_mask, img_order_ids, obj_order_ids)
         if patch_images is not None or patch_features is not None:
-            vis_feats, vis_attention_mask = self._cells(patch_images, patch_features, patch_masks, image_index)
-        regions = (vis_feats, boxes, vis_attention_mask, img_order_ids, obj_order_ids)
+            regions = self._regions(patch_images, patch_features, patch_masks, image_index)
         with using_task(self, task):
             return self.encoder(input_ids, *regions, output_hidden_states, task)
 
@@ -442,6 +462,7 @@ class VLModel(Seq2SeqModel):
         output_hidden_states: bool = False,
         patch_images: Tensor | None = None,
         patch_masks: Tensor | None = None,
+        image_index: Tensor | None = None,
     ) -> VLOutput:
         """Scores of every next token, and the loss of labels.
 
@@ -459,13 +480,15 @@ class VLModel(Seq2SeqModel):
             output_hidden_states: Keep the states of the encoder's layers.
             patch_images: As in `encode`.
             patch_masks: As in `encode`.
+            image_index: As in `encode`.
 
         Raises:
             UsageError: Neither labels nor `decoder_input_ids` are there, or neither `input_ids` nor `encoder_outputs`.
         """
         if encoder_outputs is None and input_ids is not None:
             regions = (vis_feats, boxes, vis_attention_mask, img_order_ids, obj_order_ids)
-            encoder_outputs = self.encode(input_ids, *regions, task, output_hidden_states, patch_images, patch_masks)
+            seen = {"patch_images": patch_images, "patch_masks": patch_masks, "image_index": image_index}
+            encoder_outputs = self.encode(input_ids, *regions, task, output_hidden_states, **seen)
         if decoder_input_ids is None and labels is not None:
             decoder_input_ids = self.shifted(labels)
         if decoder_input_ids is None or encoder_outputs is None:
@@ -627,3 +650,21 @@ class VLSteps:
             examples: `(N,)` int64, positions among the B examples.
         """
         self.state.select(examples)
+
+
+def _one_after_another(cells: Tensor, there: Tensor | None, index: Tensor) -> Regions:
+    """The regions of several images an example, zeros and masked where an example has fewer.
+
+    Args:
+        cells: `(M, N, f)`, those of each image.
+        there: `(M, N)` bool, where there is one; none: everywhere.
+        index: `(B, K)` int64, the images of each example; -1 is none.
+
+    Returns:
+        Features `(B, K N, f)`, no boxes, mask `(B, K N)`, and numbers of image and place `(1, K N)`.
+    """
+    there = torch.ones(cells.shape[:2], dtype=torch.bool, device=cells.device) if there is None else there
+    feats, mask = F.pad(cells, (0, 0, 0, 0, 0, 1)), F.pad(there, (0, 0, 0, 1))  # -1 finds the row behind the last one
+    images = torch.arange(index.shape[1], device=index.device).repeat_interleave(cells.shape[1])
+    places = torch.arange(cells.shape[1], device=index.device).repeat(index.shape[1])
+    return feats[index].flatten(1, 2), None, mask[index].flatten(1, 2), images[None], places[None]

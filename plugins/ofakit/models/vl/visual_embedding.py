@@ -106,7 +106,7 @@ class VisualEmbedding(nn.Module):
             regions: `(B, N)` int64: the region's place in its image, 0 to N - 1 where it is left out.
 
         Raises:
-            UsageError: The features are of another width than the model's.
+            UsageError: The features are of another width than the model's, or of more images than it tells apart.
         """
         if feats.shape[-1] != self.config.feat_dim:
             raise UsageError(
@@ -127,9 +127,15 @@ class VisualEmbedding(nn.Module):
             images: As in `forward`.
             regions: As in `forward`.
             feats: Tells how many regions there are.
+
+        Raises:
+            UsageError: There are more images than embeddings of them.
         """
         (tokens,) = self.tokens
         rows = self.config.region_rows or len(tokens.weight)
         regions = torch.arange(feats.shape[1], device=feats.device)[None] if regions is None else regions
-        images = torch.zeros_like(regions) if images is None else images
+        if images is None:
+            images = torch.zeros_like(regions)
+        elif (count := int(images.max()) + 1) > self.config.n_images:
+            raise UsageError(f"expected at most {self.config.n_images} images an example (n_images), found {count}")
         return self.img_order_embedding(images) + look_up(tokens, rows - 1 - regions)
