@@ -76,6 +76,64 @@ def test_one_image_is_computed_once(tmp_path, images, monkeypatch):
     assert len(calls) == 2
 
 
+@pytest.fixture
+def calls(monkeypatch):
+    """How many images each call of a region network is about."""
+    found = []
+    plain = RegionNetwork.__call__
+
+    def counted(self, images, **keys):
+        found.append(len(images))
+        return plain(self, images, **keys)
+
+    monkeypatch.setattr(RegionNetwork, "__call__", counted)
+    return found
+
+
+def test_those_of_several_images_are_made_together_and_each_once(tmp_path, images, calls):
+    alone = LiveRegions.of(RegionNetwork(section(tmp_path)))
+    expected = [alone.regions(name) for name in images]
+    live = LiveRegions.of(RegionNetwork(section(tmp_path)))
+    calls.clear()
+    again = np.asarray(Image.open(images[0]))
+    found = live.regions_of([images[0], str(tmp_path / "none.png"), images[1], again, images[1]])
+    assert calls == [2]
+    assert isinstance(found[1], BadImage) and found[1].reason == "no such file"
+    for own, place in zip([found[0], *found[2:]], [0, 1, 0, 1], strict=True):
+        np.testing.assert_allclose(own.features, expected[place].features, atol=1e-5, rtol=0)
+    assert np.abs(expected[0].features - expected[1].features).max() > 1e-3
+    assert [own.features.tolist() for own in live.regions_of(images)] == [
+        found[0].features.tolist(),
+        found[2].features.tolist(),
+    ]
+    assert calls == [2] and live.regions_of([]) == []
+
+
+def test_many_images_are_made_in_several_calls_and_the_last_ones_remembered(tmp_path, calls):
+    live = LiveRegions.of(RegionNetwork(section(tmp_path)))
+    calls.clear()
+    many = [np.full((4, 4, 3), number, np.uint8) for number in range(70)]
+    found = live.regions_of([*many, *many])
+    assert calls == [32, 32, 6] and len(found) == 140
+    assert all(first is second for first, second in zip(found[:70], found[70:], strict=True))
+    live.regions_of(many[6:])
+    assert calls == [32, 32, 6]
+    live.regions_of(many[:6])
+    assert calls == [32, 32, 6, 6]
+
+
+def test_features_beyond_the_range_are_the_error_of_one_image(tmp_path, images, monkeypatch):
+    live = LiveRegions.of(RegionNetwork(section(tmp_path, dtype="float16")))
+    features = torch.ones(2, 4, 32)
+    features[1] *= 7e4
+    monkeypatch.setattr(RegionNetwork, "__call__", lambda self, images, **_: features[: len(images)])
+    good, bad = live.regions_of(images)
+    assert good.features.shape == (4, 32) and isinstance(bad, UsageError)
+    monkeypatch.setattr(RegionNetwork, "__call__", lambda self, images, **_: features[1:])
+    with pytest.raises(UsageError, match="exceed the range of float16"):
+        live.regions(images[1])
+
+
 def test_a_large_network_stays_where_it_is(tmp_path, images):
     own = RegionNetwork(section(tmp_path), seed=3)
     weights = {name: value.contiguous().clone() for name, value in own.network.state_dict().items()}

@@ -132,8 +132,17 @@ class Live:
 
     width, image_size = 2, 32
 
-    def regions(self, image):
-        return Regions(np.full((2, 2), 9, np.float32))
+    def __init__(self):
+        self.asked = []
+
+    def regions_of(self, images):
+        self.asked.append(images)
+        return [
+            BadImage(image, "no such file")
+            if isinstance(image, str) and image == "bad.jpg"
+            else Regions(np.full((2, 2), 9, np.float32))
+            for image in images
+        ]
 
 
 def test_what_is_not_found_is_made(store, tmp_path):
@@ -145,6 +154,32 @@ def test_what_is_not_found_is_made(store, tmp_path):
     assert alone.sample([IN_MEMORY])["vis_feats"].tolist() == [[9, 9]] and alone.image_size == 32
     with pytest.raises(UsageError, match="data.regions is not set"):
         RegionInputs(None)
+
+
+def test_what_several_examples_lack_is_made_together(store, monkeypatch):
+    live = Live()
+    inputs = RegionInputs(store, live=live)
+    found = inputs.samples([["a.jpg"], ["b.jpg", "new.jpg"], [None], ["bad.jpg", "a.jpg"], ["newer.jpg"]])
+    assert live.asked == [["new.jpg", "bad.jpg", "newer.jpg"]]
+    assert isinstance(found[3], BadImage) and str(found[3]) == "bad.jpg: no such file"
+    rows = [own["vis_feats"][:, 0].tolist() for place, own in enumerate(found) if place != 3]
+    assert rows == [[1, 1, 1], [2, 9, 9], [], [9, 9]]
+    with pytest.raises(BadImage, match=r"bad\.jpg"):
+        inputs.sample(["bad.jpg"])
+    side = SideInputs(Reading(TEXTS, None, True), regions=inputs)
+    items = [Query("1", "a", "x.jpg"), Passage("2", "b", image="bad.jpg"), Query("3", "c", "y.jpg")]
+    good, bad, last = side.samples_or_errors(items)
+    assert isinstance(bad, BadImage) and len(good["vis_feats"]) == len(last["vis_feats"]) == 2
+    assert live.asked[2:] == [["x.jpg", "bad.jpg", "y.jpg"]]
+    with pytest.raises(BadImage, match=r"bad\.jpg"):
+        side.samples(items)
+
+
+def test_a_network_that_cannot_be_had_is_the_error_of_every_image(store):
+    live = Live()
+    live.regions_of = lambda images: (_ for _ in ()).throw(UsageError("no weights"))
+    found = RegionInputs(store, live=live).samples([["a.jpg"], ["new.jpg"], ["newer.jpg"]])
+    assert len(found[0]["vis_feats"]) == 3 and [str(own) for own in found[1:]] == ["no weights"] * 2
 
 
 def test_another_file_of_the_same_name_is_looked_at(store, tmp_path):

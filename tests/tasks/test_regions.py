@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -267,6 +268,50 @@ def test_captions_are_reranked_by_matching_on_regions(trained, tmp_path):
     assert pairs.shape == (len(texts),) and not np.isnan(pairs).any()
 
 
+@pytest.fixture
+def calls(monkeypatch):
+    """How many images each call of a region network is about."""
+    found, plain = [], RegionNetwork.__call__
+
+    def counted(self, images, **keys):
+        found.append(len(images))
+        return plain(self, images, **keys)
+
+    monkeypatch.setattr(RegionNetwork, "__call__", counted)
+    return found
+
+
+def test_regions_of_new_images_are_made_together(trained, tmp_path, calls):
+    trainer, model = trained
+    apart = list(dict.fromkeys(example.image for example in trainer.examples["test"]))
+    images = [shutil.copy(apart[place], tmp_path / f"n{place}.png") for place in range(3)]
+    asked, texts = [*images, str(tmp_path / "none.png"), images[0]], [["a red dot", "a blue dot"]] * 3
+
+    def fresh():
+        bundle = load_bundle(model)
+        bundle.live_regions.network  # noqa: B018 (is read, and tried once)
+        calls.clear()
+        return bundle
+
+    captioner = Captioner(fresh(), device="cpu")
+    captions = captioner.caption(asked, [None] * 5)
+    assert calls == [3] and [one.error is None for one in captions] == [True] * 3 + [False, True]
+    ranked = rerank(fresh(), images, [None] * 3, texts)
+    assert calls == [3]
+    scores = ImageTextMatcher(fresh()).score([(image, "a red dot") for image in asked])
+    assert calls == [3] and np.isnan(scores).tolist() == [False] * 3 + [True, False]
+    client = TestClient(caption_app(Captioner(fresh(), device="cpu")))
+    with client, ExitStack() as opened:
+        files = [("image", opened.enter_context(open(image, "rb"))) for image in images]
+        served = client.post("/caption", files=files).json()
+    assert sum(calls) == 3 and [row["caption"] for row in served] == [one.caption for one in captions[:3]]
+    for place, image in enumerate(images):
+        own = Captioner(fresh(), device="cpu").caption([image], [None])[0]
+        assert own.caption == captions[place].caption and own.score == pytest.approx(captions[place].score, abs=1e-5)
+        ((alone,)) = rerank(fresh(), [image], [None], texts[:1])
+        assert dict(alone) == pytest.approx(dict(ranked[place]), abs=1e-5)
+
+
 def test_the_pipeline_and_the_tool_caption_new_images(trained, tmp_path, capsys):
     trainer, model = trained
     image = shutil.copy(trainer.examples["test"][0].image, tmp_path / "n.png")
@@ -309,7 +354,7 @@ def test_features_made_elsewhere_are_asked_for(trained, tmp_path, capsys):
     assert live.caption([images[0]], [None])[0].caption == first["caption"]
 
 
-def test_questions_about_new_images_are_answered(trained, tmp_path):
+def test_questions_about_new_images_are_answered(trained, tmp_path, calls):
     trainer, model = trained
     own, image = trainer.bundle, trainer.examples["test"][0].image
     answering = AnswerBundle(
@@ -319,7 +364,12 @@ def test_questions_about_new_images_are_answered(trained, tmp_path):
     (stored,) = Answerer(answering).answer([image], ["what color is it?"])
     save_bundle(answering, tmp_path / "answers")
     answerer = Answerer.from_pretrained(tmp_path / "answers", device="cpu")
-    (found,) = answerer.answer([shutil.copy(image, tmp_path / "n.png")], ["what color is it?"])
+    answerer.bundle.live_regions.network  # noqa: B018 (is read, and tried once)
+    calls.clear()
+    other = next(example.image for example in trainer.examples["test"] if example.image != image)
+    asked = [shutil.copy(image, tmp_path / "n.png"), str(tmp_path / "none.png"), shutil.copy(other, tmp_path / "o.png")]
+    found, missing, _ = answerer.answer(asked, ["what color is it?"] * 3)
+    assert calls == [2] and "no such file" in missing.error
     assert found.error is None and found.answer == stored.answer
     assert found.score == pytest.approx(stored.score, abs=1e-5)
 
@@ -348,7 +398,7 @@ def test_several_tasks_keep_what_makes_their_regions(trained, tmp_path):
         assert (tmp_path / name / "regions" / "model.safetensors").exists() == (name == "same")
 
 
-def test_new_images_have_the_vectors_of_the_store(retrieval, tmp_path, capsys):
+def test_new_images_have_the_vectors_of_the_store(retrieval, tmp_path, capsys, calls):
     encoder = {"pooling": "mean", "tokenizer": VL["tokenizer"], "config": VL["config"], "type": "vl"}
     retrieval.model.config = {"encoder": encoder}
     trainer = Trainer(experiment=retrieval, device="cpu")
@@ -362,6 +412,13 @@ def test_new_images_have_the_vectors_of_the_store(retrieval, tmp_path, capsys):
         live = Embedder(load_bundle(model), side, ["image"], "cpu")
         np.testing.assert_allclose(live.embed([made("1", image=str(new))]), expected, atol=1e-5)
         assert live.fingerprint == Embedder(bundle, side, ["image"], "cpu").fingerprint and live.image_size == 64
+    blue = shutil.copy(trainer.task.base("test")[2].image, tmp_path / "another.png")
+    live = Embedder(load_bundle(model), "passage", ["image"], "cpu")
+    live.inputs.regions.live.network  # noqa: B018 (is read, and tried once)
+    calls.clear()
+    items = [Passage(name, image=name) for name in (str(new), "none.png", str(blue), str(new))]
+    prepared = live.prepare(items)
+    assert calls == [2] and [entry.error is None for entry in prepared] == [True, False, True, True]
     (tmp_path / "texts.jsonl").write_text(json.dumps({"id": "1", "text": "a flag", "image": str(new)}) + "\n")
     command = ["--encoder", str(model), "--texts", str(tmp_path / "texts.jsonl"), "--out", str(tmp_path / "live.index")]
     assert encode(command) == 0

@@ -137,9 +137,10 @@ class Answerer:
         preprocessor, collate = QuestionPreprocessor(self.bundle), CollateQuestions(self.codec.tokenizer.pad_token_id)
         results: dict[int, AnswerResult] = {}
         samples = []
-        for place, (image, question) in enumerate(zip(images, questions, strict=True)):
+        looked = preprocessor.seeing.look(images)
+        for place, (image, question, seen) in enumerate(zip(images, questions, looked, strict=True)):
             try:
-                sample = preprocessor(Question(str(place), image, question=question))
+                sample = preprocessor(Question(str(place), image, question=question), seen=seen)
                 samples.append((place, {**sample, "index": place}))
             except BadImage as error:
                 results[place] = AnswerResult(question, None, None, str(error))

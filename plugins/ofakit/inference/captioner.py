@@ -18,6 +18,7 @@ from ofakit.inference.captions import Caption, write_captions
 from ofakit.inference.reranking import Reranker, reranker_of
 from ofakit.models.generation.settings import SearchSettings
 from ofakit.preprocessors import CaptionPreprocessor, Collate
+from ofakit.preprocessors.caption import Seen
 from ofakit.preprocessors.regions import give_regions
 from ofakit.processes import device_named
 
@@ -148,10 +149,11 @@ class Captioner:
             raise UsageError(f"expected as many styles as images, found {len(styles)} and {len(images)}")
         results: dict[int, CaptionResult] = {}
         samples: list[tuple[int, dict[str, Any]]] = []
-        for place, (image, style) in enumerate(zip(images, styles, strict=True)):
+        for style in styles:
             self._check_style(style, strict)
+        for place, (image, style, seen) in enumerate(zip(images, styles, self.preprocessor.look(images), strict=True)):
             try:
-                samples.append((place, self._sample(place, image, style)))
+                samples.append((place, self._sample(place, image, style, seen)))
             except (BadImage, UsageError) as error:
                 results[place] = CaptionResult(None, None, style, str(error))
         for start in range(0, len(samples), batch_size):
@@ -168,10 +170,10 @@ class Captioner:
             known = ", ".join(self.styles) or "none"
             raise UsageError(f"the model was not trained on the style {style!r}; it knows: {known}")
 
-    def _sample(self, place: int, image: Any, style: str | None) -> dict[str, Any]:
-        seen = self.preprocessor.regions is None
-        pixels = load_square(image, self.bundle.preprocessor.stored_size) if seen else None
-        return {**self.preprocessor(Example(str(place), image, style=style), pixels=pixels), "index": place}
+    def _sample(self, place: int, image: Any, style: str | None, seen: Seen) -> dict[str, Any]:
+        pixels = load_square(image, self.bundle.preprocessor.stored_size) if seen is None else None
+        example = Example(str(place), image, style=style)
+        return {**self.preprocessor(example, pixels=pixels, seen=seen), "index": place}
 
 
 def _check_settings(settings: Mapping[str, Any]) -> None:

@@ -99,10 +99,7 @@ class Embedder:
         Returns:
             One entry an item, with an error where its image is missing or cannot be read.
         """
-        try:
-            return [_prepared(sample) for sample in self.inputs.samples(items)]
-        except BadImage:
-            return [self._prepared_alone(item) for item in items]
+        return [_prepared(sample) for sample in self.inputs.samples_or_errors(items)]
 
     def embed_prepared(self, prepared: Sequence[Prepared]) -> np.ndarray:
         """Compute.
@@ -140,12 +137,6 @@ class Embedder:
         """
         return [entry.length for entry in self.prepare(items)]
 
-    def _prepared_alone(self, item: Query | Passage) -> Prepared:
-        try:
-            return _prepared(self.inputs.sample(item))
-        except BadImage as error:
-            return Prepared({}, error=str(error))
-
 
 def side_inputs(bundle: RetrievalBundle, side: Any, modalities: Sequence[str]) -> SideInputs:
     """How items of a side are read for vectors of some modalities; what is not asked for is not even decoded.
@@ -168,7 +159,9 @@ def side_inputs(bundle: RetrievalBundle, side: Any, modalities: Sequence[str]) -
     return SideInputs(reading, prompt, bundle.retrieval.title_separator, regions=regions)
 
 
-def _prepared(sample: Mapping[str, Any]) -> Prepared:
+def _prepared(sample: Mapping[str, Any] | BadImage) -> Prepared:
+    if isinstance(sample, BadImage):
+        return Prepared({}, error=str(sample))
     return Prepared(sample, len(sample["input_ids"]) if "input_ids" in sample else 1)
 
 

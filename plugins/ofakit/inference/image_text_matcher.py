@@ -61,9 +61,10 @@ class ImageTextMatcher:
         for place, (image, _) in enumerate(pairs):
             places.setdefault(str(image) if isinstance(image, str | Path) else id(image), []).append(place)
         samples, kept = [], []
-        for rows in places.values():
+        images = [pairs[rows[0]][0] for rows in places.values()]
+        for rows, image, seen in zip(places.values(), images, self.preprocessor.look(images), strict=True):
             try:
-                samples.append(self.preprocessor({"image": pairs[rows[0]][0], "style": None}))
+                samples.append(self.preprocessor({"image": image, "style": None}, seen=seen))
             except BadImage:
                 continue
             kept.append(rows)

@@ -133,8 +133,8 @@ def rerank(
     reranker, collate = Reranker(bundle, max_length), Collate(bundle.tokenizer.pad_token_id)
     preprocessor = CaptionPreprocessor.of(bundle)
     ranked = []
-    for image, style, captions in zip(images, styles, hypotheses, strict=True):
-        batch = collate([preprocessor({"image": image, "style": style})])
+    for image, style, captions, seen in zip(images, styles, hypotheses, preprocessor.look(images), strict=True):
+        batch = collate([preprocessor({"image": image, "style": style}, seen=seen)])
         inputs = move_batch(batch, bundle.model.device, bundle.mean_std)
         (found,) = reranker(bundle.model, inputs, [style], [captions])
         ranked.append(sorted(zip(captions, found, strict=True), key=lambda pair: -pair[1]))

@@ -4,6 +4,7 @@
     live.write("work_dir/run/best/regions")
     live = LiveRegions.read("work_dir/run/best/regions")
     live.regions("new.jpg").features        # (N, f) float32, as a store of the same network has them
+    live.regions_of(["one.jpg", "two.jpg"]) # of several, together
 
 regions.json         which network, and what is done to images before it and to its map behind it; a fingerprint
 model.safetensors    its weights, up to 256 MiB or as `data.regions.keep_network` says (of a CLIP also config.json)
@@ -14,6 +15,7 @@ A larger network stays where the experiment found it, by file or hub id, and is 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,15 +28,15 @@ from torch import Tensor
 from ofakit.config.load import checked
 from ofakit.config.regions import CLIP, RegionNetworkSection, RegionsSection
 from ofakit.config.section import Section
-from ofakit.data.decoding import load_square
+from ofakit.data.decoding import BadImage, load_square
 from ofakit.data.region_store import in_type
 from ofakit.data.regions import Regions
-from ofakit.errors import UsageError
+from ofakit.errors import OfakitError, UsageError
 from ofakit.files import link_or_copy, replace_file, write_text
 from ofakit.input_files import read_json_file
 from ofakit.json_text import to_json
 from ofakit.models.pixels import PixelNorm
-from ofakit.models.region_network import RegionNetwork
+from ofakit.models.region_network import AT_ONCE, RegionNetwork
 
 __all__ = ["LiveRegions"]
 
@@ -182,17 +184,61 @@ class LiveRegions:
             BadImage: It is missing or cannot be read.
             UsageError: The network cannot be had.
         """
-        pixels = load_square(image, self.image_size)
-        digest = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
-        found = self._recent.get(digest)
-        if found is None:
-            features = self.network(torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None])[0].numpy()
-            kept = in_type(features, np.dtype(self.about.regions.dtype), "an image")
-            found = Regions(kept.astype(np.float32))
-            if len(self._recent) >= REMEMBERED:
-                self._recent.clear()
-            self._recent[digest] = found
+        (found,) = self.regions_of([image])
+        if isinstance(found, OfakitError):
+            raise found
         return found
+
+    def regions_of(self, images: Sequence[Any]) -> list[Regions | OfakitError]:
+        """The regions of several images; those that are new pass through the network together, each once.
+
+        Args:
+            images: As `regions` takes them, in any number.
+
+        Returns:
+            One entry an image, in place of one that cannot be had the error that `regions` raises.
+
+        Raises:
+            UsageError: The network cannot be had.
+        """
+        recent, found = self._recent, dict[bytes, Regions | OfakitError]()
+        new: dict[bytes, np.ndarray] = {}
+        digests: list[bytes | BadImage] = []
+        for image in images:
+            try:
+                pixels = load_square(image, self.image_size)
+            except BadImage as error:
+                digests.append(error)
+                continue
+            digest = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
+            digests.append(digest)
+            if digest in recent:
+                found[digest] = recent[digest]
+            elif digest not in found:
+                new[digest] = pixels
+            if len(new) == AT_ONCE:
+                found |= self._made(new)
+                new = {}
+        found |= self._made(new)
+        return [found[digest] if isinstance(digest, bytes) else digest for digest in digests]
+
+    def _made(self, pixels: Mapping[bytes, np.ndarray]) -> dict[bytes, Regions | OfakitError]:
+        """The regions of decoded images, all in one call of the network, and remembered."""
+        if not pixels:
+            return {}
+        stacked = torch.from_numpy(np.stack([*pixels.values()])).permute(0, 3, 1, 2)
+        features = self.network(stacked).numpy()
+        made = dict(zip(pixels, map(self._kept, features), strict=True))
+        good = {digest: regions for digest, regions in made.items() if isinstance(regions, Regions)}
+        self._recent = dict([*{**self._recent, **good}.items()][-REMEMBERED:])
+        return made
+
+    def _kept(self, features: np.ndarray) -> Regions | OfakitError:
+        """As a store would have them."""
+        try:
+            return Regions(in_type(features, np.dtype(self.about.regions.dtype), "an image").astype(np.float32))
+        except UsageError as error:
+            return error
 
     def is_kept_in(self, folder: Path) -> bool:
         """Whether a directory has the same network.

@@ -8,7 +8,7 @@ Source: OFA-Sys/OFA `data/mm_data/example_dataset.py`, whose target has a leadin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from ofakit.config.load import checked
 from ofakit.config.schema import PreprocessorSection
 from ofakit.data.example import Example
 from ofakit.data.image_store import load_square
-from ofakit.errors import UsageError, did_you_mean
+from ofakit.errors import OfakitError, UsageError, did_you_mean
 from ofakit.preprocessors.image import crop_and_flip
 from ofakit.preprocessors.regions import RegionInputs, regions_of
 from ofakit.text.codec import TextCodec
@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from ofakit.text.base_tokenizer import BaseTokenizer
     from ofakit.text.styles import StyleSet
 
-__all__ = ["CaptionPreprocessor"]
+__all__ = ["CaptionPreprocessor", "Seen"]
 
 MODES = ("train", "eval", "inference")
+Seen = dict[str, torch.Tensor] | OfakitError | None
+"""What `CaptionPreprocessor.look` found of an image: tensors of regions, why there are none, or nothing yet."""
 FIELDS = ("id", "image", "text", "references", "style")
 WITH_IMAGE, WITHOUT_IMAGE = torch.tensor(True), torch.tensor(False)
 
@@ -93,6 +95,7 @@ class CaptionPreprocessor:
         data: Any,
         rng: np.random.Generator | None = None,
         pixels: np.ndarray | None = None,
+        seen: Seen = None,
     ) -> dict[str, torch.Tensor]:
         """The tensors of one example.
 
@@ -101,6 +104,7 @@ class CaptionPreprocessor:
                 None), `style` and `text`.
             rng: Of the random cut and flip; None draws from NumPy's entropy, so that no two calls agree.
             pixels: (max_image_size, max_image_size, 3) uint8, where the image is decoded already.
+            seen: What `look` found of its image, which is not looked at again.
 
         Returns:
             input_ids (T,) int64, with bos and eos; patch_image (3, H, W) uint8, zeros without an image, and patch_mask
@@ -112,13 +116,28 @@ class CaptionPreprocessor:
             UsageError: The data is of another type.
         """
         example = _example(data)
-        sample = {"input_ids": self.source(example.style), **self.seen(example, rng, pixels)}
+        sample = {"input_ids": self.source(example.style), **self.seen(example, rng, pixels, seen)}
         if example.text is not None:
             sample |= self.target(example.text)
         return sample
 
+    def look(self, images: Sequence[Any]) -> list[Seen]:
+        """Look at several images together, so that regions which have to be made are made in one call of the network.
+
+        Args:
+            images: Paths, bytes, PIL images, uint8 arrays, or None.
+
+        Returns:
+            For each what a call takes as `seen`; the call raises what is an error.
+        """
+        return [None] * len(images) if self.regions is None else [*self.regions.samples([[image] for image in images])]
+
     def seen(
-        self, example: Example, rng: np.random.Generator | None = None, pixels: np.ndarray | None = None
+        self,
+        example: Example,
+        rng: np.random.Generator | None = None,
+        pixels: np.ndarray | None = None,
+        seen: Seen = None,
     ) -> dict[str, torch.Tensor]:
         """What is seen of an example.
 
@@ -126,6 +145,7 @@ class CaptionPreprocessor:
             example: With an image or without.
             rng: As for a call.
             pixels: As for a call.
+            seen: As for a call.
 
         Returns:
             `patch_image` and `patch_mask`, or the tensors of regions.
@@ -133,6 +153,10 @@ class CaptionPreprocessor:
         Raises:
             BadImage: The image is missing, cannot be read, or has no regions.
         """
+        if isinstance(seen, OfakitError):
+            raise seen
+        if seen is not None:
+            return seen
         if self.regions is not None:
             return self.regions.sample([example.image])
         image = self._image(example, rng, pixels)

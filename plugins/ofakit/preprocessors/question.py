@@ -18,7 +18,7 @@ import torch
 
 from ofakit.data.question import Question
 from ofakit.errors import UsageError
-from ofakit.preprocessors.caption import CaptionPreprocessor
+from ofakit.preprocessors.caption import CaptionPreprocessor, Seen
 from ofakit.preprocessors.collate import Collate
 from ofakit.text.prompts import build_prompt
 
@@ -52,7 +52,11 @@ class QuestionPreprocessor:
         self.regions = self.seeing.regions
 
     def __call__(
-        self, data: Question, rng: np.random.Generator | None = None, pixels: np.ndarray | None = None
+        self,
+        data: Question,
+        rng: np.random.Generator | None = None,
+        pixels: np.ndarray | None = None,
+        seen: Seen = None,
     ) -> dict[str, torch.Tensor]:
         """The tensors of one question.
 
@@ -60,6 +64,7 @@ class QuestionPreprocessor:
             data: The question.
             rng: Draws an answer, the cut and the flip; None draws from NumPy's entropy.
             pixels: (S, S, 3) uint8, where the image is decoded already.
+            seen: What `CaptionPreprocessor.look` found of its image.
 
         Returns:
             input_ids (T,) int64, with bos and eos, and what `CaptionPreprocessor.seen` gives. In training also target
@@ -68,7 +73,7 @@ class QuestionPreprocessor:
         Raises:
             BadImage: The image is missing, cannot be read, or has no regions.
         """
-        sample = {"input_ids": self.source(data.question), **self.seeing.seen(data, rng, pixels)}
+        sample = {"input_ids": self.source(data.question), **self.seeing.seen(data, rng, pixels, seen)}
         if self.mode == "train" and data.scores:
             answer, score = _drawn(data, rng or np.random.default_rng())
             sample |= {**self.target(answer), "score": torch.tensor(score)}

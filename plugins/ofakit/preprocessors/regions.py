@@ -25,7 +25,7 @@ from ofakit.data.image_keys import file_digest, image_key
 from ofakit.data.region_files import open_regions
 from ofakit.data.region_store import RegionStore
 from ofakit.data.regions import Regions, RegionSource
-from ofakit.errors import UsageError
+from ofakit.errors import OfakitError, UsageError
 from ofakit.models.live_regions import LiveRegions
 
 if TYPE_CHECKING:
@@ -112,7 +112,30 @@ class RegionInputs:
             BadImage: There are no regions of one of them, or it cannot be read for them to be made.
             UsageError: Its regions are damaged, or of another width.
         """
-        found = [self._of(image) for image in images if image is not None]
+        (found,) = self.samples([images])
+        if isinstance(found, OfakitError):
+            raise found
+        return found
+
+    def samples(self, examples: Sequence[Sequence[Any]]) -> list[dict[str, Tensor] | OfakitError]:
+        """As `sample`, of several examples; the regions that have to be made are made together.
+
+        Args:
+            examples: The images of each.
+
+        Returns:
+            One entry an example, in place of one that cannot be had the error that `sample` raises.
+        """
+        shown = [[image for image in images if image is not None] for images in examples]
+        found = iter(self._found_or_made([image for images in shown for image in images]))
+        return [self._joined([(image, next(found)) for image in images]) for images in shown]
+
+    def _joined(self, images: Sequence[tuple[Any, Regions | OfakitError]]) -> dict[str, Tensor] | OfakitError:
+        """The sample of an example, or the first error of its images."""
+        try:
+            found = [self._tensors(image, regions) for image, regions in images]
+        except OfakitError as error:
+            return error
         orders = [torch.arange(len(features)) for features, _ in found]
         return {
             "vis_feats": torch.cat([features for features, _ in found] or [torch.zeros(0, self.width)]),
@@ -134,8 +157,10 @@ class RegionInputs:
         """
         return collate_regions(samples)
 
-    def _of(self, image: Any) -> tuple[Tensor, Tensor]:
-        regions = self._found_or_made(image).first(self.max_regions)
+    def _tensors(self, image: Any, regions: Regions | OfakitError) -> tuple[Tensor, Tensor]:
+        if isinstance(regions, OfakitError):
+            raise regions
+        regions = regions.first(self.max_regions)
         if regions.features.shape[1] != self.width:
             raise UsageError(
                 f"expected features of {self.width} numbers for {image_key(image)!r}, found {regions.features.shape[1]}"
@@ -143,17 +168,34 @@ class RegionInputs:
         boxes = torch.from_numpy(regions.placed())
         return torch.from_numpy(regions.features), boxes if self.boxes else torch.zeros_like(boxes)
 
-    def _found_or_made(self, image: Any) -> Regions:
-        key = image_key(image)
-        if self.source is not None and key in self.source and not self._is_of_another(key, image):
+    def _found_or_made(self, images: Sequence[Any]) -> list[Regions | OfakitError]:
+        """The regions of images, or why there are none; those of all that are not found are made together."""
+        found = [self._found(image) for image in images]
+        made = iter(self._made([image for image, own in zip(images, found, strict=True) if own is None]))
+        return [next(made) if own is None else own for own in found]
+
+    def _found(self, image: Any) -> Regions | OfakitError | None:
+        """What the source has of an image; None where it has nothing."""
+        key = "" if self.source is None else image_key(image)
+        if self.source is None or key not in self.source or self._is_of_another(key, image):
+            return None
+        try:
             return self.source.regions(key)
+        except UsageError as error:
+            return error
+
+    def _made(self, images: Sequence[Any]) -> Sequence[Regions | OfakitError]:
+        """The regions of images that the source has not."""
         if self.live is None:
-            name, there = (
-                str(image) if isinstance(image, str | Path) else key,
-                0 if self.source is None else len(self.source),
-            )
-            raise BadImage(name, f"there are no regions for it among those of {there} images")
-        return self.live.regions(image)
+            there = 0 if self.source is None else len(self.source)
+            return [
+                BadImage(image_key(image), f"there are no regions for it among those of {there} images")
+                for image in images
+            ]
+        try:
+            return self.live.regions_of(images) if images else []
+        except UsageError as error:  # there is no network
+            return [error] * len(images)
 
     def _is_of_another(self, key: str, image: Any) -> bool:
         """Whether a store has regions under the name of an image that are those of another file."""

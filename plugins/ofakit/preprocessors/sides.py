@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from ofakit.data.decoding import load_square
+from ofakit.data.decoding import BadImage, load_square
 from ofakit.data.passage import Passage
 from ofakit.data.query import Query
-from ofakit.errors import UsageError
+from ofakit.errors import OfakitError, UsageError
 from ofakit.models.reading import Reading
 from ofakit.preprocessors.image import crop_and_flip
 from ofakit.preprocessors.regions import NO_REGIONS, RegionInputs, collate_regions
@@ -93,26 +93,41 @@ class SideInputs:
         pixels: Callable[[str], np.ndarray] | None = None,
         rng: np.random.Generator | None = None,
     ) -> list[dict[str, Any]]:
-        """As `sample`, of several items, whose texts are encoded together.
+        """As `sample`, of several items, whose texts are encoded together and whose regions are made together.
 
         Args:
             items: Queries or passages.
             pixels: As for `sample`.
             rng: Cuts at random; None cuts the centre.
         """
+        found = self.samples_or_errors(items, pixels, rng)
+        if (error := next((own for own in found if isinstance(own, BadImage)), None)) is not None:
+            raise error
+        return [own for own in found if not isinstance(own, BadImage)]
+
+    def samples_or_errors(
+        self,
+        items: Sequence[Query | Passage],
+        pixels: Callable[[str], np.ndarray] | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> list[dict[str, Any] | BadImage]:
+        """As `samples`, with the error in place of an item whose image is missing or cannot be read.
+
+        Args:
+            items: Queries or passages.
+            pixels: As for `sample`.
+            rng: As for `samples`.
+        """
         found: list[dict[str, Any]] = [{} for _ in items]
         if self.reading.texts is not None:
             ids = self.reading.texts.encode([self.text(item) for item in items])
-            for sample, row in zip(found, ids, strict=True):
-                sample["input_ids"] = torch.tensor(row, dtype=torch.int64)
-        if self.reading.image_size is not None:
-            for sample, item in zip(found, items, strict=True):
-                sample |= self._seen(item, pixels, rng)
+            found = [{"input_ids": torch.tensor(row, dtype=torch.int64)} for row in ids]
         if self.regions is not None:
-            for sample, item in zip(found, items, strict=True):
-                sample |= self.regions.sample(_images_of(item))
-                sample["image_mask"] = torch.tensor(len(sample["vis_feats"]) > 0)
-        return found
+            regions = self.regions.samples([_images_of(item) for item in items])
+            return [_with_regions(sample, own) for sample, own in zip(found, regions, strict=True)]
+        if self.reading.image_size is None:
+            return [*found]
+        return [self._with_image(sample, item, pixels, rng) for sample, item in zip(found, items, strict=True)]
 
     def collate(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
         """Join samples.
@@ -139,17 +154,25 @@ class SideInputs:
             batch["image_mask"] = torch.stack([sample["image_mask"] for sample in samples])
         return batch
 
-    def _seen(
-        self, item: Query | Passage, pixels: Callable[[str], np.ndarray] | None, rng: np.random.Generator | None
-    ) -> dict[str, Tensor]:
-        """The image of an item, or all its images where the encoder sees several."""
+    def _with_image(
+        self,
+        sample: Mapping[str, Any],
+        item: Query | Passage,
+        pixels: Callable[[str], np.ndarray] | None,
+        rng: np.random.Generator | None,
+    ) -> dict[str, Any] | BadImage:
+        """A sample with the image of its item, or with all its images where the encoder sees several."""
         size = self.reading.image_size or 0
         shown = _images_of(item) if self.reading.several_images else (item.image,)
-        images = [self._square(image, pixels, rng) for image in shown if image is not None]
+        try:
+            images = [self._square(image, pixels, rng) for image in shown if image is not None]
+        except BadImage as error:
+            return error
         if not images:
-            return {"image": torch.zeros(3, size, size, dtype=torch.uint8), "image_mask": torch.tensor(False)}
-        sample = {"image": images[0], "image_mask": torch.tensor(True)}
-        return sample if len(images) == 1 else {**sample, "other_images": torch.stack(images[1:])}
+            blank = torch.zeros(3, size, size, dtype=torch.uint8)
+            return {**sample, "image": blank, "image_mask": torch.tensor(False)}
+        others = {"other_images": torch.stack(images[1:])} if len(images) > 1 else {}
+        return {**sample, "image": images[0], "image_mask": torch.tensor(True), **others}
 
     def _square(
         self, image: Any, pixels: Callable[[str], np.ndarray] | None, rng: np.random.Generator | None
@@ -161,6 +184,15 @@ class SideInputs:
         if found is image or found.shape[0] != before:
             found = load_square(found, before)
         return crop_and_flip(found, size, rng, self.horizontal_flip)
+
+
+def _with_regions(sample: Mapping[str, Any], regions: dict[str, Tensor] | OfakitError) -> dict[str, Any] | BadImage:
+    """A sample with the regions of its images."""
+    if isinstance(regions, BadImage):
+        return regions
+    if isinstance(regions, OfakitError):
+        raise regions
+    return {**sample, **regions, "image_mask": torch.tensor(len(regions["vis_feats"]) > 0)}
 
 
 def _images_of(item: Query | Passage) -> Sequence[Any]:

@@ -164,9 +164,9 @@ def test_all_images_of_a_question_are_read_as_their_regions_are(pooling, modalit
     class Live:
         width, image_size = encoder.network.config.feat_dim, 64
 
-        def regions(self, image):
-            cells = encoder.network.visual_features(torch.from_numpy(image).permute(2, 0, 1)[None])
-            return Regions(cells.flatten(2)[0].T.numpy())
+        def regions_of(self, images):
+            pixels = (torch.from_numpy(image).permute(2, 0, 1)[None] for image in images)
+            return [Regions(encoder.network.visual_features(own).flatten(2)[0].T.numpy()) for own in pixels]
 
     of_regions = without_width(pooling=pooling, backbone=None, config={**SMALL, "feat_dim": Live.width})
     blind = VLEncoder.make_reading(settings_of(of_regions), TEXTS)
