@@ -108,7 +108,7 @@ def test_features_are_made_where_the_run_computes(with_regions, monkeypatch):
     devices, make = [], _regions.region_store
     monkeypatch.setattr(_regions, "region_store", lambda config, device="none": devices.append(device) or make(config))
     Trainer(experiment=with_regions({"network": NETWORK, "image_size": 64}), device="cpu")
-    assert devices == ["cpu"]
+    assert devices == [torch.device("cpu")]
 
 
 def test_features_of_a_file_and_examples_without_them(with_regions, tmp_path, scenes_root):

@@ -87,7 +87,7 @@ def _made(args: argparse.Namespace, config: ExperimentConfig, began: float, shar
     device = device_named(args.device)
     images = _images(args, config)
     with config.naming_the_file("data", "regions"):
-        network, store = region_store(config, str(device))
+        network, store = region_store(config, device)
     done = make_missing_regions(network, store, images, Processes(*shard, device), args.workers)
     for name, reason in done.bad.items():
         print(f"{name}: {reason}", file=sys.stderr)

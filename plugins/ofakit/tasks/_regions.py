@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm import tqdm
 
 from ofakit.config.schema import ExperimentConfig
@@ -61,7 +62,7 @@ def region_inputs(config: ExperimentConfig, images: Callable[[], Mapping[str, An
     with config.naming_the_file("data", "regions"):
         if section.network is not None and images is not None:
             processes = joined_processes()
-            network, store = region_store(config, str(processes.device))
+            network, store = region_store(config, processes.device)
             make_missing_regions(network, store, images(), processes)
             processes.wait()
         return RegionInputs(open_regions(region_folder(config)), section.boxes, section.max_regions)
@@ -86,7 +87,7 @@ def find_regions(bundle: ModelBundle, config: ExperimentConfig) -> None:
         give_regions(bundle, region_folder(config), section)
 
 
-def region_store(config: ExperimentConfig, device: str = "cpu") -> tuple[RegionNetwork, RegionStore]:
+def region_store(config: ExperimentConfig, device: torch.device | str = "cpu") -> tuple[RegionNetwork, RegionStore]:
     """The network of an experiment, and the store of what it makes.
 
     Args:
