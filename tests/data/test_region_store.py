@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from ofakit.data import region_store
 from ofakit.data.region_store import RegionStore
 from ofakit.data.regions import Regions
 from ofakit.errors import UsageError
@@ -76,6 +77,66 @@ def test_what_a_killed_process_left_is_overwritten(tmp_path, file, lost):
     found = RegionStore(tmp_path)
     assert [found.regions(key).features[0, 0] for key in "abc"] == [1.25, 2, 3.25]
     assert found.absent(dict.fromkeys("abc")) == []
+
+
+@pytest.fixture
+def synced(monkeypatch):
+    """The files that the disk was made to keep."""
+    found, plain = [], region_store.sync
+    monkeypatch.setattr(region_store, "sync", lambda path: found.append(path.name) or plain(path))
+    return found
+
+
+@pytest.mark.parametrize("seconds, times", [(0.0, 3), (float("inf"), 0), (1e9, 1)])
+def test_the_disk_is_waited_for_as_often_as_asked(tmp_path, monkeypatch, synced, seconds, times):
+    monkeypatch.setattr(region_store, "SYNC_EVERY", seconds)
+    store = RegionStore.make(tmp_path, 3, BY)
+    store._synced = float("-inf") if times else 0.0
+    for key in "abc":
+        store.add({key: grid(1)})
+        assert key in RegionStore(tmp_path), "others find it at once"
+    assert synced == ["features.bin", "boxes.bin", "index.jsonl"] * times
+    store.sync()
+    assert len(synced) == 3 * (times + 1)
+
+
+def test_a_killed_process_loses_nothing_that_it_had_added(tmp_path):
+    program = (
+        "import sys, itertools, numpy as np\n"
+        "from ofakit.data import region_store\n"
+        "from ofakit.data.regions import Regions\n"
+        "region_store.sync = lambda path: None\n"
+        "store = region_store.RegionStore.make(sys.argv[1], 3, {'network': 'net'})\n"
+        "for k in itertools.count():\n"
+        "    store.add({str(k): Regions(np.full((2, 3), k, np.float32))})\n"
+        "    print(k, flush=True)\n"
+    )
+    run = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    said = [run.stdout.readline().strip() for _ in range(5)]
+    run.kill()
+    said += run.communicate()[0].split("\n")[:-1]
+    store = RegionStore.make(tmp_path, 3, {"network": "net"})
+    assert len(said) >= 5 and store.absent(dict.fromkeys(said)) == []
+    store.add({"last": grid(7)})
+    assert RegionStore(tmp_path).absent(dict.fromkeys([*said, "last"])) == []
+
+
+def test_zeros_where_the_power_failed_are_made_again(tmp_path):
+    store = RegionStore.make(tmp_path, 3, BY)
+    for number, key in enumerate("abcd"):
+        store.add({key: grid(number)})
+    content = bytearray((tmp_path / "index.jsonl").read_bytes())
+    lines = content.split(b"\n")
+    start = len(lines[0]) + 3
+    content[start : start + len(lines[1])] = bytes(
+        len(lines[1])
+    )  # the end of a line, its newline, the next one's start
+    (tmp_path / "index.jsonl").write_bytes(content)
+    after = RegionStore(tmp_path)
+    assert after.absent(dict.fromkeys("abcd")) == ["b", "c"]
+    after.add({"b": grid(1), "c": grid(2)})
+    found = RegionStore(tmp_path)
+    assert [found.regions(key).features[0, 0] for key in "abcd"] == [0.25, 1.25, 2.25, 3.25]
 
 
 def test_features_of_something_else_are_refused(tmp_path):

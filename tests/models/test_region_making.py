@@ -7,6 +7,7 @@ import pytest
 import torch
 from ofakit.config.load import checked
 from ofakit.config.regions import RegionsSection
+from ofakit.data import region_store
 from ofakit.data.decoding import load_square
 from ofakit.data.region_store import RegionStore
 from ofakit.models import region_making
@@ -63,6 +64,25 @@ def test_bad_pictures_are_named_and_the_others_made(network, images, tmp_path):
     done = make_regions(network, store, images)
     assert done.made == 3 and sorted(done.bad) == ["0.png", "4.png"] and done.bad["4.png"] == "no such file"
     assert "0.png" not in store and len(store) == 3
+
+
+def test_the_disk_keeps_all_of_them_at_the_end_and_after_a_failure(network, images, tmp_path, monkeypatch):
+    monkeypatch.setattr(region_store, "SYNC_EVERY", float("inf"))
+    monkeypatch.setattr(region_making, "CHUNK", 2)
+    kept: list[tuple[str, int]] = []
+    monkeypatch.setattr(region_store, "sync", lambda path: kept.append((path.name, path.stat().st_size)))
+    store = store_of(network, tmp_path / "store")
+    store.sync()
+
+    def stopped(done, total):
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_regions(network, store, images, progress=stopped)
+    assert kept[-1] == ("index.jsonl", (tmp_path / "store" / "index.jsonl").stat().st_size) and len(kept) == 3
+    assert make_regions(network, store, images).made == 1
+    assert kept[-1] == ("index.jsonl", (tmp_path / "store" / "index.jsonl").stat().st_size) and len(kept) == 6
 
 
 def test_pictures_in_memory(network, tmp_path):

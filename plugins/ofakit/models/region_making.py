@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,7 +60,7 @@ def make_regions(
         SaveError: The disk is full.
     """
     bad: dict[str, str] = {}
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers) as pool, _kept(store):
         digests = dict(zip(images, pool.map(file_digest, images.values()), strict=True))
         todo = store.absent(digests)
         for done, names in _chunks(todo):
@@ -73,6 +74,15 @@ def make_regions(
             if progress is not None:
                 progress(done, len(todo))
     return MadeRegions(len(todo) - len(bad), bad)
+
+
+@contextmanager
+def _kept(store: RegionStore) -> Iterator[None]:
+    """Sees that the disk keeps what was added, however a block ends."""
+    try:
+        yield
+    finally:
+        store.sync()
 
 
 def _chunks(names: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
