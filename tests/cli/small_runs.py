@@ -38,8 +38,9 @@ def arguments(work_dir, steps=2000, hooks=HOOKS, **more):
     return ["--conf", str(ROOT / "configs/quickstart.json"), "--resume", "auto", *sets]
 
 
-def start(command, log, **streams):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "plugins")}
+def start(command, log, variables=None, **streams):
+    """Start Python; `variables` come on top of the environment."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "plugins"), **(variables or {})}
     with open(log, "ab") as stderr:
         both = {"stdout": subprocess.DEVNULL, "stderr": stderr, **streams}
         return subprocess.Popen([sys.executable, *command], env=environment, **both)
