@@ -100,6 +100,12 @@ def test_layers_change_their_class_alone(used):
     assert type(copy.deepcopy(model)[0]) is OneDNNLinear
 
 
+def test_layers_of_another_device_stay(used):
+    model = nn.Sequential(nn.Linear(4, 4, device="meta"))
+    use_onednn(model)
+    assert type(model[0]) is nn.Linear
+
+
 def test_layers_stay_where_it_is_not_faster(monkeypatch):
     monkeypatch.setattr(onednn, "onednn_is_faster", lambda: False)
     model = nn.Sequential(nn.Linear(4, 4))

@@ -84,7 +84,7 @@ class OneDNNLinear(nn.Linear):
 
 
 def use_onednn(model: nn.Module) -> None:
-    """Let the linear layers of a model multiply by `linear`, where that is faster.
+    """Let the linear layers of a model that are on a CPU multiply by `linear`, where that is faster.
 
     Args:
         model: Any; its layers change their class alone, so that parameters, names and state dicts stay. Layers of
@@ -92,7 +92,7 @@ def use_onednn(model: nn.Module) -> None:
     """
     if onednn_is_faster():
         for module in model.modules():
-            if type(module) is nn.Linear:
+            if type(module) is nn.Linear and module.weight.device.type == "cpu":
                 module.__class__ = OneDNNLinear
 
 
