@@ -14,9 +14,10 @@ from ofakit.hub import CaptionBundle, RetrievalBundle, load_bundle
 from ofakit.hub.answer_bundle import AnswerBundle
 from ofakit.json_text import to_json
 from ofakit.models.adapters.tasks import adapter_set_of
-from ofakit.trainers import Trainer
+from ofakit.trainers import Trainer, batch_size
 from ofakit.trainers.dry_run import dry_run
 from ofakit.trainers.state import latest_snapshot
+from ofakit.trainers.update import Updater
 from safetensors.torch import load_file
 
 from tests.tasks.small_retrieval import write_base
@@ -81,6 +82,20 @@ def test_batches_are_of_one_task_each_and_every_example_is_seen(several):
         assert {parts[place] for place in batch["index"].tolist()} == {batch["task"]}
     seen = torch.cat([batch["index"] for batch in batches])
     assert sorted(seen.tolist()) == list(range(len(parts)))
+
+
+def test_an_automatic_batch_size_is_tried_with_each_task_alone(several, monkeypatch):
+    monkeypatch.setattr(batch_size, "available_memory", lambda: 2**28)
+    tried, gradients = [], Updater.gradients
+
+    def watched(updater, batches, step):
+        tried.extend((batch["task"], len(batch["index"])) for batch in batches)
+        return gradients(updater, batches, step)
+
+    monkeypatch.setattr(Updater, "gradients", watched)
+    trainer = trained(several(train={"batch_size": "auto", "max_steps": 1}))
+    assert tried[:2] == [("caption", 1), ("vqa", 1)]
+    assert trainer.iter == 1
 
 
 def test_each_task_has_its_prompt_its_batch_size_and_its_objectives(several):

@@ -123,6 +123,11 @@ class GroupedBatchSampler(ResumableBatchSampler):
                 )
 
     @property
+    def kept_apart(self) -> list[np.ndarray]:
+        """The positions of the examples of each group."""
+        return self.members
+
+    @property
     def batches_per_epoch(self) -> int:
         """Batches in a whole epoch, the same on every process."""
         steps = [self.steps_of(group) for group in range(len(self.names))]

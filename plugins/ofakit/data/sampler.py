@@ -83,6 +83,11 @@ class ResumableBatchSampler:
         return self.batch_size * self.world_size
 
     @property
+    def kept_apart(self) -> list[np.ndarray]:
+        """The positions of examples that never share a batch with those of another entry; here one entry of all."""
+        return [np.arange(self.length)]
+
+    @property
     def batches_per_epoch(self) -> int:
         """Batches in a whole epoch, the same on every process."""
         whole, rest = divmod(self.length, self.global_batch_size)

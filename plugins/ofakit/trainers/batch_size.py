@@ -153,7 +153,7 @@ def _most(loading: Loading) -> int:
 def _trial(
     loading: Loading, objectives: Mapping[str, Objective], weights: Sequence[float], limit: int | None
 ) -> Callable[[int], None]:
-    """Computes the gradient of a batch of a given size, for each group of examples, in this process alone."""
+    """Computes the gradient of a batch of a given size, for each task and group, in this process alone."""
     train, model = loading.experiment.train, loading.bundle.model
     module = WeightedObjectives(model, objectives, weights, train.precision)
     optimizer = build_optimizer(model, train.optimizer)
@@ -171,11 +171,8 @@ def _trial(
 
 
 def _batches(loading: Loading, size: int) -> Iterator[dict[str, Any]]:
-    """A batch of a given size from each group of training examples."""
-    groups = [getattr(example, "group", None) for example in loading.training_examples]
-    mixed = loading.experiment.train.dataloader.mixing is not None
-    for group in sorted(set(groups), key=str) if mixed else [None]:
-        members = [place for place, own in enumerate(groups) if own == group or not mixed]
+    """A batch of a given size of each kind that the run has: of every task, and of every group where they are apart."""
+    for members in loading.sampler.kept_apart:
         yield loading.collators["train"]([loading.dataset[int(place)] for place in np.resize(members, size)])
 
 
