@@ -29,6 +29,7 @@ from ofakit.hub_ids import sought_on_hub
 from ofakit.input_files import read_json_file, refuse_odd_files
 from ofakit.json_text import to_json
 from ofakit.models.adapters.tasks import choose_task
+from ofakit.models.onednn import use_onednn
 from ofakit.models.types import MODELS
 
 __all__ = [
@@ -136,6 +137,7 @@ def load_bundle(path_or_id: str | Path, allow_partial: bool = False, base: str |
         model, tokenizer = load_adapted(folder, model_type, base)
     else:
         model, tokenizer = MODELS.build({"type": model_type}).load(folder, allow_partial=allow_partial)
+    use_onednn(model)  # as the trainer does, so that a model gives the same bits before and after
     try:
         bundle = kind.from_configuration(model, tokenizer, configuration)
     except ValidationError as error:
