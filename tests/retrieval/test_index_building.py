@@ -123,8 +123,9 @@ def test_merged_equals_whole_and_copies_nothing(shards):
     merged = merge_indexes([shards / "one", shards / "two"], shards / "both")
     whole = write_index(shards / "whole", ROWS, IDS, fingerprint="f")
     assert [path.name for path in (shards / "both").iterdir()] == ["index.json"]
-    for one, other in zip(merged.search(ROWS, 9), whole.search(ROWS, 9), strict=True):
-        assert np.array_equal(one, other)
+    found, expected = merged.search(ROWS, 9), whole.search(ROWS, 9)
+    assert np.array_equal(found[1], expected[1])
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-5, atol=1e-6)  # products of other sizes round differently
 
 
 def test_all_of_it_may_move(shards):

@@ -55,7 +55,7 @@ def turns_of(steps: Sequence[int], mixing: GroupMixing, *seed: int) -> list[Turn
         *seed: Of the order, not negative.
 
     >>> [turn.group for turn in turns_of([2, 1], "balanced", 7, 0)]
-    [0, 1, 1, 0]
+    [0, 1, 0, 1]
     """
     rng = np.random.Generator(np.random.PCG64(seed))
     if mixing == "balanced":
