@@ -245,23 +245,25 @@ def _text_scores(predictions: Sequence[Prediction], segmentation: str) -> dict[s
 
 def _variety(predictions: Sequence[Prediction], segmentation: str, warn: bool = False) -> dict[str, float]:
     """How varied the captions are, on demand with a warning where one stands for many images."""
-    found = variety(*_tokenized(predictions, segmentation))
+    candidates, references = _tokenized(predictions, segmentation)
+    found = variety(candidates, references)
     caption, count = found.pop("most_frequent"), found.pop("most_frequent_count")
     warning = one_for_many(caption, count, len(predictions))
     if warn and warning:
         logger.warning(warning)
-    return {**found, "most_frequent": count / len(predictions), **_self_cider(predictions, segmentation)}
+    return {**found, "most_frequent": count / len(predictions), **_self_cider(predictions, references, segmentation)}
 
 
-def _self_cider(predictions: Sequence[Prediction], segmentation: str) -> dict[str, float]:
+def _self_cider(
+    predictions: Sequence[Prediction], references: Sequence[Sequence[str]], segmentation: str
+) -> dict[str, float]:
     """How varied the hypotheses for one image are, over the images that have several; nothing where none has."""
-    several = [p for p in predictions if p.alternatives]
+    several = [(p, own) for p, own in zip(predictions, references, strict=True) if p.alternatives]
     if not several:
         return {}
-    _, references = _tokenized(several, segmentation)
-    flat = iter(tokenize([text for p in several for text in (p.caption, *p.alternatives)], segmentation))
-    sets = [[next(flat) for _ in (p.caption, *p.alternatives)] for p in several]
-    return {"self_cider": float(self_cider(sets, document_frequency(references)).corpus)}
+    flat = iter(tokenize([text for p, _ in several for text in (p.caption, *p.alternatives)], segmentation))
+    sets = [[next(flat) for _ in (p.caption, *p.alternatives)] for p, _ in several]
+    return {"self_cider": float(self_cider(sets, document_frequency([own for _, own in several])).corpus)}
 
 
 def _tokenized(predictions: Sequence[Prediction], segmentation: str) -> tuple[list[str], list[list[str]]]:
