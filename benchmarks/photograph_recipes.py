@@ -6,8 +6,9 @@ r"""What each recipe brings on photographs with a pretrained backbone: several s
 
 Trains `configs/caption/flickr8k_pretrained.json` or `flickrstyle_pretrained.json` with every seed, and from its model,
 with the same seed, the recipes on top: two more epochs of cross entropy, for comparison; a backbone that learns; SCST;
-image-text matching, and its model without reranking; style MLM; for Flickr8k also VL-BART in place of OFA, and students
-of half the width, with and without their teacher. A run whose `result.json` is there is not run again.
+image-text matching, and its model without reranking; style MLM; for Flickr8k also VL-BART in place of OFA, and a model
+of half the width: alone, with the word embeddings of MiniLM (`--words`), and taught by the first. A run whose
+`result.json` is there is not run again.
 
 Prints Markdown: scores of the test split, the mean over seeds with its 95 % interval (Student's t), all times 100 but
 perplexity and the number of different captions; then paired randomization tests of CIDEr in which each image, with its
@@ -55,6 +56,8 @@ class Arm:
 MORE = {"train.max_epochs": 2, "train.optimizer.lr": 3e-4}
 CONTINUED = "two more epochs"
 MATCHING = "matching, reranked"
+SMALL = "half the width"
+WORDS = "half the width, words of MiniLM"
 ARMS = {
     "flickr8k": {
         START: Arm("caption/flickr8k_pretrained", None),
@@ -67,10 +70,9 @@ ARMS = {
         "SCST": Arm("caption/flickr8k_pretrained_scst", against=(START, CONTINUED)),
         "SCST, varied": Arm("caption/flickr8k_pretrained_scst_varied", against=(START, "SCST")),
         "VL-BART": Arm("vl/flickr8k", None, {}, (START,)),
-        "student": Arm(
-            "caption/flickr8k_pretrained_distilled", START, {"objectives": [{"type": "cross_entropy"}]}, teacher=True
-        ),
-        "distilled student": Arm("caption/flickr8k_pretrained_distilled", against=("student",), teacher=True),
+        SMALL: Arm("caption/flickr8k_pretrained_small", None, {}, (START,)),
+        WORDS: Arm("caption/flickr8k_pretrained_words", None, {}, (SMALL,)),
+        "half the width, distilled": Arm("caption/flickr8k_pretrained_distilled", against=(SMALL,), teacher=True),
     },
     "flickrstyle": {
         START: Arm("caption/flickrstyle_pretrained", None),
@@ -100,12 +102,14 @@ def run(options: argparse.Namespace, name: str, seed: int) -> dict:
     start = folder(options, arm.after, seed) if arm.after else None
     if start is None or arm.teacher:
         keys["model.backbone.weights"] = options.weights
+    if name == WORDS:
+        keys["model.word_embeddings"] = options.words
     if start is not None and arm.evaluates:
         tool, config = ["evaluate.py", "--checkpoint", f"{start}/best", "--split", "test"], start / "conf.json"
         keys = dict(arm.keys)
     elif start is not None and arm.teacher:
         keys["model.tokenizer.path"] = f"{start}/best"
-        keys.setdefault("objectives", lessons(f"{start}/best"))
+        keys["objectives"] = lessons(f"{start}/best")
     elif start is not None:
         keys["model.path"] = f"{start}/best"
     return ended([*tool, "--device", options.device], config, folder(options, name, seed), keys, options.set)
@@ -147,6 +151,7 @@ def main() -> None:
     parser.add_argument("--task", choices=ARMS, required=True)
     parser.add_argument("--data", required=True, help="folder with flickr8k/ and flickrstyle/")
     parser.add_argument("--weights", help="of tf_efficientnet_lite2")
+    parser.add_argument("--words", help="directory of all-MiniLM-L6-v2")
     parser.add_argument("--out", type=Path, required=True, help="folder for the runs")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seeds", type=int, nargs="+", default=[7, 8, 9])
