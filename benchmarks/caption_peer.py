@@ -177,7 +177,7 @@ class Course:
     best: dict[str, Tensor] = field(default_factory=dict)
 
 
-def eye(options: argparse.Namespace) -> Any:
+def backbone(options: argparse.Namespace) -> Any:
     """timm's network with the weights of the file, without its classifier, frozen."""
     network = timm.create_model(options.backbone, num_classes=0)
     weights = load_file(options.weights)
@@ -203,7 +203,7 @@ def grid_features(network: Any, paths: Sequence[Path], options: argparse.Namespa
 def read_splits(options: argparse.Namespace) -> dict[str, Photographs]:
     """The splits that are needed, with their features; only the training split is mirrored."""
     files = {split: f"flickr8k/captions_{split}.jsonl" for split in ("train", "val", "test")}
-    reader, network = JsonLines(options.data, images="flickr8k/images", **files), eye(options)
+    reader, network = JsonLines(options.data, images="flickr8k/images", **files), backbone(options)
     found = {}
     for split in dict.fromkeys(("train", "val", options.split)):
         examples = reader.read(split)[: options.limit]

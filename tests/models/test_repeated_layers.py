@@ -13,8 +13,8 @@ from tests.models.ofa.small import build
 def test_ofa_is_a_stack_of_encoder_and_decoder_layers_and_of_blocks():
     model = build(decoder_layers=3)
     found = repeated_layers(model)
-    eye = model.encoder.embed_images
-    blocks = [block for stage in (eye.layer1, eye.layer2, eye.layer3) for block in stage]
+    resnet = model.encoder.embed_images
+    blocks = [block for stage in (resnet.layer1, resnet.layer2, resnet.layer3) for block in stage]
     assert found == [*blocks, *model.encoder.layers, *model.decoder.layers]
 
 

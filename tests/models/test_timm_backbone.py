@@ -1,4 +1,4 @@
-"""Networks of timm as OFA's eye: patches of one or two strides, gradients, frozen norms, kept features."""
+"""Networks of timm as OFA's visual backbone: patches of one or two strides, gradients, frozen norms, kept features."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def batch_of(images=IMAGES) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("out_indices", [None, [-1], [-2, -1]])
 @torch.no_grad()
 def test_every_kind_of_network_gives_a_map_as_wide_as_it_says(name, out_indices):
-    eye = backbone(name, out_indices=out_indices)
-    features = eye(IMAGES)
-    assert features.shape[:2] == (3, eye.width) and features.shape[2] == features.shape[3] >= 2
+    vision = backbone(name, out_indices=out_indices)
+    features = vision(IMAGES)
+    assert features.shape[:2] == (3, vision.width) and features.shape[2] == features.shape[3] >= 2
     assert features.dtype == torch.float32 and features.isfinite().all()
 
 
@@ -60,11 +60,11 @@ def test_a_coarse_map_stands_behind_the_fine_one_at_its_place():
 
 @torch.no_grad()
 def test_the_last_map_is_what_timms_classifier_pools():
-    eye = backbone("test_vit")
-    tokens = eye.network.forward_features(eye.pixels(IMAGES))
-    assert torch.equal(eye(IMAGES).flatten(2).transpose(1, 2), tokens[:, 1:])
-    eye = backbone("test_efficientnet")
-    assert torch.equal(eye(IMAGES), eye.network.forward_features(eye.pixels(IMAGES)))
+    vision = backbone("test_vit")
+    tokens = vision.network.forward_features(vision.pixels(IMAGES))
+    assert torch.equal(vision(IMAGES).flatten(2).transpose(1, 2), tokens[:, 1:])
+    vision = backbone("test_efficientnet")
+    assert torch.equal(vision(IMAGES), vision.network.forward_features(vision.pixels(IMAGES)))
 
 
 def test_what_is_behind_the_last_stage_is_cut_off():
@@ -74,16 +74,16 @@ def test_what_is_behind_the_last_stage_is_cut_off():
 
 @torch.no_grad()
 def test_bytes_are_normalised_and_floats_taken_as_they_are():
-    eye = backbone(mean_std="half")
-    assert torch.equal(eye(IMAGES), eye(IMAGES.float() / 127.5 - 1))
+    vision = backbone(mean_std="half")
+    assert torch.equal(vision(IMAGES), vision(IMAGES.float() / 127.5 - 1))
 
 
 def test_norms_that_rest_keep_their_statistics_and_learn_their_weights():
-    eye = backbone(frozen_norms=True).train()
-    before = {name: value.clone() for name, value in eye.named_buffers()}
-    eye(IMAGES).sum().backward()
-    assert all(torch.equal(value, before[name]) for name, value in eye.named_buffers())
-    assert all(parameter.grad is not None for parameter in eye.parameters()) and eye.network.training
+    vision = backbone(frozen_norms=True).train()
+    before = {name: value.clone() for name, value in vision.named_buffers()}
+    vision(IMAGES).sum().backward()
+    assert all(torch.equal(value, before[name]) for name, value in vision.named_buffers())
+    assert all(parameter.grad is not None for parameter in vision.parameters()) and vision.network.training
     moving = backbone().train()
     moving(IMAGES)
     assert any(not torch.equal(value, before[name]) for name, value in moving.named_buffers() if name in before)
@@ -100,21 +100,21 @@ def test_what_cannot_be_is_refused():
 
 
 def test_kept_features_equal_those_of_the_network_which_runs_once(tmp_path):
-    eye = backbone(out_indices=[3, 4], feature_store=str(tmp_path))
-    plain = eye(IMAGES).detach()
+    vision = backbone(out_indices=[3, 4], feature_store=str(tmp_path))
+    plain = vision(IMAGES).detach()
     runs = []
-    eye.network.conv_stem.register_forward_hook(lambda *_: runs.append(1))
-    found = eye(IMAGES, frozen=True)
+    vision.network.conv_stem.register_forward_hook(lambda *_: runs.append(1))
+    found = vision(IMAGES, frozen=True)
     made = len(runs)
-    assert torch.equal(eye(IMAGES[[2, 0]], frozen=True), found[[2, 0]]) and len(runs) == made
+    assert torch.equal(vision(IMAGES[[2, 0]], frozen=True), found[[2, 0]]) and len(runs) == made
     torch.testing.assert_close(found, plain, rtol=1e-5, atol=1e-5)
-    again = copy.deepcopy(eye)
+    again = copy.deepcopy(vision)
     again.network.conv_stem.register_forward_hook(lambda *_: runs.append(1))
     assert torch.equal(again(IMAGES, frozen=True), found)
-    eye(IMAGES[:, :, :32, :32], frozen=True)
+    vision(IMAGES[:, :, :32, :32], frozen=True)
     assert len(list(tmp_path.iterdir())) == 2  # each size has a file of its own
     made = len(runs)
-    eye(IMAGES)
+    vision(IMAGES)
     assert len(runs) == made + 1  # one that learns is never looked up
 
 

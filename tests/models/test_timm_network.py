@@ -82,8 +82,8 @@ def test_what_does_not_fit_is_refused(tmp_path):
         timm_network(section(name="resnet_18"))
     with pytest.raises(UsageError, match="does not accept {'depthh': 3}"):
         timm_network(section(options={"depthh": 3}))
-    with pytest.raises(UsageError, match="there is no checkpoint .*eye.safetensors"):
-        load_weights(timm_network(section()), section(weights="folder/eye.safetensors"))
+    with pytest.raises(UsageError, match="there is no checkpoint .*lite0.safetensors"):
+        load_weights(timm_network(section()), section(weights="folder/lite0.safetensors"))
     save_file({"conv1.weight": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(UsageError, match="does not belong to this backbone: it lacks "):
         load_weights(timm_network(section()), section(weights=str(tmp_path / "other.safetensors")))

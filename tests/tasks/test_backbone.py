@@ -17,7 +17,7 @@ from ofakit.trainers import Trainer
 from tests.tasks.small_retrieval import QUESTIONS, base_config, small_config
 from tests.trainers.conftest import trained
 
-EYE = {"name": "test_resnet"}
+BACKBONE = {"name": "test_resnet"}
 NETWORK = {
     "d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2,
     "decoder_attention_heads": 2, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "max_position_embeddings": 64,
@@ -28,7 +28,7 @@ NETWORK = {
 def seeing(experiment):
     """Makes the configuration of a VL-BART that sees pixels."""
 
-    def make(name="run", backbone=EYE, **changes):
+    def make(name="run", backbone=BACKBONE, **changes):
         config = experiment(name, train={"max_epochs": 1, "gradient_accumulation": 1, **changes.pop("train", {})})
         values = config.model_dump(mode="json", exclude_unset=True)
         values["model"] = {
@@ -56,7 +56,7 @@ def test_it_captions_images_that_no_run_has_seen_and_is_trained_on(seeing, tmp_p
 
 
 def test_frozen_with_kept_features_it_learns_the_rest_at_a_rate_of_its_own(seeing, tmp_path):
-    kept = {**EYE, "frozen": True, "feature_store": str(tmp_path / "features")}
+    kept = {**BACKBONE, "frozen": True, "feature_store": str(tmp_path / "features")}
     trainer = Trainer(experiment=seeing(backbone=kept, preprocessor={"patch_image_size": 32}), device="cpu")
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
     trainer.train()
@@ -80,7 +80,7 @@ def test_regions_beside_a_backbone_are_refused(seeing):
 
 def test_a_retriever_learns_through_it_and_is_read_back(tmp_path, scenes_root):
     encoder = {
-        "type": "vl", "backbone": EYE, "image_size": 32, "config": NETWORK, "projection": 8, "max_length": 32,
+        "type": "vl", "backbone": BACKBONE, "image_size": 32, "config": NETWORK, "projection": 8, "max_length": 32,
         "tokenizer": {"train_vocab_size": 300, "num_codes": 1, "num_bins": 0},
     }  # fmt: skip
     config = small_config(tmp_path / "run", scenes_root, train={"max_epochs": 1})
@@ -96,9 +96,9 @@ def test_a_retriever_learns_through_it_and_is_read_back(tmp_path, scenes_root):
 
 @pytest.mark.parametrize("frozen", [False, True])
 def test_all_images_of_a_question_are_seen_in_training_and_search(tmp_path, frozen):
-    eye = {**EYE, "frozen": True, "feature_store": str(tmp_path / "features")} if frozen else EYE
+    backbone = {**BACKBONE, "frozen": True, "feature_store": str(tmp_path / "features")} if frozen else BACKBONE
     encoder = {
-        "type": "vl", "backbone": eye, "image_size": 32, "config": NETWORK, "max_length": 32,
+        "type": "vl", "backbone": backbone, "image_size": 32, "config": NETWORK, "max_length": 32,
         "tokenizer": {"train_vocab_size": 300, "num_codes": 1, "num_bins": 0},
     }  # fmt: skip
     questions = [{**QUESTIONS[0], "image": ["red.png", "blue.png"]}, *QUESTIONS[1:]]
@@ -115,14 +115,14 @@ def test_all_images_of_a_question_are_seen_in_training_and_search(tmp_path, froz
     assert len(two.images) == 2
     items = [two, Query("1", two.text, two.image), Query("2", two.text, two.images[1])]
     found = Embedder(bundle, "query", ["text", "image"], "cpu").embed(items)
-    eyes = bundle.model.encoder("query").network
+    network = bundle.model.encoder("query").network
     inputs = Embedder(bundle, "query", ["text", "image"], "cpu").inputs
     with torch.no_grad():
         red, blue = (inputs.collate([inputs.sample(item)]) for item in items[1:])
-        features = [eyes.visual_features(one["images"]).flatten(2).transpose(1, 2) for one in (red, blue)]
+        features = [network.visual_features(one["images"]).flatten(2).transpose(1, 2) for one in (red, blue)]
         numbers = torch.arange(2).repeat_interleave(features[0].shape[1])[None]
         places = torch.arange(features[0].shape[1]).repeat(2)[None]
-        encoded = eyes.encode(red["input_ids"], torch.cat(features, 1), img_order_ids=numbers, obj_order_ids=places)
+        encoded = network.encode(red["input_ids"], torch.cat(features, 1), img_order_ids=numbers, obj_order_ids=places)
         expected = encoded.last_hidden_state[0].mean(0)
     torch.testing.assert_close(torch.from_numpy(found[0]), expected, rtol=1e-5, atol=1e-5)
     assert all(abs(found[0] - found[other]).max() > 1e-4 for other in (1, 2))

@@ -169,8 +169,8 @@ def test_nothing_mixes_devices_or_types(experiment, name, precision):
 
 
 @pytest.mark.parametrize(("name", "precision", "frozen"), [("likelihood", "bf16", False), ("rewards", "bf16", True)])
-def test_an_eye_of_timm_mixes_none_either(experiment, tmp_path, name, precision, frozen):
-    eye = {
+def test_a_backbone_of_timm_mixes_none_either(experiment, tmp_path, name, precision, frozen):
+    backbone = {
         "name": "test_efficientnet",
         "out_indices": [3, 4],
         "frozen": frozen,
@@ -178,7 +178,7 @@ def test_an_eye_of_timm_mixes_none_either(experiment, tmp_path, name, precision,
     }
     train = {"max_steps": 2, "hooks": [{"type": "MetricsFileHook"}], "precision": precision}
     settings = experiment(
-        model={"backbone": eye}, preprocessor={"crops": 5}, train=train, evaluation={"precision": precision}
+        model={"backbone": backbone}, preprocessor={"crops": 5}, train=train, evaluation={"precision": precision}
     )
     result = run_script(SCRIPT, {**settings.model_dump(mode="json"), "objectives": OBJECTIVES[name]})
     assert result["steps"] == 2 and result["grad_norm"] > 0

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 
 from .conftest import Interrupt, trained, weights
 
-EYE = {"name": "test_efficientnet", "out_indices": [3, 4], "mean_std": "half"}
+BACKBONE = {"name": "test_efficientnet", "out_indices": [3, 4], "mean_std": "half"}
 CROPS = {"crops": 2, "horizontal_flip": True}
 
 
@@ -40,13 +40,16 @@ def runs(monkeypatch):
     """How many images the network has seen."""
     seen = []
     maps = TimmBackbone._maps
-    monkeypatch.setattr(TimmBackbone, "_maps", lambda eye, images: seen.append(len(images)) or maps(eye, images))
+    monkeypatch.setattr(TimmBackbone, "_maps", lambda self, images: seen.append(len(images)) or maps(self, images))
     return seen
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_interrupted_and_resumed_equals_uninterrupted(experiment, precision):
-    changes = {"model": {"backbone": {**EYE, "frozen_norms": precision == "bf16"}}, "train": {"precision": precision}}
+    changes = {
+        "model": {"backbone": {**BACKBONE, "frozen_norms": precision == "bf16"}},
+        "train": {"precision": precision},
+    }
     whole = trained(experiment("whole", **changes))
     assert any(not torch.equal(value, whole_value) for value, whole_value in _moved(experiment, changes, whole))
     config = experiment("parts", **changes)
@@ -58,35 +61,35 @@ def test_interrupted_and_resumed_equals_uninterrupted(experiment, precision):
 
 
 def _moved(experiment, changes, whole):
-    """The weights of the eye before and after training."""
+    """The weights of the backbone before and after training."""
     start = Trainer(experiment=experiment("start", **changes), device="cpu").model.encoder.embed_images
     return zip(start.parameters(), whole.model.encoder.embed_images.parameters(), strict=True)
 
 
 def test_kept_features_give_the_numbers_of_a_network_that_runs_each_time(experiment, tmp_path, runs):
-    base = {"model": {"backbone": {**EYE, "frozen": True}}, "preprocessor": CROPS, "train": {"max_epochs": 4}}
+    base = {"model": {"backbone": {**BACKBONE, "frozen": True}}, "preprocessor": CROPS, "train": {"max_epochs": 4}}
     plain = trained(experiment("plain", **base))
     counted = len(runs)
-    kept = {"backbone": {**EYE, "frozen": True, "feature_store": str(tmp_path / "features")}}
+    kept = {"backbone": {**BACKBONE, "frozen": True, "feature_store": str(tmp_path / "features")}}
     first = trained(experiment("first", **{**base, "model": kept}))
     assert losses(first) == pytest.approx(losses(plain), rel=1e-4)
     images = len({path for example in first.loading.training_examples for path in example.image_paths})
     assert images < sum(runs[counted:]) - 1 <= 4 * images  # two cuts, each in two ways, and one to find the shape
-    assert_bit_equal(dict(first.model.encoder.embed_images.named_parameters()), _eye(plain))
+    assert_bit_equal(dict(first.model.encoder.embed_images.named_parameters()), _weights_of_backbone(plain))
     counted = len(runs)
     again = trained(experiment("again", **{**base, "model": kept}))
     assert len(runs) == counted + 1  # an epoch does not run it
     assert_bit_equal(weights(again), weights(first))
 
 
-def _eye(trainer):
+def _weights_of_backbone(trainer):
     return dict(trainer.model.encoder.embed_images.named_parameters())
 
 
 def test_with_kept_features_interrupted_and_resumed_equals_uninterrupted(experiment, tmp_path):
     def changes(folder):
-        eye = {**EYE, "frozen": True, "feature_store": str(tmp_path / folder), "feature_dtype": "float16"}
-        return {"model": {"backbone": eye}, "preprocessor": CROPS, "train": {"precision": "bf16"}}
+        backbone = {**BACKBONE, "frozen": True, "feature_store": str(tmp_path / folder), "feature_dtype": "float16"}
+        return {"model": {"backbone": backbone}, "preprocessor": CROPS, "train": {"precision": "bf16"}}
 
     whole = trained(experiment("whole", **changes("one")))
     config = experiment("parts", **changes("two"))
@@ -99,10 +102,10 @@ def test_with_kept_features_interrupted_and_resumed_equals_uninterrupted(experim
 def test_weights_of_a_file_are_what_it_starts_from_and_a_directory_keeps(experiment, tmp_path):
     torch.manual_seed(5)
     donor = timm.create_model("test_efficientnet").state_dict()
-    save_file(donor, tmp_path / "eye.safetensors")
-    eye = {**EYE, "weights": str(tmp_path / "eye.safetensors"), "frozen": True}
-    trainer = trained(experiment(model={"backbone": eye}))
-    (tmp_path / "eye.safetensors").unlink()
+    save_file(donor, tmp_path / "weights.safetensors")
+    backbone = {**BACKBONE, "weights": str(tmp_path / "weights.safetensors"), "frozen": True}
+    trainer = trained(experiment(model={"backbone": backbone}))
+    (tmp_path / "weights.safetensors").unlink()
     bundle = load_bundle(Path(trainer.work_dir) / "output")
     found = bundle.model.encoder.embed_images.network.state_dict()
     assert found and all(torch.equal(value, donor[name]) for name, value in found.items())
@@ -114,7 +117,7 @@ def test_weights_of_a_file_are_what_it_starts_from_and_a_directory_keeps(experim
 
 
 def test_it_is_converted_to_ours_and_refused_by_name_to_others(experiment, tmp_path, capsys):
-    output = str(Path(trained(experiment(model={"backbone": EYE})).work_dir) / "output")
+    output = str(Path(trained(experiment(model={"backbone": BACKBONE})).work_dir) / "output")
     assert checkpoint_tool.main(["convert", output, str(tmp_path / "ours"), "--to", "ofakit"]) == 0
     assert load_bundle(tmp_path / "ours").model.config.backbone == load_bundle(output).model.config.backbone
     assert checkpoint_tool.main(["average", output, output, "--out", str(tmp_path / "mean")]) == 0
@@ -128,8 +131,8 @@ def test_it_is_converted_to_ours_and_refused_by_name_to_others(experiment, tmp_p
 
 
 def test_later_trainings_start_from_its_directory_with_what_they_say_of_training(experiment, tmp_path, runs):
-    first = trained(experiment("first", model={"backbone": EYE}))
-    eye = {**EYE, "weights": "of/nothing", "frozen": True, "feature_store": str(tmp_path / "features")}
+    first = trained(experiment("first", model={"backbone": BACKBONE}))
+    backbone = {**BACKBONE, "weights": "of/nothing", "frozen": True, "feature_store": str(tmp_path / "features")}
     path = str(Path(first.work_dir) / "output")
     objectives = [
         {"type": "scst", "samples": 2, "train_mode": False, "rewards": [{"type": "cider_d"}]},
@@ -137,19 +140,19 @@ def test_later_trainings_start_from_its_directory_with_what_they_say_of_training
         {"type": "style_mlm"},
     ]
     base = {"preprocessor": CROPS, "train": {"max_epochs": 1}, "objectives": objectives}
-    second = trained(experiment("second", model={"path": path, "backbone": eye}, **base))
-    assert_bit_equal(_eye(second), _eye(first))
+    second = trained(experiment("second", model={"path": path, "backbone": backbone}, **base))
+    assert_bit_equal(_weights_of_backbone(second), _weights_of_backbone(first))
     assert (tmp_path / "features").exists()
     with pytest.raises(UsageError, match="expected the model's own backbone, .*test_efficientnet.*, found .*resnet"):
         Trainer(experiment=experiment(model={"path": path, "backbone": {"name": "test_resnet"}}), device="cpu")
     plain = trained(experiment("plain", train={"max_epochs": 1}))
     with pytest.raises(UsageError, match="the model's own backbone, OFA's own ResNet, found"):
         path = str(Path(plain.work_dir) / "output")
-        Trainer(experiment=experiment(model={"path": path, "backbone": EYE}), device="cpu")
+        Trainer(experiment=experiment(model={"path": path, "backbone": BACKBONE}), device="cpu")
 
 
 def test_teacher_and_student_may_see_through_different_eyes(experiment):
-    models = {"own": {}, "timm": {"backbone": EYE}, "imagenet": {"backbone": {**EYE, "mean_std": "imagenet"}}}
+    models = {"own": {}, "timm": {"backbone": BACKBONE}, "imagenet": {"backbone": {**BACKBONE, "mean_std": "imagenet"}}}
     teachers = {
         name: trained(experiment(f"teacher_{name}", model=model, train={"max_epochs": 1}))
         for name, model in models.items()
@@ -164,7 +167,7 @@ def test_teacher_and_student_may_see_through_different_eyes(experiment):
             objectives=[objective], train={"max_epochs": 1},
         )  # fmt: skip
 
-    for teacher, model in (("own", {"backbone": EYE}), ("timm", {}), ("imagenet", {"backbone": EYE})):
+    for teacher, model in (("own", {"backbone": BACKBONE}), ("timm", {}), ("imagenet", {"backbone": BACKBONE})):
         assert all(math.isfinite(loss) for loss in losses(trained(student(teacher, **model))))
     with pytest.raises(UsageError, match="normalises images itself, unlike the student's 'half'"):
         trained(student("imagenet"))
@@ -175,4 +178,4 @@ def test_another_kind_of_model_takes_no_backbone(experiment):
         from ofakit.config.schema import ModelSection
         from ofakit.models.types import MODELS
 
-        MODELS.build({"type": "retriever"}).tokenizer(ModelSection(backbone=EYE), [])
+        MODELS.build({"type": "retriever"}).tokenizer(ModelSection(backbone=BACKBONE), [])

@@ -75,6 +75,7 @@ class RegionStore:
         self.dtype = np.dtype(TYPES[self.header["dtype"]])
         self._entries: dict[str, _Entry] = {}
         self._read_bytes = 0
+        self._end = 0  # the row behind the last one that a line names
         self._checked: set[str] = set()
         self._mapped: tuple[np.ndarray, np.ndarray] | None = None
         self._synced = float("-inf")
@@ -193,7 +194,7 @@ class RegionStore:
         rows = {name: self._as_kept(name, own) for name, own in regions.items()}
         with locked(self.folder / LOCK), saving(self.folder):
             self._read_new()
-            first, lines = self._end(), []
+            first, lines = self._end, []
             with _opened(self.folder / FEATURES) as features, _opened(self.folder / BOXES) as boxes:
                 features.seek(first * self.width * self.dtype.itemsize)
                 boxes.seek(first * BOX_BYTES)
@@ -251,12 +252,9 @@ class RegionStore:
             except (NotJson, KeyError, TypeError) as error:
                 raise UsageError(f"{path} is damaged: {error}; delete {self.folder} and make it again") from None
             self._entries[row["key"]] = entry
+            self._end = max(self._end, entry.first + entry.rows)
             self._checked.discard(row["key"])
         self._read_bytes += len(whole)
-
-    def _end(self) -> int:
-        """The row behind the last one that a line names."""
-        return max((entry.first + entry.rows for entry in self._entries.values()), default=0)
 
     def _found(self, key: str) -> str | None:
         """The name under which a picture is kept."""

@@ -81,7 +81,7 @@ def test_layer_norms_and_biases_learn_on_request(family):
     assert bool(biases) == (family != "t5")
 
 
-def test_the_eye_of_ofa_rests_and_its_projection_learns():
+def test_the_backbone_of_ofa_rests_and_its_projection_learns():
     model = add_adapters(ofa(), {"type": "bottleneck"})
     learns = {name for name, p in model.named_parameters() if p.requires_grad}
     assert {"encoder.image_proj.weight", "encoder.layers.0.self_attn_layer_norm.bias"} <= learns
@@ -166,8 +166,8 @@ def test_a_second_adapter_and_a_model_without_layers_are_refused():
         add_adapters(nn.ModuleDict({"inner": model}), {"type": "bottleneck"})
     with pytest.raises(UsageError, match="cannot sit in a Linear"):
         add_adapters(nn.Linear(2, 2), {"type": "lora"})
-    with pytest.raises(UsageError, match="no part 'eye'"):
-        add_adapters(ofa(), {"type": "lora", "also": ["eye"]})
+    with pytest.raises(UsageError, match="no part 'vision'"):
+        add_adapters(ofa(), {"type": "lora", "also": ["vision"]})
 
 
 def test_what_learns_beside_is_the_same_before_and_after():

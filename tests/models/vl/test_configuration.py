@@ -70,5 +70,5 @@ def test_directories_of_others_are_refused(tmp_path):
 def test_the_original_trainers_backbone_is_the_name_of_the_language_model_and_kept_as_it_is():
     config = VLConfig(backbone="t5-base", model_type="t5")
     assert config.timm_backbone is None and config.to_dict()["backbone"] == "t5-base"
-    eye = {"name": "test_resnet"}
-    assert VLConfig(**VLConfig(timm_backbone=eye).to_dict()).timm_backbone == eye
+    backbone = {"name": "test_resnet"}
+    assert VLConfig(**VLConfig(timm_backbone=backbone).to_dict()).timm_backbone == backbone

@@ -23,10 +23,10 @@ __all__ = ["adapter_of", "adapter_settings", "add_adapters", "learning_beside", 
 
 Network = TypeVar("Network", bound=nn.Module)
 
-VISUAL = ("visual_embedding", "image_proj")
+PROJECTIONS = ("visual_embedding", "image_proj")
 """Names of the modules that bring features of images to the network's width."""
 
-EYES = ("visual", "backbone")
+BACKBONES = ("visual", "backbone")
 """Names of the parts that look at images."""
 
 
@@ -115,7 +115,7 @@ def trainable_share(model: nn.Module) -> float:
 def _freeze(model: nn.Module, old: set[int], settings: AdapterSettings) -> None:
     """Stop what was there before from learning."""
     if isinstance(model, Model):  # a frozen backbone rests in other ways, too
-        model.freeze([part for part in EYES if part in model.parts() and part not in settings.also])
+        model.freeze([part for part in BACKBONES if part in model.parts() and part not in settings.also])
     for parameter in model.parameters():
         if id(parameter) in old:
             parameter.requires_grad_(False)
@@ -133,26 +133,26 @@ def learning_beside(model: nn.Module, settings: AdapterSettings) -> list[nn.Para
     also = [*settings.also, *(["projection"] if "projection" in parts else [])]
     modules = [module for name in also for module in parts[name]]
     if settings.visual:
-        modules += [module for name, module in model.named_modules() if name.rpartition(".")[2] in VISUAL]
+        modules += [module for name, module in model.named_modules() if name.rpartition(".")[2] in PROJECTIONS]
     if settings.layer_norms:
-        modules += [module for module in _beside_eyes(model, sites) if _is_norm(module)]
+        modules += [module for module in _beside_backbones(model, sites) if _is_norm(module)]
     tables = {id(table) for table in model.token_embeddings()} if isinstance(model, Seq2SeqModel) else set()
     if "embeddings" in settings.also:
         tables = set()
     found = [parameter for module in modules for parameter in module.parameters() if id(parameter) not in tables]
     found += model.parameters(recurse=False)
     if settings.biases:
-        found += [own for m in _beside_eyes(model, sites) if (own := m._parameters.get("bias")) is not None]
+        found += [own for m in _beside_backbones(model, sites) if (own := m._parameters.get("bias")) is not None]
     return found
 
 
-def _beside_eyes(model: nn.Module, sites: Sequence[Site]) -> list[nn.Module]:
+def _beside_backbones(model: nn.Module, sites: Sequence[Site]) -> list[nn.Module]:
     """The modules of a model without those of a visual network in which no adapter sits."""
     parts = model.parts() if isinstance(model, Model) else {}
     held = {id(module) for site in sites for module in [model.get_submodule(site.path)]}
-    found = [eye for part in EYES for eye in parts.get(part, ())]
-    eyes = [eye for eye in found if not held & {id(module) for module in eye.modules()}]
-    left_out = {id(module) for eye in eyes for module in eye.modules()}
+    found = [network for part in BACKBONES for network in parts.get(part, ())]
+    networks = [network for network in found if not held & {id(module) for module in network.modules()}]
+    left_out = {id(module) for network in networks for module in network.modules()}
     return [module for module in model.modules() if id(module) not in left_out]
 
 

@@ -130,8 +130,8 @@ class VLEncoder(SequenceModelEncoder):
         Args:
             network: A `VLModel`.
         """
-        eye = network.backbone
-        return {"backbone": None if eye is None else BackboneSection(**eye.section.network())}
+        backbone = network.backbone
+        return {"backbone": None if backbone is None else BackboneSection(**backbone.section.network())}
 
     def states(self, encoded: Any) -> Sequence[Tensor]:
         """The states of the encoder, the last one as the decoder reads it.

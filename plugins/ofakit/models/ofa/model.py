@@ -91,8 +91,8 @@ class OFAModel(Seq2SeqModel):
     @property
     def pixel_norm(self) -> PixelNorm | None:
         """That of a timm network, which normalises images by itself; none for OFA's own ResNet."""
-        eye = self.encoder.embed_images
-        return eye.pixels if isinstance(eye, TimmBackbone) else None
+        backbone = self.encoder.embed_images
+        return backbone.pixels if isinstance(backbone, TimmBackbone) else None
 
     @property
     def output_embedding(self) -> Tensor:
@@ -402,15 +402,15 @@ class OFAModel(Seq2SeqModel):
         dtype = dtype_named(precision)
         fast = copy.deepcopy(self).eval().requires_grad_(False)
         use_onednn(fast)
-        eye = fast.encoder.embed_images
-        stays = isinstance(eye, TimmBackbone) and eye.folder is not None and self.visual_frozen
+        backbone = fast.encoder.embed_images
+        stays = isinstance(backbone, TimmBackbone) and backbone.folder is not None and self.visual_frozen
         if stays:
             fast.encoder.embed_images = None
         with torch.inference_mode():
             fast.packed_projection = speed_up(fast.encoder, fast.decoder, dtype)
             fast.to(dtype)
         if stays:
-            fast.encoder.embed_images = eye  # in fp32, in which its features are kept
+            fast.encoder.embed_images = backbone  # in fp32, in which its features are kept
         return fast
 
     @classmethod

@@ -54,8 +54,8 @@ def speed_up(encoder: Encoder, decoder: Decoder, dtype: torch.dtype) -> PackedLi
         return None
     if resnet is not None:
         _pack_backbone(resnet)
-    eyes = [module for half in halves for module in half.modules() if isinstance(module, TimmBackbone)]
-    theirs = {module for eye in eyes for module in eye.modules()}  # which may look into their own
+    backbones = [module for half in halves for module in half.modules() if isinstance(module, TimmBackbone)]
+    theirs = {module for backbone in backbones for module in backbone.modules()}  # which may look into their own
     for half in halves:
         pack_linear_layers(half, {*theirs, decoder.output_projection})
     return PackedLinear(decoder.output_projection.weight.detach(), None)

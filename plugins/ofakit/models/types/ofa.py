@@ -64,7 +64,7 @@ class OFA(ModelType):
         """
         model = OFAModel(_network(section, tokenizer))
         if section.backbone is not None:
-            load_weights(backbone_as(_eye(model), section.backbone).network, section.backbone)
+            load_weights(backbone_as(_visual(model), section.backbone).network, section.backbone)
         if section.path is not None:
             load_checkpoint(model, section.path, allow_partial=section.allow_partial)
         return model
@@ -92,7 +92,7 @@ class OFA(ModelType):
             UsageError: The model's visual backbone or its adapters differ from those of the section.
         """
         if section.backbone is not None:
-            backbone_as(_eye(model), section.backbone)
+            backbone_as(_visual(model), section.backbone)
             if section.backbone.frozen:
                 model.freeze(["visual"])
         self.adapt(model, section)
@@ -186,7 +186,7 @@ def chosen_tokenizer(
     return train_tokenizer(texts, wanted.train_vocab_size, num_codes=wanted.num_codes, num_bins=wanted.num_bins)
 
 
-def _eye(model: Any) -> object:
+def _visual(model: Any) -> object:
     """What an OFA sees through."""
     return model.encoder.embed_images
 

@@ -88,9 +88,9 @@ class VLModel(Seq2SeqModel):
 
     def __init__(self, config: VLConfig) -> None:
         super().__init__()
-        eye = None if config.timm_backbone is None else TimmBackbone(BackboneSection(**config.timm_backbone))
-        if eye is not None:
-            config = config.replace(feat_dim=eye.width)
+        backbone = None if config.timm_backbone is None else TimmBackbone(BackboneSection(**config.timm_backbone))
+        if backbone is not None:
+            config = config.replace(feat_dim=backbone.width)
         self.config = config
         self.shared = nn.Embedding(config.vocab_size, config.d_model)
         self.encoder = Encoder(config, self.shared)
@@ -104,7 +104,7 @@ class VLModel(Seq2SeqModel):
         self.packed_projection: PackedLinear | None = None
         self._bias_seen: tuple[Tensor, int | None, bool] | None = None
         initialize(self, config)
-        self.backbone = eye  # behind the initialisation, which timm's networks have of their own
+        self.backbone = backbone  # behind the initialisation, which timm's networks have of their own
         self.backbone_frozen = False
         self.knows_images = True
         if config.adapter is not None:
@@ -218,12 +218,12 @@ class VLModel(Seq2SeqModel):
         beside = {"embed_tokens", "visual_embedding"}
         layers = [module for name, module in self.encoder.named_children() if name not in beside]
         visual: list[nn.Module] = [self.encoder.visual_embedding]
-        eyes: list[nn.Module] = [] if self.backbone is None else [self.backbone]
+        backbone: list[nn.Module] = [] if self.backbone is None else [self.backbone]
         return {
-            **({"backbone": eyes} if eyes else {}),
+            **({"backbone": backbone} if backbone else {}),
             "visual": visual,
             "embeddings": tables,
-            "encoder": [*eyes, *visual, *layers],
+            "encoder": [*backbone, *visual, *layers],
             "language_model": [*tables, *layers, self.decoder],
         }
 
@@ -269,9 +269,9 @@ class VLModel(Seq2SeqModel):
         Raises:
             UsageError: There is no such network, or its features are of another width than the model's.
         """
-        eye = TimmBackbone(section)
-        self.fit_features(eye.width)
-        self.backbone = eye.to(self.device)
+        backbone = TimmBackbone(section)
+        self.fit_features(backbone.width)
+        self.backbone = backbone.to(self.device)
         self._replace_config(timm_backbone=section.network())
 
     def fit_features(self, width: int) -> None:

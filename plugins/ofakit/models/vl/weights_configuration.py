@@ -21,7 +21,7 @@ from ofakit.models.vl.stack import OFFSET
 
 __all__ = ["are_vl_names", "config_of_weights", "keys_of_weights"]
 
-_EYE = "encoder.visual_embedding."
+_VISUAL = "encoder.visual_embedding."
 _HEAD_WIDTH = 64
 """That of every published size."""
 _T5_SIGN, _BART_SIGN = "relative_attention_bias.weight", ".embed_positions.weight"
@@ -30,7 +30,7 @@ _LAYER = re.compile(r"(encoder|decoder)\.(?:layers|block)\.(\d+)\.")
 _FFN = re.compile(r"(encoder|decoder)\.(?:layers\.0\.fc1|block\.0\.layer\.\d\.DenseReluDense\.wi(?:_0)?)\.weight")
 _QUERY = re.compile(r"encoder\.(?:layers\.0\.self_attn\.q_proj|block\.0\.layer\.0\.SelfAttention\.q)\.weight")
 _GATE = re.compile(r"encoder\.(?:layers\.0\.gate|block\.0\.layer\.1\.DenseReluDense\.wi_1)\.weight")
-_FEATURES = re.compile(re.escape(_EYE) + r"feat_embedding\.\d+\.weight")
+_FEATURES = re.compile(re.escape(_VISUAL) + r"feat_embedding\.\d+\.weight")
 
 
 def are_vl_names(names: Iterable[str]) -> bool:
@@ -66,7 +66,7 @@ def keys_of_weights(weights: Mapping[str, Tensor]) -> dict[str, Any]:
     for side in ("encoder", "decoder"):
         keys[f"{side}_layers"] = 1 + max(int(m[2]) for name in plain if (m := _LAYER.match(name)) and m[1] == side)
         keys[f"{side}_ffn_dim"] = widths[side]
-    return {**keys, **(_of_t5(plain, table) if is_t5 else _of_bart(plain)), **_of_eye(plain)}
+    return {**keys, **(_of_t5(plain, table) if is_t5 else _of_bart(plain)), **_of_visual_embedding(plain)}
 
 
 def config_of_weights(weights: Mapping[str, Tensor], known: Mapping[str, Any] | None = None) -> VLConfig:
@@ -113,14 +113,14 @@ def _of_bart(plain: Mapping[str, Tensor]) -> dict[str, Any]:
     return {"max_position_embeddings": next(len(v) for n, v in plain.items() if n.endswith(_BART_SIGN)) - OFFSET}
 
 
-def _of_eye(plain: Mapping[str, Tensor]) -> dict[str, Any]:
+def _of_visual_embedding(plain: Mapping[str, Tensor]) -> dict[str, Any]:
     """What the projection of regions tells; nothing where there is none."""
-    first = plain.get(f"{_EYE}feat_embedding.0.weight")
+    first = plain.get(f"{_VISUAL}feat_embedding.0.weight")
     if first is None:
         return {}
-    own, joint = (f"{_EYE}{name}.weight" in plain for name in ("feat_embedding.1", "layer_norm"))
+    own, joint = (f"{_VISUAL}{name}.weight" in plain for name in ("feat_embedding.1", "layer_norm"))
     linear = sum(value.dim() == 2 for name, value in plain.items() if _FEATURES.fullmatch(name))
-    order = plain.get(f"{_EYE}img_order_embedding.weight")
+    order = plain.get(f"{_VISUAL}img_order_embedding.weight")
     keys: dict[str, Any] = {"feat_dim": first.shape[1], "additional_visual_embedding_layers": linear - 1}
     keys |= {"use_vis_layer_norm": own or joint, "use_vis_order_embedding": order is not None}
     if own or joint:
