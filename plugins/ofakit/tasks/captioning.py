@@ -17,21 +17,19 @@ from typing import Any
 
 import torch
 
-from ofakit.config.schema import ExperimentConfig
+from ofakit.config.schema import ExperimentConfig, ModelSection
 from ofakit.data import BadExamples, Example, drop_empty, expand
 from ofakit.data.expansion import one_per_image
 from ofakit.data.style_names import first_spellings
 from ofakit.errors import UsageError
-from ofakit.hub import CaptionBundle, ModelBundle, load_bundle
+from ofakit.hub import CaptionBundle, ModelBundle
 from ofakit.inference.captions import NOTHING, caption_batches
-from ofakit.models.types import MODELS
 from ofakit.models.word_embeddings import start_word_embeddings
 from ofakit.objectives.base import Objective
 from ofakit.preprocessors import CaptionPreprocessor, Collate
 from ofakit.reports import captions_page
 from ofakit.tasks._caption_evaluation import Prediction, StyleJudge, build_metrics, score_predictions, style_judge
 from ofakit.tasks._shown_tensors import image_name, shown_tensors
-from ofakit.tasks._starting import start_of
 from ofakit.tasks._writing import WritingTask
 from ofakit.tasks.base import Evaluation, EvaluationLoading
 from ofakit.text import StyleSet
@@ -62,35 +60,14 @@ class Captioning(WritingTask[CaptionBundle]):
         with config.naming_the_file("evaluation", "metrics"):
             build_metrics(config.evaluation.metrics)  # what is wrong there is said before anything is read
 
-    def build_bundle(self, path: str | None = None) -> CaptionBundle:
-        """The model to start from, its tokenizer and its styles.
-
-        Args:
-            path: A model directory or hub id instead of the configuration's.
-
-        Raises:
-            UsageError: The checkpoint or the tokenizer is missing or does not fit.
-        """
+    def _new(self, model: Any, tokenizer: Any, model_type: str) -> CaptionBundle:
         config = self.config
-        section = config.model if path is None else config.model.model_copy(update={"path": path})
-        whole, section = start_of(section, self.usual_model)
-        if whole is not None:
-            bundle = self._continued(load_bundle(whole, allow_partial=section.allow_partial))
-            section = self.with_region_width(section, MODELS.build({"type": bundle.model_type}))
-        else:
-            kind = MODELS.build({"type": section.type})
-            section = self.with_region_width(section, kind)
-            tokenizer = kind.tokenizer(section, self.texts())
-            with config.naming_the_file("model", "config"):
-                model = kind.build(section, tokenizer)
-            bundle = CaptionBundle(
-                model, tokenizer, None, config.preprocessor, config.generation, model_type=str(section.type)
-            )
-        with config.naming_the_file("model"):
-            MODELS.build({"type": bundle.model_type}).train_as(bundle.model, section)
+        return CaptionBundle(model, tokenizer, None, config.preprocessor, config.generation, model_type=model_type)
+
+    def _completed(self, bundle: CaptionBundle, section: ModelSection) -> CaptionBundle:
         self._teach_styles(bundle)
         if section.word_embeddings is not None and section.path is None:
-            with config.naming_the_file("model"):
+            with self.config.naming_the_file("model"):
                 self._start_words(bundle, section.word_embeddings)
         return bundle
 
@@ -103,15 +80,7 @@ class Captioning(WritingTask[CaptionBundle]):
         Raises:
             UsageError: The model writes no captions.
         """
-        if not isinstance(bundle, CaptionBundle):
-            raise UsageError(f"expected a model that writes captions, found one for {bundle.task}")
-        own = bundle
-        if type(bundle) is not CaptionBundle:  # one of another task: its prompt asks for something else
-            sizes = bundle.preprocessor.model_copy(update={"prompt": None})
-            model, tokenizer, kind = bundle.model, bundle.tokenizer, bundle.model_type
-            own = CaptionBundle(model, tokenizer, bundle.styles, sizes, bundle.generation, model_type=kind)
-            own.live_regions = bundle.live_regions
-        own = self._continued(replace(own))
+        own = self._continued(replace(bundle))
         self._teach_styles(own)
         return own
 
@@ -268,8 +237,16 @@ class Captioning(WritingTask[CaptionBundle]):
             )
         return predictions
 
-    def _continued(self, bundle: CaptionBundle) -> CaptionBundle:
+    def _continued(self, bundle: Any) -> CaptionBundle:
         """A loaded model under this experiment: what the configuration does not say stays as the model was taught."""
+        if not isinstance(bundle, CaptionBundle):
+            raise UsageError(f"expected a model that writes captions, found one for {bundle.task}", "path")
+        if type(bundle) is not CaptionBundle:  # one of another task: its prompt asks for something else
+            sizes = bundle.preprocessor.model_copy(update={"prompt": None})
+            bundle = CaptionBundle(
+                bundle.model, bundle.tokenizer, bundle.styles, sizes, bundle.generation, model_type=bundle.model_type,
+                objectives=bundle.objectives, live_regions=bundle.live_regions,
+            )  # fmt: skip
         config = self.config
         for name, section in (("preprocessor", config.preprocessor), ("generation", config.generation)):
             own = getattr(bundle, name)

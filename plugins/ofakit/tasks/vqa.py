@@ -16,16 +16,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ofakit.config.schema import ModelSection
 from ofakit.data import BadExamples
 from ofakit.data.question import Question
 from ofakit.errors import UsageError
-from ofakit.hub import AnswerBundle, CaptionBundle, ModelBundle, load_bundle
+from ofakit.hub import AnswerBundle, CaptionBundle, ModelBundle
 from ofakit.inference.answers import NO_ANSWER, Answerer
-from ofakit.models.types import MODELS
 from ofakit.objectives.base import Objective
 from ofakit.preprocessors.question import CollateQuestions, QuestionPreprocessor, asked_as
 from ofakit.tasks._shown_tensors import image_name, shown_tensors
-from ofakit.tasks._starting import start_of
 from ofakit.tasks._vqa_evaluation import Answered, LanguagePrior, right_answers, score_answers
 from ofakit.tasks._writing import WritingTask
 from ofakit.tasks.base import Evaluation, EvaluationLoading
@@ -63,32 +62,11 @@ class Vqa(WritingTask[AnswerBundle]):
             self.examples[name] = [replace(example, scores=right_answers(example)) for example in examples]
         return self.examples
 
-    def build_bundle(self, path: str | None = None) -> AnswerBundle:
-        """The model to start from, its tokenizer, and the closed list where one is ranked.
+    def _new(self, model: Any, tokenizer: Any, model_type: str) -> AnswerBundle:
+        said = self.config
+        return AnswerBundle(model, tokenizer, None, said.preprocessor, said.generation, said.vqa, model_type=model_type)
 
-        Args:
-            path: A model directory or hub id instead of the configuration's.
-
-        Raises:
-            UsageError: The checkpoint or the tokenizer is missing or does not fit.
-        """
-        config = self.config
-        section = config.model if path is None else config.model.model_copy(update={"path": path})
-        whole, section = start_of(section, self.usual_model)
-        if whole is not None:
-            bundle = self._continued(load_bundle(whole, allow_partial=section.allow_partial))
-            section = self.with_region_width(section, MODELS.build({"type": bundle.model_type}))
-        else:
-            kind = MODELS.build({"type": section.type})
-            section = self.with_region_width(section, kind)
-            tokenizer = kind.tokenizer(section, self.texts())
-            with config.naming_the_file("model", "config"):
-                model = kind.build(section, tokenizer)
-            bundle = AnswerBundle(
-                model, tokenizer, None, config.preprocessor, config.generation, config.vqa, model_type=str(section.type)
-            )
-        with config.naming_the_file("model"):
-            MODELS.build({"type": bundle.model_type}).train_as(bundle.model, section)
+    def _completed(self, bundle: AnswerBundle, section: ModelSection) -> AnswerBundle:
         return self._listed(bundle)
 
     def shared_bundle(self, bundle: ModelBundle) -> AnswerBundle:

@@ -112,7 +112,7 @@ def test_t5s_own_vocabulary_has_no_bos(tmp_path, start):
             assert torch.equal(copy.embed(batch(again), modalities), encoder.embed(inputs, modalities))
 
 
-EYE = {"name": "test_resnet", "frozen": True}
+BACKBONE = {"name": "test_resnet", "frozen": True}
 
 
 def seen(reading, texts=("a dog", "the calm sea")):
@@ -124,7 +124,7 @@ def seen(reading, texts=("a dog", "the calm sea")):
 def without_width(**keys):
     made_of = {name: value for name, value in SMALL.items() if name != "feat_dim"}
     spec = {"type": "vl", "tokenizer": {"train_vocab_size": 300, "num_codes": 1, "num_bins": 0}, "config": made_of}
-    return Component(**{**spec, "backbone": EYE, "image_size": 64, **keys})
+    return Component(**{**spec, "backbone": BACKBONE, "image_size": 64, **keys})
 
 
 @pytest.mark.parametrize("modalities", [("text",), ("image",), ("text", "image")])
