@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from ofakit.errors import UsageError
-from ofakit.hub import save_bundle
+from ofakit.hub import AnswerBundle, RetrievalBundle, save_bundle
 from ofakit.inference.captioner import Captioner, CaptionResult
 from ofakit.models.generation.generate import generate
 from PIL import Image
@@ -113,3 +113,10 @@ def test_it_is_loaded_from_a_directory_with_its_styles(captioner, bundle, reques
     assert [r.caption for r in loaded.caption(*requests)] == [r.caption for r in captioner.caption(*requests)]
     bundle.styles = None
     assert Captioner(bundle, "cpu").styles == []
+
+
+def test_models_of_other_tasks_are_refused(bundle):
+    answerer = AnswerBundle(bundle.model, bundle.tokenizer)
+    for other in (answerer, RetrievalBundle.__new__(RetrievalBundle)):
+        with pytest.raises(UsageError, match=f"expected a model that writes captions, found one for {other.task}"):
+            Captioner(other, "cpu")

@@ -13,7 +13,7 @@ from typing import Any
 
 from ofakit.data import BadImage, Example, load_square
 from ofakit.errors import UsageError, did_you_mean
-from ofakit.hub import CaptionBundle, load_bundle
+from ofakit.hub import AnswerBundle, CaptionBundle, load_bundle
 from ofakit.inference.captions import Caption, write_captions
 from ofakit.inference.reranking import Reranker, reranker_of
 from ofakit.models.generation.settings import SearchSettings
@@ -59,7 +59,8 @@ class Captioner:
         generation: Changes to the model's own generation settings, such as {"num_beams": 1} or {"rerank": "itm"}.
 
     Raises:
-        UsageError: A generation setting is unknown or out of its range, or the model was not trained to rerank.
+        UsageError: The model is one of another task, a generation setting is unknown or out of its range, or the model
+            was not trained to rerank.
     """
 
     def __init__(
@@ -69,6 +70,8 @@ class Captioner:
         precision: str = "fp32",
         generation: dict[str, Any] | None = None,
     ) -> None:
+        if not isinstance(bundle, CaptionBundle) or isinstance(bundle, AnswerBundle):
+            raise UsageError(f"expected a model that writes captions, found one for {bundle.task}")
         self.device = device_named(device)
         self.bundle = bundle
         self.settings: dict[str, Any] = bundle.generation.model_dump()
