@@ -41,7 +41,7 @@ def test_a_retriever_is_known_and_says_what_it_is(shared, bundle, tmp_path):
 def test_what_gives_no_vectors_is_refused(bundle, tmp_path):
     save_bundle(bundle, tmp_path / "captioner")
     with pytest.raises(
-        UsageError, match='is a model for image-captioning, not a retriever; start a retriever.*"type": "ofa"'
+        UsageError, match='expected a retriever in .*, found one for image-captioning; start a retriever.*"type": "ofa"'
     ):
         load_retriever(tmp_path / "captioner")
     with pytest.raises(UsageError, match="no model directory"):

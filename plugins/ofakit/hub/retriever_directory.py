@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ofakit.errors import UsageError
 from ofakit.hub.directory import CONFIGURATION, load_bundle, read_configuration
+from ofakit.hub.other_task import other_task
 from ofakit.hub.retrieval_bundle import EMBEDDING, RetrievalBundle
 from ofakit.models.encoders._sentence_transformers import is_sentence_transformer
 from ofakit.models.encoders.hugging_face import local_directory
@@ -44,9 +44,6 @@ def load_retriever(path_or_id: str | Path, allow_partial: bool = False) -> Retri
         return RetrievalBundle(model, readings, model_type="retriever")
     bundle: Any = load_bundle(folder, allow_partial=allow_partial)
     if not isinstance(bundle, RetrievalBundle):
-        raise UsageError(
-            f"{folder} is a model for {bundle.task}, not a retriever; start a retriever from it with "
-            "model.config.encoder = "
-            '{"type": "ofa", "path": …}'
-        )
+        cure = 'start a retriever from it with model.config.encoder = {"type": "ofa", "path": …}'
+        raise other_task(bundle, f"a retriever in {folder}", cure)
     return bundle

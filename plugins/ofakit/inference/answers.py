@@ -17,6 +17,7 @@ from ofakit.data.question import Question
 from ofakit.errors import UsageError
 from ofakit.hub import load_bundle
 from ofakit.hub.answer_bundle import AnswerBundle
+from ofakit.hub.other_task import other_task
 from ofakit.models.generation import generate, rank_sequences
 from ofakit.models.generation.hypotheses import NEGATIVE
 from ofakit.preprocessors.batches import move_batch
@@ -106,10 +107,8 @@ class Answerer:
         """
         bundle = load_bundle(path_or_id)
         if not isinstance(bundle, AnswerBundle):
-            raise UsageError(
-                f"expected a model that answers questions in {path_or_id}, found one for {bundle.task}; train one from "
-                "it with the task vqa"
-            )
+            wanted, cure = f"a model that answers questions in {path_or_id}", "train one from it with the task vqa"
+            raise other_task(bundle, wanted, cure)
         if regions is not None:
             give_regions(bundle, regions)
         chosen = device_named(device)

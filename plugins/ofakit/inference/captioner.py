@@ -14,6 +14,7 @@ from typing import Any
 from ofakit.data import BadImage, Example, load_square
 from ofakit.errors import UsageError, did_you_mean
 from ofakit.hub import AnswerBundle, CaptionBundle, load_bundle
+from ofakit.hub.other_task import other_task
 from ofakit.inference.captions import Caption, write_captions
 from ofakit.inference.reranking import Reranker, reranker_of
 from ofakit.models.generation.settings import SearchSettings
@@ -71,7 +72,7 @@ class Captioner:
         generation: dict[str, Any] | None = None,
     ) -> None:
         if not isinstance(bundle, CaptionBundle) or isinstance(bundle, AnswerBundle):
-            raise UsageError(f"expected a model that writes captions, found one for {bundle.task}")
+            raise other_task(bundle, "a model that writes captions")
         self.device = device_named(device)
         self.bundle = bundle
         self.settings: dict[str, Any] = bundle.generation.model_dump()

@@ -23,6 +23,7 @@ from ofakit.data.expansion import one_per_image
 from ofakit.data.style_names import first_spellings
 from ofakit.errors import UsageError
 from ofakit.hub import CaptionBundle, ModelBundle
+from ofakit.hub.other_task import other_task
 from ofakit.inference.captions import NOTHING, caption_batches
 from ofakit.models.word_embeddings import start_word_embeddings
 from ofakit.objectives.base import Objective
@@ -240,7 +241,7 @@ class Captioning(WritingTask[CaptionBundle]):
     def _continued(self, bundle: Any) -> CaptionBundle:
         """A loaded model under this experiment: what the configuration does not say stays as the model was taught."""
         if not isinstance(bundle, CaptionBundle):
-            raise UsageError(f"expected a model that writes captions, found one for {bundle.task}", "path")
+            raise other_task(bundle, "a model that writes captions", key="path")
         if type(bundle) is not CaptionBundle:  # one of another task: its prompt asks for something else
             sizes = bundle.preprocessor.model_copy(update={"prompt": None})
             bundle = CaptionBundle(

@@ -21,6 +21,7 @@ from ofakit.data import BadExamples
 from ofakit.data.question import Question
 from ofakit.errors import UsageError
 from ofakit.hub import AnswerBundle, CaptionBundle, ModelBundle
+from ofakit.hub.other_task import other_task
 from ofakit.inference.answers import NO_ANSWER, Answerer
 from ofakit.objectives.base import Objective
 from ofakit.preprocessors.question import CollateQuestions, QuestionPreprocessor, asked_as
@@ -197,7 +198,7 @@ class Vqa(WritingTask[AnswerBundle]):
         """A loaded model under this experiment: what the configuration does not say stays as the model was taught."""
         config = self.config
         if not isinstance(bundle, CaptionBundle):
-            raise UsageError(f"expected a model that writes answers, found one for {bundle.task}", "path")
+            raise other_task(bundle, "a model that writes answers", key="path")
         found: Any = bundle
         if not isinstance(bundle, AnswerBundle):  # one of captions: its prompt asks for these
             found = AnswerBundle(
