@@ -1,7 +1,7 @@
 r"""A peer for captions of photographs: transformers' VisionEncoderDecoder on the same frozen network, data and minutes.
 
     python benchmarks/caption_peer.py --data DATA --weights tf_efficientnet_lite2.safetensors --minutes 10 \
-        --split test --predictions PEER.jsonl [--device cuda --bf16]
+        --split test --seeds 7 8 9 --predictions PEER_{seed}.jsonl [--device cuda --bf16]
 
 It learns from the files that `configs/caption/flickr8k_pretrained.json` reads, cleaned and cut into pieces as there.
 What timm's network makes of every photograph, whole and mirrored, is computed once, before the clock starts, and kept
@@ -10,11 +10,11 @@ of the width of our recipe and attends to it. The learning rate warms up and fal
 They are minutes of training alone: the clock rests at each of the `--checks` evenly spaced moments at which the
 validation split is captioned, and the weights of the best CIDEr are kept, as our trainer keeps its best.
 
-Prints one JSON line: scores by the functions of our own evaluation, `distinct` captions, `cider_shuffled` (each caption
-beside the references of the next photograph), epochs, captions learned from a second, seconds, versions, device. A
-paired test by image against a run of ours:
+Prints one JSON line a seed: scores by the functions of our own evaluation, `distinct` captions, `cider_shuffled` (each
+caption beside the references of the next photograph), epochs, captions learned from a second, seconds, versions,
+device. A paired test by image against a run of ours:
 
-    python tools/compare.py PEER.jsonl RUN/eval/test.predictions.jsonl --no-java
+    python tools/compare.py PEER_7.jsonl RUN/eval/test.predictions.jsonl --no-java
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ from transformers import (
 from transformers.modeling_outputs import BaseModelOutput
 
 BOS, PAD, EOS = 0, 1, 2
-PIXELS, IMAGES_AT_ONCE = 224, 32
-WIDTH, HEADS = 256, 4
+IMAGES_AT_ONCE = 32
+HEADS = 4
 LONGEST = 32
 """Pieces of a caption to learn, its end included."""
 IGNORED = -100
@@ -87,7 +87,7 @@ class GridConfig(PretrainedConfig):
         self,
         channels: int = 1280,
         places: int = 49,
-        hidden_size: int = WIDTH,
+        hidden_size: int = 256,
         layers: int = 0,
         dropout: float = 0.1,
         **keys: Any,
@@ -191,7 +191,7 @@ def grid_features(network: Any, paths: Sequence[Path], options: argparse.Namespa
     found = []
     with ThreadPoolExecutor(options.threads) as pool:
         for start in range(0, len(paths), IMAGES_AT_ONCE):
-            squares = pool.map(lambda path: load_square(path, PIXELS), paths[start : start + IMAGES_AT_ONCE])
+            squares = pool.map(lambda path: load_square(path, options.pixels), paths[start : start + IMAGES_AT_ONCE])
             pixels = torch.from_numpy(np.stack([*squares])).to(options.device).permute(0, 3, 1, 2)
             pixels = (pixels.float() / 255 - 0.5) / 0.5
             views = [pixels, pixels.flip(3)] if mirrored else [pixels]
@@ -251,12 +251,12 @@ def build_model(options: argparse.Namespace, features: Tensor, vocabulary: int) 
     AutoModel.register(GridConfig, GridEncoder, exist_ok=True)
     drop = options.dropout
     encoder = GridEncoder(
-        GridConfig(features.shape[-1], features.shape[-2], WIDTH, options.encoder_layers, drop,
+        GridConfig(features.shape[-1], features.shape[-2], options.width, options.encoder_layers, drop,
                    initializer_range=options.init_std)
     )  # fmt: skip
     decoder = GPT2LMHeadModel(
         GPT2Config(
-            vocab_size=vocabulary, n_positions=LONGEST + 1, n_embd=WIDTH, n_layer=options.layers, n_head=HEADS,
+            vocab_size=vocabulary, n_positions=LONGEST + 1, n_embd=options.width, n_layer=options.layers, n_head=HEADS,
             resid_pdrop=drop, embd_pdrop=drop, attn_pdrop=drop, add_cross_attention=True, is_decoder=True,
             initializer_range=options.init_std, bos_token_id=BOS, eos_token_id=EOS, pad_token_id=PAD,
         )
@@ -430,7 +430,7 @@ def write_predictions(path: Path, examples: Sequence[Example], captions: Sequenc
 
 def setting(options: argparse.Namespace) -> dict[str, Any]:
     """What ran where, of the options those that bear on the result."""
-    left_out = ("data", "weights", "predictions")
+    left_out = ("data", "weights", "predictions", "seeds")
     name = torch.cuda.get_device_name() if options.device == "cuda" else platform.processor() or platform.machine()
     return {
         "options": {key: value for key, value in vars(options).items() if key not in left_out},
@@ -440,14 +440,9 @@ def setting(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def compared(options: argparse.Namespace) -> dict[str, Any]:
-    """The peer's figures."""
-    torch.set_num_threads(options.threads)
+def compared(options: argparse.Namespace, splits: dict[str, Photographs], feature_seconds: float) -> dict[str, Any]:
+    """The peer's figures with one seed."""
     torch.manual_seed(options.seed)
-    started = time.perf_counter()
-    splits = read_splits(options)
-    finish(options)
-    feature_seconds = time.perf_counter() - started
     learned, val, asked = splits["train"], splits["val"], splits[options.split]
     texts, owners = pairs_of(learned)
     tokenizer = train_tokenizer(texts, options.vocabulary)
@@ -464,7 +459,7 @@ def compared(options: argparse.Namespace) -> dict[str, Any]:
     captions = captions_of(model, tokenizer, asked.features[0], options)
     caption_seconds = time.perf_counter() - started
     if options.predictions:
-        write_predictions(options.predictions, asked.examples, captions)
+        write_predictions(Path(options.predictions.format(seed=options.seed)), asked.examples, captions)
     for example, caption in list(zip(asked.examples, captions, strict=True))[:5]:
         print(f"{example.id}: {caption}", file=sys.stderr)
     return {
@@ -488,14 +483,16 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--minutes", type=float, required=True, help="of training alone")
     found.add_argument("--max-epochs", type=float, help="end there if it comes before the minutes are over")
     found.add_argument("--split", choices=["val", "test"], default="val", help="what is captioned and scored")
-    found.add_argument("--predictions", type=Path, metavar="FILE", help="write its captions, as JSON lines")
+    found.add_argument("--predictions", metavar="FILE", help="write its captions, as JSON lines; {seed}: the seed")
     found.add_argument("--checks", type=int, default=4, help="moments at which the best weights are looked for")
     found.add_argument("--limit", type=int, metavar="N", help="only the first N photographs of each split")
     found.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     found.add_argument("--bf16", action="store_true", help="under bf16 autocast")
     found.add_argument("--threads", type=int, default=torch.get_num_threads())
-    found.add_argument("--seed", type=int, default=0)
+    found.add_argument("--seeds", type=int, nargs="+", default=[0])
     found.add_argument("--batch", type=int, default=64)
+    found.add_argument("--pixels", type=int, default=224, help="side of the square that photographs are squashed to")
+    found.add_argument("--width", type=int, default=256, help="numbers of a state")
     found.add_argument("--layers", type=int, default=3, help="of GPT-2")
     found.add_argument("--encoder-layers", type=int, default=0, help="of a transformer over the features")
     found.add_argument("--vocabulary", type=int, default=6000, help="pieces")
@@ -514,7 +511,14 @@ def main() -> None:
     options = asked.parse_args()
     if options.checks < 1 or options.minutes <= 0:
         asked.error("expected --checks of 1 or more, and --minutes above 0")
-    print(to_json(compared(options)))
+    torch.set_num_threads(options.threads)
+    started = time.perf_counter()
+    splits = read_splits(options)
+    finish(options)
+    feature_seconds = time.perf_counter() - started
+    for seed in options.seeds:
+        options.seed = seed
+        print(to_json(compared(options, splits, feature_seconds)), flush=True)
 
 
 if __name__ == "__main__":
