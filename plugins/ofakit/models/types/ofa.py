@@ -135,7 +135,7 @@ class OFA(ModelType):
             path: A fairseq file, a file of weights, a model directory or a snapshot.
             section: The section `model` of the run that made a snapshot.
         """
-        return describe(path, None if section is None else known_of_run(section))
+        return describe(path, known_of_run(section))
 
     def describe_weights(self, weights: Mapping[str, Tensor], section: ModelSection | None = None) -> dict[str, Any]:
         """As `ofakit.models.ofa.describe.describe_weights`.
@@ -144,15 +144,17 @@ class OFA(ModelType):
             weights: By name.
             section: As in `describe`.
         """
-        return describe_weights(weights, None if section is None else known_of_run(section))
+        return describe_weights(weights, known_of_run(section))
 
 
-def known_of_run(section: ModelSection) -> dict[str, Any]:
+def known_of_run(section: ModelSection | None) -> dict[str, Any] | None:
     """What a run's configuration says of an OFA that its weights do not tell.
 
     Args:
-        section: The section `model`.
+        section: The section `model`; None: nothing is known.
     """
+    if section is None:
+        return None
     said = keys_of_run(section, OFAConfig, "backbone")
     return {key: said[key] for key in (*section.config, "adapter", "backbone") if key in said and key != "vocab_size"}
 

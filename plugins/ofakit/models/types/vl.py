@@ -184,7 +184,7 @@ class VL(ModelType):
             path: A file of weights, such as `Epoch30.pth`, a model directory or a snapshot.
             section: The section `model` of the run that made a snapshot.
         """
-        return describe(path, None if section is None else known_of_run(section))
+        return describe(path, known_of_run(section))
 
     def describe_weights(self, weights: Mapping[str, Tensor], section: ModelSection | None = None) -> dict[str, Any]:
         """As `ofakit.models.vl.describe.describe_weights`.
@@ -193,15 +193,17 @@ class VL(ModelType):
             weights: By name.
             section: As in `describe`.
         """
-        return describe_weights(weights, None if section is None else known_of_run(section))
+        return describe_weights(weights, known_of_run(section))
 
 
-def known_of_run(section: ModelSection) -> dict[str, Any]:
+def known_of_run(section: ModelSection | None) -> dict[str, Any] | None:
     """What a run's configuration says of a VL-T5 or VL-BART that its weights do not tell.
 
     Args:
-        section: The section `model`.
+        section: The section `model`; None: nothing is known.
     """
+    if section is None:
+        return None
     said = keys_of_run(section, VLConfig, "timm_backbone")
     family = said.get("model_type", "bart")
     size = {} if "d_kv" in said else VLConfig.from_size(f"{family}-{section.size}").to_dict()
