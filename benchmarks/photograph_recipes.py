@@ -7,8 +7,8 @@ r"""What each recipe brings on photographs with a pretrained backbone: several s
 Trains `configs/caption/flickr8k_pretrained.json` or `flickrstyle_pretrained.json` with every seed, and from its model,
 with the same seed, the recipes on top: two more epochs of cross entropy, for comparison; a backbone that learns; SCST;
 image-text matching, and its model without reranking; style MLM; for Flickr8k also VL-BART in place of OFA, and a model
-of half the width: alone, on larger photographs, with the word embeddings of MiniLM (`--words`), and taught by the
-first. A run whose `result.json` is there is not run again.
+of half the width: alone, on larger photographs and with SCST after these, with the word embeddings of MiniLM
+(`--words`), and taught by the first. A run whose `result.json` is there is not run again.
 
 Prints Markdown: scores of the test split, the mean over seeds with its 95 % interval (Student's t), all times 100 but
 perplexity and the number of different captions; then paired randomization tests of CIDEr in which each image, with its
@@ -57,6 +57,7 @@ MORE = {"train.max_epochs": 2, "train.optimizer.lr": 3e-4}
 CONTINUED = "two more epochs"
 MATCHING = "matching, reranked"
 SMALL = "half the width"
+FINER = "half the width, 288 pixels"
 WORDS = "half the width, words of MiniLM"
 ARMS = {
     "flickr8k": {
@@ -71,7 +72,10 @@ ARMS = {
         "SCST, varied": Arm("caption/flickr8k_pretrained_scst_varied", against=(START, "SCST")),
         "VL-BART": Arm("vl/flickr8k", None, {}, (START,)),
         SMALL: Arm("caption/flickr8k_pretrained_small", None, {}, (START,)),
-        "half the width, 288 pixels": Arm("caption/flickr8k_pretrained_288", None, {}, (START, SMALL)),
+        FINER: Arm("caption/flickr8k_pretrained_288", None, {}, (START, SMALL)),
+        f"{FINER}, SCST": Arm(
+            "caption/flickr8k_pretrained_scst", FINER, {"preprocessor.patch_image_size": 288}, (FINER, SMALL)
+        ),
         WORDS: Arm("caption/flickr8k_pretrained_words", None, {}, (SMALL,)),
         "half the width, distilled": Arm("caption/flickr8k_pretrained_distilled", against=(SMALL,), teacher=True),
     },
