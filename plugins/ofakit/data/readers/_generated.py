@@ -14,7 +14,42 @@ from typing import Any
 from ofakit.files import saving
 from ofakit.locks import only_one
 
-__all__ = ["digest_of", "generate_once"]
+__all__ = ["Generated", "digest_of", "generate_once"]
+
+
+class Generated:
+    """A reader that first makes what it reads; named before the class of the reader among a class's bases.
+
+    Attributes:
+        folder: What it generates, named by its settings.
+    """
+
+    generates = True
+    folder: Path
+
+    def generate(self) -> Path:
+        """Generate the data, unless they are already there.
+
+        Returns:
+            The folder.
+
+        Raises:
+            SaveError: The disk is full or permission is missing; nothing is left behind.
+        """
+        return generate_once(self.folder, self._write)
+
+    def rows(self, split: str) -> list[Any]:
+        """Every row of a split, generated first if need be.
+
+        Args:
+            split: The split.
+        """
+        self.generate()
+        return super().rows(split)  # type: ignore[misc]
+
+    def _write(self, folder: Path) -> None:
+        """Fill the empty folder that it is given."""
+        raise NotImplementedError
 
 
 def digest_of(settings: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ofakit.data.passage import Passage
-from ofakit.data.readers._generated import digest_of, generate_once
+from ofakit.data.readers._generated import Generated, digest_of
 from ofakit.data.readers.knowledge_base import KnowledgeBaseReader
 from ofakit.data.scene_entities import MOST_ENTITIES, TOPICS, Entity, invent_entities
 from ofakit.errors import UsageError
@@ -32,7 +32,7 @@ __all__ = ["SceneKnowledgeBase"]
 VERSION = 1
 
 
-class SceneKnowledgeBase(KnowledgeBaseReader):
+class SceneKnowledgeBase(Generated, KnowledgeBaseReader):
     """Generate emblems with their passages and questions, and read them.
 
     Args:
@@ -47,8 +47,6 @@ class SceneKnowledgeBase(KnowledgeBaseReader):
     Raises:
         UsageError: A number is out of range.
     """
-
-    generates = True
 
     def __init__(
         self,
@@ -76,26 +74,6 @@ class SceneKnowledgeBase(KnowledgeBaseReader):
             images=digest,
         )
         self.folder = self.root / digest
-
-    def generate(self) -> Path:
-        """Draw the images and write the base and its questions, unless they are already there.
-
-        Returns:
-            The folder.
-
-        Raises:
-            SaveError: The disk is full or permission is missing; nothing is left behind.
-        """
-        return generate_once(self.folder, self._write)
-
-    def rows(self, split: str) -> list[dict[str, Any]]:
-        """The questions of a split, generated first if need be.
-
-        Args:
-            split: The split.
-        """
-        self.generate()
-        return super().rows(split)
 
     def passages(self, split: str | None = None) -> Iterator[Passage]:
         """Read the passages, generated first if need be; all splits are asked of the same.

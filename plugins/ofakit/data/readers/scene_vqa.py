@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ofakit.data.readers._generated import digest_of, generate_once
+from ofakit.data.readers._generated import Generated, digest_of
 from ofakit.data.readers.vqa import VqaReader
 from ofakit.data.scene_captions import Scene, split_scenes
 from ofakit.data.scene_questions import KINDS, ask
@@ -31,7 +31,7 @@ __all__ = ["SceneVqa"]
 VERSION = 1
 
 
-class SceneVqa(VqaReader):
+class SceneVqa(Generated, VqaReader):
     """Generate scenes with questions, and read them.
 
     Args:
@@ -47,8 +47,6 @@ class SceneVqa(VqaReader):
     Raises:
         UsageError: A number is out of range.
     """
-
-    generates = True
 
     def __init__(
         self,
@@ -72,26 +70,6 @@ class SceneVqa(VqaReader):
         train, own_val, own_test = (f"{digest}/{split}.jsonl" for split in counts)
         super().__init__(root, train, own_val, own_test, images=f"{digest}/images")
         self.folder = self.root / digest
-
-    def generate(self) -> Path:
-        """Draw the images and write the questions, unless they are already there.
-
-        Returns:
-            The folder.
-
-        Raises:
-            SaveError: The disk is full or permission is missing; nothing is left behind.
-        """
-        return generate_once(self.folder, self._write)
-
-    def rows(self, split: str) -> list[Any]:
-        """Every row of a split's file, generated first if need be.
-
-        Args:
-            split: The split.
-        """
-        self.generate()
-        return super().rows(split)
 
     def _write(self, folder: Path) -> None:
         from ofakit.data.drawing import draw_scene

@@ -21,7 +21,7 @@ import numpy as np
 
 from ofakit.data.example import Example
 from ofakit.data.json_files import require
-from ofakit.data.readers._generated import digest_of, generate_once
+from ofakit.data.readers._generated import Generated, digest_of
 from ofakit.data.readers._splits import FileReader
 from ofakit.data.scene_captions import STYLES, Scene, obeys_style, split_scenes
 from ofakit.errors import UsageError, did_you_mean
@@ -32,7 +32,7 @@ __all__ = ["Scenes"]
 VERSION = 2
 
 
-class Scenes(FileReader):
+class Scenes(Generated, FileReader):
     """Generate scenes and read them.
 
     Args:
@@ -48,8 +48,6 @@ class Scenes(FileReader):
     Raises:
         UsageError: A style is unknown, or a number is out of range.
     """
-
-    generates = True
 
     def __init__(
         self,
@@ -75,28 +73,6 @@ class Scenes(FileReader):
         digest = digest_of(named)
         super().__init__(root, {split: f"{digest}/{split}.jsonl" for split in counts}, f"{digest}/images")
         self.folder = self.root / digest
-
-    def generate(self) -> Path:
-        """Draw the images and write the captions, unless they are already there.
-
-        The folder gets its name when it is complete; of several processes that draw at once, the first one wins.
-
-        Returns:
-            The folder.
-
-        Raises:
-            SaveError: The disk is full or permission is missing; nothing is left behind.
-        """
-        return generate_once(self.folder, self._write)
-
-    def rows(self, split: str) -> list[dict[str, Any]]:
-        """Every row of a split's file, generated first if need be.
-
-        Args:
-            split: The split.
-        """
-        self.generate()
-        return super().rows(split)
 
     def examples(self, row: Mapping[str, Any], split: str) -> list[Example]:
         """One example per style.
