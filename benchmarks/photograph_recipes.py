@@ -6,9 +6,9 @@ r"""What each recipe brings on photographs with a pretrained backbone: several s
 
 Trains `configs/caption/flickr8k_pretrained.json` or `flickrstyle_pretrained.json` with every seed, and from its model,
 with the same seed, the recipes on top: two more epochs of cross entropy, for comparison; a backbone that learns; SCST;
-image-text matching, and its model without reranking; style MLM; for Flickr8k also VL-BART in place of OFA, and a model
-of half the width: alone, on larger photographs and with SCST after these, with the word embeddings of MiniLM
-(`--words`), and taught by the first. A run whose `result.json` is there is not run again.
+image-text matching, and its model without reranking; style MLM; for Flickr8k also VL-BART in place of OFA, a decoder
+without encoder layers, and a model of half the width: alone, on larger photographs and with SCST after these, with the
+word embeddings of MiniLM (`--words`), and taught by the first. A run whose `result.json` is there is not run again.
 
 Prints Markdown: scores of the test split, the mean over seeds with its 95 % interval (Student's t), all times 100 but
 perplexity and the number of different captions; then paired randomization tests of CIDEr in which each image, with its
@@ -59,6 +59,7 @@ MATCHING = "matching, reranked"
 SMALL = "half the width"
 FINER = "half the width, 288 pixels"
 WORDS = "half the width, words of MiniLM"
+DECODER = "decoder alone, 288 pixels"
 ARMS = {
     "flickr8k": {
         START: Arm("caption/flickr8k_pretrained", None),
@@ -75,6 +76,10 @@ ARMS = {
         FINER: Arm("caption/flickr8k_pretrained_288", None, {}, (START, SMALL)),
         f"{FINER}, SCST": Arm(
             "caption/flickr8k_pretrained_scst", FINER, {"preprocessor.patch_image_size": 288}, (FINER, SMALL)
+        ),
+        DECODER: Arm("caption/flickr8k_pretrained_decoder", None, {}, (START, FINER)),
+        f"{DECODER}, SCST": Arm(
+            "caption/flickr8k_pretrained_scst", DECODER, {"preprocessor.patch_image_size": 288}, (DECODER,)
         ),
         WORDS: Arm("caption/flickr8k_pretrained_words", None, {}, (SMALL,)),
         "half the width, distilled": Arm("caption/flickr8k_pretrained_distilled", against=(SMALL,), teacher=True),

@@ -150,6 +150,8 @@ def test_the_configuration_is_read_off_the_weights(model):
     "keys",
     [
         {"share_attn_bias": True},
+        {"encoder_layers": 0},
+        {"decoder_layers": 0, "share_attn_bias": True},
         {"use_gamma_feature": True},
         {"share_decoder_input_output_embed": False},
         {"normformer": False},

@@ -16,6 +16,14 @@ def test_each_type_knows_its_own():
     assert recognised(vl.state_dict().keys()) == "vl" and recognised(ofa.state_dict().keys()) == "ofa"
 
 
+@pytest.mark.parametrize("side", ["encoder", "decoder"])
+def test_an_ofa_without_layers_on_one_side_is_one(side):
+    ofa = OFAModel(
+        OFAConfig.from_size("tiny").replace(**{"encoder_layers": 1, "decoder_layers": 1, f"{side}_layers": 0})
+    )
+    assert recognised(ofa.state_dict().keys()) == "ofa"
+
+
 def test_names_of_nothing_known_are_shown():
     with pytest.raises(UsageError, match="not the weights of a model known here .*: layer.bias, layer.weight"):
         recognised(["layer.weight", "layer.bias"])

@@ -53,6 +53,7 @@ _SETTINGS = {  # stock, fairseq
     "orig_patch_image_size": "orig_patch_image_size",
     "code_image_size": "code_image_size",
 }
+SIDES = ("encoder", "decoder")
 _SHARED = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "decoder.output_projection.weight")
 """The token embedding; a file may hold a shared tensor once, under any of its names."""
 _SETTINGS_LIBRARIES = ("fairseq.", "omegaconf.", "numpy.", "typing.")
@@ -167,17 +168,17 @@ def config_from_weights(weights: Mapping[str, Tensor], **settings: Any) -> OFACo
     except KeyError as error:
         raise UsageError(f"not the weights of an OFA model: {error.args[0]!r} is missing") from None
     present = {
-        "normformer": "encoder.layers.0.ffn_layer_norm.weight",
         "layernorm_embedding": "encoder.layernorm_embedding.weight",
         "patch_layernorm_embedding": "encoder.patch_layernorm_embedding.weight",
         "code_layernorm_embedding": "decoder.code_layernorm_embedding.weight",
         "add_type_embedding": "encoder.type_embedding.weight",
         "use_image_feature": "encoder.image_proj.weight",
-        "use_gamma_feature": "encoder.layers.0.weight_ffn",
         "encoder_normalize_before": "encoder.layer_norm.weight",
         "decoder_normalize_before": "decoder.layer_norm.weight",
     }
     keys |= {key: name in shapes for key, name in present.items()}
+    in_layers = {"normformer": "ffn_layer_norm.weight", "use_gamma_feature": "weight_ffn"}
+    keys |= {key: any(f"{side}.layers.0.{name}" in shapes for side in SIDES) for key, name in in_layers.items()}
     *embeddings, projection = (weights.get(name) for name in _SHARED)
     if projection is not None:
         keys["share_decoder_input_output_embed"] = all(torch.equal(projection, e) for e in embeddings if e is not None)
@@ -192,14 +193,16 @@ def _sizes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
     keys: dict[str, Any] = {}
     keys["vocab_size"], keys["d_model"] = shapes[next((name for name in _SHARED if name in shapes), _SHARED[0])]
     keys["max_position_embeddings"] = shapes["encoder.embed_positions.weight"][0] - 2
-    tables = {}
-    for side in ("encoder", "decoder"):
-        keys[f"{side}_layers"] = _count(shapes, rf"{side}\.layers\.(\d+)\.")
-        keys[f"{side}_ffn_dim"] = shapes[f"{side}.layers.0.fc1.weight"][0]
-        keys[f"{side}_attention_heads"] = shapes[f"{side}.token_rel_pos_table_list.0.weight"][1]
-        tables[side] = _count(shapes, rf"{side}\.token_rel_pos_table_list\.(\d+)\.")
-    keys["share_attn_bias"] = set(tables.values()) == {1} and max(keys["encoder_layers"], keys["decoder_layers"]) > 1
-    keys["token_bucket_size"] = (shapes["encoder.token_rel_pos_table_list.0.weight"][0] + 1) // 2
+    counts = {side: _count(shapes, rf"{side}\.layers\.(\d+)\.") for side in SIDES}
+    tables = {_count(shapes, rf"{side}\.token_rel_pos_table_list\.(\d+)\.") for side in SIDES if counts[side]}
+    for side, other in (SIDES, SIDES[::-1]):
+        keys[f"{side}_layers"] = counts[side]
+        like = side if counts[side] else other  # one without layers says nothing of them
+        keys[f"{side}_ffn_dim"] = shapes[f"{like}.layers.0.fc1.weight"][0]
+        table = shapes[f"{like}.token_rel_pos_table_list.0.weight"]
+        keys[f"{side}_attention_heads"] = table[1]
+    keys["share_attn_bias"] = tables == {1} and max(counts.values()) > 1
+    keys["token_bucket_size"] = (table[0] + 1) // 2
     keys["image_bucket_size"] = round((shapes["decoder.embed_image_positions.weight"][0] - 1) ** 0.5)
     blocks = tuple(_count(shapes, rf"encoder\.embed_images\.layer{stage}\.(\d+)\.") for stage in (1, 2, 3))
     if blocks != (0, 0, 0):

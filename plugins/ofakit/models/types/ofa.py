@@ -23,6 +23,7 @@ from ofakit.models.model_type import ModelType
 from ofakit.models.ofa.checkpoints import config_of, load_checkpoint
 from ofakit.models.ofa.configuration import OFAConfig
 from ofakit.models.ofa.describe import describe, describe_weights
+from ofakit.models.ofa.fairseq import SIDES
 from ofakit.models.ofa.model import OFAModel
 from ofakit.models.timm_backbone import backbone_as
 from ofakit.models.timm_network import load_weights
@@ -121,12 +122,13 @@ class OFA(ModelType):
         return load_checkpoint(model, path, allow_partial=allow_partial)
 
     def recognises(self, names: Collection[str]) -> bool:
-        """Whether there is a table of OFA's relative positions.
+        """Whether there is a table of OFA's relative positions, in the encoder or, if that has no layers, the decoder.
 
         Args:
             names: Those of all tensors of a checkpoint.
         """
-        return any(name.removeprefix("module.").startswith("encoder.token_rel_pos_table_list.") for name in names)
+        tables = tuple(f"{side}.token_rel_pos_table_list." for side in SIDES)
+        return any(name.removeprefix("module.").startswith(tables) for name in names)
 
     def describe(self, path: str | Path, section: ModelSection | None = None) -> dict[str, Any]:
         """As `ofakit.models.ofa.describe.describe`.
