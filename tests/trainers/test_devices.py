@@ -138,6 +138,12 @@ OBJECTIVES = {
 }
 
 
+END = """
+import os
+sys.stdout.flush()
+os._exit(0)  # autograd's thread for a device written in Python may hold Python objects while the interpreter ends
+"""
+
 pytestmark = pytest.mark.skipif(
     not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"),
     reason="this PyTorch has no devices that are written in Python",
@@ -148,7 +154,7 @@ def run_script(script: str, argument: dict) -> dict:
     """The last line of a script that gets one argument, in a process of its own."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "OMP_NUM_THREADS": "1"}
     run = subprocess.run(
-        [sys.executable, "-c", script, json.dumps(argument)],
+        [sys.executable, "-c", script + END, json.dumps(argument)],
         env=environment,
         capture_output=True,
         text=True,
