@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -15,8 +11,8 @@ from ofakit.objectives import OBJECTIVES
 from ofakit.objectives._retrieval import RetrievalObjective, learnt_scale
 from ofakit.trainers.gradient_cache import joined_loss
 from ofakit.trainers.update import _RunOnce
-from torch.utils import backend_registration
 
+from tests.device_scripts import NEEDS_DEVICE, run_script
 from tests.objectives.small_retriever import (
     QUESTIONS,
     SmallRetriever,
@@ -26,7 +22,7 @@ from tests.objectives.small_retriever import (
     training_examples,
     whole_batch,
 )
-from tests.two_processes import ONE, ROOT, plain_updater, run_two, update_gradients
+from tests.two_processes import ONE, plain_updater, run_two, update_gradients
 
 BOTH = {"query": ["text", "image"], "passage": ["text", "image"]}
 LOSSES = {
@@ -235,17 +231,9 @@ print(json.dumps(apart))
 """
 
 
-@pytest.mark.skipif(
-    not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"),
-    reason="this PyTorch has no devices that are written in Python",
-)
+@NEEDS_DEVICE
 def test_nothing_mixes_devices():
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "OMP_NUM_THREADS": "1"}
-    run = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE], env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert run.returncode == 0, run.stderr[-3000:]
-    apart = json.loads(run.stdout.splitlines()[-1])
+    apart = run_script(ELSEWHERE)
     assert apart.keys() == LOSSES.keys() and max(apart.values()) < 1e-5
 
 

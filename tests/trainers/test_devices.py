@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
-from torch.utils import backend_registration
 
+from tests.device_scripts import NEEDS_DEVICE, run_script
 from tests.models.encoders.kinds import SMALL_BERT
 from tests.models.ofa.small import SMALL
 from tests.tasks.small_retrieval import TOWERS, with_negatives
-
-ROOT = Path(__file__).resolve().parents[2]
 
 SCRIPT = """
 import json, sys
@@ -138,30 +130,7 @@ OBJECTIVES = {
 }
 
 
-END = """
-import os
-sys.stdout.flush()
-os._exit(0)  # autograd's thread for a device written in Python may hold Python objects while the interpreter ends
-"""
-
-pytestmark = pytest.mark.skipif(
-    not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"),
-    reason="this PyTorch has no devices that are written in Python",
-)
-
-
-def run_script(script: str, argument: dict) -> dict:
-    """The last line of a script that gets one argument, in a process of its own."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "OMP_NUM_THREADS": "1"}
-    run = subprocess.run(
-        [sys.executable, "-c", script + END, json.dumps(argument)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert run.returncode == 0, run.stderr[-4000:]
-    return json.loads(run.stdout.splitlines()[-1])
+pytestmark = NEEDS_DEVICE
 
 
 @pytest.mark.parametrize(("name", "precision"), [("likelihood", "fp32"), ("likelihood", "bf16"), ("rewards", "fp16")])

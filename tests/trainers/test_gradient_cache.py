@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -16,9 +12,9 @@ from ofakit.objectives.base import JoinedObjective
 from ofakit.objectives.cross_entropy import CrossEntropy
 from ofakit.trainers.gradient_cache import _generators, _generators_at, joined_loss
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils import backend_registration
 
-from tests.two_processes import ONE, ROOT, plain_updater, run_two, update_gradients
+from tests.device_scripts import NEEDS_DEVICE, run_script
+from tests.two_processes import ONE, plain_updater, run_two, update_gradients
 
 CONFIG = {
     "vocab_size": 60, "d_model": 16, "encoder_layers": 2, "decoder_layers": 1, "encoder_attention_heads": 2,
@@ -167,17 +163,9 @@ print(json.dumps({
 """
 
 
-@pytest.mark.skipif(
-    not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"),
-    reason="this PyTorch has no devices that are written in Python",
-)
+@NEEDS_DEVICE
 def test_on_another_device_too():
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "OMP_NUM_THREADS": "1"}
-    run = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE], env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert run.returncode == 0, run.stderr[-3000:]
-    found = json.loads(run.stdout.splitlines()[-1])
+    found = run_script(ELSEWHERE)
     assert found["fp32"] < 1e-5 and found["bf16"] < 2e-2
 
 
