@@ -420,9 +420,17 @@ def scores_of(captions: list[str], references: list[list[str]]) -> dict[str, Any
 
 
 def write_predictions(path: Path, examples: Sequence[Example], captions: Sequence[str]) -> None:
-    """Lines that `tools/evaluate.py` and `tools/compare.py` read: id, caption, references."""
+    """Lines that `tools/evaluate.py`, `tools/compare.py` and `run_scores.py` read."""
     lines = [
-        to_json({"id": example.id, "image": str(example.image), "caption": caption, "references": example.references})
+        to_json(
+            {
+                "id": example.id,
+                "image": str(example.image),
+                "style": None,
+                "caption": caption,
+                "references": example.references,
+            }
+        )  # fmt: skip
         for example, caption in zip(examples, captions, strict=True)
     ]
     write_text(path, "".join(f"{line}\n" for line in lines))
