@@ -430,7 +430,7 @@ def write_predictions(path: Path, examples: Sequence[Example], captions: Sequenc
                 "caption": caption,
                 "references": example.references,
             }
-        )  # fmt: skip
+        )
         for example, caption in zip(examples, captions, strict=True)
     ]
     write_text(path, "".join(f"{line}\n" for line in lines))

@@ -57,9 +57,10 @@ MORE = {"train.max_epochs": 2, "train.optimizer.lr": 3e-4}
 CONTINUED = "two more epochs"
 MATCHING = "matching, reranked"
 SMALL = "half the width"
-FINER = "half the width, 288 pixels"
-WORDS = "half the width, words of MiniLM"
+FINER = f"{SMALL}, 288 pixels"
+WORDS = f"{SMALL}, words of MiniLM"
 DECODER = "decoder alone, 288 pixels"
+LARGER = {"preprocessor.patch_image_size": 288}
 ARMS = {
     "flickr8k": {
         START: Arm("caption/flickr8k_pretrained", None),
@@ -74,15 +75,11 @@ ARMS = {
         "VL-BART": Arm("vl/flickr8k", None, {}, (START,)),
         SMALL: Arm("caption/flickr8k_pretrained_small", None, {}, (START,)),
         FINER: Arm("caption/flickr8k_pretrained_288", None, {}, (START, SMALL)),
-        f"{FINER}, SCST": Arm(
-            "caption/flickr8k_pretrained_scst", FINER, {"preprocessor.patch_image_size": 288}, (FINER, SMALL)
-        ),
+        f"{FINER}, SCST": Arm("caption/flickr8k_pretrained_scst", FINER, LARGER, (FINER, SMALL)),
         DECODER: Arm("caption/flickr8k_pretrained_decoder", None, {}, (START, FINER)),
-        f"{DECODER}, SCST": Arm(
-            "caption/flickr8k_pretrained_scst", DECODER, {"preprocessor.patch_image_size": 288}, (DECODER,)
-        ),
+        f"{DECODER}, SCST": Arm("caption/flickr8k_pretrained_scst", DECODER, LARGER, (DECODER,)),
         WORDS: Arm("caption/flickr8k_pretrained_words", None, {}, (SMALL,)),
-        "half the width, distilled": Arm("caption/flickr8k_pretrained_distilled", against=(SMALL,), teacher=True),
+        f"{SMALL}, distilled": Arm("caption/flickr8k_pretrained_distilled", against=(SMALL,), teacher=True),
     },
     "flickrstyle": {
         START: Arm("caption/flickrstyle_pretrained", None),

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ofakit.config.schema import ModelSection
 from ofakit.hub import resolve_model
 from ofakit.hub.directory import model_type_of
+from ofakit.models.base import Model
 from ofakit.models.types import MODELS
 
-__all__ = ["start_of"]
+if TYPE_CHECKING:
+    from ofakit.tasks.base import Task
+
+__all__ = ["new_model", "start_of"]
 
 
 def start_of(section: ModelSection, usual: str) -> tuple[Path | None, ModelSection]:
@@ -33,3 +38,20 @@ def start_of(section: ModelSection, usual: str) -> tuple[Path | None, ModelSecti
     if not MODELS.build({"type": model_type}).is_start(folder):
         return folder, section
     return None, section.model_copy(update={"type": model_type, "path": str(folder)})
+
+
+def new_model(task: Task[Any], section: ModelSection) -> tuple[Model, Any]:
+    """A model that is built rather than read whole, and its tokenizer.
+
+    Args:
+        task: Whose texts a vocabulary is trained on, and whose images say how wide regions are.
+        section: The section `model`, as `start_of` returns it.
+
+    Raises:
+        UsageError: A key of `model.config` is wrong, or the weights or the tokenizer do not fit.
+    """
+    kind = MODELS.build({"type": section.type})
+    section = task.with_region_width(section, kind)
+    tokenizer = kind.tokenizer(section, task.texts())
+    with task.config.naming_the_file("model", "config"):
+        return kind.build(section, tokenizer), tokenizer

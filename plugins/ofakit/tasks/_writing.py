@@ -12,7 +12,7 @@ from ofakit.config.schema import ModelSection
 from ofakit.hub import CaptionBundle, ModelBundle, load_bundle
 from ofakit.models.types import MODELS
 from ofakit.preprocessors.batches import move_batch
-from ofakit.tasks._starting import start_of
+from ofakit.tasks._starting import new_model, start_of
 from ofakit.tasks.base import Task
 
 __all__ = ["WritingTask"]
@@ -43,12 +43,7 @@ class WritingTask(Task[Bundle]):
             bundle = self._continued(load_bundle(whole, allow_partial=section.allow_partial))
             section = self.with_region_width(section, MODELS.build({"type": bundle.model_type}))
         else:
-            kind = MODELS.build({"type": section.type})
-            section = self.with_region_width(section, kind)
-            tokenizer = kind.tokenizer(section, self.texts())
-            with config.naming_the_file("model", "config"):
-                model = kind.build(section, tokenizer)
-            bundle = self._new(model, tokenizer, str(section.type))
+            bundle = self._new(*new_model(self, section), str(section.type))
         with config.naming_the_file("model"):
             MODELS.build({"type": bundle.model_type}).train_as(bundle.model, section)
         return self._completed(bundle, section)
@@ -64,6 +59,12 @@ class WritingTask(Task[Bundle]):
     @abstractmethod
     def _completed(self, bundle: Bundle, section: ModelSection) -> Bundle:
         """The bundle with what the task gives every model, once it is as it will be trained."""
+
+    def _take_said(self, bundle: Bundle, *names: str) -> None:
+        """Lay what the configuration says over sections of a loaded bundle."""
+        for name in names:
+            said = getattr(self.config, name).model_dump(exclude_unset=True)
+            setattr(bundle, name, getattr(bundle, name).model_copy(update=said))
 
     def image_size(self, bundle: Bundle) -> int | None:
         """Pixels a side that images are kept decoded in: those before the cut; None for a model of regions.

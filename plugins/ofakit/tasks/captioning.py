@@ -249,9 +249,7 @@ class Captioning(WritingTask[CaptionBundle]):
                 objectives=bundle.objectives, live_regions=bundle.live_regions,
             )  # fmt: skip
         config = self.config
-        for name, section in (("preprocessor", config.preprocessor), ("generation", config.generation)):
-            own = getattr(bundle, name)
-            setattr(bundle, name, own.model_copy(update=section.model_dump(exclude_unset=True)))
+        self._take_said(bundle, "preprocessor", "generation")
         if config.style.names is not None or config.style.mode == "none":
             bundle.styles = choose_styles(config, [])
         elif bundle.styles is not None:

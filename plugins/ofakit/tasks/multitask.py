@@ -41,7 +41,7 @@ from ofakit.objectives._groups import refuse_groups
 from ofakit.objectives.base import Objective
 from ofakit.processes import Processes
 from ofakit.tasks import TASKS
-from ofakit.tasks._starting import start_of
+from ofakit.tasks._starting import new_model, start_of
 from ofakit.tasks._task_examples import CollateTasks, PreprocessTasks, TaskExample
 from ofakit.tasks.base import Evaluation, EvaluationLoading, Task
 
@@ -130,12 +130,8 @@ class Multitask(Task[MultitaskBundle]):
 
     def _new(self, section: ModelSection) -> ModelBundle:
         """A model from scratch or from other weights, around which nothing is settled yet."""
-        kind = MODELS.build({"type": section.type})
-        section = self.with_region_width(section, kind)
-        tokenizer = kind.tokenizer(section, self.texts())
-        with self.config.naming_the_file("model", "config"):
-            model = cast(Any, kind.build(section, tokenizer))
-        return CaptionBundle(model, tokenizer, model_type=str(section.type))
+        model, tokenizer = new_model(self, section)
+        return CaptionBundle(cast(Any, model), tokenizer, model_type=str(section.type))
 
     def parts(self, bundle: MultitaskBundle) -> dict[str | None, tuple[ExperimentConfig, ModelBundle]]:
         """The tasks, each with its configuration and its bundle.

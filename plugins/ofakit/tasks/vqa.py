@@ -196,7 +196,6 @@ class Vqa(WritingTask[AnswerBundle]):
 
     def _continued(self, bundle: Any) -> AnswerBundle:
         """A loaded model under this experiment: what the configuration does not say stays as the model was taught."""
-        config = self.config
         if not isinstance(bundle, CaptionBundle):
             raise other_task(bundle, "a model that writes answers", key="path")
         found: Any = bundle
@@ -206,10 +205,8 @@ class Vqa(WritingTask[AnswerBundle]):
                 bundle.generation, model_type=bundle.model_type, objectives=bundle.objectives,
                 live_regions=bundle.live_regions,
             )  # fmt: skip
-        for name in ("preprocessor", "generation", "vqa"):
-            said = getattr(config, name).model_dump(exclude_unset=True)
-            setattr(found, name, getattr(found, name).model_copy(update=said))
-        if config.vqa.answers is not None:
+        self._take_said(found, "preprocessor", "generation", "vqa")
+        if self.config.vqa.answers is not None:
             found.candidates = ()
         return found
 
